@@ -1,0 +1,74 @@
+#!/bin/sh
+# Everything that `make demo` and `make test` need on a fresh Debian or Ubuntu machine: system packages through
+# apt where they are missing, a virtual environment, the project and its tools.
+#
+#   scripts/setup.sh          what running needs
+#   scripts/setup.sh dev      what testing needs as well
+set -eu
+cd "$(dirname "$0")/.."
+
+python=${PYTHON:-python3}
+packages="libfuse3-dev:fuse3/fuse_lowlevel.h fuse3:fusermount3 pkg-config:pkg-config gcc:cc"
+if [ "${1:-}" = dev ]; then
+    packages="$packages postgresql:postgres rsync:rsync"
+fi
+
+have() {
+    case $1 in
+    *.h) [ -n "$(find /usr/include /usr/local/include -path "*/$1" -print -quit 2>/dev/null)" ] ;;
+    postgres) [ -n "$(find /usr/lib/postgresql -path '*/bin/postgres' -print -quit 2>/dev/null)" ] ;;
+    *) command -v "$1" >/dev/null ;;
+    esac
+}
+
+missing=
+for entry in $packages; do
+    have "${entry#*:}" || missing="$missing ${entry%%:*}"
+done
+command -v "$python" >/dev/null || missing="$missing python3"
+if command -v "$python" >/dev/null; then
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+        echo "setup: $python is older than 3.11. Name a newer one: make PYTHON=python3.12 ..." >&2
+        exit 1
+    }
+    # pyfuse3 is compiled on this machine.
+    header=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include") + "/Python.h")')
+    [ -f "$header" ] || missing="$missing python3-dev"
+    "$python" -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
+else
+    missing="$missing python3-dev python3-venv"
+fi
+
+if [ -n "$missing" ]; then
+    command -v apt-get >/dev/null || {
+        echo "setup: these packages are missing, and there is no apt-get to install them:$missing" >&2
+        exit 1
+    }
+    sudo=
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    echo "setup: installing$missing"
+    # shellcheck disable=SC2086  # a list of packages
+    $sudo apt-get install -qq -y --no-install-recommends $missing >/dev/null 2>&1 || {
+        $sudo apt-get update -qq
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null
+    }
+fi
+
+# What a virtual environment was made from is noted in it, so that setting up again costs nothing.
+state="$("$python" -c 'import sys; print(sys.version)') $(cksum <pyproject.toml)"
+installed() {
+    [ "$(cat ".venv/.installed$1" 2>/dev/null)" = "$state" ]
+}
+if [ "${1:-}" = dev ]; then
+    kind=-dev group="--group dev"
+else
+    kind= group=
+fi
+if ! installed "$kind" && ! installed -dev; then
+    echo "setup: installing into .venv"
+    [ -x .venv/bin/python ] || "$python" -m venv .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+    # shellcheck disable=SC2086  # two words, or none
+    .venv/bin/python -m pip install --quiet --editable . $group
+    echo "$state" >".venv/.installed$kind"
+fi

@@ -1,0 +1,90 @@
+"""Real mounts: `vod2strmfs mount` in a process of its own."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+TIMEOUT = 30.0
+"""Seconds that anything may take before a test gives up."""
+
+
+class Mount:
+    """A mounted library.
+
+    Args:
+        process: the one that serves it.
+        path: the mount point.
+        log: what the process has said.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", path: Path, log: Path) -> None:
+        self.process = process
+        self.path = path
+        self.log = log
+
+    def stop(self) -> int:
+        """End it as systemd would; returns its exit code."""
+        self.process.terminate()
+        return self.process.wait(TIMEOUT)
+
+
+def is_mounted(path: Path) -> bool:
+    """Whether a file system is mounted there, dead or alive."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    return any(line.split()[4] == str(path) for line in mounts)
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, "it did not become true in time"
+        time.sleep(0.02)
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """A command line of the program under test."""
+    return [sys.executable, "-m", "vod2strmfs", *map(str, arguments)]
+
+
+@contextlib.contextmanager
+def mounted(directory: Path, database: str, *options: str, wait: bool = True) -> Iterator[Mount]:
+    """Mount a database's library at `directory/mount`, with its state in `directory/state`.
+
+    Args:
+        directory: an existing folder.
+        database: as `--database` takes it.
+        options: of the command.
+        wait: whether to wait until the library can be seen.
+    """
+    path, log = directory / "mount", directory / "mount.log"
+    path.mkdir(exist_ok=True)
+    arguments = ("mount", path, "--database", database, "--state-dir", directory / "state", "--poll-interval", "0.5")
+    with log.open("ab") as output:
+        process = subprocess.Popen(command(*arguments, *options), stdout=output, stderr=output)
+    mount = Mount(process, path, log)
+    try:
+        if wait:
+            eventually(lambda: os.path.ismount(path) and _answers(path) or _ended(mount))
+        yield mount
+    finally:
+        if process.poll() is None:
+            mount.stop()
+        if is_mounted(path):
+            subprocess.run(["umount", "-l", path], check=False)
+
+
+def _answers(path: Path) -> bool:
+    try:
+        return bool(os.listdir(path))
+    except OSError:
+        return False
+
+
+def _ended(mount: Mount) -> bool:
+    assert mount.process.poll() is None, mount.log.read_text()
+    return False

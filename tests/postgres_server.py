@@ -1,0 +1,181 @@
+"""A PostgreSQL server of the tests' own: real, short-lived, loopback only, with passwords."""
+
+import os
+import pwd
+import random
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+_SETTINGS = """
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+port = {port}
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+"""
+
+
+class PostgresServer:
+    """A server in a temporary folder; use it as a context manager, so that process and folder are gone afterwards.
+
+    Its port and password stay the same over `stop` and `start`, so URLs outlive an outage.
+
+    Raises:
+        RuntimeError: PostgreSQL's server programs are missing or fail; the message says what they said.
+    """
+
+    def __init__(self) -> None:
+        self._programs = _find_programs()
+        self._password = secrets.token_hex(8)
+        self._port = _free_port()
+        self._names = 0
+
+    def __enter__(self) -> Self:
+        self._folder = Path(tempfile.mkdtemp(prefix="vod2strmfs-postgresql-"))
+        try:
+            self._initialise()
+            self.start()
+        except BaseException:
+            self._clean_up()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._clean_up()
+
+    @property
+    def superuser_url(self) -> str:
+        """The `postgres` database as the superuser."""
+        return self._url("postgres", self._password, "postgres")
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self._run("pg_ctl", "start", "-w", "-D", "data", "-l", "log")
+
+    def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
+        """Stop it, and wait until it is gone; `fast` cuts connections off, `immediate` is a crash."""
+        self._run("pg_ctl", "stop", "-w", "-D", "data", "-m", mode)
+
+    def new_database(self) -> str:
+        """The superuser's URL of a database that is new and empty."""
+        name = self._new_name("database")
+        with psycopg.connect(self.superuser_url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self._url("postgres", self._password, name)
+
+    def create_role(self, database: str, *grants: str) -> str:
+        """A new role that may log in and has these privileges alone.
+
+        Args:
+            database: a URL that `new_database` returned.
+            grants: what stands between GRANT and TO, such as `"SELECT (id, name) ON vod_movie"`.
+
+        Returns:
+            The URL of the same database as the new role.
+        """
+        name, password = self._new_name("role"), secrets.token_hex(8)
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'".encode())
+            for grant in grants:
+                connection.execute(f"GRANT {grant} TO {name}".encode())
+        return self._url(name, password, str(conninfo_to_dict(database)["dbname"]))
+
+    def _initialise(self) -> None:
+        user, group = _run_as()
+        if user is not None:
+            shutil.chown(self._folder, user, group)
+        password_file = self._folder / "password"
+        password_file.write_text(self._password)
+        self._run(
+            "initdb", "-D", "data", "-U", "postgres", "-A", "scram-sha-256", "--pwfile", "password",
+            "--encoding", "UTF8", "--locale", "C", "--no-sync",
+        )  # fmt: skip
+        with (self._folder / "data" / "postgresql.conf").open("a") as config:
+            config.write(_SETTINGS.format(port=self._port))
+
+    def _clean_up(self) -> None:
+        try:
+            if self._call("pg_ctl", "status", "-D", "data").returncode == 0:
+                self.stop("immediate")
+        finally:
+            shutil.rmtree(self._folder)
+
+    def _new_name(self, kind: str) -> str:
+        self._names += 1
+        return f"{kind}_{self._names}"
+
+    def _url(self, user: str, password: str, database: str) -> str:
+        return f"postgresql://{user}:{password}@127.0.0.1:{self._port}/{database}"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        result = self._call(program, *arguments)
+        if result.returncode != 0:
+            log = self._folder / "log"
+            raise RuntimeError(
+                f"PostgreSQL's {program} failed:\n{result.stdout}{log.read_text() if log.exists() else ''}"
+            )
+
+    def _call(self, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        user, group = _run_as()
+        return subprocess.run(
+            [self._programs / program, *arguments],
+            cwd=self._folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            user=user,
+            group=group,
+            extra_groups=None if user is None else (),
+        )
+
+
+def _find_programs() -> Path:
+    installed = Path("/usr/lib/postgresql").glob("*/bin")
+    folders = sorted(installed, key=lambda folder: float(folder.parent.name), reverse=True)
+    if pg_config := shutil.which("pg_config"):
+        told = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=True)
+        folders.insert(0, Path(told.stdout.strip()))
+    for folder in folders:
+        if (folder / "initdb").exists() and (folder / "pg_ctl").exists():
+            return folder
+    looked = ", ".join(map(str, folders)) or "/usr/lib/postgresql/*/bin"
+    raise RuntimeError(
+        f"PostgreSQL's server programs (initdb, pg_ctl) are not in {looked}. These tests need them:"
+        " install the distribution's PostgreSQL server (Debian and Ubuntu: postgresql)."
+    )
+
+
+def _run_as() -> tuple[int, int] | tuple[None, None]:
+    """The user and group that the server runs as: ours, unless we are root, as which PostgreSQL refuses to run."""
+    if os.geteuid() != 0:
+        return None, None
+    for name in ("postgres", "nobody"):
+        with suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return entry.pw_uid, entry.pw_gid
+    raise RuntimeError("PostgreSQL does not run as root, and there is no user postgres or nobody to run it as.")
+
+
+def _free_port() -> int:
+    # Below the range that Linux gives to outgoing connections, so that the port stays free during an outage.
+    while True:
+        port = random.randrange(20000, 32768)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port

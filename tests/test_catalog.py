@@ -1,0 +1,264 @@
+"""What a catalogue source yields: the same rows from PostgreSQL and SQLite."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from databases import Database
+from postgres_server import PostgresServer
+
+from vod2strmfs.catalog.postgresql import PostgreSQLSource
+from vod2strmfs.catalog.queries import KINDS
+from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
+from vod2strmfs.catalog.source import open_source
+from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.demo.generator import write_demo
+from vod2strmfs.errors import CatalogError
+
+
+def rows(url: str, kind: Any) -> list[Any]:
+    with closing(open_source(url)) as source, source.snapshot() as snapshot:
+        return list(snapshot.rows(kind))
+
+
+def names(url: str, kind: Any = "movie") -> list[str]:
+    return [row.name for row in rows(url, kind)]
+
+
+def test_both_sources_give_the_same_rows(postgres: PostgresServer, tmp_path: Path) -> None:
+    urls = postgres.new_database(), f"sqlite:///{tmp_path}/demo.db"
+    for url in urls:
+        write_demo(url, movies=300, series=20, episodes=300, seed=7)
+
+    def comparable(row: MovieRow | SeriesRow | EpisodeRow) -> dict[str, object]:
+        # PostgreSQL keeps JSON in a form of its own.
+        return {
+            name: json.loads(value) if value and name.endswith("properties") else value
+            for name, value in row._asdict().items()
+        }
+
+    for kind in KINDS:
+        from_postgresql, from_sqlite = ([comparable(row) for row in rows(url, kind)] for url in urls)
+        assert from_postgresql == from_sqlite
+        assert len(from_sqlite) > 10
+
+
+def test_a_movie_has_every_column(database: Database) -> None:
+    catalogue = Catalogue()
+    account = catalogue.account("Alpha")
+    category = catalogue.category("Films", "movie")
+    catalogue.enable(account, category)
+    logo = catalogue.logo("http://images/heat.jpg")
+    movie = catalogue.movie(
+        "Heat", relations=[], description="Cops.", year=1995, rating="8.3", genre="Crime", duration_secs=10200,
+        tmdb_id="949", imdb_id="tt0113277", is_adult=True, custom_properties={"director": "Mann"}, logo_id=logo.id,
+    )  # fmt: skip
+    catalogue.relate(movie, account, category, stream_id="77", container_extension="mp4", custom_properties={"a": [1]})
+    [row] = rows(database.fill(catalogue).url, "movie")
+    assert isinstance(row, MovieRow)
+    assert row.properties is not None
+    assert row.relation_properties is not None
+    assert json.loads(row.properties) == {"director": "Mann"}
+    assert json.loads(row.relation_properties) == {"a": [1]}
+    assert row.uuid == movie.uuid
+    assert row.created_at == int(movie.created_at.timestamp())
+    assert row._replace(properties=None, relation_properties=None, uuid="", created_at=0) == (
+        movie.id, "", "Heat", "Cops.", 1995, "8.3", "Crime", 10200, "949", "tt0113277", True, None, 0,
+        "http://images/heat.jpg", movie.relations[0].id, account.id, "Alpha", "77", "Films", "mp4", None,
+    )  # fmt: skip
+
+
+def test_only_relations_of_active_accounts_count(database: Database) -> None:
+    catalogue = Catalogue()
+    active, inactive = catalogue.account("On"), catalogue.account("Off", active=False, priority=9)
+    catalogue.movie("Both", relations=[active, inactive])
+    catalogue.movie("Neither", relations=[inactive])
+    [row] = rows(database.fill(catalogue).url, "movie")
+    assert (row.name, row.account_name) == ("Both", "On")
+
+
+def test_only_enabled_categories_count(database: Database) -> None:
+    catalogue = Catalogue()
+    alpha, beta = catalogue.account("Alpha"), catalogue.account("Beta")
+    category = catalogue.category("Films", "movie")
+    catalogue.enable(alpha, category, enabled=False)
+    catalogue.enable(beta, category)
+    catalogue.movie("Disabled", relations=[alpha], category=category)
+    catalogue.movie("Enabled", relations=[beta], category=category)
+    catalogue.movie("Never chosen", relations=[alpha], category=catalogue.category("Other", "movie"))
+    catalogue.movie("Without", relations=[alpha])
+    assert names(database.fill(catalogue).url) == ["Enabled", "Without"]
+
+
+def test_the_relation_of_the_highest_priority_speaks_then_the_lowest_id(database: Database) -> None:
+    catalogue = Catalogue()
+    low, high, also_high = (catalogue.account(name, priority=p) for name, p in (("L", 1), ("H", 5), ("M", 5)))
+    catalogue.movie("Heat", relations=[low, also_high, high])
+    [row] = rows(database.fill(catalogue).url, "movie")
+    assert row.account_name == "M"
+
+
+def test_episodes_need_an_eligible_series_and_an_active_account(database: Database) -> None:
+    catalogue = Catalogue()
+    on, off = catalogue.account("On"), catalogue.account("Off", active=False)
+    category = catalogue.category("Shows", "series")
+    catalogue.enable(on, category, enabled=False)
+    good = catalogue.series("Good", relations=[on])
+    catalogue.episode(good, 1, 1, "Shown")
+    catalogue.episode(good, 1, 2, "Inactive", relations=[off])
+    catalogue.episode(catalogue.series("Disabled", relations=[on], category=category), 1, 1, "Disabled", relations=[on])
+    catalogue.episode(catalogue.series("Off", relations=[off]), 1, 1, "Off", relations=[on])
+    assert names(database.fill(catalogue).url, "episode") == ["Shown"]
+
+
+def test_rows_come_in_order_of_id_and_by_block(database: Database) -> None:
+    catalogue = Catalogue()
+    for number in (5000, 3, 1023, 1024, 2047, 2048):
+        catalogue.movie(f"Film {number}", id=number)
+    url = database.fill(catalogue).url
+    with closing(open_source(url)) as source, source.snapshot() as snapshot:
+        assert [row.id for row in snapshot.rows("movie")] == [3, 1023, 1024, 2047, 2048, 5000]
+        assert [row.id for row in snapshot.rows("movie", {1, 4})] == [1024, 2047, 5000]
+        assert [row.id for row in snapshot.rows("movie", {1, 2})] == [1024, 2047, 2048]
+
+
+def test_columns_of_later_migrations_are_optional(database: Database) -> None:
+    catalogue = Catalogue()
+    catalogue.movie("Heat", is_adult=False)
+    database.fill(catalogue)
+    database.execute("ALTER TABLE vod_movie DROP COLUMN is_adult")
+    database.execute("ALTER TABLE vod_vodlogo RENAME TO old_logo")
+    [row] = rows(database.url, "movie")
+    assert (row.is_adult, row.logo_url) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("ALTER TABLE vod_m3umovierelation RENAME TO gone", "vod_m3umovierelation"),
+        ("ALTER TABLE vod_episode RENAME COLUMN air_date TO aired", "air_date"),
+    ],
+)
+def test_what_is_missing_is_named(database: Database, statement: str, named: str) -> None:
+    catalogue = Catalogue()
+    catalogue.movie("Heat")
+    database.fill(catalogue).execute(statement)
+    with pytest.raises(CatalogError, match=named):
+        rows(database.url, "movie")
+
+
+def test_the_marker_stands_still_while_nothing_is_written(database: Database) -> None:
+    catalogue = Catalogue()
+    catalogue.movie("Heat")
+    database.fill(catalogue)
+    with closing(open_source(database.url)) as source:
+        first = source.marker()
+        assert source.marker() == first
+        database.execute("UPDATE vod_movie SET name = 'Ran'")
+        assert source.marker()[0] != first[0]
+
+
+def test_digests_tell_which_blocks_changed(postgres: PostgresServer) -> None:
+    database = Database(postgres.new_database())
+    catalogue = Catalogue()
+    for number in (1, 2, 1024, 5000):
+        catalogue.movie(f"Film {number}", id=number)
+    database.fill(catalogue)
+    with closing(open_source(database.url)) as source:
+        with source.snapshot() as snapshot:
+            before = snapshot.digests("movie")
+        database.execute("UPDATE vod_m3umovierelation SET last_seen = now()")
+        with source.snapshot() as snapshot:
+            assert snapshot.digests("movie") == before
+        database.execute("UPDATE vod_movie SET rating = '9' WHERE id = 2")
+        database.execute("DELETE FROM vod_m3umovierelation WHERE movie_id = 5000")
+        with source.snapshot() as snapshot:
+            after = snapshot.digests("movie")
+    assert before is not None
+    assert after is not None
+    assert {block for block, _ in before.items() ^ after.items()} == {0, 4}
+
+
+def test_one_snapshot_sees_one_state(postgres: PostgresServer) -> None:
+    database = Database(postgres.new_database())
+    catalogue = Catalogue()
+    series = catalogue.series("Lost")
+    catalogue.episode(series, 1, 1, "Pilot")
+    database.fill(catalogue)
+    with closing(open_source(database.url)) as source, source.snapshot() as snapshot:
+        assert len(list(snapshot.rows("series"))) == 1
+        database.execute("DELETE FROM vod_m3uepisoderelation")
+        assert len(list(snapshot.rows("episode"))) == 1
+
+
+def test_every_session_refuses_to_write(postgres: PostgresServer) -> None:
+    database = Database(postgres.new_database())
+    catalogue = Catalogue()
+    catalogue.movie("Heat")
+    database.fill(catalogue)
+    source = PostgreSQLSource(database.url)
+    with (
+        closing(source),
+        pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+        source._transaction() as connection,
+    ):
+        connection.execute("UPDATE vod_movie SET name = 'Ran'")
+
+
+def test_a_role_with_rights_on_the_columns_used_is_enough(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    write_demo(url, movies=20, series=2, episodes=5, seed=1)
+    script = (Path(__file__).parent.parent / "docs" / "database-role.sql").read_text()
+    grants = [line.removeprefix("GRANT ").partition(" TO ")[0] for line in script.splitlines() if "GRANT SELECT" in line]
+    role = postgres.create_role(url, *grants)
+    for kind in KINDS:
+        assert rows(role, kind) == rows(url, kind)
+    with psycopg.connect(role) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("SELECT password FROM m3u_m3uaccount")
+
+
+def test_a_role_without_rights_is_told_what_it_may_not_read(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    write_demo(url, movies=20, series=2, episodes=5, seed=1)
+    with pytest.raises(CatalogError, match=r"may not read m3u_m3uaccount \(id, is_active, name, priority\)"):
+        rows(postgres.create_role(url), "movie")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://nobody:wrong-secret@127.0.0.1:{port}/postgres", "Check the user and the password"),
+        ("postgresql://{user}@127.0.0.1:{port}/nosuch", "database's name"),
+        ("postgresql://nobody:wrong-secret@127.0.0.1:1/postgres", "Check that PostgreSQL runs there"),
+        ("postgresql://nobody:wrong-secret@[::bad/postgres", "not a libpq connection string"),
+        ("mysql://nobody:wrong-secret@localhost/db", "not a libpq connection string"),
+        ("sqlite://nowhere", "sqlite:///PATH"),
+        ("sqlite:///nowhere/at/all.db", "no SQLite file"),
+    ],
+)
+def test_a_bad_address_is_explained_without_its_password(postgres: PostgresServer, url: str, said: str) -> None:
+    superuser = psycopg.conninfo.conninfo_to_dict(postgres.superuser_url)
+    user = f"{superuser['user']}:{superuser['password']}"
+    with pytest.raises(CatalogError) as caught:
+        rows(url.format(port=superuser["port"], user=user), "movie")
+    assert said in str(caught.value)
+    assert "wrong-secret" not in str(caught.value)
+    assert str(superuser["password"]) not in str(caught.value)
+
+
+def test_a_broken_connection_is_opened_again(postgres: PostgresServer) -> None:
+    database = Database(postgres.new_database())
+    catalogue = Catalogue()
+    catalogue.movie("Heat")
+    database.fill(catalogue)
+    with closing(open_source(database.url)) as source:
+        source.marker()
+        database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'vod2strmfs'"
+        )
+        with pytest.raises(CatalogError):
+            source.marker()
+        assert source.marker()

@@ -1,0 +1,368 @@
+"""Generations: what a sync changes, what it keeps, and what it refuses to believe."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from libraries import Library
+
+from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.errors import CatalogError
+from vod2strmfs.index.changes import What
+from vod2strmfs.index.store import Store
+from vod2strmfs.settings import LibrarySettings
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return Library(tmp_path)
+
+
+def films(*names: str, seed: int = 0, first_stream: int = 1) -> Catalogue:
+    """A catalogue of movies from one account; another seed stands for rows made anew."""
+    catalogue = Catalogue(seed)
+    account = catalogue.account("Alpha")
+    for number, name in enumerate(names):
+        movie = catalogue.movie(name, relations=[])
+        catalogue.relate(movie, account, stream_id=str(first_stream + number))
+    return catalogue
+
+
+def show(*episodes: str, name: str = "Lost", seed: int = 0) -> Catalogue:
+    """A catalogue of one movie and one series with episodes in season 1."""
+    catalogue = films("Heat", seed=seed)
+    series = catalogue.series(name)
+    for number, title in enumerate(episodes, 1):
+        catalogue.episode(series, 1, number, title)
+    return catalogue
+
+
+def test_the_first_sync_makes_the_whole_tree(library: Library) -> None:
+    outcome = library.show(show("Pilot"))
+    assert (outcome.generation, outcome.changed) == (1, True)
+    assert library.paths() == [
+        "Movies",
+        "Movies/Heat",
+        "Movies/Heat/Heat.strm",
+        "Movies/Heat/movie.nfo",
+        "TV",
+        "TV/Lost",
+        "TV/Lost/Season 01",
+        "TV/Lost/Season 01/S01E01 – Pilot.nfo",
+        "TV/Lost/Season 01/S01E01 – Pilot.strm",
+        "TV/Lost/Season 01/S01E01.nfo",
+        "TV/Lost/Season 01/season.nfo",
+        "TV/Lost/tvshow.nfo",
+    ]
+
+
+def test_sizes_are_those_of_the_contents(library: Library) -> None:
+    library.show(show("Pilot", "Tabula Rasa"))
+    tree = library.tree()
+    for path, content in library.files().items():
+        assert tree[path].size == len(content), path
+
+
+def test_an_unchanged_catalogue_makes_no_new_generation(library: Library) -> None:
+    library.show(show("Pilot"))
+    before = library.tree()
+    outcome = library.show(show("Pilot"))
+    assert (outcome.generation, outcome.changed) == (1, False)
+    assert library.tree() == before
+
+
+def test_an_addition_touches_only_itself_and_the_folders_above(library: Library) -> None:
+    library.show(films("Heat", "Alien"))
+    before = library.tree()
+    outcome = library.show(films("Heat", "Alien", "Ran"))
+    assert outcome.counts["movie", "added"] == 1
+    after = library.tree()
+    assert after.keys() - before.keys() == {"Movies/Ran", "Movies/Ran/Ran.strm", "Movies/Ran/movie.nfo"}
+    assert [path for path in before if after[path] != before[path]] == ["Movies"]
+    assert after["Movies"].mtime > before["Movies"].mtime
+
+
+def test_an_edited_episode_is_newer_and_so_is_every_folder_above_it(library: Library) -> None:
+    library.show(show("Pilot", "Tabula Rasa"))
+    before = library.tree()
+    changed = show("Pilot", "Tabula Rasa")
+    changed.account("Beta", priority=-1)
+    library.show(changed)
+    assert library.tree() == before
+    edited = films("Heat")
+    series = edited.series("Lost")
+    edited.episode(series, 1, 1, "Pilot", description="A plane comes down.")
+    edited.episode(series, 1, 2, "Tabula Rasa")
+    library.show(edited)
+    after = library.tree()
+    assert sorted(path for path in before if after[path].mtime > before[path].mtime) == [
+        "TV",
+        "TV/Lost",
+        "TV/Lost/Season 01",
+        "TV/Lost/Season 01/S01E01 – Pilot.nfo",
+        "TV/Lost/Season 01/S01E01.nfo",
+    ]
+
+
+def test_a_renamed_title_keeps_its_inodes(library: Library) -> None:
+    library.show(films("Heat", "Alien"))
+    before = library.tree()
+    library.show(films("Heat", "Aliens"))
+    after = library.tree()
+    assert "Movies/Alien" not in after
+    assert after["Movies/Aliens"].inode == before["Movies/Alien"].inode
+    assert after["Movies/Aliens/Aliens.strm"].inode == before["Movies/Alien/Alien.strm"].inode
+
+
+def test_inodes_are_never_used_again(library: Library) -> None:
+    library.show(films("Heat", "Alien", "Ran"))
+    gone = library.tree()["Movies/Ran"].inode
+    library.show(films("Heat", "Alien"), max_shrink=100)
+    library.show(films("Heat", "Alien", "Brazil", first_stream=1))
+    assert library.tree()["Movies/Brazil"].inode > gone
+
+
+def test_rows_made_anew_keep_their_paths_inodes_and_folder_times(library: Library) -> None:
+    library.show(show("Pilot", "Tabula Rasa", seed=1))
+    before = library.tree()
+    urls = {path: content for path, content in library.files().items() if path.endswith(".strm")}
+    outcome = library.show(show("Pilot", "Tabula Rasa", seed=2))
+    after = library.tree()
+    assert outcome.counts["movie", "removed"] == outcome.counts["movie", "added"] == 0
+    assert {path: entry.inode for path, entry in after.items()} == {path: entry.inode for path, entry in before.items()}
+    for path, entry in after.items():
+        if not path.endswith(".strm"):
+            assert entry.mtime == before[path].mtime, path
+    assert all(library.files()[path] != url for path, url in urls.items())
+
+
+def test_a_movie_under_a_new_stream_is_known_by_its_id(library: Library) -> None:
+    first = Catalogue(1)
+    first.movie("Heat", tmdb_id="949", year=1995)
+    library.show(first)
+    before = library.tree()
+    second = Catalogue(2)
+    movie = second.movie("Heat (Restored)", tmdb_id="949", year=1995, relations=[])
+    second.relate(movie, second.account("Beta"), stream_id="77")
+    library.show(second)
+    assert library.tree()["Movies/Heat (Restored) (1995)"].inode == before["Movies/Heat (1995)"].inode
+
+
+def test_two_titles_of_one_name_both_appear_and_keep_their_names(library: Library) -> None:
+    library.show(films("Heat", "HEAT"))
+    first = [path for path in library.paths() if path.count("/") == 1]
+    assert len(first) == 2
+    assert "Movies/Heat" in first
+    assert any(path.startswith("Movies/HEAT [") for path in first)
+    library.show(films("heat", "Heat", "HEAT", seed=2, first_stream=0))
+    second = [path for path in library.paths() if path.count("/") == 1]
+    assert set(first) < set(second)
+    assert library.metrics()["index.collisions"] == "2"
+
+
+def test_names_do_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
+    catalogues = []
+    for order in ((1, 2, 3), (3, 1, 2)):
+        catalogue = Catalogue()
+        account = catalogue.account("Alpha")
+        for stream in order:
+            catalogue.relate(catalogue.movie("Heat", relations=[]), account, stream_id=str(stream))
+        library = Library(tmp_path / str(order))
+        (tmp_path / str(order)).mkdir()
+        library.show(catalogue)
+        catalogues.append({path.split("/")[1]: url for path, url in library.files().items() if path.endswith(".strm")})
+    streams = [
+        {name: url.split(b"stream_id=")[1] for name, url in sorted(catalogue.items())} for catalogue in catalogues
+    ]
+    assert streams[0] == streams[1]
+
+
+def test_episodes_that_share_a_number_all_appear(library: Library) -> None:
+    catalogue = films("Heat")
+    series = catalogue.series("Lost")
+    for season, number, name in ((None, None, "Pilot"), (None, None, "Pilot"), (None, None, "")):
+        catalogue.episode(series, season, number, name)
+    library.show(catalogue)
+    assert sum(path.endswith(".strm") for path in library.paths()) == 4
+    assert len({path.casefold() for path in library.paths()}) == len(library.paths())
+
+
+def test_a_series_without_episodes_is_counted_and_not_shown(library: Library) -> None:
+    catalogue = films("Heat")
+    catalogue.series("Lost")
+    library.show(catalogue)
+    assert "TV/Lost" not in library.paths()
+    assert library.metrics()["index.series_without_episodes"] == "1"
+    library.show(show("Pilot"))
+    assert "TV/Lost/Season 01/S01E01 – Pilot.strm" in library.paths()
+
+
+def test_tvshow_nfo_follows_the_seasons(library: Library) -> None:
+    library.show(show("Pilot"))
+    before = library.files()["TV/Lost/tvshow.nfo"]
+    catalogue = films("Heat")
+    series = catalogue.series("Lost")
+    catalogue.episode(series, 1, 1, "Pilot")
+    catalogue.episode(series, 0, 1, "Making of")
+    library.show(catalogue)
+    assert "TV/Lost/Season 00 (Specials)/S00E01 – Making of.strm" in library.paths()
+    after = library.files()["TV/Lost/tvshow.nfo"]
+    assert b"Specials" in after
+    assert after != before
+    assert library.tree()["TV/Lost/tvshow.nfo"].size == len(after)
+
+
+def test_few_removals_are_carried_out(library: Library) -> None:
+    library.show(films(*[f"Film {number}" for number in range(200)]))
+    outcome = library.show(films(*[f"Film {number}" for number in range(180)]))
+    assert outcome.counts["movie", "removed"] == 20
+    assert sum(path.endswith(".strm") for path in library.paths()) == 180
+
+
+def test_many_removals_are_held_until_they_are_accepted(library: Library) -> None:
+    library.show(films(*[f"Film {number}" for number in range(100)]))
+    before = library.tree()
+    outcome = library.show(films(*[f"Film {number}" for number in range(79)]))
+    assert outcome.held == 21
+    assert library.tree() == before
+    assert library.metrics()["index.movies_held"] == "21"
+    outcome = library.show(films(*[f"Film {number}" for number in range(79)]), accept_shrink=True)
+    assert outcome.counts["movie", "removed"] == 21
+    assert sum(path.endswith(".strm") for path in library.paths()) == 79
+
+
+def test_held_items_that_come_back_are_as_if_they_had_never_gone(library: Library) -> None:
+    names = [f"Film {number}" for number in range(100)]
+    library.show(films(*names, seed=1))
+    before = library.tree()
+    library.show(films(*names[:50], seed=1))
+    outcome = library.show(films(*names, seed=2))
+    assert outcome.held == 0
+    assert library.metrics()["index.movies_held"] == "0"
+    after = library.tree()
+    assert {path: entry.inode for path, entry in after.items()} == {path: entry.inode for path, entry in before.items()}
+
+
+def test_a_provider_that_returns_nothing_loses_nothing(library: Library) -> None:
+    library.show(show("Pilot"))
+    before = library.tree()
+    empty = Catalogue()
+    empty.account("Alpha")
+    outcome = library.show(empty)
+    assert outcome.held == 2
+    assert library.tree() == before
+
+
+def test_a_series_made_anew_without_its_episodes_keeps_them(library: Library) -> None:
+    names = [f"Film {number}" for number in range(300)]
+    catalogue = films(*names, seed=1)
+    for title in ("Lost", "Fargo"):
+        series = catalogue.series(title)
+        for number in range(1, 31):
+            catalogue.episode(series, 1, number, f"Part {number}")
+    library.show(catalogue, max_shrink=90)
+    before = library.tree()
+    catalogue = films(*names, seed=2)
+    account = catalogue.account("Alpha again")
+    catalogue.series("Lost")
+    series = catalogue.series("Fargo")
+    for number in range(1, 31):
+        episode = catalogue.episode(series, 1, number, f"Part {number}", relations=[])
+        catalogue.relate(episode, account, stream_id=str(number))
+    outcome = library.show(catalogue, max_shrink=90)
+    assert outcome.counts["episode", "held"] == 30
+    assert library.tree().keys() == before.keys()
+
+
+def test_an_empty_catalogue_makes_no_library(library: Library) -> None:
+    with pytest.raises(CatalogError, match="no movie and no episode"):
+        library.show(Catalogue())
+    with closing(Store(library.state_dir)) as store:
+        assert store.generation == 0
+        assert store.failing_since > 0
+
+
+def test_a_database_that_cannot_be_read_changes_nothing_but_says_so(library: Library, tmp_path: Path) -> None:
+    library.show(films("Heat"))
+    before = library.tree()
+    with pytest.raises(CatalogError, match=r"no SQLite file .*/nowhere\.db"):
+        library.sync(f"sqlite:///{tmp_path}/nowhere.db")
+    assert library.tree() == before
+    assert library.metrics()["index.stale_since"]
+    library.show(films("Heat"))
+    assert not library.metrics()["index.stale_since"]
+
+
+def test_a_new_base_url_changes_every_strm_and_nothing_else(library: Library) -> None:
+    library.show(show("Pilot"))
+    before, contents = library.tree(), library.files()
+    library.show(show("Pilot"), LibrarySettings(base_url="http://dispatcharr:9191"))
+    after = library.tree()
+    for path, content in library.files().items():
+        assert (content != contents[path]) == path.endswith(".strm")
+        assert (after[path].mtime > before[path].mtime) == path.endswith(".strm")
+
+
+def test_readers_see_the_generation_they_opened(library: Library) -> None:
+    library.show(films("Heat"))
+    with closing(Store(library.state_dir)) as store:
+        library.show(films("Heat", "Ran"))
+        assert store.outdated()
+        assert len(store.children(1, 0, 10)) == 1
+        store.refresh()
+        assert not store.outdated()
+        assert len(store.children(1, 0, 10)) == 2
+
+
+def test_changes_name_what_a_cache_has_to_forget(library: Library) -> None:
+    library.show(films("Heat", "Alien"))
+    before = library.tree()
+    library.show(films("Heat", "Aliens"))
+    with closing(Store(library.state_dir)) as store:
+        changes = store.changes(1)
+    assert changes is not None
+    gone = {(change.parent, change.name) for change in changes if change.what == What.ENTRY_GONE}
+    folder = before["Movies/Alien"].inode
+    assert gone == {(before["Movies"].inode, "Alien"), (folder, "Alien.strm")}
+    stale = {change.inode for change in changes if change.what == What.ATTRIBUTES_CHANGED}
+    assert stale == {1, before["Movies"].inode, folder}
+    assert {change.inode for change in changes if change.what == What.DATA_CHANGED} == {
+        before["Movies/Alien/movie.nfo"].inode
+    }
+
+
+def test_a_sync_cut_off_leaves_the_generation_before(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    library.show(films("Heat"))
+    before = library.tree()
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vod2strmfs.index.sync.settle_folders", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        library.show(films("Heat", "Ran"))
+    assert library.tree() == before
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database", b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_damaged_index_is_moved_aside_and_made_anew(library: Library, damage: bytes) -> None:
+    library.show(films("Heat"))
+    inode = library.tree()["Movies/Heat"].inode
+    for path in library.state_dir.glob("index.db*"):
+        path.unlink()
+    (library.state_dir / "index.db").write_bytes(damage)
+    library.show(films("Heat"))
+    assert library.tree()["Movies/Heat"].inode > inode
+    [aside] = library.state_dir.glob("index.db.unusable-*")
+    assert aside.read_bytes() == damage
+
+
+def test_another_programs_database_is_not_taken_for_an_index(library: Library) -> None:
+    library.state_dir.mkdir()
+    with closing(sqlite3.connect(library.state_dir / "index.db")) as foreign:
+        foreign.execute("CREATE TABLE generation (number INTEGER)")
+        foreign.execute("INSERT INTO generation VALUES (1)")
+        foreign.commit()
+    library.show(films("Heat"))
+    assert "Movies/Heat/Heat.strm" in library.paths()

@@ -1,0 +1,281 @@
+"""Real mounts of real databases: what programs see, what changes, how it ends."""
+
+import contextlib
+import csv
+import errno
+import os
+import signal
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from databases import Database
+from mounts import Mount, command, eventually, is_mounted, mounted
+from postgres_server import PostgresServer
+
+from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.demo.generator import write_demo
+
+
+def films(*names: str) -> Catalogue:
+    catalogue = Catalogue()
+    for name in names:
+        catalogue.movie(name)
+    return catalogue
+
+
+def run(*arguments: str | Path) -> str:
+    """Run a program that has to succeed without a complaint."""
+    done = subprocess.run([str(argument) for argument in arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), arguments
+    return done.stdout
+
+
+def snapshot(path: Path) -> dict[str, tuple[int, int, int, int]]:
+    """Inode, size, mode and mtime of everything below a path, `.stats.csv` aside."""
+    found = {}
+    for directory, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            stat = os.lstat(os.path.join(directory, name))
+            found[os.path.join(directory, name)] = (stat.st_ino, stat.st_size, stat.st_mode, stat.st_mtime_ns)
+    del found[str(path / ".stats.csv")]
+    return found
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/demo.db"
+    write_demo(url, movies=60, series=6, episodes=80, seed=3)
+    return url
+
+
+def test_programs_read_it_like_any_file_system(demo: str, tmp_path: Path) -> None:
+    with mounted(tmp_path, demo) as mount:
+        listed = run("find", mount.path, "-type", "f").splitlines()
+        assert len(listed) > 300
+        run("ls", "-laR", mount.path)
+        run("du", "-a", mount.path)
+        run("cp", "-r", mount.path, tmp_path / "copied")
+        run("rsync", "-a", f"{mount.path}/", tmp_path / "synced")
+        run("tar", "-cf", tmp_path / "all.tar", "-C", mount.path, ".")
+        for copy in ("copied", "synced"):
+            run("diff", "-r", mount.path, tmp_path / copy)
+        assert run("rsync", "-ain", "--delete", f"{mount.path}/", tmp_path / "synced") == ""
+        assert len(run("tar", "-tf", tmp_path / "all.tar").splitlines()) > len(listed)
+
+
+def test_every_strm_holds_one_url_and_every_nfo_is_xml(demo: str, tmp_path: Path) -> None:
+    with mounted(tmp_path, demo) as mount:
+        for path in mount.path.rglob("*.*"):
+            if path.suffix == ".strm":
+                [line] = path.read_text().splitlines(keepends=True)
+                assert line.startswith("http://192.168.199.10:9191/proxy/vod/")
+                assert line.endswith("\n")
+            elif path.suffix == ".nfo":
+                ET.fromstring(path.read_bytes())
+            if path.is_file():
+                assert path.stat().st_size == len(path.read_bytes())
+
+
+def test_the_stats_agree_with_what_is_there(demo: str, tmp_path: Path) -> None:
+    with mounted(tmp_path, demo) as mount:
+        [header, *rows] = csv.reader((mount.path / ".stats.csv").read_text().splitlines())
+        assert header == ["scope", "metric", "value"]
+        values = {(scope, metric): value for scope, metric, value in rows}
+        assert values["filesystem", "strm_files"] == str(len(list(mount.path.rglob("*.strm"))))
+        assert values["filesystem", "nfo_files"] == str(len(list(mount.path.rglob("*.nfo"))))
+        assert values["filesystem", "directories"] == str(sum(path.is_dir() for path in mount.path.rglob("*")))
+        assert values["database", "movies"] == "60"
+
+
+def test_a_restart_changes_no_inode_no_time_no_size(demo: str, tmp_path: Path) -> None:
+    with mounted(tmp_path, demo) as mount:
+        before = snapshot(mount.path)
+    with mounted(tmp_path, demo) as mount:
+        assert snapshot(mount.path) == before
+
+
+def test_nothing_can_be_written(demo: str, tmp_path: Path) -> None:
+    with mounted(tmp_path, demo) as mount:
+        folder = next((mount.path / "Movies").iterdir())
+        nfo = folder / "movie.nfo"
+        attempts = (
+            lambda: (folder / "new").write_text("x"),
+            lambda: nfo.open("a"),
+            lambda: nfo.open("r+"),
+            nfo.unlink,
+            folder.rmdir,
+            lambda: folder.rename(mount.path / "elsewhere"),
+            lambda: (mount.path / "new").mkdir(),
+            lambda: os.symlink("a", mount.path / "link"),
+            lambda: os.utime(nfo),
+            lambda: os.truncate(nfo, 0),
+            lambda: nfo.chmod(0o777),
+        )
+        for attempt in attempts:
+            with pytest.raises(OSError) as refused:
+                attempt()
+            assert refused.value.errno == errno.EROFS
+
+
+def test_owner_and_permissions_are_options(demo: str, tmp_path: Path) -> None:
+    with mounted(tmp_path, demo, "--uid", "1234", "--gid", "99", "--umask", "027") as mount:
+        folder = next((mount.path / "Movies").iterdir())
+        stat = folder.stat()
+        assert (stat.st_uid, stat.st_gid, stat.st_mode & 0o777) == (1234, 99, 0o550)
+        assert (folder / "movie.nfo").stat().st_mode & 0o777 == 0o440
+
+
+def test_without_nfo_there_are_only_strm_files(demo: str, tmp_path: Path) -> None:
+    with mounted(tmp_path, demo, "--no-nfo") as mount:
+        assert {path.suffix for path in mount.path.rglob("*") if path.is_file()} == {".strm", ".csv"}
+
+
+def test_what_changes_in_the_database_is_seen_with_hot_caches(database: Database, tmp_path: Path) -> None:
+    database.fill(films("Heat", "Alien", "Ran"))
+    with mounted(tmp_path, database.url) as mount:
+        movies = mount.path / "Movies"
+        snapshot(mount.path)
+        assert b"Heat" in (movies / "Heat/movie.nfo").read_bytes()
+        database.execute("UPDATE vod_movie SET description = 'Cops.' WHERE name = 'Heat'")
+        eventually(lambda: b"Cops." in (movies / "Heat/movie.nfo").read_bytes())
+        assert (movies / "Heat/movie.nfo").stat().st_size == len((movies / "Heat/movie.nfo").read_bytes())
+
+        inode = (movies / "Alien").stat().st_ino
+        database.execute("UPDATE vod_movie SET name = 'Aliens' WHERE name = 'Alien'")
+        eventually(lambda: sorted(os.listdir(movies)) == ["Aliens", "Heat", "Ran"])
+        assert not (movies / "Alien").exists()
+        assert (movies / "Aliens/Aliens.strm").exists()
+        assert (movies / "Aliens").stat().st_ino == inode
+
+        before = movies.stat().st_mtime_ns
+        database.execute("DELETE FROM vod_m3umovierelation WHERE movie_id = 3")
+        eventually(lambda: not (movies / "Ran").exists())
+        assert sorted(os.listdir(movies)) == ["Aliens", "Heat"]
+        assert movies.stat().st_mtime_ns > before
+
+
+def test_the_kernel_keeps_what_did_not_change(database: Database, tmp_path: Path) -> None:
+    database.fill(films("Heat", "Alien"))
+    with mounted(tmp_path, database.url) as mount:
+        before = snapshot(mount.path)
+        database.execute("UPDATE vod_m3umovierelation SET last_seen = ?", "2026-11-22 03:00:00+00:00")
+        database.execute("UPDATE vod_movie SET description = 'Space.' WHERE name = 'Alien'")
+        eventually(lambda: b"Space." in (mount.path / "Movies/Alien/movie.nfo").read_bytes())
+        changed = {path for path, state in snapshot(mount.path).items() if before[path] != state}
+        assert changed == {
+            str(mount.path / path) for path in ("Movies", "Movies/Alien", "Movies/Alien/movie.nfo")
+        }
+
+
+def test_an_open_file_keeps_serving_what_was_opened(database: Database, tmp_path: Path) -> None:
+    database.fill(films("Heat"))
+    with mounted(tmp_path, database.url) as mount:
+        nfo = mount.path / "Movies/Heat/movie.nfo"
+        before = nfo.read_bytes()
+        with nfo.open("rb", buffering=0) as opened:
+            assert opened.read(10) == before[:10]
+            database.execute("UPDATE vod_movie SET description = ?", "Cops. " * 2000)
+            eventually(lambda: len(nfo.read_bytes()) > len(before) + 5000)
+            assert before[10:].startswith(opened.read(len(before) - 10).rstrip(b"\0"))
+
+
+def test_a_hangup_makes_it_look_at_once(database: Database, tmp_path: Path) -> None:
+    database.fill(films("Heat"))
+    with mounted(tmp_path, database.url, "--poll-interval", "3600") as mount:
+        eventually(lambda: "Generation 1" in mount.log.read_text())
+        database.execute("UPDATE vod_movie SET name = 'Ran'")
+        mount.process.send_signal(signal.SIGHUP)
+        eventually(lambda: os.listdir(mount.path / "Movies") == ["Ran"])
+
+
+def test_a_sync_beside_it_is_shown(database: Database, tmp_path: Path) -> None:
+    database.fill(films("Heat"))
+    with mounted(tmp_path, database.url, "--poll-interval", "3600") as mount:
+        database.execute("UPDATE vod_movie SET name = 'Ran'")
+        said = run(*command("sync", "--database", database.url, "--state-dir", tmp_path / "state"))
+        assert said == "generation 2: 1 movie changed\n"
+        eventually(lambda: os.listdir(mount.path / "Movies") == ["Ran"])
+
+
+@pytest.mark.parametrize("end", ["terminate", "interrupt", "unmount"])
+def test_it_ends_cleanly(demo: str, tmp_path: Path, end: str) -> None:
+    with mounted(tmp_path, demo) as mount:
+        os.listdir(mount.path)
+        if end == "unmount":
+            run("fusermount3", "-u", mount.path)
+        else:
+            mount.process.send_signal(signal.SIGTERM if end == "terminate" else signal.SIGINT)
+        assert mount.process.wait(20) == 0
+        assert not is_mounted(mount.path)
+        assert "ERROR" not in mount.log.read_text()
+    assert children_of(mount) == []
+
+
+def test_it_ends_while_a_file_is_open(demo: str, tmp_path: Path) -> None:
+    with mounted(tmp_path, demo) as mount:
+        opened = os.open(next(mount.path.rglob("*.strm")), os.O_RDONLY)
+        assert mount.stop() == 0
+        assert not is_mounted(mount.path)
+        with contextlib.suppress(OSError):
+            os.close(opened)
+
+
+def test_after_a_crash_the_mount_point_is_an_error_and_the_next_start_takes_its_place(
+    demo: str, tmp_path: Path
+) -> None:
+    with mounted(tmp_path, demo) as mount:
+        before = snapshot(mount.path)
+        mount.process.kill()
+        mount.process.wait()
+        with pytest.raises(OSError) as refused:
+            os.listdir(mount.path)
+        assert refused.value.errno == errno.ENOTCONN
+        eventually(lambda: children_of(mount) == [])
+        with mounted(tmp_path, demo) as again:
+            assert snapshot(again.path) == before
+
+
+def test_without_a_generation_every_answer_is_an_error(tmp_path: Path) -> None:
+    with mounted(tmp_path, f"sqlite:///{tmp_path}/late.db", wait=False) as mount:
+        eventually(lambda: is_mounted(mount.path))
+        eventually(lambda: "no SQLite file" in mount.log.read_text())
+        for attempt in (lambda: os.listdir(mount.path), lambda: os.stat(mount.path / "Movies")):
+            with pytest.raises(OSError) as refused:
+                attempt()
+            assert refused.value.errno == errno.EIO
+        write_demo(f"sqlite:///{tmp_path}/late.db", movies=5, series=1, episodes=2, seed=1)
+        eventually(lambda: _lists(mount.path))
+
+
+def test_an_outage_changes_nothing_but_is_said_once(postgres: PostgresServer, tmp_path: Path) -> None:
+    database = Database(postgres.new_database()).fill(films("Heat", "Alien"))
+    with mounted(tmp_path, database.url, "--poll-interval", "0.2") as mount:
+        before = snapshot(mount.path)
+        postgres.stop("immediate")
+        try:
+            eventually(lambda: "stale_since,20" in (mount.path / ".stats.csv").read_text())
+            assert snapshot(mount.path) == before
+        finally:
+            postgres.start()
+        database.execute("UPDATE vod_movie SET name = 'Ran' WHERE id = 1")
+        eventually(lambda: (mount.path / "Movies/Ran").exists())
+        assert "stale_since,\n" in (mount.path / ".stats.csv").read_text()
+        assert mount.log.read_text().count("ERROR") == 1
+
+
+def _lists(path: Path) -> bool:
+    try:
+        return bool(os.listdir(path))
+    except OSError:
+        return False
+
+
+def children_of(mount: Mount) -> list[str]:
+    """The processes whose command line names the worker and whose parent was the mount's."""
+    found = subprocess.run(
+        ["pgrep", "-f", "vod2strmfs.index.worker", "--parent", f"{mount.process.pid},1"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return found.stdout.split()

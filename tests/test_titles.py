@@ -1,0 +1,119 @@
+"""What users see of panels' titles."""
+
+import unicodedata
+
+import pytest
+from golden_titles import EPISODES, LANGUAGES, TITLES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vod2strmfs.errors import SettingsError
+from vod2strmfs.library import titles
+from vod2strmfs.library.names import episode_name, folder_name
+from vod2strmfs.library.titles import TitleCleaner
+
+CLEANER = TitleCleaner(clean=True, pattern="")
+PLAIN = TitleCleaner(clean=False, pattern="")
+
+_ALL_TITLES = [pytest.param(*line, id=f"{group}: {line[0]!r}") for group, lines in TITLES.items() for line in lines]
+_ALL_EPISODES = [pytest.param(*line, id=f"{group}: {line[0]!r}") for group, lines in EPISODES.items() for line in lines]
+
+_PIECES = st.sampled_from(
+    [
+        *"EN FR IT US UK 4K UHD HD 4K-EN EX-YU NF D+ MULTI MULTI-SUB VOSTFR DUBBED Heat Derry Chapter 1984".split(),
+        *"(1995) [2003] {1966} （2017） (2005-) (US) (EN) [4K] [MULTI-SUB] |FR| ┃DE┃ 【FR】 ᴴᴰ ³ S01E02 1x02".split(),
+        *"( ) [ ] | - – : ★ . .mkv".split(),
+        *(" ", " ", " ", " - ", "\t", "\xa0", "\u200b", "\u200d", "\ud800", "\x00", "e\u0301"),
+    ]
+)
+PANEL_TITLES = st.lists(_PIECES | st.text(max_size=3), max_size=9).map("".join) | st.text(max_size=40)
+
+
+@pytest.mark.parametrize(("raw", "text", "year", "folder"), _ALL_TITLES)
+def test_a_title_is_shown_as_the_catalogue_says(raw: str, text: str, year: int | None, folder: str) -> None:
+    assert CLEANER.title(raw) == (text, year)
+    assert folder_name(text, year) == folder
+
+
+@pytest.mark.parametrize(("raw", "place", "text", "stem"), _ALL_EPISODES)
+def test_an_episode_is_shown_as_the_catalogue_says(
+    raw: str, place: tuple[str, int | None, int | None], text: str, stem: str
+) -> None:
+    series, season, number = place
+    assert CLEANER.episode(raw, series=series, season=season, number=number) == text
+    assert episode_name(season, number, text) == stem
+
+
+@pytest.mark.parametrize(("raw", "language"), LANGUAGES)
+def test_a_mark_tells_the_language(raw: str, language: str) -> None:
+    assert CLEANER.language(raw) == language
+
+
+@given(PANEL_TITLES)
+@settings(max_examples=250)
+def test_cleaning_twice_is_cleaning_once(raw: str) -> None:
+    for cleaner in (CLEANER, PLAIN):
+        text = cleaner.title(raw).text
+        assert cleaner.title(text).text == text
+
+
+@given(PANEL_TITLES)
+@settings(max_examples=300)
+def test_cleaning_leaves_one_visible_line(raw: str) -> None:
+    episode = CLEANER.episode(raw, series="Heat", season=1, number=2)
+    for text in (CLEANER.title(raw).text, PLAIN.title(raw).text, episode):
+        assert text == " ".join(text.split())
+        assert all(unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co") for c in text if c not in "\u200c\u200d")
+    if any(map(str.isalnum, raw)):
+        assert CLEANER.title(raw).text
+        assert PLAIN.title(raw).text
+
+
+def test_without_clean_up_only_the_year_goes() -> None:
+    assert PLAIN.title("EN - Heat  [4K]\t(1995)") == ("EN - Heat [4K]", 1995)
+    assert PLAIN.title("|FR| Amélie 4K") == ("|FR| Amélie 4K", None)
+    assert PLAIN.episode("EN - Lost S01E02\tPilot", series="Lost", season=1, number=2) == "EN - Lost S01E02 Pilot"
+
+
+def test_the_users_pattern_is_removed_with_and_without_clean_up() -> None:
+    pattern = r"^VIP: |\s*#\w+"
+    assert TitleCleaner(True, pattern).title("VIP: EN - Heat #new (1995)") == ("Heat", 1995)
+    assert TitleCleaner(False, pattern).title("VIP: EN - Heat #new (1995)") == ("EN - Heat", 1995)
+    assert TitleCleaner(True, pattern).episode("VIP: Lost S01E02 Pilot", series="Lost", season=1, number=2) == "Pilot"
+
+
+def test_a_pattern_that_would_leave_nothing_leaves_the_title() -> None:
+    assert TitleCleaner(True, ".*").title("Heat (1995)") == ("Heat", 1995)
+
+
+@pytest.mark.parametrize("pattern", ["(", "[a", "*", r"\p{Nonsense}", "(?P<a", "a{99999999999999999999}", "(?:" * 3000])
+def test_a_pattern_that_is_none_is_refused_by_its_name(pattern: str) -> None:
+    with pytest.raises(SettingsError, match="name_regex is not a regular expression"):
+        TitleCleaner(True, pattern)
+
+
+@pytest.mark.parametrize("pattern", ["(a|aa)+$", "(x|xx)+y", "(foo|fo|o)+;", r"(\d|\d\d)+\]", "(?R)"])
+def test_a_pattern_that_would_take_seconds_is_refused_by_its_name(pattern: str) -> None:
+    with pytest.raises(SettingsError, match="name_regex is too slow"):
+        TitleCleaner(True, pattern)
+
+
+SLOW_ON_CYRILLIC = r"(\p{Cyrillic}|\p{Cyrillic}{2})+;|^VIP: "
+"""Nothing of it tells the probes to try Cyrillic."""
+
+
+def test_a_title_on_which_the_pattern_hangs_is_left_and_counted() -> None:
+    cleaner = TitleCleaner(True, SLOW_ON_CYRILLIC)
+    assert cleaner.title("ж" * 200 + "!; (1995)") == ("ж" * 200 + "!;", 1995)
+    assert cleaner.timeouts == 1
+    assert cleaner.title("VIP: Heat") == ("Heat", None)
+    assert cleaner.timeouts == 1
+
+
+def test_a_pattern_that_keeps_hanging_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(titles, "_TITLE_SECONDS", 0.001)
+    cleaner = TitleCleaner(True, SLOW_ON_CYRILLIC)
+    for _ in range(titles._GIVE_UP_AFTER):
+        cleaner.title("ж" * 200 + "!;")
+    assert cleaner.title("VIP: Heat") == ("VIP: Heat", None)
+    assert cleaner.timeouts == titles._GIVE_UP_AFTER + 1

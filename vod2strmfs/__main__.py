@@ -1,0 +1,5 @@
+"""`python -m vod2strmfs`."""
+
+from vod2strmfs.cli import main
+
+main()

@@ -1,0 +1,96 @@
+"""The rows that a catalogue source yields: one type for each kind, the same from PostgreSQL and SQLite.
+
+Field order is the column order of the queries in `vod2strmfs.catalog.queries`.
+"""
+
+from typing import NamedTuple
+
+
+class MovieRow(NamedTuple):
+    """An eligible movie with the relation that Dispatcharr plays (`vod_movie`, `vod_m3umovierelation`)."""
+
+    id: int
+    uuid: str
+    """Canonical: lower case, with dashes."""
+    name: str
+    description: str | None
+    year: int | None
+    rating: str | None
+    genre: str | None
+    duration_secs: int | None
+    tmdb_id: str | None
+    imdb_id: str | None
+    is_adult: bool
+    """False where the column does not exist (before v0.29)."""
+    properties: str | None
+    """`custom_properties` as JSON text; its content is the panel's, of any shape."""
+    created_at: int
+    """Seconds since the epoch."""
+    logo_url: str | None
+    relation_id: int
+    account_id: int
+    account_name: str
+    stream_id: str
+    category: str | None
+    container_extension: str | None
+    relation_properties: str | None
+    """The relation's `custom_properties` as JSON text."""
+
+
+class SeriesRow(NamedTuple):
+    """An eligible series with its chosen relation (`vod_series`, `vod_m3useriesrelation`)."""
+
+    id: int
+    uuid: str
+    name: str
+    description: str | None
+    year: int | None
+    rating: str | None
+    genre: str | None
+    tmdb_id: str | None
+    imdb_id: str | None
+    properties: str | None
+    created_at: int
+    logo_url: str | None
+    relation_id: int
+    account_id: int
+    account_name: str
+    stream_id: str
+    """The relation's `external_series_id`."""
+    category: str | None
+    relation_properties: str | None
+
+
+class EpisodeRow(NamedTuple):
+    """An episode of an eligible series, with its chosen relation (`vod_episode`, `vod_m3uepisoderelation`)."""
+
+    id: int
+    uuid: str
+    series_id: int
+    name: str
+    description: str | None
+    air_date: str | None
+    """ISO date, or whatever text SQLite holds."""
+    rating: str | None
+    duration_secs: int | None
+    season_number: int | None
+    episode_number: int | None
+    tmdb_id: str | None
+    imdb_id: str | None
+    properties: str | None
+    created_at: int
+    relation_id: int
+    account_id: int
+    account_name: str
+    stream_id: str
+    container_extension: str | None
+    relation_properties: str | None
+
+
+class Credentials(NamedTuple):
+    """How to reach the provider of an Xtream account (`m3u_m3uaccount`)."""
+
+    account_id: int
+    server_url: str
+    username: str
+    password: str

@@ -1,0 +1,84 @@
+"""Where a catalogue comes from: one small protocol, two sources."""
+
+from collections.abc import Iterator, Mapping, Set
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from vod2strmfs.catalog.queries import OPTIONAL, REQUIRED, Kind
+from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow
+from vod2strmfs.errors import CatalogError
+
+Row = MovieRow | SeriesRow | EpisodeRow
+
+
+class Snapshot(Protocol):
+    """One consistent view of the catalogue; everything read from it belongs together."""
+
+    def digests(self, kind: Kind) -> dict[int, str] | None:
+        """A digest by block of ids, equal as long as no row of the block changed; None if the source has none."""
+
+    def rows(self, kind: Kind, blocks: Set[int] | None = None) -> Iterator[Row]:
+        """The eligible rows in ascending order of id, streamed; of the given blocks only, if any are given."""
+
+    def counts(self) -> dict[str, int]:
+        """What the database holds, eligible or not, by metric."""
+
+    def credentials(self) -> list[Credentials]:
+        """The active Xtream accounts' addresses and passwords. The only method that reads them."""
+
+
+class Source(Protocol):
+    """A Dispatcharr database, opened read-only. Every method raises CatalogError when it cannot answer."""
+
+    def marker(self) -> tuple[str, str]:
+        """Two cheap signs: while the first is the same, nothing was written at all; while the second is the
+        same, no writes to Dispatcharr's tables have been counted (counting can lag behind)."""
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """A consistent snapshot, for as long as the context lasts."""
+
+    def close(self) -> None:
+        """Give back the connection."""
+
+
+def check_schema(name: str, found: Mapping[str, Set[str]]) -> None:
+    """Refuse a database that lacks a table or column that is read.
+
+    Args:
+        name: the database, as the user knows it.
+        found: the columns that exist, by table.
+
+    Raises:
+        CatalogError: names what is missing.
+    """
+    for table, columns in REQUIRED.items():
+        if table not in found:
+            raise CatalogError(
+                f"{name}: this is not a Dispatcharr database with VOD tables (v0.9 or later): no table {table}.\n"
+                "Check the database's name, and that Dispatcharr has run its migrations."
+            )
+        if missing := sorted(columns - found[table]):
+            raise CatalogError(
+                f"{name}: table {table} has no column {', '.join(missing)}; this Dispatcharr is too old"
+                " or too new for this version. Update both."
+            )
+
+
+def tables() -> list[str]:
+    """Every table that may be read."""
+    return sorted(REQUIRED.keys() | OPTIONAL.keys())
+
+
+def open_source(url: str) -> Source:
+    """Open the database that a `--database` value names. Connects on first use.
+
+    Raises:
+        CatalogError: the value is neither a libpq connection string nor sqlite:///PATH.
+    """
+    if url.startswith("sqlite:"):
+        from vod2strmfs.catalog.sqlite import SQLiteSource
+
+        return SQLiteSource.from_url(url)
+    from vod2strmfs.catalog.postgresql import PostgreSQLSource  # a mount over SQLite need not load libpq
+
+    return PostgreSQLSource(url)

@@ -1,0 +1,106 @@
+"""Dispatcharr's SQLite file (`DB_ENGINE=sqlite`) as a source."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Set
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from vod2strmfs.catalog.queries import CREDENTIALS, SQLITE, Kind, Queries, in_blocks
+from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow
+from vod2strmfs.catalog.source import Row, check_schema, tables
+from vod2strmfs.errors import CatalogError
+
+
+class SQLiteSource:
+    """A Dispatcharr catalogue in a SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @classmethod
+    def from_url(cls, url: str) -> "SQLiteSource":
+        """From `sqlite:///PATH`: an absolute path if there is such a file, else one relative to here."""
+        path = url.removeprefix("sqlite://")
+        if not path.startswith("/") or path == "/":
+            raise CatalogError("database: a SQLite database is given as sqlite:///PATH.")
+        absolute, relative = Path(path), Path(path[1:])
+        return cls(absolute if absolute.exists() else relative.absolute())
+
+    def marker(self) -> tuple[str, str]:
+        """Size, time and identity of the file and its write-ahead log, which move with every commit."""
+        signs = []
+        for path in (self._path, self._path.with_name(self._path.name + "-wal")):
+            try:
+                stat = path.stat()
+            except OSError:
+                continue
+            signs.append(f"{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}")
+        if not signs:
+            raise CatalogError(f"database: no SQLite file {self._path}.")
+        return " ".join(signs), ""
+
+    @contextmanager
+    def snapshot(self) -> Iterator["SQLiteSnapshot"]:
+        """See `Source.snapshot`."""
+        if not self._path.is_file():
+            raise CatalogError(f"database: no SQLite file {self._path}.")
+        try:
+            read_only = f"{self._path.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(read_only, uri=True, timeout=30)) as connection:
+                connection.execute("PRAGMA query_only = 1")
+                connection.isolation_level = None
+                connection.text_factory = _text
+                connection.execute("BEGIN")
+                yield SQLiteSnapshot(connection, str(self._path))
+        except sqlite3.Error as error:
+            raise CatalogError(f"database: {self._path} cannot be read: {error}.") from error
+
+    def close(self) -> None:
+        """Nothing is kept open between snapshots."""
+
+
+class SQLiteSnapshot:
+    """One read transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+        self._connection = connection
+        found = {
+            table: {column[1] for column in connection.execute(f"PRAGMA table_info({table})")} for table in tables()
+        }
+        columns = {table: names for table, names in found.items() if names}
+        check_schema(name, columns)
+        self._queries = Queries(SQLITE, columns)
+
+    def digests(self, kind: Kind) -> None:
+        """SQLite has no hash function to digest rows with."""
+
+    def rows(self, kind: Kind, blocks: Set[int] | None = None) -> Iterator[Row]:
+        """See `Snapshot.rows`."""
+        query = self._queries.rows(kind, in_blocks(blocks) if blocks else "")
+        yield from map(_MAKERS[kind], self._connection.execute(query))
+
+    def counts(self) -> dict[str, int]:
+        """See `Snapshot.counts`."""
+        return {name: self._connection.execute(query).fetchone()[0] for name, query in self._queries.counts().items()}
+
+    def credentials(self) -> list[Credentials]:
+        """See `Snapshot.credentials`."""
+        return list(map(Credentials._make, self._connection.execute(CREDENTIALS)))
+
+
+def _text(value: bytes) -> str:
+    # SQLite stores what it is given: bytes that are no UTF-8, or lone surrogates.
+    return value.decode("utf-8", "replace")
+
+
+def _movie(row: tuple[Any, ...]) -> MovieRow:
+    movie = MovieRow._make(row)
+    return movie._replace(is_adult=bool(movie.is_adult))
+
+
+_MAKERS: dict[Kind, Callable[[tuple[Any, ...]], Row]] = {
+    "movie": _movie,
+    "series": SeriesRow._make,
+    "episode": EpisodeRow._make,
+}

@@ -1,0 +1,195 @@
+"""The index file: a SQLite database in the state directory that holds one generation of the tree.
+
+Readers hold a read transaction and see one generation, whole, for as long as they like (write-ahead log);
+a sync writes the next one in a single transaction. Nothing else writes it.
+"""
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vod2strmfs.errors import IndexFileError
+from vod2strmfs.library.kinds import FIRST_FREE_NODE, MOVIES_NODE, ROOT_NODE, TV_NODE, NodeKind
+from vod2strmfs.library.names import fold
+
+FILE_NAME = "index.db"
+LOCK_NAME = "sync.lock"
+
+_APPLICATION_ID = 0x76326673
+_SCHEMA_VERSION = 1
+
+_SCHEMA = f"""
+CREATE TABLE node (
+    id INTEGER PRIMARY KEY,            -- never reused; inode numbers derive from it
+    kind INTEGER NOT NULL,
+    parent INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    fold TEXT NOT NULL,                -- unique within a parent
+    plain TEXT,                        -- the name before a collision changed it; NULL where it is the name
+    alias TEXT NOT NULL,
+    mtime INTEGER NOT NULL,
+    strm_size INTEGER NOT NULL, strm_mtime INTEGER NOT NULL, strm_hash INTEGER NOT NULL,
+    nfo_size INTEGER NOT NULL, nfo_mtime INTEGER NOT NULL, nfo_hash INTEGER NOT NULL,
+    held INTEGER NOT NULL              -- 1: gone from the catalogue, kept by the shrink brake
+);
+CREATE TABLE content (
+    id INTEGER PRIMARY KEY,            -- the node's
+    kind INTEGER NOT NULL,
+    source INTEGER,                    -- the catalogue's id; of a season, its number
+    uuid TEXT NOT NULL, account INTEGER NOT NULL, stream TEXT NOT NULL,
+    tmdb TEXT NOT NULL, imdb TEXT NOT NULL,
+    bad_fields INTEGER NOT NULL,       -- how many fields of the row could not be used
+    item BLOB NOT NULL                 -- library.contents.encode
+);
+CREATE TABLE filtered (kind TEXT NOT NULL, source INTEGER NOT NULL, setting TEXT NOT NULL, PRIMARY KEY (kind, source));
+CREATE TABLE provider (account INTEGER PRIMARY KEY, url TEXT NOT NULL);  -- with passwords: only for direct_urls
+CREATE TABLE block (kind TEXT NOT NULL, block INTEGER NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (kind, block));
+CREATE TABLE change (generation INTEGER NOT NULL, what INTEGER NOT NULL, inode INTEGER NOT NULL,
+    parent INTEGER NOT NULL, name TEXT NOT NULL);
+CREATE TABLE generation (
+    number INTEGER NOT NULL,           -- 0: none yet
+    made INTEGER NOT NULL,             -- nanoseconds since the epoch
+    settings TEXT NOT NULL,            -- LibrarySettings as JSON
+    version TEXT NOT NULL,             -- of the program that made it
+    stats TEXT NOT NULL,               -- JSON: metric to number
+    next_node INTEGER NOT NULL
+);
+CREATE TABLE attempt (
+    compared INTEGER NOT NULL,         -- when the catalogue was last compared, and how long that took (ns)
+    took INTEGER NOT NULL,
+    quiet TEXT NOT NULL,               -- the source's marker then
+    written TEXT NOT NULL,
+    failing_since INTEGER NOT NULL,    -- seconds since the epoch; 0: the last attempt succeeded
+    error TEXT NOT NULL
+);
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {_SCHEMA_VERSION};
+"""
+
+INDEXES = (
+    "CREATE INDEX IF NOT EXISTS node_name ON node (parent, fold)",
+    "CREATE INDEX IF NOT EXISTS node_children ON node (parent)",
+    "CREATE INDEX IF NOT EXISTS content_source ON content (kind, source)",
+)
+"""Made after the first generation is loaded: sorting once is faster than a million insertions."""
+
+_FIXED_NODES = ((ROOT_NODE, NodeKind.ROOT, ROOT_NODE, ""), (MOVIES_NODE, NodeKind.SECTION, ROOT_NODE, "Movies"),
+                (TV_NODE, NodeKind.SECTION, ROOT_NODE, "TV"))  # fmt: skip
+
+
+def create(state_dir: Path) -> None:
+    """Make an index without a generation where there is none. The caller holds `writing`.
+
+    A file that is damaged, or is not ours, is moved aside and replaced.
+    """
+    path = state_dir / FILE_NAME
+    first_node = FIRST_FREE_NODE
+    if path.exists() and not _is_index(path):
+        _move_aside(path)
+        # A running mount may have shown the old index: none of its inode numbers may come to mean something else.
+        first_node = int(time.time()) << 16
+    if not path.exists():
+        _create_file(path, first_node)
+
+
+def make_directory(state_dir: Path) -> None:
+    """Make the state directory if need be.
+
+    Raises:
+        IndexFileError: it cannot be made or written.
+    """
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (state_dir / LOCK_NAME).open("a").close()
+    except OSError as error:
+        raise IndexFileError(
+            f"state directory {state_dir}: {error.strerror}. Give one that this user can write with --state-dir."
+        ) from error
+
+
+def connect(state_dir: Path, *, writable: bool = False) -> sqlite3.Connection:
+    """A connection to the index of a state directory.
+
+    Raises:
+        IndexFileError: there is none, or it cannot be opened.
+    """
+    path = (state_dir / FILE_NAME).absolute()
+    mode = "rw" if writable else "ro"
+    try:
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=60, cached_statements=256,
+            check_same_thread=False,
+        )  # fmt: skip
+        # NORMAL keeps the file consistent through a power cut; at worst the last generation is lost and made again.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA temp_store = FILE")
+    except sqlite3.Error as error:
+        raise IndexFileError(f"index {path}: cannot be opened ({error}).") from error
+    return connection
+
+
+@contextmanager
+def writing(state_dir: Path, *, wait: float = 600) -> Iterator[None]:
+    """Hold the right to write the index, across processes. Makes the state directory if need be.
+
+    Raises:
+        IndexFileError: the directory cannot be written, or another sync held the right for the whole wait (seconds).
+    """
+    make_directory(state_dir)
+    deadline = time.monotonic() + wait
+    with (state_dir / LOCK_NAME).open("a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise IndexFileError(
+                        f"state directory {state_dir}: another sync has been running for {wait:.0f} seconds."
+                    ) from None
+                time.sleep(0.05)
+        yield
+
+
+def _is_index(path: Path) -> bool:
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            application = connection.execute("PRAGMA application_id").fetchone()[0]
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            generations = connection.execute("SELECT count(*) FROM generation").fetchone()[0]
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError:
+        return False
+    return (application, version, generations) == (_APPLICATION_ID, _SCHEMA_VERSION, 1)
+
+
+def _move_aside(path: Path) -> None:
+    aside = path.with_name(f"{path.name}.unusable-{time.strftime('%Y%m%d-%H%M%S')}")
+    path.replace(aside)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _create_file(path: Path, first_node: int) -> None:
+    """Make the file under another name first, so that nobody opens half of it."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    connection = sqlite3.connect(draft, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(_SCHEMA)
+        connection.executemany(
+            "INSERT INTO node VALUES (?, ?, ?, ?, ?, NULL, '', 0, 0, 0, 0, 0, 0, 0, 0)",
+            [(number, kind, parent, name, fold(name)) for number, kind, parent, name in _FIXED_NODES],
+        )
+        connection.execute("INSERT INTO generation VALUES (0, 0, '', '', '{}', ?)", [first_node])
+        connection.execute("INSERT INTO attempt VALUES (0, 0, '', '', 0, '')")
+    finally:
+        connection.close()
+    draft.rename(path)

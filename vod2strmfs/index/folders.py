@@ -1,0 +1,58 @@
+"""Seasons and series after their episodes changed: shown while they hold something, with NFOs that say what."""
+
+from collections.abc import Set
+
+from vod2strmfs.index.draft import Draft
+from vod2strmfs.library.contents import Record, decode, encode, nfo_file
+from vod2strmfs.library.items import Season, Series
+from vod2strmfs.library.kinds import TV_NODE, WAITING_NODE, NodeKind
+from vod2strmfs.library.naming import node_name
+
+_EMPTY = "NOT EXISTS (SELECT 1 FROM node AS below WHERE below.parent = node.id)"
+
+
+def settle_folders(draft: Draft, lost_series: Set[int]) -> None:
+    """Remove empty seasons, show and hide series, and render what depends on both.
+
+    Args:
+        draft: with all episodes in place.
+        lost_series: the series that are no longer in the catalogue. One that still has episodes is held.
+    """
+    draft.remove(_nodes(draft, f"kind = ? AND {_EMPTY}", NodeKind.SEASON))
+    draft.hold(lost_series)
+    draft.remove(_nodes(draft, f"kind = ? AND held = 1 AND {_EMPTY}", NodeKind.SERIES))
+    for node in _nodes(draft, f"kind = ? AND parent != {WAITING_NODE} AND {_EMPTY}", NodeKind.SERIES):
+        draft.place(node, WAITING_NODE, node_name(_series(draft, node), draft.settings))
+    only = "" if draft.first or draft.everything else f"AND id IN ({', '.join(map(str, draft.series))})"
+    for node in _nodes(draft, f"kind = ? AND NOT {_EMPTY} {only}", NodeKind.SERIES):
+        _place_and_render(draft, node)
+    draft.flush()
+    draft.remove(_nodes(draft, f"kind = ? AND {_EMPTY}", NodeKind.CATEGORY))
+
+
+def _place_and_render(draft: Draft, node: int) -> None:
+    """Show a series where it belongs, and render tvshow.nfo and the season.nfo files."""
+    connection, settings = draft.connection, draft.settings
+    series = _series(draft, node)
+    [created] = connection.execute("SELECT nfo_mtime FROM node WHERE id = ?", (node,)).fetchone()
+    draft.place(node, draft.section(TV_NODE, series.category, created), node_name(series, settings))
+    seasons = connection.execute(
+        "SELECT id, source FROM content JOIN node USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source",
+        (node,),
+    ).fetchall()
+    numbers = tuple(number for _, number in seasons)
+    draft.set_nfo(node, nfo_file(Record(NodeKind.SERIES, "", 0, "", encode(series), numbers), settings))
+    for season, number in seasons:
+        item = Season(number, series.title)
+        connection.execute("UPDATE content SET item = ? WHERE id = ?", (encode(item), season))
+        draft.place(season, node, node_name(item, settings))
+        draft.set_nfo(season, nfo_file(Record(NodeKind.SEASON, "", 0, "", encode(item)), settings))
+
+
+def _series(draft: Draft, node: int) -> Series:
+    [data] = draft.connection.execute("SELECT item FROM content WHERE id = ?", (node,)).fetchone()
+    return decode(data, Series)
+
+
+def _nodes(draft: Draft, condition: str, kind: NodeKind) -> list[int]:
+    return [node for (node,) in draft.connection.execute(f"SELECT id FROM node WHERE {condition}", (kind,)).fetchall()]

@@ -1,0 +1,175 @@
+"""Reading the index: one generation at a time, by point queries."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vod2strmfs.errors import IndexFileError
+from vod2strmfs.index.changes import Change
+from vod2strmfs.index.file import FILE_NAME, connect
+from vod2strmfs.library import stats
+from vod2strmfs.library.contents import Record
+from vod2strmfs.library.kinds import NodeKind
+from vod2strmfs.library.tree import Node
+from vod2strmfs.settings import LibrarySettings
+
+_COLUMNS = "id, kind, parent, name, alias, mtime, strm_size, strm_mtime, nfo_size, nfo_mtime"
+NODE = f"SELECT {_COLUMNS} FROM node WHERE id = ?"
+_CHILD = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND fold = ?"
+_CHILD_BY_ALIAS = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND alias = ?"
+_CHILDREN = f"SELECT {_COLUMNS} FROM node INDEXED BY node_children WHERE parent = ? AND id > ? ORDER BY id LIMIT ?"
+_RECORD = "SELECT kind, uuid, account, stream, item FROM content WHERE id = ?"
+_SEASONS = """
+    SELECT content.source FROM node JOIN content USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source"""
+
+
+class Store:
+    """The tree's nodes from the index of a state directory.
+
+    An instance shows the generation that was the newest when it was made or last refreshed. It is not
+    thread-safe.
+
+    Args:
+        state_dir: where the index is.
+
+    Raises:
+        IndexFileError: there is no index, or it cannot be read. So do all methods.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / FILE_NAME
+        self._file = _identity(self._path)
+        self._connection = connect(state_dir)
+        self._watch = connect(state_dir)
+        self._version = 0
+        self.generation = 0
+        """The number of the generation shown; 0 while there is none."""
+        self.settings = LibrarySettings()
+        """The settings that the generation was made with."""
+        self.refresh()
+
+    @staticmethod
+    def exists(state_dir: Path) -> bool:
+        """Whether there is an index."""
+        return (state_dir / FILE_NAME).exists()
+
+    def replaced(self) -> bool:
+        """Whether the index file is no longer the one that was opened."""
+        return _identity(self._path) != self._file
+
+    def close(self) -> None:
+        """Close the index."""
+        self._connection.close()
+        self._watch.close()
+
+    def outdated(self) -> bool:
+        """Whether anything was written to the index since the last refresh. Costs microseconds."""
+        with _reading():
+            return bool(self._watch.execute("PRAGMA data_version").fetchone()[0] != self._version)
+
+    def refresh(self) -> None:
+        """Show the newest generation from now on."""
+        with _reading():
+            self._version = self._watch.execute("PRAGMA data_version").fetchone()[0]
+            if self._connection.in_transaction:
+                self._connection.execute("COMMIT")
+            self._connection.execute("BEGIN")
+            number, made, settings, metrics = self._connection.execute(
+                "SELECT number, made, settings, stats FROM generation"
+            ).fetchone()
+            self._providers: dict[int, str] = dict(self._connection.execute("SELECT account, url FROM provider"))
+            failing_since, error = self._connection.execute("SELECT failing_since, error FROM attempt").fetchone()
+        if number and number != self.generation:
+            self.settings = LibrarySettings.model_validate_json(settings)
+        self.generation = number
+        self._stats = stats.render(_metrics(number, made, json.loads(metrics), failing_since))
+        self._stats_mtime: int = max(made, failing_since * 10**9)
+        self.failing_since: int = failing_since
+        self.error: str = error
+
+    def node(self, node: int) -> Node | None:
+        """See `Tree`'s `Store`."""
+        with _reading():
+            row = self._connection.execute(NODE, (node,)).fetchone()
+        return Node._make(row) if row else None
+
+    def child(self, parent: int, key: str) -> Node | None:
+        """See `Tree`'s `Store`."""
+        with _reading():
+            row = self._connection.execute(_CHILD, (parent, key)).fetchone()
+        return Node._make(row) if row else None
+
+    def child_by_alias(self, parent: int, alias: str) -> Node | None:
+        """See `Tree`'s `Store`."""
+        with _reading():
+            row = self._connection.execute(_CHILD_BY_ALIAS, (parent, alias)).fetchone()
+        return Node._make(row) if row else None
+
+    def children(self, parent: int, after: int, limit: int) -> list[Node]:
+        """See `Tree`'s `Store`."""
+        with _reading():
+            return list(map(Node._make, self._connection.execute(_CHILDREN, (parent, after, limit))))
+
+    def record(self, node: int) -> Record:
+        """See `Tree`'s `Store`."""
+        with _reading():
+            row = self._connection.execute(_RECORD, (node,)).fetchone()
+            if row is None:
+                raise IndexFileError(f"the index holds no content of node {node}")
+            seasons: tuple[int | None, ...] = ()
+            if row[0] == NodeKind.SERIES:
+                seasons = tuple(number for (number,) in self._connection.execute(_SEASONS, (node,)))
+        return Record._make((*row, seasons, self._providers.get(row[2], "")))
+
+    def stats(self) -> bytes:
+        """See `Tree`'s `Store`."""
+        return self._stats
+
+    def stats_mtime(self) -> int:
+        """See `Tree`'s `Store`."""
+        return self._stats_mtime
+
+    def changes(self, since: int) -> list[Change] | None:
+        """What the generations after `since` changed; None if that is no longer known."""
+        with _reading():
+            [oldest] = self._connection.execute("SELECT coalesce(min(generation), 0) FROM change").fetchone()
+            if oldest > since + 1:
+                return None
+            rows = self._connection.execute(
+                "SELECT what, inode, parent, name FROM change WHERE generation > ?", (since,)
+            )
+            return list(map(Change._make, rows))
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise IndexFileError(f"the index cannot be read: {error}") from error
+
+
+def _metrics(number: int, made: int, counted: dict[str, dict[str, int]], failing_since: int) -> list[stats.Metric]:
+    rows: list[stats.Metric] = [
+        ("index", "generation", number),
+        ("index", "made", _timestamp(made // 10**9)),
+        ("index", "stale_since", _timestamp(failing_since)),
+    ]
+    for scope in ("database", "index", "filesystem"):
+        rows += [(scope, metric, value) for metric, value in counted.get(scope, {}).items()]
+    return sorted(rows, key=lambda row: ("database", "index", "filesystem").index(row[0]))
+
+
+def _timestamp(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else ""

@@ -1,0 +1,349 @@
+"""Bringing the index up to date with the catalogue: the next generation, in one transaction."""
+
+import json
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Set
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from vod2strmfs import __version__
+from vod2strmfs.catalog.queries import KINDS, Kind, in_blocks
+from vod2strmfs.catalog.source import Row, Snapshot, Source
+from vod2strmfs.errors import CatalogError, IndexFileError
+from vod2strmfs.index import brake, naming
+from vod2strmfs.index.counts import count
+from vod2strmfs.index.draft import Draft, Fresh
+from vod2strmfs.index.file import INDEXES, connect, create, writing
+from vod2strmfs.index.folders import settle_folders
+from vod2strmfs.index.identity import reunite
+from vod2strmfs.index.intake import Intake
+from vod2strmfs.index.store import Store
+from vod2strmfs.library.contents import provider_url
+from vod2strmfs.library.kinds import NodeKind
+from vod2strmfs.settings import LibrarySettings
+
+_NODE_KINDS: dict[Kind, NodeKind] = {
+    "movie": NodeKind.MOVIE,
+    "series": NodeKind.SERIES,
+    "episode": NodeKind.EPISODE,
+}
+_PATIENCE = 20
+"""While the counters stand still, comparing may take one part in so many of the time."""
+_GENERATIONS_REMEMBERED = 500
+"""For so many generations a mount may fall behind and still learn what changed."""
+
+Counts = Counter[tuple[Kind, str]]
+"""How many items of a kind were `added`, `changed`, `removed`, or are `held`."""
+
+
+@dataclass
+class Outcome:
+    """What a sync did."""
+
+    generation: int
+    changed: bool = False
+    """Whether this generation is new."""
+    counts: Counts = field(default_factory=Counter)
+    unmatched: tuple[tuple[str, str], ...] = ()
+    """Setting and pattern of each filter that was to include something, and matched nothing in all the catalogue."""
+
+    @property
+    def held(self) -> int:
+        """How many items the shrink brake keeps in the tree."""
+        return sum(number for (_, what), number in self.counts.items() if what == "held")
+
+    def describe(self) -> str:
+        """What changed, in words: `12 movies added, 1 episode held`."""
+        plural = {"movie": "movies", "series": "series", "episode": "episodes"}
+        parts = [
+            f"{number} {kind if number == 1 else plural[kind]} {what}"
+            for (kind, what), number in sorted(self.counts.items())
+            if number
+        ]
+        return ", ".join(parts) or ("names or contents changed" if self.changed else "nothing changed")
+
+
+def sync(
+    source: Source,
+    settings: LibrarySettings,
+    state_dir: Path,
+    *,
+    max_shrink: int = 20,
+    accept_shrink: bool = False,
+    patient: bool = False,
+) -> Outcome:
+    """One refresh of the index.
+
+    Args:
+        source: the catalogue.
+        settings: the library's.
+        state_dir: where the index is; made if need be.
+        max_shrink: the percentage of items beyond which removals are held back; see `brake`.
+        accept_shrink: whether to remove what is held back.
+        patient: whether a comparison may be put off when it is costly and nothing says that the catalogue
+            changed, as in regular looks.
+
+    Raises:
+        CatalogError: the catalogue cannot be read; the index says so from now on, and keeps its generation.
+        IndexFileError: the index cannot be written.
+    """
+    try:
+        with writing(state_dir):
+            create(state_dir)
+            with closing(connect(state_dir, writable=True)) as connection:
+                try:
+                    return _Run(connection, state_dir, settings, max_shrink, accept_shrink).sync(source, patient)
+                except CatalogError as error:
+                    _note_failure(connection, str(error))
+                    raise
+    except sqlite3.Error as error:
+        raise IndexFileError(f"state directory {state_dir}: the index cannot be written ({error}).") from error
+
+
+def _note_failure(connection: sqlite3.Connection, error: str) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+    connection.execute(
+        "UPDATE attempt SET failing_since = ?, error = ? WHERE failing_since = 0", (int(time.time()), error)
+    )
+
+
+class _Known(NamedTuple):
+    """An item as the index has it."""
+
+    source: int
+    node: int
+    parent: int
+    held: int
+    uuid: str
+    account: int
+    stream: str
+    item: bytes
+
+    def differs(self, fresh: Fresh) -> bool:
+        """Whether the catalogue has it otherwise."""
+        moved = self.parent != fresh.parent and fresh.kind != NodeKind.SERIES
+        keys = (self.uuid, self.account, self.stream, self.item)
+        return moved or keys != (fresh.uuid, fresh.account, fresh.stream, fresh.item)
+
+
+@dataclass
+class _Run:
+    """One run of `sync`."""
+
+    connection: sqlite3.Connection
+    state_dir: Path
+    settings: LibrarySettings
+    max_shrink: int
+    accept_shrink: bool
+
+    def sync(self, source: Source, patient: bool) -> Outcome:
+        """See the function of this name."""
+        number, next_node, settings, version = self.connection.execute(
+            "SELECT number, next_node, settings, version FROM generation"
+        ).fetchone()
+        form = (self.settings.model_dump_json(), __version__)
+        same_form = form == (settings, version)
+        quiet, written = source.marker()
+        if same_form and not self.accept_shrink and self._is_quiet(quiet, written, patient):
+            self.connection.execute("UPDATE attempt SET failing_since = 0, error = '' WHERE failing_since != 0")
+            return Outcome(number)
+
+        started = time.time_ns()
+        self.connection.execute("BEGIN IMMEDIATE")
+        counts: Counts = Counter()
+        with source.snapshot() as snapshot:
+            same_form &= not self._renew_providers(snapshot)
+            draft = Draft(
+                self.connection, self.settings, number == 0, started, next_node, not same_form, self._providers()
+            )
+            unmatched = self._take_all(snapshot, draft, counts)
+            in_database = snapshot.counts()
+        changed = bool(draft.first or draft.added or draft.changed or not same_form)
+        outcome = Outcome(number, changed, counts, unmatched)
+        if outcome.changed:
+            self._refuse_empty(draft)
+            outcome.generation = number + 1
+            self._log_changes(draft, outcome.generation)
+            self.connection.execute(
+                "UPDATE generation SET number = ?, made = ?, settings = ?, version = ?, next_node = ?, stats = ?",
+                (outcome.generation, started, *form, draft.next_node, json.dumps(count(self.connection, in_database))),
+            )
+        self.connection.execute(
+            "UPDATE attempt SET compared = ?, took = ?, quiet = ?, written = ?, failing_since = 0, error = ''",
+            (started, time.time_ns() - started, quiet, written),
+        )
+        self.connection.execute("COMMIT")
+        return outcome
+
+    def _is_quiet(self, quiet: str, written: str, patient: bool) -> bool:
+        """Whether there is nothing to compare; see `Source.marker`."""
+        compared, took, quiet_then, written_then = self.connection.execute(
+            "SELECT compared, took, quiet, written FROM attempt"
+        ).fetchone()
+        if quiet == quiet_then:
+            return True
+        return patient and written == written_then and time.time_ns() - compared < _PATIENCE * took
+
+    def _renew_providers(self, snapshot: Snapshot) -> bool:
+        """Keep what direct URLs are made from, if they are wanted; returns whether that changed."""
+        before = self._providers()
+        now = {}
+        if self.settings.direct_urls:
+            now = {known[0]: provider_url(*known[1:]) for known in snapshot.credentials()}
+        if before == now:
+            return False
+        self.connection.execute("DELETE FROM provider")
+        self.connection.executemany("INSERT INTO provider VALUES (?, ?)", now.items())
+        return True
+
+    def _providers(self) -> dict[int, str]:
+        return dict(self.connection.execute("SELECT account, url FROM provider"))
+
+    def _take_all(self, snapshot: Snapshot, draft: Draft, counts: Counts) -> tuple[tuple[str, str], ...]:
+        """Bring everything up to date; returns what `Outcome.unmatched` is."""
+        intake = Intake(draft)
+        lost_series: Set[int] = set()
+        for kind in KINDS:
+            if kind == "episode":
+                intake.load_series(lost_series)
+            gone = self._take(kind, snapshot, draft, intake, counts)
+            if kind == "series":
+                lost_series = gone
+                # An episode's row says nothing of its series: whether that is filtered, or has another title.
+                draft.series_moved |= bool(gone) or (counts["series", "added"] > 0 and intake.filter.active)
+            else:
+                self._let_go(kind, gone, draft, lost_series, counts)
+        if draft.first:
+            for statement in INDEXES:
+                self.connection.execute(statement)
+        settle_folders(draft, lost_series)
+        naming.settle(draft)
+        draft.set_mtimes()
+        return tuple(intake.filter.unmatched()) if draft.everything else ()
+
+    def _take(self, kind: Kind, snapshot: Snapshot, draft: Draft, intake: Intake, counts: Counts) -> set[int]:
+        """Compare one kind of row with the index and write what differs.
+
+        Returns:
+            The nodes whose items are no longer in the catalogue.
+        """
+        digests = snapshot.digests(kind)
+        blocks = self._blocks_to_read(kind, digests, draft)
+        gone = self._held(kind)
+        where = "AND " + in_blocks(blocks).format(id="source") if blocks else ""
+        if blocks is None or blocks:
+            self.connection.execute(f"DELETE FROM filtered WHERE kind = ? {where}", (kind,))
+        arrived: dict[int, Fresh] = {}
+        if blocks is None or blocks:
+            with closing(connect(self.state_dir)) as before:
+                for row, known in _merge(snapshot.rows(kind, blocks), _known(before, kind, blocks)):
+                    if known is not None and (row is None or row.uuid != known.uuid):
+                        gone.add(known.node)
+                        known = None
+                    if row is None:
+                        continue
+                    if (fresh := intake.take(row)) is None:
+                        if known is not None:
+                            gone.add(known.node)
+                        continue
+                    if known is None:
+                        node = draft.add(fresh)
+                        counts[kind, "added"] += 1
+                        if not draft.first:
+                            arrived[node] = fresh
+                        continue
+                    gone.discard(known.node)
+                    differs = known.differs(fresh)
+                    if differs or known.held or draft.everything:
+                        draft.update(known.node, fresh)
+                        counts[kind, "changed"] += differs
+        draft.flush()
+        self._note_digests(kind, digests)
+        if gone and arrived:
+            for new, old in reunite(self.connection, gone, arrived).items():
+                draft.remove([new])
+                draft.update(old, arrived[new], rekeyed=True)
+                gone.discard(old)
+                counts[kind, "added"] -= 1
+                counts[kind, "changed"] += 1
+        return gone
+
+    def _blocks_to_read(self, kind: Kind, digests: dict[int, str] | None, draft: Draft) -> Set[int] | None:
+        """The blocks of rows that differ from the last time; None for all."""
+        if digests is None or draft.everything or (kind == "episode" and draft.series_moved):
+            return None
+        before = dict(self.connection.execute("SELECT block, digest FROM block WHERE kind = ?", (kind,)))
+        return {block for block, _ in before.items() ^ digests.items()}
+
+    def _note_digests(self, kind: Kind, digests: dict[int, str] | None) -> None:
+        self.connection.execute("DELETE FROM block WHERE kind = ?", (kind,))
+        rows = [(kind, block, digest) for block, digest in (digests or {}).items()]
+        self.connection.executemany("INSERT INTO block VALUES (?, ?, ?)", rows)
+
+    def _held(self, kind: Kind) -> set[int]:
+        query = "SELECT id FROM node WHERE kind = ? AND held = 1"
+        return {node for (node,) in self.connection.execute(query, (_NODE_KINDS[kind],))}
+
+    def _let_go(self, kind: Kind, gone: set[int], draft: Draft, lost_series: Set[int], counts: Counts) -> None:
+        """Remove what is gone, or hold it back."""
+        [total] = self.connection.execute("SELECT count(*) FROM node WHERE kind = ?", (_NODE_KINDS[kind],)).fetchone()
+        if self.accept_shrink:
+            held: Set[int] = set()
+        elif brake.holds(len(gone), total, self.max_shrink):
+            held = gone
+        else:
+            held = brake.emptied_series(self.connection, gone, lost_series) if kind == "episode" else set()
+        draft.hold(held)
+        draft.remove(gone - held)
+        counts[kind, "removed"] += len(gone) - len(held)
+        counts[kind, "held"] += len(held)
+
+    def _refuse_empty(self, draft: Draft) -> None:
+        shown = "SELECT 1 FROM node WHERE kind IN (?, ?) LIMIT 1"
+        if not self.connection.execute(shown, (NodeKind.MOVIE, NodeKind.EPISODE)).fetchone():
+            raise CatalogError(
+                "the catalogue holds no movie and no episode that could be shown, so there is no library to make.\n"
+                "Check in Dispatcharr that an account is active, has VOD enabled and has been refreshed,"
+                " and that its categories are enabled."
+            )
+
+    def _log_changes(self, draft: Draft, number: int) -> None:
+        """Note what differs from the generation before, for those who cached it."""
+        if draft.first:
+            return
+        with closing(Store(self.state_dir)) as before:
+            rows = ((number, *change) for change in draft.differences(before))
+            self.connection.executemany("INSERT INTO change VALUES (?, ?, ?, ?, ?)", rows)
+        self.connection.execute("DELETE FROM change WHERE generation <= ?", (number - _GENERATIONS_REMEMBERED,))
+
+
+def _known(connection: sqlite3.Connection, kind: Kind, blocks: Set[int] | None) -> Iterator[_Known]:
+    where = "AND " + in_blocks(blocks).format(id="source") if blocks else ""
+    rows = connection.execute(
+        f"""SELECT source, id, parent, held, uuid, account, stream, item FROM content JOIN node USING (id)
+        WHERE content.kind = ? {where} ORDER BY source""",
+        (_NODE_KINDS[kind],),
+    )
+    return map(_Known._make, rows)
+
+
+def _merge(rows: Iterable[Row], known: Iterator[_Known]) -> Iterator[tuple[Row | None, _Known | None]]:
+    """Pair two sequences, each in ascending order of the catalogue's id."""
+    item = next(known, None)
+    for row in rows:
+        while item is not None and item.source < row.id:
+            yield None, item
+            item = next(known, None)
+        if item is not None and item.source == row.id:
+            yield row, item
+            item = next(known, None)
+        else:
+            yield row, None
+    while item is not None:
+        yield None, item
+        item = next(known, None)

@@ -1,0 +1,115 @@
+"""The process that keeps an index up to date beside a mount: `python -m vod2strmfs.index.worker`.
+
+It is a process of its own, so that neither its work nor its memory, nor a database that hangs, touches the
+mount. It reads an `Order` as the first line of standard input; each further line means "look now", and the end
+of input, which comes however the mount ends, means "stop". What it says goes to standard error, a line a
+message, the level first.
+"""
+
+import logging
+import os
+import random
+import sys
+import threading
+from pathlib import Path
+from typing import TextIO
+
+from pydantic import BaseModel
+
+from vod2strmfs.catalog.source import Source, open_source
+from vod2strmfs.errors import UserError
+from vod2strmfs.index.sync import Outcome, sync
+from vod2strmfs.settings import LibrarySettings
+
+_LONGEST_RETRY = 60.0
+"""Seconds; a longer poll interval is the limit instead."""
+
+_log = logging.getLogger("vod2strmfs")
+
+
+class Order(BaseModel):
+    """What to keep up to date."""
+
+    database: str
+    library: LibrarySettings
+    state_dir: Path
+    max_shrink: int
+    poll_interval: float
+    level: int = logging.INFO
+
+
+class Worker:
+    """Syncs at intervals until told to stop.
+
+    Args:
+        order: what to do.
+    """
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._asked = threading.Event()
+        self._failures = 0
+        self._held = 0
+
+    def obey(self, orders: TextIO) -> None:
+        """Look when a line comes; end the process, in the middle of whatever it does, at the end of input."""
+        for _ in orders:
+            self._asked.set()
+        # A sync cut off is rolled back when the index is opened next.
+        os._exit(0)
+
+    def run(self) -> None:
+        """Sync again and again."""
+        source = open_source(self._order.database)
+        asked = False
+        while True:
+            self._sync(source, patient=not asked)
+            asked = self._asked.wait(self._pause())
+            self._asked.clear()
+
+    def _sync(self, source: Source, *, patient: bool) -> None:
+        order = self._order
+        try:
+            outcome = sync(source, order.library, order.state_dir, max_shrink=order.max_shrink, patient=patient)
+        except UserError as error:
+            if not self._failures:
+                _log.error("%s The last good state stays in place.", str(error).replace("\n", " "))
+            self._failures += 1
+            return
+        if self._failures:
+            _log.info("The catalogue can be read again after %d failed attempts.", self._failures)
+            self._failures = 0
+        self._report(outcome)
+
+    def _report(self, outcome: Outcome) -> None:
+        if not outcome.changed:
+            return
+        _log.info("Generation %d: %s.", outcome.generation, outcome.describe())
+        if outcome.held and outcome.held != self._held:
+            _log.warning(
+                "%d items are gone from the catalogue and held back, since that is more than %d %% of them or all"
+                " that a series had. `vod2strmfs sync --accept-shrink` removes them.",
+                outcome.held,
+                self._order.max_shrink,
+            )
+        self._held = outcome.held
+
+    def _pause(self) -> float:
+        if not self._failures:
+            return self._order.poll_interval
+        longest = max(self._order.poll_interval, _LONGEST_RETRY)
+        # Many hosts that lost the same database should not come back in step.
+        return min(2.0 ** min(self._failures - 1, 16), longest) * random.uniform(0.75, 1.25)
+
+
+def main() -> None:
+    """Read the order and carry it out."""
+    order = Order.model_validate_json(sys.stdin.readline())
+    logging.basicConfig(level=order.level, stream=sys.stderr, format="%(levelname)s %(message)s")
+    worker = Worker(order)
+    threading.Thread(target=worker.obey, args=(sys.stdin,), daemon=True).start()
+    worker.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""What is in a file: the URL of a .strm, the XML of an .nfo. The same functions size, compare and serve them."""
+
+from typing import NamedTuple, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from vod2strmfs.library import nfo
+from vod2strmfs.library.items import Category, Episode, Movie, Season, Series
+from vod2strmfs.library.kinds import NodeKind
+from vod2strmfs.settings import LibrarySettings
+
+Item = Movie | Series | Season | Episode | Category
+ItemT = TypeVar("ItemT", Movie, Series, Season, Episode, Category)
+
+_ITEMS: dict[int, type[Item]] = {
+    NodeKind.MOVIE: Movie,
+    NodeKind.SERIES: Series,
+    NodeKind.SEASON: Season,
+    NodeKind.EPISODE: Episode,
+    NodeKind.CATEGORY: Category,
+}
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+class Record(NamedTuple):
+    """What the contents of a node's files are made from."""
+
+    kind: int
+    """A NodeKind."""
+    uuid: str
+    account: int
+    stream: str
+    item: bytes
+    """The item, as `encode` gives it."""
+    seasons: tuple[int | None, ...] = ()
+    """Of a series: the numbers of its seasons, ascending, None last."""
+    provider: str = ""
+    """The provider's URL up to the kind of item, with its password, where direct URLs are asked for and possible."""
+
+
+def encode(item: Item) -> bytes:
+    """The form in which the index keeps an item; equal for equal items."""
+    return _ENCODER.encode(item)
+
+
+def decode(data: bytes, item: type[ItemT]) -> ItemT:
+    """The inverse of `encode`.
+
+    Raises:
+        msgspec.MsgspecError: the data are not an item of that type.
+    """
+    return msgspec.msgpack.decode(data, type=item)
+
+
+def decode_kind(data: bytes, kind: int) -> Item:
+    """The item of a node of that kind."""
+    return msgspec.msgpack.decode(data, type=_ITEMS[kind])
+
+
+def strm(record: Record, settings: LibrarySettings) -> bytes:
+    """A .strm file: one URL and one line end."""
+    return (_direct_url(record) if record.provider else _proxy_url(record, settings)).encode() + b"\n"
+
+
+def _proxy_url(record: Record, settings: LibrarySettings) -> str:
+    """Dispatcharr's URL. Its proxy finds a title by the pinned stream when a refresh has re-created its UUID."""
+    path = settings.movie_path if record.kind == NodeKind.MOVIE else settings.episode_path
+    url = settings.base_url + path.replace("{uuid}", record.uuid)
+    if settings.pin_stream:
+        mark = "&" if "?" in path else "?"
+        url += f"{mark}stream_id={_quoted(record.stream)}&m3u_account_id={record.account}"
+    return url
+
+
+def _direct_url(record: Record) -> str:
+    """The URL of an Xtream panel: `SERVER/movie/USER/PASSWORD/STREAM.EXTENSION`, `series` for episodes."""
+    item = decode_kind(record.item, record.kind)
+    extension = item.extension if isinstance(item, Movie | Episode) else ""
+    kind = "movie" if record.kind == NodeKind.MOVIE else "series"
+    return record.provider.replace("{kind}", kind) + f"{_quoted(record.stream)}.{extension or 'mp4'}"
+
+
+def provider_url(server: str, user: str, password: str) -> str:
+    """The beginning of an Xtream account's URLs, with `{kind}` where the kind of item belongs."""
+    return f"{server.rstrip('/')}/{{kind}}/{_quoted(user)}/{_quoted(password)}/"
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="", errors="replace")
+
+
+def nfo_file(record: Record, settings: LibrarySettings) -> bytes:
+    """The NFO of a movie, a series, a season or an episode."""
+    match decode_kind(record.item, record.kind):
+        case Movie() as movie:
+            return nfo.movie_nfo(movie, settings.media_server)
+        case Series() as series:
+            return nfo.tvshow_nfo(series, record.seasons, settings.media_server)
+        case Season() as season:
+            return nfo.season_nfo(season, settings.media_server)
+        case Episode() as episode:
+            return nfo.episode_nfo(episode, settings.media_server)
+        case Category():
+            return b""

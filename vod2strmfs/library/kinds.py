@@ -1,0 +1,57 @@
+"""The kinds of node that the tree is made of, the files that belong to a node, and their inode numbers."""
+
+from enum import IntEnum
+
+
+class NodeKind(IntEnum):
+    """What a node stands for. All but an episode are directories."""
+
+    ROOT = 0
+    SECTION = 1
+    """`Movies` or `TV`."""
+    MOVIE = 2
+    SERIES = 3
+    SEASON = 4
+    EPISODE = 5
+    CATEGORY = 6
+
+
+class Slot(IntEnum):
+    """A node's directory and the files that belong to it."""
+
+    FOLDER = 0
+    ROOT_FOLDER = 1
+    STRM = 2
+    STATS = 3
+    NFO = 4
+    ALIAS = 5
+    """An episode's second NFO, under the original specification's name."""
+
+
+ROOT_NODE = 0
+MOVIES_NODE = 1
+TV_NODE = 2
+WAITING_NODE = -1
+"""The parent of series that have no episodes yet: they are known, and not shown."""
+FIRST_FREE_NODE = 16
+
+SLOT_BITS = 3
+
+ROOT_INODE = 1
+"""As FUSE demands."""
+STATS_INODE = Slot.STATS
+
+
+def inode_of(node: int, slot: Slot) -> int:
+    """The inode number of one of a node's files (Slot.FOLDER: of the node's directory)."""
+    return node << SLOT_BITS | slot
+
+
+def node_of(inode: int) -> int:
+    """The node to which an inode belongs."""
+    return inode >> SLOT_BITS
+
+
+def folder_inode(node: int) -> int:
+    """The inode number of a node's directory."""
+    return node << SLOT_BITS or ROOT_INODE

@@ -1,0 +1,232 @@
+"""Names of folders and files: legal on every file system, harmless to media servers, at most 255 bytes.
+
+A name is legal when Linux, macOS and Windows clients (SMB) can all show and open it. It is harmless when no media
+server takes the file for a trailer, a sample or another extra, or skips the folder:
+
+* Jellyfin drops a file whose name ends in `-trailer`, `-sample`, `-scene` and the like, whatever digits follow, and
+  one that is called `sample` or `trailer`. Older versions also drop ` trailer` and ` sample` at the end.
+* Kodi drops a path with `-trailer` anywhere, or with `sample` as a word of its own.
+* Both skip folders with names such as `extras`, `subs` or `metadata`.
+
+So `trailer` and `sample` stand in apostrophes where they would be taken for a mark (`Free 'Sample'`), and the hyphen
+before the other words becomes a space (`Crime-Scene` at the end: `Crime Scene`). Titles in NFOs stay as they are.
+"""
+
+import hashlib
+import re
+import unicodedata
+from typing import Literal
+
+import regex
+
+NAME_MAX = 255
+"""Bytes of UTF-8 that one name may have on common file systems."""
+FILE_ROOM = 45
+"""Bytes that stay free after the name of a folder or an episode: for a version label and for `.strm`."""
+PLACEHOLDER = "Untitled"
+"""Stands where nothing is left of a title."""
+UNKNOWN_SEASON = "Season Unknown"
+"""The folder of episodes without a season: Jellyfin's and Emby's own name for it. Kodi does not read season folders."""
+
+_PLAIN = re.compile(r"[!#-)+\-0-9;=@-\[\]-{}~][!#-)+-.0-9;=@-\[\]-{}~]*(?: [!#-)+-.0-9;=@-\[\]-{}~]+)*")
+_INVISIBLE = regex.compile(r"[[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Noncharacter_Code_Point}]--\s]", regex.VERSION1)
+_DROPPED = re.compile(r"[?<>]|(?<![\w*])\*+|\*+(?![\w*])")
+_SEPARATOR = re.compile(r"( ?)[/\\|:*]+( ?)")
+_EDGES = " :/\\|"
+
+_DEVICES = r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])"
+_DEVICE = re.compile(_DEVICES + r" *$", re.IGNORECASE)
+_DEVICE_AND_DOT = re.compile(rf"^{_DEVICES}(?= *\.)", re.IGNORECASE)
+_DEVICE_STARTS = frozenset({"con", "prn", "aux", "nul", "com", "lpt"})
+
+_END = r"(?=\d*[ .]*$)"
+_MARK = re.compile(
+    rf"(?:^|(?<=[!-._ ]))sample(?:(?=[-._ ])|{_END})|(?<=-)trailer[^\W_]*|(?:^|(?<=[._ ]))trailer{_END}", re.IGNORECASE
+)
+_EXTRAS = r"(?:scene|clip|short|extra|other|deleted|deletedscene|interview|featurette|behindthescenes)"
+_EXTRA = re.compile(rf" ?-(?={_EXTRAS}{_END})", re.IGNORECASE)
+_RAGGED_END = re.compile(rf"(?:[!-._ –]+(?:sample|trailer|{_EXTRAS})\d*)*[-. –]*$", re.IGNORECASE)
+
+_SKIPPED_FOLDERS = frozenset(
+    {
+        "backdrops", "behind the scenes", "clips", "deleted scenes", "extra", "extras", "featurettes", "interviews",
+        "other", "samples", "scenes", "shorts", "trailers",
+        "eadir", "extrafanart", "extrathumbs", "lost+found", "metadata", "proof", "ps3_update", "ps3_vprm", "subs",
+        "system volume information", "temprec", "tempsbe", "theme-music",
+    }
+)  # fmt: skip
+
+_IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}")
+
+
+def safe_name(text: str) -> str:
+    """A name of its own, legal and harmless, that reads like the text; `PLACEHOLDER` when nothing is left.
+
+    Characters that are not allowed give way to ones that are (`Mission: Impossible` becomes `Mission - Impossible`,
+    `AC/DC` becomes `AC-DC`, `"Quoted"` becomes `'Quoted'`), or go (`What?`). Control, format and private characters
+    go too, and with them the joiners of Persian words and of emoji: file systems disagree about them, and the
+    title in the NFO keeps them. White space becomes single spaces; the form is NFC. Dots at either end go: a leading
+    one hides a file, Windows drops a trailing one. A name that Windows reserves for a device, or that servers skip,
+    gets an underscore. Not cut: `fit` does that.
+    """
+    name = _legible(text).rstrip(" .")
+    if _DEVICE.match(name) or name.lower() in _SKIPPED_FOLDERS:
+        return name + "_"
+    return name or PLACEHOLDER
+
+
+def _legible(text: str) -> str:
+    """The text as a part of a name, which may end in dots; "" when nothing is left."""
+    if not _PLAIN.fullmatch(text):
+        text = _legal(text)
+    lower = text.lower()
+    if "sample" in lower or "trailer" in lower:
+        text = _MARK.sub(r"'\g<0>'", text)
+    if "-" in text:
+        text = _EXTRA.sub(" ", text).lstrip()
+    if lower[:3] in _DEVICE_STARTS:
+        text = _DEVICE_AND_DOT.sub(r"\g<0>_", text)
+    return text
+
+
+def _legal(text: str) -> str:
+    if not text.isprintable():
+        text = _INVISIBLE.sub("", text)
+    text = _DROPPED.sub("", text.replace('"', "'"))
+    text = _SEPARATOR.sub(_hyphen, " ".join(text.split()).strip(_EDGES))
+    return unicodedata.normalize("NFC", " ".join(text.split()).lstrip(" ."))
+
+
+def _hyphen(match: re.Match[str]) -> str:
+    return " - " if match[1] or match[2] else "-"
+
+
+def fit(stem: str, suffix: str = "", *, reserve: int = 0) -> str:
+    """Stem and suffix in at most `NAME_MAX - reserve` bytes. Only the stem is cut, between grapheme clusters.
+
+    A cut stem ends in no space, dot or dash, nor in a word that would make the file an extra.
+
+    Args:
+        stem: a legal name, or the beginning of one.
+        suffix: what has to stay whole, such as ` (1995)`.
+        reserve: bytes to keep free after the suffix.
+
+    Raises:
+        ValueError: suffix and reserve leave no room for a stem.
+    """
+    room = NAME_MAX - reserve - len(suffix.encode())
+    if len(stem.encode()) <= room:
+        return stem + suffix
+    if room < 1:
+        raise ValueError(f"no room for a name before {suffix!r} and {reserve} more bytes")
+    return _cut(stem, room) + suffix
+
+
+def _cut(stem: str, room: int) -> str:
+    used = end = 0
+    for cluster in regex.finditer(r"\X", stem):
+        used += len(cluster[0].encode())
+        if used > room:
+            break
+        end = cluster.end()
+    # One letter under hundreds of accents is a single cluster: that one is cut between code points.
+    cut = stem[:end] or stem.encode()[:room].decode(errors="ignore")
+    return _RAGGED_END.sub("", cut, count=1) or PLACEHOLDER[:room]
+
+
+def folder_name(title: str, year: int | None, tag: str = "") -> str:
+    """The folder of a movie or series, and the stem of the movie's file: `Heat (1995)`, `Heat (1995) [tmdbid-949]`.
+
+    Args:
+        title: as it is shown; made legal here.
+        year: None or 0 where unknown.
+        tag: from `folder_tag` or `disambiguator`, with its leading space.
+
+    Returns:
+        At most `NAME_MAX - FILE_ROOM` bytes.
+    """
+    suffix = f" ({year}){tag}" if year else tag
+    stem = (_legible(title) or PLACEHOLDER) if suffix else safe_name(title)
+    return fit(stem, suffix, reserve=FILE_ROOM)
+
+
+def season_name(number: int | None, *, specials: str = "Season 00 (Specials)") -> str:
+    """The folder of a season: `Season 01`, the specials' name for 0, `UNKNOWN_SEASON` for None or less than 0."""
+    if number is None or number < 0:
+        return UNKNOWN_SEASON
+    return f"Season {number:02}" if number else specials
+
+
+def episode_name(season: int | None, number: int | None, title: str, tag: str = "") -> str:
+    """The stem of an episode's files: `S01E01 – Pilot`, or `S01E01` where the title is empty.
+
+    A negative number counts as unknown. What is not known is not invented, or a server would put the episode in
+    another one's place: without a number it is `S01 – Pilot`, without a season `Episode 7 – Pilot`, without both
+    `Episode Unknown – Pilot`. Jellyfin and Emby show these by their NFO; Kodi leaves them out.
+
+    Args:
+        season: 0 for specials.
+        number: of the episode in its season.
+        title: as it is shown; made legal here.
+        tag: from `disambiguator`, with its leading space.
+
+    Returns:
+        At most `NAME_MAX - FILE_ROOM` bytes.
+    """
+    code = _code(season, number)
+    title = _legible(title)
+    stem = f"{code} – {title}" if title else code
+    return fit(stem if tag else stem.rstrip(" ."), tag, reserve=FILE_ROOM)
+
+
+def short_episode_name(season: int | None, number: int | None, tag: str = "") -> str:
+    """The stem of the NFO that the original specification puts beside an episode: `S01E01`."""
+    return _code(season, number) + tag
+
+
+def _code(season: int | None, number: int | None) -> str:
+    if season is None or season < 0:
+        return "Episode Unknown" if number is None or number < 0 else f"Episode {number}"
+    return f"S{season:02}" if number is None or number < 0 else f"S{season:02}E{number:02}"
+
+
+def folder_tag(kind: Literal["none", "plex", "jellyfin"], tmdb: str, imdb: str) -> str:
+    """The id that a server reads from a folder's name: ` {tmdb-1}` (plex) or ` [tmdbid-1]` (jellyfin).
+
+    Args:
+        kind: whose form; Emby reads both, Kodi Plex's.
+        tmdb: digits, or "".
+        imdb: `tt` and digits, or "". Used when there is no TMDB id.
+
+    Returns:
+        The tag with its leading space; "" for kind `none` or without an id.
+    """
+    if kind == "none" or not (tmdb or imdb):
+        return ""
+    if kind == "plex":
+        return f" {{tmdb-{tmdb}}}" if tmdb else f" {{imdb-{imdb}}}"
+    return f" [tmdbid-{tmdb}]" if tmdb else f" [imdbid-{imdb}]"
+
+
+def disambiguator(tmdb: str, imdb: str, account_id: int, stream_id: str) -> str:
+    """What tells apart two items that would have the same name: an id, else eight hexadecimal digits.
+
+    The digits depend on account and stream id alone: they are what outlives Dispatcharr's re-created keys.
+    """
+    if tag := folder_tag("jellyfin", tmdb, imdb):
+        return tag
+    return f" [{hashlib.blake2s(f'{account_id} {stream_id}'.encode(), digest_size=4).hexdigest()}]"
+
+
+def fold(name: str) -> str:
+    """The key under which two names collide: names with an equal key must not stand in one folder.
+
+    At least as coarse as any file system that tells names apart by less than their bytes: NTFS and exFAT compare
+    upper case; APFS, HFS+ and ext4's casefold compare a decomposed, case-folded form without ignorable characters;
+    ZFS can compare compatibility forms. So: NFKD of the case-folded upper case, without ignorable characters,
+    repeated until it stays the same. `fold(fold(name)) == fold(name)`.
+    """
+    if name.isascii():
+        return name.lower()
+    folded = unicodedata.normalize("NFKD", _IGNORABLE.sub("", name).upper().casefold())
+    return folded if folded == name else fold(folded)

@@ -1,0 +1,53 @@
+"""The names of nodes, from their items. What is in a legal name is decided in `library.names`."""
+
+from vod2strmfs.library.contents import Item
+from vod2strmfs.library.items import Category, Episode, Season
+from vod2strmfs.library.names import (
+    episode_name,
+    fit,
+    folder_name,
+    folder_tag,
+    safe_name,
+    season_name,
+    short_episode_name,
+)
+from vod2strmfs.settings import LibrarySettings
+
+NO_CATEGORY = "Uncategorised"
+"""The folder of titles without a category."""
+
+_PLAIN_SPECIALS = "Season 00"
+_SPECIALS = {"emby": _PLAIN_SPECIALS, "plex": _PLAIN_SPECIALS}
+"""What Emby and Plex document; the others know `Season 00 (Specials)`."""
+
+
+def node_name(item: Item, settings: LibrarySettings, tag: str = "") -> str:
+    """The name of a category's, movie's, series' or season's directory, or of an episode's files without extension.
+
+    Args:
+        item: what to name.
+        settings: the library's.
+        tag: what tells it from another item of the same name; see `names.disambiguator`.
+    """
+    match item:
+        case Episode():
+            return episode_name(item.season, item.number, item.title, tag)
+        case Season():
+            if specials := _SPECIALS.get(settings.media_server):
+                return season_name(item.number, specials=specials)
+            return season_name(item.number)
+        case Category():
+            return fit(safe_name(item.name) if item.name.strip() else NO_CATEGORY, tag)
+        case _:
+            tag = folder_tag(settings.folder_ids, item.tmdb, item.imdb) + tag
+            return folder_name(item.title, item.year or None, tag)
+
+
+def alias_name(item: Item, settings: LibrarySettings, tag: str = "") -> str:
+    """The name, without extension, of an episode's second NFO; "" where there is none.
+
+    `S01E01.nfo` is what the original specification asks for. No server reads it, but scripts may.
+    """
+    if isinstance(item, Episode) and settings.media_server in ("any", "spec"):
+        return short_episode_name(item.season, item.number, tag)
+    return ""

@@ -1,0 +1,230 @@
+"""NFO files: the XML in which media servers read an item.
+
+Two spaces of indentation, one element a line, nothing empty; the same item always gives the same bytes. The order of
+elements is of no matter to the servers and made for people: what it is, when, what about, who, how it looks.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from vod2strmfs.library.items import Episode, Movie, Season, Series, Title, Video
+from vod2strmfs.library.names import UNKNOWN_SEASON
+
+MediaServer = Literal["any", "jellyfin", "emby", "kodi", "plex", "spec"]
+
+
+class _Forms(NamedTuple):
+    """In which of the forms that servers disagree about something is written."""
+
+    id_elements: bool = True
+    """`<tmdbid>` and `<imdbid>` beside `<uniqueid>`: all but Kodi."""
+    rating: bool = True
+    """A bare `<rating>`: all but Kodi."""
+    ratings: bool = True
+    """The block with maximum and default: Kodi. Jellyfin ignores these two, Emby honours them."""
+    order: bool = True
+    """An actor's `<order>`: Jellyfin, Kodi."""
+    sort_order: bool = True
+    """An actor's `<sortorder>`: Jellyfin, Emby."""
+    remote_art: bool = True
+    """`<thumb>` and `<fanart>` with URLs: all but Emby, which takes image files alone."""
+
+
+_FORMS: dict[MediaServer, _Forms] = {
+    "any": _Forms(),
+    "jellyfin": _Forms(ratings=False, sort_order=False),
+    "emby": _Forms(ratings=False, order=False, remote_art=False),
+    "kodi": _Forms(id_elements=False, rating=False, sort_order=False),
+    "plex": _Forms(),
+    "spec": _Forms(),
+}
+
+
+def movie_nfo(item: Movie, media_server: MediaServer = "any") -> bytes:
+    """`movie.nfo`, or the NFO that is named like the movie's file."""
+    forms = _FORMS[media_server]
+    lines = _titles(item)
+    _add_story(lines, item, "premiered")
+    _add_ids(lines, item, forms)
+    _add_details(lines, item, forms)
+    _add_art(lines, item, forms, ' aspect="poster"')
+    _add_streams(lines, item.video)
+    return _document("movie", lines)
+
+
+def tvshow_nfo(item: Series, seasons: Iterable[int | None], media_server: MediaServer = "any") -> bytes:
+    """`tvshow.nfo`.
+
+    Args:
+        item: the series.
+        seasons: the numbers of the seasons that it has; None (unknown) gets no name.
+        media_server: whose forms to write.
+    """
+    forms = _FORMS[media_server]
+    lines = _titles(item)
+    _add_story(lines, item, "premiered")
+    _add_ids(lines, item, forms)
+    _add_details(lines, item, forms)
+    _add_art(lines, item, forms, ' aspect="poster"')
+    for number in seasons:
+        if number is not None:
+            lines.append(f'  <namedseason number="{number}">{_season_title(number)}</namedseason>')
+    return _document("tvshow", lines)
+
+
+def season_nfo(item: Season, media_server: MediaServer = "any") -> bytes:
+    """`season.nfo`: Jellyfin takes the title from `<seasonname>`, Emby from `<title>`; Kodi reads none."""
+    title = _season_title(item.number)
+    lines = [f"  <title>{title}</title>", f"  <seasonname>{title}</seasonname>"]
+    if item.number is not None:
+        lines.append(f"  <seasonnumber>{item.number}</seasonnumber>")
+    return _document("season", lines)
+
+
+def episode_nfo(item: Episode, media_server: MediaServer = "any") -> bytes:
+    """The NFO of an episode, whose `<thumb>` is a still and no poster."""
+    forms = _FORMS[media_server]
+    lines = _titles(item)
+    if item.season is not None:
+        lines.append(f"  <season>{item.season}</season>")
+    if item.number is not None:
+        lines.append(f"  <episode>{item.number}</episode>")
+    _add_story(lines, item, "aired")
+    _add_ids(lines, item, forms)
+    _add_details(lines, item, forms)
+    _add_art(lines, item, forms, "")
+    _add_streams(lines, item.video)
+    return _document("episodedetails", lines)
+
+
+def _season_title(number: int | None) -> str:
+    if number is None:
+        return UNKNOWN_SEASON
+    return f"Season {number}" if number else "Specials"
+
+
+def _titles(item: Title) -> list[str]:
+    lines = []
+    if item.title:
+        lines.append(f"  <title>{_escape(item.title)}</title>")
+    if item.original_title:
+        lines.append(f"  <originaltitle>{_escape(item.original_title)}</originaltitle>")
+    return lines
+
+
+def _add_story(lines: list[str], item: Title, date_element: str) -> None:
+    """What it is about, and when it was first seen.
+
+    The year stands beside the day because Jellyfin takes the one and Kodi the other first.
+    """
+    if item.year:
+        lines.append(f"  <year>{item.year}</year>")
+    if item.premiered:
+        lines.append(f"  <{date_element}>{item.premiered}</{date_element}>")
+    if item.plot:
+        lines.append(f"  <plot>{_escape(item.plot)}</plot>")
+    if item.runtime:
+        lines.append(f"  <runtime>{item.runtime}</runtime>")
+    if item.mpaa:
+        lines.append(f"  <mpaa>{_escape(item.mpaa)}</mpaa>")
+
+
+def _add_ids(lines: list[str], item: Title, forms: _Forms) -> None:
+    """Kodi wants one of the ids marked as the default."""
+    default = ' default="true"'
+    for kind, identifier in (("tmdb", item.tmdb), ("imdb", item.imdb)):
+        if identifier:
+            lines.append(f'  <uniqueid type="{kind}"{default}>{identifier}</uniqueid>')
+            if forms.id_elements:
+                lines.append(f"  <{kind}id>{identifier}</{kind}id>")
+            default = ""
+
+
+def _add_details(lines: list[str], item: Title, forms: _Forms) -> None:
+    if item.rating:
+        if forms.ratings:
+            lines.append(_RATINGS.format(item.rating))
+        if forms.rating:
+            lines.append(f"  <rating>{item.rating:g}</rating>")
+    lines += [f"  <genre>{_escape(genre)}</genre>" for genre in item.genres]
+    lines += [f"  <country>{_escape(country)}</country>" for country in item.countries]
+    lines += [f"  <director>{_escape(director)}</director>" for director in item.directors]
+    for place, actor in enumerate(item.actors):
+        lines.append(f"  <actor>\n    <name>{_escape(actor)}</name>")
+        if forms.order:
+            lines.append(f"    <order>{place}</order>")
+        if forms.sort_order:
+            lines.append(f"    <sortorder>{place}</sortorder>")
+        lines.append("  </actor>")
+    if item.added:
+        lines.append(f"  <dateadded>{_EPOCH + timedelta(seconds=item.added)}</dateadded>")
+
+
+_RATINGS = """\
+  <ratings>
+    <rating name="default" max="10" default="true">
+      <value>{:g}</value>
+    </rating>
+  </ratings>"""
+
+_EPOCH = datetime(1970, 1, 1)
+
+
+def _add_art(lines: list[str], item: Title, forms: _Forms, aspect: str) -> None:
+    if item.trailer:
+        # The form that Jellyfin understands, and Kodi plays.
+        lines.append(
+            f"  <trailer>plugin://plugin.video.youtube/?action=play_video&amp;videoid={item.trailer}</trailer>"
+        )
+    if forms.remote_art:
+        if item.poster:
+            lines.append(f"  <thumb{aspect}>{_escape(item.poster)}</thumb>")
+        if item.fanart:
+            lines.append("  <fanart>")
+            lines += [f"    <thumb>{_escape(url)}</thumb>" for url in item.fanart]
+            lines.append("  </fanart>")
+
+
+def _add_streams(lines: list[str], video: Video) -> None:
+    if video == _NO_VIDEO:
+        return
+    picture = _elements(
+        (("codec", video.codec), ("width", video.width), ("height", video.height), ("durationinseconds", video.seconds))
+    )
+    sound = _elements((("codec", video.audio_codec), ("channels", video.channels)))
+    lines.append("  <fileinfo>\n    <streamdetails>")
+    for stream, elements in (("video", picture), ("audio", sound)):
+        if elements:
+            lines += [f"      <{stream}>", *elements, f"      </{stream}>"]
+    lines.append("    </streamdetails>\n  </fileinfo>")
+
+
+_NO_VIDEO = Video()
+
+
+def _elements(values: Sequence[tuple[str, str | int]]) -> list[str]:
+    return [f"        <{name}>{_escape(str(value))}</{name}>" for name, value in values if value]
+
+
+def _escape(text: str) -> str:
+    if "&" in text:
+        text = text.replace("&", "&amp;")
+    if "<" in text:
+        text = text.replace("<", "&lt;")
+    if ">" in text:
+        text = text.replace(">", "&gt;")
+    return text
+
+
+_DECLARATION = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
+_CONTROLS = bytes({*range(32)} - {*b"\t\n"})
+
+
+def _document(root: str, lines: list[str]) -> bytes:
+    """The whole file. Whatever XML forbids goes here once more, so that no item can make an NFO unreadable."""
+    text = "\n".join((_DECLARATION, f"<{root}>", *lines, f"</{root}>", ""))
+    data = text.encode("utf-8", "ignore").translate(None, _CONTROLS)
+    if b"\xef\xbf" in data:
+        data = data.replace("\ufffe".encode(), b"").replace("\uffff".encode(), b"")
+    return data

@@ -1,0 +1,19 @@
+"""The form of `.stats.csv`."""
+
+import csv
+import io
+from collections.abc import Iterable
+
+COLUMNS = ("scope", "metric", "value")
+
+Metric = tuple[str, str, str | int]
+"""Scope (`database`, `index` or `filesystem`), metric and value."""
+
+
+def render(metrics: Iterable[Metric]) -> bytes:
+    """The metrics as CSV, in UTF-8, with a header."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(metrics)
+    return text.getvalue().encode()

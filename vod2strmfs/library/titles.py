@@ -1,0 +1,356 @@
+"""Titles as panels write them, and what is left without the panels' marks and the year.
+
+Panels put languages, countries, qualities and services around a title: `4K-EN - Heat (1995)`, `|FR| Heat`,
+`Heat [MULTI-SUB]`, `Heat ᵁᴴᴰ`. A mark goes only where it stands as panels set it, with a bar, brackets or a dash of
+its own, and only when every word of it is known: `DE-LOVELY`, `IT`, `UP` and `[REC]` stay. When in doubt the text
+stays, since a mark too many is ugly, but a word too few is another film.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import regex
+
+from vod2strmfs.errors import SettingsError
+from vod2strmfs.library.names import fold
+
+_CODES = {
+    "AL": "ALB ALBANIAN", "AR": "ARA ARABIC", "AT": "", "AU": "AUS", "BE": "BEL", "BG": "BGR BUL BULGARIAN",
+    "BN": "BENGALI", "BR": "BRA", "CA": "", "CH": "", "CN": "CHN CHINESE MANDARIN", "CZ": "CS CZE CZECH",
+    "DE": "GER DEU GERMAN DEUTSCH", "DK": "DNK DANISH", "EN": "ENG ENGLISH", "ES": "ESP SPA SPANISH ESPAÑOL CASTELLANO",
+    "EXYU": "", "FA": "PERSIAN FARSI", "FI": "FINNISH",
+    "FR": "FRA FRE FRENCH TRUEFRENCH SUBFRENCH VF VFF VFQ VFI VOSTFR", "GB": "", "GR": "GRE GREEK", "HE": "HEB HEBREW",
+    "HI": "HIN HINDI", "HR": "CRO CROATIAN", "HU": "HUN HUNGARIAN", "ID": "INDONESIAN", "IE": "", "IL": "ISR",
+    "IN": "IND", "IR": "IRN", "IT": "ITA ITALIAN", "JP": "JA JPN JAP JAPANESE", "KN": "KANNADA",
+    "KR": "KO KOR KOREAN", "KU": "KURD KURDISH", "LAT": "LATAM LATINO", "LT": "", "LV": "", "MA": "", "MK": "MKD",
+    "ML": "MALAYALAM", "MR": "MARATHI", "MX": "MEX", "MY": "", "NL": "NED NLD DUT DUTCH", "NO": "NOR NORWEGIAN",
+    "NZ": "NZL", "PA": "PUNJABI", "PH": "PHI TAGALOG", "PK": "PAK", "PL": "POL POLISH POLSKI",
+    "PT": "POR PORTUGUESE DUBLADO LEGENDADO", "QA": "", "RO": "ROM ROU ROMANIAN", "RS": "SRB SERBIAN",
+    "RU": "RUS RUSSIAN", "SA": "", "SE": "SV SWE SWEDISH", "SI": "SLO", "SK": "SVK", "SO": "", "TA": "TAM TAMIL",
+    "TE": "TELUGU", "TH": "THA THAI", "TN": "", "TR": "TUR TURKISH", "TW": "", "UA": "UKR", "UK": "", "UR": "URD URDU",
+    "US": "USA", "UZ": "", "VN": "VIE VIETNAMESE", "ZA": "",
+}  # fmt: skip
+_LANGUAGES = {word: code for code, words in _CODES.items() for word in (code, *words.split())}
+"""The words for a language or country, and the code that stands for each."""
+
+_QUALITIES = frozenset(
+    "4K 8K UHD FHD QHD HD HDR HDR10 HDR10+ HEVC H264 H265 X264 X265 2160P 1440P 1080P 1080I 720P 576P 480P 3840P 50FPS"
+    " 60FPS 10BIT BLURAY BDRIP BRRIP DVDRIP WEBDL WEBRIP HDTV HDRIP HDTS HDCAM".split()
+)
+_SOUNDS = frozenset("MULTI MULTISUB MULTISUBS VOST VOSE DUBBED SUBBED".split())
+_SERVICES = frozenset(
+    "NF NETFLIX D+ DSNP DISNEY+ AMZ AMZN PRIME A+ APPLE+ ATV+ ATVP HBO HMAX HULU P+ PMTP PARAMOUNT+ PCOK CR".split()
+)
+_PREFIX_WORDS = _QUALITIES | _SOUNDS | _SERVICES | frozenset("3D SD HQ LQ SUB SUBS DUB VO".split())
+_BRACKET_WORDS = _PREFIX_WORDS | frozenset(
+    "AUDIO AUDIOS DUAL LANG LANGUAGE LANGUAGES SUBTITLE SUBTITLES SUBTITLED SUBTITULADO CAM TS DV L OV OMU"
+    " مترجم مدبلج".split()
+)
+_LAST_WORDS = (
+    _QUALITIES
+    | _SOUNDS
+    | frozenset("MULTI-SUB MULTI-SUBS MULTI-AUDIO VOSTFR TRUEFRENCH VFF VFQ 2160p 1080p 1080i 720p 576p 480p".split())
+)
+"""What may end a title without brackets, written exactly so. Not 3D: `Step Up 3D` is a title."""
+
+_COLON_CODES = frozenset(
+    "AL AR BG BR CZ DE DK EN ENG ES EXYU EX-YU FI FR GR HR HU IT NL PL PT RO RS RU SE TR UK US".split()
+)
+"""What may stand before a colon; `CSI: Miami` and `ID: Invaded` are titles."""
+
+_TITLE_COUNTRIES = frozenset("US UK GB AU NZ CA".split())
+"""In round brackets right after the words these belong to a series' usual title: `The Office (US)`."""
+
+_BARS = "|┃│｜¦❘▎"
+_STARS = "★☆✪✦•»"
+_WORDS = r"[0-9A-Z](?:[-/&_. ]{0,2}[0-9A-Z+]){0,15}?"
+_PREFIX = re.compile(
+    rf"(?:[{_BARS}]+ ?(?P<barred>{_WORDS}) ?[{_BARS}]+"
+    rf"|(?P<bar>{_WORDS}) ?[{_BARS}]+"
+    rf"|[(\[{{（［【](?P<bracketed>[^()\[\]{{}}（）［］【】]{{1,30}})[)\]}}）］】](?= )"
+    rf"|(?P<dash>{_WORDS})(?: [-–—{_STARS}]| ?[-–—{_STARS}] )"
+    rf"|(?P<colon>{_WORDS}) ?: ) ?"
+)
+_SHORT_CODE = re.compile(r"[A-Z][A-Z0-9+]{1,2}")
+_IT_THE_FILM = re.compile(r"IT ?[-–—:] (?:Chapter|Chapitre|Kapitel|Cap[ií]t|.*\bDerry\b)", re.IGNORECASE)
+_STRAY_START = re.compile(rf"[-–—{_BARS}{_STARS}]+ ")
+_STRAY_END = re.compile(rf" [-–—{_BARS}{_STARS}]+$")
+_STRAY = frozenset(f"-–—{_BARS}{_STARS}")
+
+_OPENERS = dict(zip(f")]}}）］】｝{_BARS}", f"([{{（［【｛{_BARS}", strict=True))
+
+# A range, and a year behind a dash, count from television's first years on: `The Great War (1914-1918)`.
+_LATER_YEAR = r"((?:19[5-9]|20[0-3])\d)"
+_YEAR = re.compile(rf" ?(?:((?:18[89]|19\d|20[0-3])\d)|{_LATER_YEAR} ?[-–—] ?(?:\d{{4}})?) ?")
+_DASH_YEAR = re.compile(rf"(.+) [-–—] {_LATER_YEAR}")
+_EXTENSIONS = (".mkv", ".mp4", ".avi", ".m4v")
+
+# The joiners of Persian words and of emoji stay, but for the ends of a title.
+_INVISIBLE = regex.compile(r"[[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Noncharacter_Code_Point}]--[\s\u200c\u200d]]", regex.VERSION1)
+_EDGES = " \u200c\u200d"
+
+_EPISODE_CODE = re.compile(
+    r"(?<![0-9A-Za-z])"
+    r"(?:S(?:eason )?(?P<season>\d{1,4})[ ._,-]{0,3}E(?:p(?:isode)?)?[ ._]?(?P<number>\d{1,5})"
+    r"(?:[-–+& ]{0,3}Ep?\d{1,5}|-\d{2,3}(?!\w))*"
+    r"|(?P<x_season>\d{1,2})x(?P<x_number>\d{2,4}))"
+    r"(?![0-9A-Za-z])",
+    re.IGNORECASE,
+)
+_AFTER_CODE = re.compile(r"(?:\.(?!\.)|[ \-–—:|_])+")
+_ONLY_YEAR = re.compile(r"[(\[{](?:18|19|20)\d\d[)\]}]")
+
+_PROBE_SECONDS = 0.25
+_TITLE_SECONDS = 0.5
+_GIVE_UP_AFTER = 20
+_PROBE_LENGTH = 254
+_PROBE_PARTS = (*"aA1 -.(", "EN - ", "aA1 ")
+
+
+class CleanTitle(NamedTuple):
+    """A title without its year."""
+
+    text: str
+    """Empty only when nothing visible was given."""
+    year: int | None
+    """The year that the title ended in."""
+
+
+class TitleCleaner:
+    """Makes titles from panels' names.
+
+    Args:
+        clean: remove panels' marks. If not, only white space and invisible characters are tidied, and the year at
+            the end is split off.
+        pattern: a regular expression (of the `regex` library); what it matches is removed first. "" for none.
+
+    Raises:
+        SettingsError: the pattern cannot be used, or is too slow for titles.
+    """
+
+    def __init__(self, clean: bool, pattern: str) -> None:
+        self.timeouts = 0
+        """How many titles kept what the pattern might have removed, because it took too long."""
+        self._clean = clean
+        self._pattern = _compile(pattern) if pattern else None
+
+    def title(self, raw: str) -> CleanTitle:
+        """The title of a movie or series. Cleaning a cleaned text changes nothing (where there is no pattern)."""
+        text = self._prepared(raw)
+        codes: list[str] = []
+        if self._clean:
+            text = _without_prefix(text, codes)
+        return _without_end(text, codes, marks=self._clean)
+
+    def episode(self, raw: str, *, series: str, season: int | None, number: int | None) -> str:
+        """The title of an episode without its series' title and its number; "" when that was all.
+
+        Args:
+            raw: such as `EN - Heat (1995) - S01E02 - Pilot`, `S01E02` or `1x02 - Pilot`.
+            series: the series' cleaned title.
+            season: as the catalogue has it; None where unknown.
+            number: likewise.
+        """
+        text = self._prepared(raw)
+        if not self._clean:
+            return text
+        codes: list[str] = []
+        text = _without_end(_without_prefix(text, codes), codes, year=False).text
+        code = _EPISODE_CODE.search(text)
+        if code is None or not _is_its_code(code, series, season, number):
+            return text
+        rest = text[code.end() :]
+        if separator := _AFTER_CODE.match(rest):
+            rest = rest[separator.end() :]
+        return "" if _ONLY_YEAR.fullmatch(rest) else rest
+
+    def language(self, raw: str) -> str:
+        """The language or country that the panel's mark names, such as `EN` or `US`; "" where there is none.
+
+        `ENG` and `ENGLISH` are `EN` too. The mark before the title counts first, then the last one after it.
+        """
+        codes: list[str] = []
+        _without_end(_without_prefix(_tidy(raw), codes), codes)
+        return next(filter(None, codes), "")
+
+    def _prepared(self, raw: str) -> str:
+        text = _tidy(raw)
+        if self._pattern is None:
+            return text
+        if self.timeouts < _GIVE_UP_AFTER:
+            try:
+                return _tidy(self._pattern.sub("", text, timeout=_TITLE_SECONDS)) or text
+            except TimeoutError:
+                pass
+        self.timeouts += 1
+        return text
+
+
+def _compile(pattern: str) -> regex.Pattern[str]:
+    try:
+        compiled = regex.compile(pattern)
+        for probe in _probes(pattern):
+            compiled.sub("", probe, timeout=_PROBE_SECONDS)
+    except TimeoutError:
+        raise SettingsError(
+            "name_regex is too slow: it can take seconds for one title.\n"
+            "Avoid repeats of parts that begin alike, such as (a|aa)+, or leave it empty."
+        ) from None
+    except (regex.error, RecursionError, OverflowError, MemoryError) as error:
+        raise SettingsError(
+            f"name_regex is not a regular expression: {error}.\nCorrect it, or leave it empty."
+        ) from None
+    return compiled
+
+
+def _probes(pattern: str) -> Iterator[str]:
+    """Texts on which this pattern is slow, if it is on any.
+
+    They have many of what the pattern may repeat, and then what it does not expect. Half of them have all of its
+    characters too, since a search ends at once where a character that the pattern needs is missing.
+    """
+    for part in dict.fromkeys([*_PROBE_PARTS, *pattern, *regex.findall(r"\w+", pattern)]):
+        probe = part * (_PROBE_LENGTH // len(part)) + "!"
+        yield probe
+        yield probe + pattern
+
+
+def _tidy(raw: str) -> str:
+    """The text on one line, with single spaces and nothing invisible at its ends, in NFC."""
+    if raw.isascii() and raw.isprintable():
+        return " ".join(raw.split()) if "  " in raw or raw[:1] == " " or raw[-1:] == " " else raw
+    return unicodedata.normalize("NFC", " ".join(_INVISIBLE.sub("", raw).split()).strip(_EDGES))
+
+
+def _without_prefix(text: str, codes: list[str]) -> str:
+    """The text without the marks before it; their language codes are added to `codes`."""
+    while mark := _PREFIX.match(text) or _STRAY_START.match(text):
+        code = _prefix_code(mark)
+        rest = text[mark.end() :].lstrip(_EDGES)
+        if code is None or not _has_words(rest):
+            break
+        codes.append(code)
+        text = rest
+    return text
+
+
+def _prefix_code(mark: re.Match[str]) -> str | None:
+    """The language of a prefix, "" when it has none, None when it belongs to the title."""
+    if mark.lastgroup is None:
+        return ""
+    words = mark[mark.lastgroup]
+    if mark.lastgroup == "colon" and words not in _COLON_CODES:
+        return None
+    if words == "IT" and _IT_THE_FILM.match(mark.string):
+        return None
+    code = _language(words, _BRACKET_WORDS if mark.lastgroup == "bracketed" else _PREFIX_WORDS)
+    if code is None and mark.lastgroup in ("barred", "bar") and _SHORT_CODE.fullmatch(words):
+        return ""
+    return code
+
+
+def _without_end(text: str, codes: list[str], *, marks: bool = True, year: bool = True) -> CleanTitle:
+    """The text without the marks and years after it; the marks' language codes are added to `codes`."""
+    found = None
+    while True:
+        head, words = _split_bracket(text)
+        if year and words and (match := _YEAR.fullmatch(words)):
+            text, found = head, found or int(match[1] or match[2])
+        elif year and text[-4:].isdecimal() and (match := _DASH_YEAR.fullmatch(text)):
+            text, found = match[1].rstrip(_EDGES), found or int(match[2])
+        elif marks and (mark := _bracket_mark(text, head, words) or _last_mark(text)):
+            text = mark[0]
+            codes.append(mark[1])
+        else:
+            return CleanTitle(text, found)
+
+
+def _split_bracket(text: str) -> tuple[str, str]:
+    """What stands before the bracket that closes the text, and in it; the second is "" where there is none."""
+    opener = _OPENERS.get(text[-1:])
+    if opener is None or (start := text.rfind(opener, 1, len(text) - 1)) < 0:
+        return text, ""
+    return text[:start].rstrip(_EDGES), text[start + 1 : -1]
+
+
+def _bracket_mark(text: str, head: str, words: str) -> tuple[str, str] | None:
+    """The text without the mark in brackets that ends it, and the mark's language."""
+    if not words or (code := _language(words.strip(), _BRACKET_WORDS)) is None or not _has_words(head):
+        return None
+    if text[-1] == ")" and words in _TITLE_COUNTRIES and not _ends_in_year(head):
+        return None
+    return head, code
+
+
+def _last_mark(text: str) -> tuple[str, str] | None:
+    """The text without the mark that ends it without brackets, and the mark's language."""
+    head, _, word = text.rpartition(" ")
+    code: str | None = None
+    if word in _LAST_WORDS or (word in _LANGUAGES and _ends_in_year(head)):
+        code = _LANGUAGES.get(word, "")
+    elif head[-1:] in _STRAY:
+        code = _language(word, _PREFIX_WORDS) if head[-1] in _BARS else None
+    elif text[-1:] in _STRAY and _STRAY_END.search(text):
+        code = ""
+    elif text.endswith(_EXTENSIONS):
+        head, code = text[:-4], ""
+    elif not text.isascii():
+        head, code = _split_superscript(text)
+    return (head.rstrip(_EDGES), code) if code is not None and _has_words(head) else None
+
+
+def _split_superscript(text: str) -> tuple[str, str | None]:
+    """The text before the raised letters at its end (`ᵁᴴᴰ`), and their language; None where there are none.
+
+    One raised character, or figures alone, can be the title's: `Alien³`.
+    """
+    head = text
+    while head and unicodedata.decomposition(head[-1]).startswith("<super>"):
+        head = head[:-1]
+    raised = text[len(head) :]
+    if len(raised) < 2 or not any(map(str.isalpha, raised)):
+        return text, None
+    return head, _LANGUAGES.get(unicodedata.normalize("NFKC", raised).upper(), "")
+
+
+@lru_cache(maxsize=4096)
+def _language(words: str, known: frozenset[str]) -> str | None:
+    """The first language that the words name, "" when they name none, None when one of them is not known.
+
+    Words of one or two letters count in capitals only: `(It)` may be a title's.
+    """
+    code = ""
+    parts = [part for part in re.split(r"[-/&_.,| ]+|\+(?=\w| )", words.replace("EX-YU", "EXYU")) if part]
+    for part in parts:
+        word = part if len(part) < 3 and part.isalpha() else part.upper()
+        if word in _LANGUAGES:
+            code = code or _LANGUAGES[word]
+        elif word not in known:
+            return None
+    return code if parts else None
+
+
+def _ends_in_year(text: str) -> bool:
+    return _YEAR.fullmatch(_split_bracket(text)[1]) is not None
+
+
+def _has_words(text: str) -> bool:
+    return any(map(str.isalnum, text))
+
+
+def _is_its_code(code: re.Match[str], series: str, season: int | None, number: int | None) -> bool:
+    """Whether an `S01E02` or `1x02` numbers this episode, and is no part of its title."""
+    numbers = int(code["season"] or code["x_season"]), int(code["number"] or code["x_number"])
+    if numbers == (season, number):
+        return True
+    head = code.string[: code.start()].rstrip(" -–—:|._")
+    if code["season"] is None:
+        return not head and season is None
+    return not head or _letters(_without_end(head, []).text) == _letters(series)
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, fold(text)))

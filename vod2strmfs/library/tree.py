@@ -1,0 +1,241 @@
+"""How a catalogue looks as a file system: which files are where, with which attributes and contents.
+
+This is defined here and only here. The mount and the writer of real files translate; neither decides a name.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from vod2strmfs.library.contents import Record, nfo_file, strm
+from vod2strmfs.library.kinds import (
+    ROOT_INODE,
+    ROOT_NODE,
+    SLOT_BITS,
+    STATS_INODE,
+    NodeKind,
+    Slot,
+    folder_inode,
+    inode_of,
+    node_of,
+)
+from vod2strmfs.library.names import fold
+from vod2strmfs.settings import LibrarySettings
+
+STATS_NAME = ".stats.csv"
+
+_SLOT_MASK = (1 << SLOT_BITS) - 1
+
+
+class Node(NamedTuple):
+    """One node of the tree, without the contents of its files."""
+
+    id: int
+    kind: int
+    """A NodeKind."""
+    parent: int
+    name: str
+    """Of the directory; of an episode, the name of its files without extension."""
+    alias: str
+    """Of an episode, the name of its second NFO without extension; "" where there is none."""
+    mtime: int
+    """Of the directory. All times are nanoseconds since the epoch."""
+    strm_size: int
+    strm_mtime: int
+    nfo_size: int
+    nfo_mtime: int
+
+
+class Entry(NamedTuple):
+    """One name in a directory."""
+
+    name: str
+    inode: int
+    size: int
+    """Bytes; 0 for a directory."""
+    mtime: int
+    """Nanoseconds since the epoch."""
+    is_dir: bool
+
+
+class Store(Protocol):
+    """Where the tree's nodes come from: one generation of the index. Raises IndexFileError when it cannot be read."""
+
+    settings: LibrarySettings
+
+    def node(self, node: int) -> Node | None:
+        """A node by its id."""
+
+    def child(self, parent: int, key: str) -> Node | None:
+        """The node of that parent whose name folds to the key."""
+
+    def child_by_alias(self, parent: int, alias: str) -> Node | None:
+        """The episode of that season with this alias."""
+
+    def children(self, parent: int, after: int, limit: int) -> list[Node]:
+        """The nodes of a parent with an id above `after`, in ascending order of id."""
+
+    def record(self, node: int) -> Record:
+        """What a node's files are made from."""
+
+    def stats(self) -> bytes:
+        """The content of `.stats.csv`."""
+
+    def stats_mtime(self) -> int:
+        """When that content last changed."""
+
+
+class Tree:
+    """The tree over one store.
+
+    Args:
+        store: where the nodes come from.
+        write_nfo: whether there are .nfo files.
+        with_stats: whether `.stats.csv` stands in the root, as it does in a mount alone.
+    """
+
+    def __init__(self, store: Store, *, write_nfo: bool = True, with_stats: bool = False) -> None:
+        self._store = store
+        self._settings = store.settings
+        self._write_nfo = write_nfo
+        self._with_stats = with_stats
+
+    def attributes(self, inode: int) -> Entry | None:
+        """The entry of an inode, or None if there is no such inode (any more)."""
+        if inode == STATS_INODE:
+            return self._stats_entry() if self._with_stats else None
+        node = self._store.node(node_of(inode))
+        if node is None:
+            return None
+        if inode == folder_inode(node.id):
+            return folder_entry(node) if node.kind != NodeKind.EPISODE else None
+        return next((entry for entry in self.files(node) if entry.inode == inode), None)
+
+    def lookup(self, directory: int, name: str) -> Entry | None:
+        """The entry of a name in a directory, or None."""
+        parent = self._store.node(node_of(directory))
+        if parent is None or directory != folder_inode(parent.id):
+            return None
+        if parent.kind == NodeKind.SEASON:
+            return self._lookup_in_season(parent, name)
+        if name == STATS_NAME and parent.id == ROOT_NODE and self._with_stats:
+            return self._stats_entry()
+        for entry in self.files(parent):
+            if entry.name == name:
+                return entry
+        child = self._store.child(parent.id, fold(name))
+        return folder_entry(child) if child is not None and child.name == name else None
+
+    def entries(self, directory: int, after: int = 0, limit: int = 256) -> list[Entry]:
+        """Some of a directory's entries, in a stable order.
+
+        Args:
+            directory: the directory's inode.
+            after: the inode of the last entry already seen, or 0. It may have gone since.
+            limit: of how many children the entries are wanted.
+
+        Returns:
+            The next entries; an empty list at the end. The order is by inode, but for the directory's own
+            files, which come first: an entry keeps its place as long as it exists, whatever comes and goes.
+        """
+        parent = node_of(directory)
+        found: list[Entry] = []
+        if after == 0 or node_of(after) == parent:
+            node = self._store.node(parent)
+            if node is None or directory != folder_inode(parent):
+                return found
+            own = [self._stats_entry()] if parent == ROOT_NODE and self._with_stats else self.files(node)
+            found = [entry for entry in own if entry.inode > after]
+            after = 0
+            if node.kind == NodeKind.MOVIE:
+                return found
+        elif after & _SLOT_MASK and (last := self._store.node(node_of(after))) is not None and last.parent == parent:
+            # The rest of the files of an episode of which some were seen.
+            found = [entry for entry in self.files(last) if entry.inode > after]
+        for child in self._store.children(parent, node_of(after), limit):
+            if child.kind == NodeKind.EPISODE:
+                found += self.files(child)
+            else:
+                found.append(folder_entry(child))
+        return found
+
+    def files(self, node: Node) -> list[Entry]:
+        """The files of a node: in its directory, or (an episode's) in its season's."""
+        entries = files(node, self._settings)
+        return entries if self._write_nfo else [entry for entry in entries if entry.inode & _SLOT_MASK == Slot.STRM]
+
+    def read(self, inode: int) -> bytes:
+        """The whole content of a file, which is as long as its entry says."""
+        if inode == STATS_INODE:
+            return self._store.stats()
+        record = self._store.record(node_of(inode))
+        return strm(record, self._settings) if inode & _SLOT_MASK == Slot.STRM else nfo_file(record, self._settings)
+
+    def walk(self, directory: int = ROOT_INODE, path: str = "") -> Iterator[tuple[str, Entry]]:
+        """Every entry below a directory with its path relative to it, directories before what they hold."""
+        after = 0
+        while page := self.entries(directory, after):
+            for entry in page:
+                below = f"{path}{entry.name}"
+                yield below, entry
+                if entry.is_dir:
+                    yield from self.walk(entry.inode, below + "/")
+            after = page[-1].inode
+
+    def _lookup_in_season(self, season: Node, name: str) -> Entry | None:
+        for entry in self.files(season):
+            if entry.name == name:
+                return entry
+        base, dot, _ = name.rpartition(".")
+        if not dot:
+            return None
+        candidates = (self._store.child(season.id, fold(base)), self._store.child_by_alias(season.id, base))
+        for node in filter(None, candidates):
+            for entry in self.files(node):
+                if entry.name == name:
+                    return entry
+        return None
+
+    def _stats_entry(self) -> Entry:
+        return Entry(STATS_NAME, STATS_INODE, len(self._store.stats()), self._store.stats_mtime(), False)
+
+
+def files(node: Node, settings: LibrarySettings) -> list[Entry]:
+    """All files of a node, the .nfo files included, .strm first."""
+    server = settings.media_server
+    match node.kind:
+        case NodeKind.MOVIE:
+            return [_strm(node), _nfo(node, f"{node.name}.nfo" if server in ("emby", "kodi") else "movie.nfo")]
+        case NodeKind.EPISODE:
+            entries = [_strm(node)]
+            if server != "spec":
+                entries.append(_nfo(node, f"{node.name}.nfo"))
+            if node.alias:
+                entries.append(_nfo(node, f"{node.alias}.nfo", Slot.ALIAS))
+            return entries
+        case NodeKind.SERIES if server != "spec":
+            return [_nfo(node, "tvshow.nfo")]
+        case NodeKind.SEASON:
+            return [_nfo(node, "season.nfo")]
+    return []
+
+
+def placed(node: Node, settings: LibrarySettings) -> dict[tuple[int, str], Entry]:
+    """Every entry that exists because of a node, by the inode of the directory that it is in, and its name."""
+    inside = folder_inode(node.parent if node.kind == NodeKind.EPISODE else node.id)
+    entries = {(inside, entry.name): entry for entry in files(node, settings)}
+    if node.kind != NodeKind.EPISODE:
+        entries[folder_inode(node.parent), node.name] = folder_entry(node)
+    return entries
+
+
+def folder_entry(node: Node) -> Entry:
+    """The entry of a node's directory."""
+    return Entry(node.name, folder_inode(node.id), 0, node.mtime, True)
+
+
+def _strm(node: Node) -> Entry:
+    return Entry(f"{node.name}.strm", inode_of(node.id, Slot.STRM), node.strm_size, node.strm_mtime, False)
+
+
+def _nfo(node: Node, name: str, slot: Slot = Slot.NFO) -> Entry:
+    return Entry(name, inode_of(node.id, slot), node.nfo_size, node.nfo_mtime, False)

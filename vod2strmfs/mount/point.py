@@ -1,0 +1,89 @@
+"""The place where the file system is mounted: what has to be true of it, and of this machine."""
+
+import errno
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from vod2strmfs.errors import MountError
+
+SUBTYPE = "vod2strmfs"
+"""Shown as the type `fuse.vod2strmfs` in the mount table."""
+
+_FUSE_CONF = Path("/etc/fuse.conf")
+
+
+def prepare(mountpoint: Path, *, allow_other: bool) -> None:
+    """Make sure that the file system can be mounted there. A dead mount of ours is detached.
+
+    Raises:
+        MountError: says what is missing and what to do.
+    """
+    _check_fuse(allow_other=allow_other)
+    kind = _mounted(mountpoint)
+    if kind is not None and kind == f"fuse.{SUBTYPE}" and _is_dead(mountpoint):
+        detach(mountpoint)
+        kind = _mounted(mountpoint)
+    if kind is not None:
+        raise MountError(
+            f"mount point {mountpoint}: a {kind} file system is already mounted there."
+            f" Unmount it (`fusermount3 -u {mountpoint}`) or choose another directory."
+        )
+    if not mountpoint.exists():
+        raise MountError(f"mount point {mountpoint}: does not exist. Make it with `mkdir -p {mountpoint}`.")
+    if not mountpoint.is_dir():
+        raise MountError(f"mount point {mountpoint}: is not a directory.")
+    if os.geteuid() != 0 and not os.access(mountpoint, os.W_OK):
+        raise MountError(f"mount point {mountpoint}: only a directory that you can write can be mounted on.")
+
+
+def detach(mountpoint: Path) -> None:
+    """Unmount lazily, so that a process that still uses the dead mount does not keep it in place."""
+    command = ["umount", "-l"] if os.geteuid() == 0 else ["fusermount3", "-u", "-z"]
+    done = subprocess.run([*command, str(mountpoint)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise MountError(f"mount point {mountpoint}: cannot detach the dead mount: {done.stderr.strip()}")
+
+
+def _check_fuse(*, allow_other: bool) -> None:
+    if not Path("/dev/fuse").exists():
+        raise MountError(
+            "/dev/fuse: does not exist. Load the kernel module (`modprobe fuse`);"
+            " in a container, pass the device (--device /dev/fuse --cap-add SYS_ADMIN)."
+        )
+    if os.geteuid() == 0:
+        return
+    if shutil.which("fusermount3") is None:
+        raise MountError("fusermount3: is not installed. Install the package fuse3, or mount as root.")
+    if allow_other and "user_allow_other" not in _fuse_conf():
+        raise MountError(
+            f"allow_other: root has not allowed this to users. Write the line user_allow_other into {_FUSE_CONF}."
+        )
+
+
+def _fuse_conf() -> list[str]:
+    try:
+        return [line.strip() for line in _FUSE_CONF.read_text().splitlines()]
+    except OSError:
+        return []
+
+
+def _mounted(mountpoint: Path) -> str | None:
+    """The type of the file system mounted there, if any."""
+    wanted = os.path.abspath(mountpoint)
+    found = None
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split()
+        if fields[4].encode().decode("unicode_escape") == wanted:
+            found = fields[fields.index("-") + 1]
+    return found
+
+
+def _is_dead(mountpoint: Path) -> bool:
+    """Whether the process behind a mount has gone. Attributes may be cached; statfs always asks."""
+    try:
+        os.statvfs(mountpoint)
+    except OSError as error:
+        return error.errno == errno.ENOTCONN
+    return False

@@ -1,0 +1,146 @@
+"""The life of a mount, from top to bottom."""
+
+import logging
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import pyfuse3
+import trio
+
+from vod2strmfs.errors import MountError
+from vod2strmfs.index.file import make_directory
+from vod2strmfs.index.worker import Order
+from vod2strmfs.mount import point
+from vod2strmfs.mount.follow import Follower, invalidate
+from vod2strmfs.mount.loop import direct
+from vod2strmfs.mount.operations import LibraryOperations, Owner
+from vod2strmfs.settings import Settings
+
+_log = logging.getLogger("vod2strmfs")
+
+_WATCH_SECONDS = 0.3
+"""How often a mount looks for a new generation in its index."""
+_RESTART_SECONDS = 5.0
+_GRACE_SECONDS = 2.0
+
+
+def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> None:
+    """Mount the library and serve it until it is unmounted or the process is told to stop.
+
+    Args:
+        settings: of the command.
+        mountpoint: an existing directory.
+        ready: called once the first generation is there to be seen.
+
+    Raises:
+        MountError: it cannot be mounted.
+        IndexFileError: the index cannot be made or opened.
+    """
+    point.prepare(mountpoint, allow_other=settings.allow_other)
+    order = Order(
+        database=settings.source(),
+        library=settings.library(),
+        state_dir=settings.state_dir.absolute(),
+        max_shrink=settings.max_shrink,
+        poll_interval=settings.poll_interval,
+        level=_log.getEffectiveLevel(),
+    )
+    make_directory(order.state_dir)
+    operations = LibraryOperations(Owner(settings.uid, settings.gid, settings.umask))
+    options = {"ro", "default_permissions", f"fsname={point.SUBTYPE}", f"subtype={point.SUBTYPE}", "noatime"}
+    if settings.allow_other:
+        options.add("allow_other")
+    try:
+        pyfuse3.init(operations, str(mountpoint), options)
+    except RuntimeError as error:
+        raise MountError(f"mount point {mountpoint}: libfuse could not mount ({error}).") from error
+    try:
+        trio.run(partial(_serve, operations, order, settings.write_nfo, ready))
+    finally:
+        pyfuse3.close(unmount=True)
+
+
+async def _serve(operations: LibraryOperations, order: Order, write_nfo: bool, ready: Callable[[], None]) -> None:
+    look_now, orders = trio.open_memory_channel[None](1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_obey_signals, look_now)
+        nursery.start_soon(_keep_worker, order, orders)
+        nursery.start_soon(_follow_index, operations, order.state_dir, write_nfo, ready)
+        with direct():
+            await pyfuse3.main(min_tasks=1, max_tasks=1)
+        nursery.cancel_scope.cancel()
+
+
+async def _obey_signals(look_now: trio.MemorySendChannel[None]) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        async for number in signals:
+            if number != signal.SIGHUP:
+                _log.info("Stopping on %s.", signal.Signals(number).name)
+                pyfuse3.terminate()
+                return
+            with suppress(trio.WouldBlock):
+                look_now.send_nowait(None)
+
+
+async def _keep_worker(order: Order, orders: trio.MemoryReceiveChannel[None]) -> None:
+    """Run the process that keeps the index up to date, and start it again if it dies."""
+    command = [sys.executable, "-m", "vod2strmfs.index.worker"]
+    while True:
+        process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert process.stdin is not None
+        assert process.stderr is not None
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_pass_on, order, orders, process.stdin)
+                await _log_lines(process.stderr)
+                await process.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            # It ends when its standard input does; one that hangs in the database is not waited for.
+            with trio.CancelScope(shield=True):
+                await process.stdin.aclose()
+                with trio.move_on_after(_GRACE_SECONDS):
+                    await process.wait()
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+        _log.error("The process that reads the database ended with code %s; starting it again.", process.returncode)
+        await trio.sleep(_RESTART_SECONDS)
+
+
+async def _pass_on(order: Order, orders: trio.MemoryReceiveChannel[None], stdin: trio.abc.SendStream) -> None:
+    with suppress(trio.BrokenResourceError):
+        await stdin.send_all(order.model_dump_json().encode() + b"\n")
+        async for _ in orders:
+            await stdin.send_all(b"\n")
+
+
+async def _log_lines(stream: trio.abc.ReceiveStream) -> None:
+    """Log what the worker says, a line a message, the level's name first."""
+    rest = b""
+    async for data in stream:
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            level, _, message = line.decode(errors="replace").partition(" ")
+            known = logging.getLevelNamesMapping().get(level)
+            _log.log(known or logging.ERROR, "%s", message if known else f"{level} {message}")
+
+
+async def _follow_index(
+    operations: LibraryOperations, state_dir: Path, write_nfo: bool, ready: Callable[[], None]
+) -> None:
+    """Show the newest generation, and tell the kernel what it changed."""
+    follower = Follower(operations, state_dir, write_nfo)
+    while True:
+        changes = follower.look()
+        if changes:
+            # The kernel may wait for a request that this thread has to answer.
+            await trio.to_thread.run_sync(invalidate, changes)
+        if operations.tree is not None:
+            ready()
+        await trio.sleep(_WATCH_SECONDS)

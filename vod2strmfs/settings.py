@@ -1,0 +1,272 @@
+"""Every option, once: name, type, default and help.
+
+A value comes from its default, a TOML file (`--config`), the environment (`VOD2STRMFS_…`) or the command
+line, in rising precedence. Dispatcharr's own `POSTGRES_*` variables stand in for `database`.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import regex
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from vod2strmfs.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "VOD2STRMFS_"
+CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
+"""Names the TOML file, where `--config` does not."""
+
+
+def _printable(value: str) -> str:
+    if any(c.isspace() or not c.isprintable() for c in value):
+        raise ValueError("must not hold spaces or control characters")
+    return value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(_printable(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL with a host, such as http://192.168.1.10:9191")
+    if parts.query or parts.fragment:
+        raise ValueError("must not have a query (?) or a fragment (#)")
+    if parts.port == 0:
+        raise ValueError("must not have port 0")
+    return value.rstrip("/")
+
+
+def _uuid_path(value: str) -> str:
+    if not _printable(value).startswith("/") or value.count("{uuid}") != 1 or value.endswith("/"):
+        raise ValueError("must begin with /, contain {uuid} once, and not end in /")
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        regex.compile(value)
+    except regex.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+    return value
+
+
+def _octal(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return int(value, 8)
+        except ValueError:
+            raise ValueError("must be an octal number such as 022") from None
+    return value
+
+
+def _list(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(item for part in value.split(",") if (item := part.strip()))
+    return value
+
+
+def _years(value: str) -> str:
+    match = re.fullmatch(r"(\d{4})?(-)?(\d{4})?", value.replace(" ", ""))
+    if match is None or (value and not (match[1] or match[3])) or (match[1] and match[3] and not match[2]):
+        raise ValueError("must be a year or a range such as 1990-2005, 1990- or -2005")
+    if match[1] and match[3] and match[1] > match[3]:
+        raise ValueError("must begin with the earlier year")
+    return match[0]
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+UuidPath = Annotated[str, AfterValidator(_uuid_path)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_list)]
+Years = Annotated[str, AfterValidator(_years)]
+Umask = Annotated[int, BeforeValidator(_octal), Field(ge=0, le=0o777)]
+
+
+def state_directory() -> Path:
+    """Where state is kept by default: /var/lib for root, the XDG state directory for everyone else."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/vod2strmfs")
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "vod2strmfs"
+
+
+class LibrarySettings(BaseModel):
+    """What decides the names and the bytes of the tree. The index stores these with each generation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_url: HttpUrl = Field(
+        "http://192.168.199.10:9191",
+        description="Dispatcharr's address as the media server reaches it; written into every .strm",
+    )
+    movie_path: UuidPath = Field("/proxy/vod/movie/{uuid}", description="a movie's path below the base URL")
+    episode_path: UuidPath = Field("/proxy/vod/episode/{uuid}", description="an episode's path below the base URL")
+    pin_stream: bool = Field(
+        True, description="append the stream and account id to every URL, so that it outlives a re-created UUID"
+    )
+    media_server: Literal["any", "jellyfin", "emby", "kodi", "plex", "spec"] = Field(
+        "any", description="whose names and NFO forms to write"
+    )
+    clean_titles: bool = Field(True, description="remove the country and quality marks that panels add to titles")
+    name_regex: Pattern = Field("", description="a regular expression; what it matches is removed from titles")
+    folder_ids: Literal["none", "plex", "jellyfin"] = Field(
+        "none", description="put the TMDB or IMDb id into the folders' names, as that server reads it"
+    )
+    group_by: Literal["none", "category"] = Field("none", description="a folder for each category above the titles")
+    direct_urls: bool = Field(
+        False,
+        description="write the provider's own URLs, for Xtream accounts; this puts their passwords into every .strm",
+    )
+
+    accounts: Patterns = Field((), description="only these accounts; globs, a leading ! excludes")
+    categories: Patterns = Field((), description="only these categories; globs, a leading ! excludes")
+    genres: Patterns = Field((), description="only these genres; globs, a leading ! excludes")
+    languages: Patterns = Field(
+        (), description="only these languages, by the mark in the title (EN, FR …; none: -); a leading ! excludes"
+    )
+    ids: Patterns = Field(
+        (), description="only these titles, as tmdb-949, imdb-tt0113277 or a UUID; a leading ! excludes"
+    )
+    years: Years = Field("", description="only titles of these years, such as 1990-2005, 1990- or -2005")
+    adult: Literal["include", "exclude", "only"] = Field("include", description="what to do with adult titles")
+
+
+class Settings(LibrarySettings):
+    """All settings of a command."""
+
+    database: SecretStr | None = Field(
+        None,
+        description="Dispatcharr's database: postgresql://…, a libpq connection string, or sqlite:///PATH"
+        " (default: from POSTGRES_HOST, POSTGRES_DB and the like)",
+    )
+    output_root: Path = Field(Path("/data/STRM"), description="where to mount, or to write the tree")
+    state_dir: Path = Field(default_factory=state_directory, description="where the index is kept")
+    log_dir: Path | None = Field(None, description="where vod2strm.log is written (default: STATE_DIR/logs)")
+    report_dir: Path | None = Field(None, description="where reports are written (default: STATE_DIR/reports)")
+
+    write_nfo: bool = Field(True, description="show or write .nfo files beside the .strm files")
+    max_shrink: int = Field(
+        20, ge=0, le=100, description="hold removals back when more than this percentage would vanish at once"
+    )
+    debug_logging: bool = Field(False, description="log verbosely, to vod2strm.log in the log directory")
+
+    cleanup: Literal["off", "preview", "apply"] = Field(
+        "off", description="what materialize does with its files that left the catalogue"
+    )
+    concurrency: int = Field(12, ge=1, le=256, description="how many files materialize writes at once")
+
+    poll_interval: float = Field(30.0, ge=0.2, le=86400, description="seconds between looks at the database")
+    allow_other: bool = Field(False, description="let other users read the mount")
+    uid: int = Field(default_factory=os.getuid, ge=0, description="owner of every file (default: who mounts)")
+    gid: int = Field(default_factory=os.getgid, ge=0, description="group of every file (default: who mounts)")
+    umask: Umask = Field(0o022, description="permission bits to take away, in octal")
+
+    @property
+    def logs(self) -> Path:
+        """The log directory."""
+        return self.log_dir or self.state_dir / "logs"
+
+    @property
+    def reports(self) -> Path:
+        """The report directory."""
+        return self.report_dir or self.state_dir / "reports"
+
+    def library(self) -> LibrarySettings:
+        """The part that decides names and bytes."""
+        return LibrarySettings.model_validate(self.model_dump(include=set(LibrarySettings.model_fields)))
+
+    def source(self) -> str:
+        """The database to read: the setting, else what Dispatcharr's own variables name.
+
+        Raises:
+            SettingsError: neither is set.
+        """
+        if self.database is not None:
+            return self.database.get_secret_value()
+        return dispatcharr_database(os.environ)
+
+
+def dispatcharr_database(environment: Mapping[str, str]) -> str:
+    """The libpq connection string that Dispatcharr itself would use, with Dispatcharr's defaults."""
+    host = environment.get("POSTGRES_HOST")
+    if not host:
+        raise SettingsError(
+            "database: not set. Give --database postgresql://USER:PASSWORD@HOST:PORT/dispatcharr,"
+            " or set VOD2STRMFS_DATABASE, or Dispatcharr's POSTGRES_HOST."
+        )
+    parameters: dict[str, str] = {
+        "host": host,
+        "port": environment.get("POSTGRES_PORT", "5432"),
+        "dbname": environment.get("POSTGRES_DB", "dispatcharr"),
+        "user": environment.get("POSTGRES_USER", "dispatch"),
+        "password": environment.get("POSTGRES_PASSWORD", "secret"),
+    }
+    if environment.get("POSTGRES_SSL", "").lower() in ("1", "true", "yes", "on"):
+        parameters["sslmode"] = environment.get("POSTGRES_SSL_MODE", "verify-full")
+        files = {"sslrootcert": "CA_CERT", "sslcert": "CERT", "sslkey": "KEY"}
+        for parameter, suffix in files.items():
+            if value := environment.get(f"POSTGRES_SSL_{suffix}"):
+                parameters[parameter] = value
+    return " ".join(f"{name}={_quoted(value)}" for name, value in parameters.items())
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def load(config: Path | None, options: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of one command.
+
+    Args:
+        config: a TOML file, or None.
+        options: the command line's values by field name, only those that were given.
+        environment: where `VOD2STRMFS_…` variables are looked up.
+
+    Raises:
+        SettingsError: a key is unknown, a value is bad, or the file cannot be read; the message names it.
+    """
+    layers = (
+        (_from_file(config) if config else {}, lambda key: f"{key} in {config}"),
+        (_from_environment(environment), lambda key: ENVIRONMENT_PREFIX + key.upper()),
+        (options, lambda key: "--" + key.replace("_", "-")),
+    )
+    values: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for layer, name in layers:
+        for key, value in layer.items():
+            if key not in Settings.model_fields:
+                raise SettingsError(f"{name(key)}: there is no such setting. `vod2strmfs --help` lists them.")
+            values[key] = value
+            origin[key] = name(key)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, origin)) from None
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror}).") from None
+    except ValueError as error:
+        raise SettingsError(f"{path}: is not a TOML file: {error}.") from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX) and name != CONFIG_VARIABLE
+    }
+
+
+def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
+    problems = []
+    for problem in error.errors(include_url=False, include_context=False):
+        field = str(problem["loc"][0])
+        given = "" if field == "database" else f" (is {problem['input']!r})"
+        problems.append(f"{origin[field]}: {problem['msg'].removeprefix('Value error, ')}{given}.")
+    return "\n".join(problems)
