@@ -32,5 +32,5 @@ class Database:
             with closing(sqlite3.connect(path)) as connection, connection:
                 connection.execute(statement, parameters)
         else:
-            with psycopg.connect(self.url) as connection:
-                connection.execute(statement.replace("?", "%s").encode(), parameters)
+            with psycopg.connect(self.url) as session:
+                session.execute(statement.replace("?", "%s").encode(), parameters)

@@ -69,7 +69,7 @@ def mounted(directory: Path, database: str, *options: str, wait: bool = True) ->
     mount = Mount(process, path, log)
     try:
         if wait:
-            eventually(lambda: os.path.ismount(path) and _answers(path) or _ended(mount))
+            eventually(lambda: (is_mounted(path) and _answers(path)) or _ended(mount))
         yield mount
     finally:
         if process.poll() is None:

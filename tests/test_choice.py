@@ -34,7 +34,13 @@ def catalogue() -> Catalogue:
     return made
 
 
-ALL = {"Movies/Heat (1995)", "Movies/Amélie (2001)", "Movies/After Dark (1999)", "TV/Lost (2004)", "TV/The Office (US) (2005)"}
+ALL = {
+    "Movies/Heat (1995)",
+    "Movies/Amélie (2001)",
+    "Movies/After Dark (1999)",
+    "TV/Lost (2004)",
+    "TV/The Office (US) (2005)",
+}
 
 
 def titles(library: Library) -> set[str]:
@@ -135,7 +141,9 @@ def test_categories_of_one_name_stay_apart(library: Library) -> None:
         ("jellyfin", "Movies/Heat (1995) [tmdbid-949]", "Movies/Amélie (2001) [imdbid-tt0211915]"),
     ],
 )
-def test_ids_stand_in_folder_names_as_the_server_reads_them(library: Library, kind: Any, heat: str, amelie: str) -> None:
+def test_ids_stand_in_folder_names_as_the_server_reads_them(
+    library: Library, kind: Any, heat: str, amelie: str
+) -> None:
     library.show(catalogue(), LibrarySettings(folder_ids=kind))
     assert {heat, amelie, "Movies/After Dark (1999)"} <= titles(library)
     assert f"{heat}/{heat.removeprefix('Movies/')}.strm" in library.paths()
@@ -213,3 +221,77 @@ def test_a_stream_id_cannot_break_out_of_its_url(library: Library) -> None:
     assert library.files()["Movies/Heat/Heat.strm"].endswith(
         b"?stream_id=1%26x%3D%0A2%2F..%2F%C3%A9%20%23&m3u_account_id=1\n"
     )
+
+
+def two_providers(priority: int = 0) -> Catalogue:
+    made = Catalogue()
+    alpha, beta = made.account("Alpha", priority=1), made.account("Beta 4K", priority=priority)
+    heat = made.movie("Heat", year=1995, relations=[])
+    for account, stream in ((alpha, "1"), (alpha, "2"), (beta, "1")):
+        made.relate(heat, account, stream_id=stream)
+    made.movie("Ran", relations=[beta])
+    lost = made.series("Lost", relations=[alpha, beta])
+    made.episode(lost, 1, 1, "Pilot")
+    return made
+
+
+def test_every_relation_has_a_strm_of_its_own(library: Library) -> None:
+    library.show(two_providers(), LibrarySettings(versions="all"))
+    paths = library.paths()
+    heat = [path.removeprefix("Movies/Heat (1995)/") for path in paths if path.startswith("Movies/Heat (1995)/")]
+    assert len(heat) == 4
+    assert {"Heat (1995) - Alpha.strm", "Heat (1995) - Beta 4K.strm", "movie.nfo"} < set(heat)
+    assert all(name.startswith("Heat (1995) - ") for name in heat if name.endswith(".strm"))
+    assert "Movies/Ran/Ran - Beta 4K.strm" in paths
+    episodes = [path for path in paths if path.startswith("TV/Lost/Season 01/S01E01 – Pilot")]
+    assert [path.removeprefix("TV/Lost/Season 01/") for path in episodes] == [
+        "S01E01 – Pilot - Alpha.nfo",
+        "S01E01 – Pilot - Alpha.strm",
+        "S01E01 – Pilot - Beta 4K.nfo",
+        "S01E01 – Pilot - Beta 4K.strm",
+    ]
+    assert len({content for path, content in library.files().items() if path.endswith(".strm")}) == 6
+
+
+def test_versions_do_not_move_when_another_is_preferred(library: Library) -> None:
+    library.show(two_providers(priority=0), LibrarySettings(versions="all"))
+    before = library.tree()
+    library.show(two_providers(priority=9), LibrarySettings(versions="all"))
+    assert library.tree() == before
+
+
+def test_versions_can_be_switched_on_and_off(library: Library) -> None:
+    library.show(two_providers())
+    best, contents = library.paths(), library.files()
+    library.show(two_providers(), LibrarySettings(versions="all"))
+    assert len(library.paths()) > len(best)
+    library.show(two_providers(), accept_shrink=True)
+    assert library.paths() == best
+    assert library.files() == contents
+
+
+def test_a_version_goes_with_its_relation_and_comes_back(library: Library) -> None:
+    settings = LibrarySettings(versions="all")
+    library.show(two_providers(), settings)
+    before = library.paths()
+    fewer = Catalogue()
+    alpha = fewer.account("Alpha", priority=1)
+    heat = fewer.movie("Heat", year=1995, relations=[])
+    fewer.relate(heat, alpha, stream_id="1")
+    fewer.movie("Ran", relations=[fewer.account("Beta 4K")])
+    fewer.episode(fewer.series("Lost", relations=[alpha]), 1, 1, "Pilot")
+    library.show(fewer, settings)
+    assert {path for path in before if path not in library.paths()} >= {"Movies/Heat (1995)/Heat (1995) - Beta 4K.strm"}
+    library.show(two_providers(), settings)
+    assert library.paths() == before
+
+
+def test_a_renamed_movie_renames_its_versions(library: Library) -> None:
+    settings = LibrarySettings(versions="all")
+    library.show(two_providers(), settings)
+    inode = library.tree()["Movies/Heat (1995)/Heat (1995) - Beta 4K.strm"].inode
+    renamed = two_providers()
+    for movie in renamed._records["vod_movie"]:
+        movie.name = movie.name.replace("Heat", "Heat Restored")
+    library.show(renamed, settings)
+    assert library.tree()["Movies/Heat Restored (1995)/Heat Restored (1995) - Beta 4K.strm"].inode == inode

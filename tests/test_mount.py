@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import errno
 import os
 import signal
 import subprocess
@@ -114,9 +113,8 @@ def test_nothing_can_be_written(demo: str, tmp_path: Path) -> None:
             lambda: nfo.chmod(0o777),
         )
         for attempt in attempts:
-            with pytest.raises(OSError) as refused:
+            with pytest.raises(OSError, match="Read-only file system"):
                 attempt()
-            assert refused.value.errno == errno.EROFS
 
 
 def test_owner_and_permissions_are_options(demo: str, tmp_path: Path) -> None:
@@ -164,9 +162,7 @@ def test_the_kernel_keeps_what_did_not_change(database: Database, tmp_path: Path
         database.execute("UPDATE vod_movie SET description = 'Space.' WHERE name = 'Alien'")
         eventually(lambda: b"Space." in (mount.path / "Movies/Alien/movie.nfo").read_bytes())
         changed = {path for path, state in snapshot(mount.path).items() if before[path] != state}
-        assert changed == {
-            str(mount.path / path) for path in ("Movies", "Movies/Alien", "Movies/Alien/movie.nfo")
-        }
+        assert changed == {str(mount.path / path) for path in ("Movies", "Movies/Alien", "Movies/Alien/movie.nfo")}
 
 
 def test_an_open_file_keeps_serving_what_was_opened(database: Database, tmp_path: Path) -> None:
@@ -229,9 +225,8 @@ def test_after_a_crash_the_mount_point_is_an_error_and_the_next_start_takes_its_
         before = snapshot(mount.path)
         mount.process.kill()
         mount.process.wait()
-        with pytest.raises(OSError) as refused:
+        with pytest.raises(OSError, match="Transport endpoint is not connected"):
             os.listdir(mount.path)
-        assert refused.value.errno == errno.ENOTCONN
         eventually(lambda: children_of(mount) == [])
         with mounted(tmp_path, demo) as again:
             assert snapshot(again.path) == before
@@ -242,9 +237,8 @@ def test_without_a_generation_every_answer_is_an_error(tmp_path: Path) -> None:
         eventually(lambda: is_mounted(mount.path))
         eventually(lambda: "no SQLite file" in mount.log.read_text())
         for attempt in (lambda: os.listdir(mount.path), lambda: os.stat(mount.path / "Movies")):
-            with pytest.raises(OSError) as refused:
+            with pytest.raises(OSError, match="Input/output error"):
                 attempt()
-            assert refused.value.errno == errno.EIO
         write_demo(f"sqlite:///{tmp_path}/late.db", movies=5, series=1, episodes=2, seed=1)
         eventually(lambda: _lists(mount.path))
 

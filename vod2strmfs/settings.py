@@ -8,18 +8,35 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-import regex
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from vod2strmfs.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "VOD2STRMFS_"
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
 """Names the TOML file, where `--config` does not."""
+
+_SHOWN_CHARACTERS = 80
+"""Of a bad value, in a message."""
+_LONGEST_PATH = 4000
+"""Characters; Linux takes 4095 bytes."""
+_HIGHEST_ID = 2**32 - 2
+"""Of a user or a group: the next number means "none" to the kernel."""
 
 
 def _printable(value: str) -> str:
@@ -46,6 +63,8 @@ def _uuid_path(value: str) -> str:
 
 
 def _pattern(value: str) -> str:
+    import regex  # most commands have no pattern to check
+
     try:
         regex.compile(value)
     except regex.error as error:
@@ -59,6 +78,12 @@ def _octal(value: object) -> object:
             return int(value, 8)
         except ValueError:
             raise ValueError("must be an octal number such as 022") from None
+    return value
+
+
+def _permissions(value: int) -> int:
+    if not 0 <= value <= 0o777:
+        raise ValueError("must be an octal number from 0 to 777")
     return value
 
 
@@ -77,19 +102,49 @@ def _years(value: str) -> str:
     return match[0]
 
 
+def _location(value: object) -> object:
+    # An empty path would mean the current directory; and no shell expands the ~ of --state-dir=~/state.
+    if value == "":
+        raise ValueError("must not be empty")
+    if not isinstance(value, str):
+        return value
+    if len(value) > _LONGEST_PATH:
+        raise ValueError(f"must not be longer than {_LONGEST_PATH} characters")
+    return os.path.expanduser(value)
+
+
+def _database(value: SecretStr) -> SecretStr:
+    """Refuse what libpq would take apart wrongly: its messages would show parts of the password."""
+    text = value.get_secret_value()
+    if not text:
+        raise ValueError("must not be empty")
+    scheme, _, rest = text.partition("://")
+    login, at, address = rest.partition("@")
+    if scheme in ("postgresql", "postgres") and at:
+        cut_at_slash = "/" in login and "?" not in login
+        if cut_at_slash or "@" in address.partition("?")[0]:
+            raise ValueError("must have every @ and / of the user and the password written as %40 and %2F")
+    return value
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 UuidPath = Annotated[str, AfterValidator(_uuid_path)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_list)]
 Years = Annotated[str, AfterValidator(_years)]
-Umask = Annotated[int, BeforeValidator(_octal), Field(ge=0, le=0o777)]
+Umask = Annotated[int, BeforeValidator(_octal), AfterValidator(_permissions)]
+Location = Annotated[Path, BeforeValidator(_location)]
+Database = Annotated[SecretStr, AfterValidator(_database)]
 
 
 def state_directory() -> Path:
     """Where state is kept by default: /var/lib for root, the XDG state directory for everyone else."""
     if os.geteuid() == 0:
         return Path("/var/lib/vod2strmfs")
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "vod2strmfs"
+    try:
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "vod2strmfs"
+    except RuntimeError:
+        raise SettingsError("state_dir: not set, and this user has no home directory. Give --state-dir DIR.") from None
 
 
 class LibrarySettings(BaseModel):
@@ -115,6 +170,9 @@ class LibrarySettings(BaseModel):
         "none", description="put the TMDB or IMDb id into the folders' names, as that server reads it"
     )
     group_by: Literal["none", "category"] = Field("none", description="a folder for each category above the titles")
+    versions: Literal["best", "all"] = Field(
+        "best", description="a .strm for the relation that Dispatcharr would play, or one for each account and stream"
+    )
     direct_urls: bool = Field(
         False,
         description="write the provider's own URLs, for Xtream accounts; this puts their passwords into every .strm",
@@ -132,19 +190,32 @@ class LibrarySettings(BaseModel):
     years: Years = Field("", description="only titles of these years, such as 1990-2005, 1990- or -2005")
     adult: Literal["include", "exclude", "only"] = Field("include", description="what to do with adult titles")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse what pydantic takes but no setting means."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("must not be true or false")
+        if isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
+            raise ValueError("must not hold NUL characters or bytes that are not UTF-8")
+        return value
+
 
 class Settings(LibrarySettings):
     """All settings of a command."""
 
-    database: SecretStr | None = Field(
+    database: Database | None = Field(
         None,
         description="Dispatcharr's database: postgresql://…, a libpq connection string, or sqlite:///PATH"
         " (default: from POSTGRES_HOST, POSTGRES_DB and the like)",
     )
-    output_root: Path = Field(Path("/data/STRM"), description="where to mount, or to write the tree")
-    state_dir: Path = Field(default_factory=state_directory, description="where the index is kept")
-    log_dir: Path | None = Field(None, description="where vod2strm.log is written (default: STATE_DIR/logs)")
-    report_dir: Path | None = Field(None, description="where reports are written (default: STATE_DIR/reports)")
+    output_root: Location = Field(Path("/data/STRM"), description="where to mount, or to write the tree")
+    state_dir: Location = Field(
+        default_factory=state_directory,
+        description="where the index is kept (default: /var/lib/vod2strmfs for root, else ~/.local/state/vod2strmfs)",
+    )
+    log_dir: Location | None = Field(None, description="where vod2strm.log is written (default: STATE_DIR/logs)")
+    report_dir: Location | None = Field(None, description="where reports are written (default: STATE_DIR/reports)")
 
     write_nfo: bool = Field(True, description="show or write .nfo files beside the .strm files")
     max_shrink: int = Field(
@@ -159,8 +230,12 @@ class Settings(LibrarySettings):
 
     poll_interval: float = Field(30.0, ge=0.2, le=86400, description="seconds between looks at the database")
     allow_other: bool = Field(False, description="let other users read the mount")
-    uid: int = Field(default_factory=os.getuid, ge=0, description="owner of every file (default: who mounts)")
-    gid: int = Field(default_factory=os.getgid, ge=0, description="group of every file (default: who mounts)")
+    uid: int = Field(
+        default_factory=os.getuid, ge=0, le=_HIGHEST_ID, description="owner of every file (default: who mounts)"
+    )
+    gid: int = Field(
+        default_factory=os.getgid, ge=0, le=_HIGHEST_ID, description="group of every file (default: who mounts)"
+    )
     umask: Umask = Field(0o022, description="permission bits to take away, in octal")
 
     @property
@@ -189,7 +264,11 @@ class Settings(LibrarySettings):
 
 
 def dispatcharr_database(environment: Mapping[str, str]) -> str:
-    """The libpq connection string that Dispatcharr itself would use, with Dispatcharr's defaults."""
+    """The libpq connection string that Dispatcharr itself would use. Empty variables count as not set.
+
+    Raises:
+        SettingsError: there is no POSTGRES_HOST.
+    """
     host = environment.get("POSTGRES_HOST")
     if not host:
         raise SettingsError(
@@ -198,13 +277,13 @@ def dispatcharr_database(environment: Mapping[str, str]) -> str:
         )
     parameters: dict[str, str] = {
         "host": host,
-        "port": environment.get("POSTGRES_PORT", "5432"),
-        "dbname": environment.get("POSTGRES_DB", "dispatcharr"),
-        "user": environment.get("POSTGRES_USER", "dispatch"),
-        "password": environment.get("POSTGRES_PASSWORD", "secret"),
+        "port": environment.get("POSTGRES_PORT") or "5432",
+        "dbname": environment.get("POSTGRES_DB") or "dispatcharr",
+        "user": environment.get("POSTGRES_USER") or "dispatch",
+        "password": environment.get("POSTGRES_PASSWORD") or "secret",
     }
     if environment.get("POSTGRES_SSL", "").lower() in ("1", "true", "yes", "on"):
-        parameters["sslmode"] = environment.get("POSTGRES_SSL_MODE", "verify-full")
+        parameters["sslmode"] = environment.get("POSTGRES_SSL_MODE") or "verify-full"
         files = {"sslrootcert": "CA_CERT", "sslcert": "CERT", "sslkey": "KEY"}
         for parameter, suffix in files.items():
             if value := environment.get(f"POSTGRES_SSL_{suffix}"):
@@ -216,28 +295,35 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def load(config: Path | None, options: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
+def load(
+    config: Path | None,
+    options: Mapping[str, Any],
+    environment: Mapping[str, str] = os.environ,
+    spelling: Mapping[str, str] | None = None,
+) -> Settings:
     """The settings of one command.
 
     Args:
         config: a TOML file, or None.
         options: the command line's values by field name, only those that were given.
-        environment: where `VOD2STRMFS_…` variables are looked up.
+        environment: where `VOD2STRMFS_…` variables are looked up. One that is empty counts as not set.
+        spelling: what the command line calls the fields, where that is not the name with dashes.
 
     Raises:
         SettingsError: a key is unknown, a value is bad, or the file cannot be read; the message names it.
     """
+    spelled = spelling or {}
     layers = (
         (_from_file(config) if config else {}, lambda key: f"{key} in {config}"),
         (_from_environment(environment), lambda key: ENVIRONMENT_PREFIX + key.upper()),
-        (options, lambda key: "--" + key.replace("_", "-")),
+        (options, lambda key: spelled.get(key, "--" + key.replace("_", "-"))),
     )
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
     for layer, name in layers:
         for key, value in layer.items():
             if key not in Settings.model_fields:
-                raise SettingsError(f"{name(key)}: there is no such setting. `vod2strmfs --help` lists them.")
+                raise SettingsError(f"{name(key)}: there is no such setting. {_suggestion(key)}")
             values[key] = value
             origin[key] = name(key)
     try:
@@ -251,7 +337,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}).") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path}: is not a TOML file: {error}.") from None
 
 
@@ -259,14 +345,29 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
         for name, value in environment.items()
-        if name.startswith(ENVIRONMENT_PREFIX) and name != CONFIG_VARIABLE
+        if name.startswith(ENVIRONMENT_PREFIX) and name != CONFIG_VARIABLE and value
     }
+
+
+def _suggestion(key: str) -> str:
+    if near := get_close_matches(key, Settings.model_fields, 1):
+        return f"Did you mean {near[0]}?"
+    return f"The settings are {', '.join(Settings.model_fields)}."
 
 
 def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
     problems = []
     for problem in error.errors(include_url=False, include_context=False):
         field = str(problem["loc"][0])
-        given = "" if field == "database" else f" (is {problem['input']!r})"
-        problems.append(f"{origin[field]}: {problem['msg'].removeprefix('Value error, ')}{given}.")
+        reason = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        given = "" if _is_secret(field) else f" (is {_shortened(repr(problem['input']))})"
+        problems.append(f"{origin[field]}: {reason}{given}.")
     return "\n".join(problems)
+
+
+def _is_secret(field: str) -> bool:
+    return "SecretStr" in repr(Settings.model_fields[field].annotation)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

@@ -9,11 +9,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import tuple_row
 
 from vod2strmfs.catalog.queries import CREDENTIALS, POSTGRESQL, REQUIRED, Kind, Queries, in_blocks
-from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow
+from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.source import Row, check_schema, tables
 from vod2strmfs.errors import CatalogError
 
-_MAKERS = {"movie": MovieRow._make, "series": SeriesRow._make, "episode": EpisodeRow._make}
+_MAKERS = {"movie": MovieRow._make, "version": VersionRow._make, "series": SeriesRow._make, "episode": EpisodeRow._make}
 _CHUNK_ROWS = 500
 
 _DEFAULTS = {
@@ -79,11 +79,11 @@ class PostgreSQLSource:
             return str(snapshot), str(written)
 
     @contextmanager
-    def snapshot(self) -> Iterator["PostgreSQLSnapshot"]:
+    def snapshot(self, *, versions: bool = False) -> Iterator["PostgreSQLSnapshot"]:
         """See `Source.snapshot`."""
         with self._errors(), self._transaction() as connection:
             connection.execute(_PLANNING)
-            yield PostgreSQLSnapshot(connection, self._name)
+            yield PostgreSQLSnapshot(connection, self._name, versions)
 
     def close(self) -> None:
         """See `Source.close`."""
@@ -114,7 +114,7 @@ class PostgreSQLSource:
 class PostgreSQLSnapshot:
     """One repeatable-read, read-only transaction."""
 
-    def __init__(self, connection: psycopg.Connection[tuple[object, ...]], name: str) -> None:
+    def __init__(self, connection: psycopg.Connection[tuple[object, ...]], name: str, versions: bool) -> None:
         self._connection = connection
         columns: dict[str, set[str]] = {}
         refused: dict[str, list[str]] = {}
@@ -130,7 +130,7 @@ class PostgreSQLSnapshot:
                 "Grant it SELECT on the columns that docs/database-role.sql lists."
             )
         check_schema(f"database {name}", columns)
-        self._queries = Queries(POSTGRESQL, columns)
+        self._queries = Queries(POSTGRESQL, columns, versions=versions)
 
     def digests(self, kind: Kind) -> dict[int, str]:
         """See `Snapshot.digests`."""

@@ -8,8 +8,9 @@ with the lowest id. The choice is made on narrow rows first; the wide ones are j
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
-Kind = Literal["movie", "series", "episode"]
-KINDS: tuple[Kind, ...] = ("movie", "series", "episode")
+Kind = Literal["movie", "version", "series", "episode"]
+KINDS: tuple[Kind, ...] = ("movie", "version", "series", "episode")
+"""Each may refer to those before it."""
 
 BLOCK_BITS = 10
 """Rows are compared in blocks of 2 ** BLOCK_BITS consecutive ids."""
@@ -100,9 +101,13 @@ class Queries:
     Args:
         dialect: `POSTGRESQL` or `SQLITE`.
         columns: the columns that exist, by table.
+        versions: whether every relation is wanted, or only the chosen one.
     """
 
-    def __init__(self, dialect: Dialect, columns: Mapping[str, frozenset[str] | set[str]]) -> None:
+    def __init__(
+        self, dialect: Dialect, columns: Mapping[str, frozenset[str] | set[str]], *, versions: bool = False
+    ) -> None:
+        self._versions = versions
         self._dialect = dialect
         self._adult = "m.is_adult" if "is_adult" in columns["vod_movie"] else "false"
         self._logos = "vod_vodlogo" in columns and "logo_id" in columns["vod_movie"]
@@ -114,9 +119,13 @@ class Queries:
             kind: the kind of row.
             where: a condition on `{id}`, to read a part.
         """
-        text = {"movie": self._movies, "series": self._series, "episode": self._episodes}[kind]()
-        item = kind[0]
-        return text.replace("{where}", f"AND {where.format(id=f'{item}.id')}" if where else "") + f" ORDER BY {item}.id"
+        text, key = {
+            "movie": (self._movies, "m.id"),
+            "version": (self._all_versions, "r.id"),
+            "series": (self._series, "s.id"),
+            "episode": (self._episodes, self._episode_key),
+        }[kind]
+        return text().replace("{where}", f"AND {where.format(id=key)}" if where else "") + f" ORDER BY {key}"
 
     def digests(self, kind: Kind) -> str:
         """A digest of every block of rows (PostgreSQL only): `block, digest`."""
@@ -165,6 +174,21 @@ class Queries:
         {logo_join}
         WHERE chosen.place = 1 {{where}}"""
 
+    def _all_versions(self) -> str:
+        d = self._dialect
+        return f"""
+        SELECT r.id, {d.uuid.format("m.uuid")}, m.id AS movie_id, {d.epoch.format("m.created_at")},
+            a.id AS account_id, a.name AS account_name, r.stream_id, r.container_extension
+        FROM vod_m3umovierelation r
+        {_ACTIVE}
+        {_ENABLED}
+        JOIN vod_movie m ON m.id = r.movie_id
+        WHERE {_COUNTS} {{where}}"""
+
+    @property
+    def _episode_key(self) -> str:
+        return "r.id" if self._versions else "e.id"
+
     def _series(self) -> str:
         d = self._dialect
         logo, logo_join = self._logo("s")
@@ -185,9 +209,9 @@ class Queries:
         """Episodes have no category of their own: the series' decides, the relation's account has to be active."""
         d = self._dialect
         return f"""
-        SELECT e.id, {d.uuid.format("e.uuid")}, e.series_id, e.name, e.description, {d.date.format("e.air_date")},
-            e.rating, e.duration_secs, e.season_number, e.episode_number, e.tmdb_id, e.imdb_id,
-            {d.json.format("e.custom_properties")}, {d.epoch.format("e.created_at")},
+        SELECT {self._episode_key}, {d.uuid.format("e.uuid")}, e.series_id, e.name, e.description,
+            {d.date.format("e.air_date")}, e.rating, e.duration_secs, e.season_number, e.episode_number,
+            e.tmdb_id, e.imdb_id, {d.json.format("e.custom_properties")}, {d.epoch.format("e.created_at")},
             r.id AS relation_id, a.id AS account_id, a.name AS account_name, r.stream_id, r.container_extension,
             {d.json.format("r.custom_properties")} AS relation_properties
         FROM (
@@ -196,6 +220,6 @@ class Queries:
         JOIN vod_m3uepisoderelation r ON r.id = chosen.id
         JOIN vod_episode e ON e.id = r.episode_id
         JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id
-        WHERE chosen.place = 1
+        WHERE {"true" if self._versions else "chosen.place = 1"}
             AND e.series_id IN (
                 SELECT r.series_id FROM vod_m3useriesrelation r {_ACTIVE} {_ENABLED} WHERE {_COUNTS}) {{where}}"""

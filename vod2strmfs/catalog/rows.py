@@ -62,9 +62,13 @@ class SeriesRow(NamedTuple):
 
 
 class EpisodeRow(NamedTuple):
-    """An episode of an eligible series, with its chosen relation (`vod_episode`, `vod_m3uepisoderelation`)."""
+    """An episode of an eligible series, with its chosen relation (`vod_episode`, `vod_m3uepisoderelation`).
+
+    A snapshot of all versions has a row for each relation.
+    """
 
     id: int
+    """The episode's; in a snapshot of all versions, the relation's."""
     uuid: str
     series_id: int
     name: str
@@ -85,6 +89,21 @@ class EpisodeRow(NamedTuple):
     stream_id: str
     container_extension: str | None
     relation_properties: str | None
+
+
+class VersionRow(NamedTuple):
+    """Any relation of an eligible movie that counts, the chosen one included (`vod_m3umovierelation`)."""
+
+    id: int
+    """The relation's."""
+    uuid: str
+    """The movie's."""
+    movie_id: int
+    created_at: int
+    account_id: int
+    account_name: str
+    stream_id: str
+    container_extension: str | None
 
 
 class Credentials(NamedTuple):

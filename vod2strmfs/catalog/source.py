@@ -5,10 +5,10 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from vod2strmfs.catalog.queries import OPTIONAL, REQUIRED, Kind
-from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow
+from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.errors import CatalogError
 
-Row = MovieRow | SeriesRow | EpisodeRow
+Row = MovieRow | VersionRow | SeriesRow | EpisodeRow
 
 
 class Snapshot(Protocol):
@@ -34,8 +34,12 @@ class Source(Protocol):
         """Two cheap signs: while the first is the same, nothing was written at all; while the second is the
         same, no writes to Dispatcharr's tables have been counted (counting can lag behind)."""
 
-    def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """A consistent snapshot, for as long as the context lasts."""
+    def snapshot(self, *, versions: bool = False) -> AbstractContextManager[Snapshot]:
+        """A consistent snapshot, for as long as the context lasts.
+
+        Args:
+            versions: whether it has the relations that Dispatcharr would not choose, too.
+        """
 
     def close(self) -> None:
         """Give back the connection."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vod2strmfs.catalog.queries import CREDENTIALS, SQLITE, Kind, Queries, in_blocks
-from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow
+from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.source import Row, check_schema, tables
 from vod2strmfs.errors import CatalogError
 
@@ -41,7 +41,7 @@ class SQLiteSource:
         return " ".join(signs), ""
 
     @contextmanager
-    def snapshot(self) -> Iterator["SQLiteSnapshot"]:
+    def snapshot(self, *, versions: bool = False) -> Iterator["SQLiteSnapshot"]:
         """See `Source.snapshot`."""
         if not self._path.is_file():
             raise CatalogError(f"database: no SQLite file {self._path}.")
@@ -52,7 +52,7 @@ class SQLiteSource:
                 connection.isolation_level = None
                 connection.text_factory = _text
                 connection.execute("BEGIN")
-                yield SQLiteSnapshot(connection, str(self._path))
+                yield SQLiteSnapshot(connection, str(self._path), versions)
         except sqlite3.Error as error:
             raise CatalogError(f"database: {self._path} cannot be read: {error}.") from error
 
@@ -63,14 +63,14 @@ class SQLiteSource:
 class SQLiteSnapshot:
     """One read transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, name: str, versions: bool) -> None:
         self._connection = connection
         found = {
             table: {column[1] for column in connection.execute(f"PRAGMA table_info({table})")} for table in tables()
         }
         columns = {table: names for table, names in found.items() if names}
         check_schema(name, columns)
-        self._queries = Queries(SQLITE, columns)
+        self._queries = Queries(SQLITE, columns, versions=versions)
 
     def digests(self, kind: Kind) -> None:
         """SQLite has no hash function to digest rows with."""
@@ -101,6 +101,7 @@ def _movie(row: tuple[Any, ...]) -> MovieRow:
 
 _MAKERS: dict[Kind, Callable[[tuple[Any, ...]], Row]] = {
     "movie": _movie,
+    "version": VersionRow._make,
     "series": SeriesRow._make,
     "episode": EpisodeRow._make,
 }

@@ -10,7 +10,7 @@ from vod2strmfs.index.changes import Change, differences
 from vod2strmfs.index.store import NODE, Store
 from vod2strmfs.library.contents import Record, encode, nfo_file, strm
 from vod2strmfs.library.items import Category, Season
-from vod2strmfs.library.kinds import ROOT_NODE, WAITING_NODE, NodeKind
+from vod2strmfs.library.kinds import FILE_KINDS, ROOT_NODE, WAITING_NODE, NodeKind
 from vod2strmfs.library.names import fold
 from vod2strmfs.library.naming import node_name
 from vod2strmfs.library.tree import Node
@@ -25,6 +25,7 @@ _INSERT_NODE = f"INSERT INTO node ({_NODE_COLUMNS}, held) VALUES ({', '.join('?'
 _INSERT_CONTENT = """
     INSERT INTO content (id, kind, source, uuid, account, stream, tmdb, imdb, bad_fields, item)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_FILE_KINDS = ", ".join(str(kind.value) for kind in sorted(FILE_KINDS))
 
 
 class Fresh(NamedTuple):
@@ -132,7 +133,7 @@ class Draft:
         ).fetchone()
         strm_file, nfo = self._files(fresh)
         for kind, file, before in (("strm", strm_file, strm_hash), ("nfo", nfo, nfo_hash)):
-            if file.digest and file.digest != before:
+            if file.digest != before and (fresh.kind, kind) != (NodeKind.SERIES, "nfo"):
                 self._set_file(node, kind, file._replace(mtime=self.now))
                 if kind == "nfo" or not rekeyed:
                     self.dirty.add(node)
@@ -148,6 +149,16 @@ class Draft:
             (*fresh[2:10], node),
         )
         self.changed.add(node)
+
+    def absorb(self, node: int, arrived: int) -> None:
+        """Give a node what was added to this draft as another one: it is the same item, under new keys."""
+        row = self.connection.execute(
+            "SELECT content.kind, parent, source, uuid, account, stream, tmdb, imdb, bad_fields, item, name, alias, 0"
+            " FROM node JOIN content USING (id) WHERE id = ?",
+            (arrived,),
+        ).fetchone()
+        self.remove([arrived])
+        self.update(node, Fresh._make(row), rekeyed=True)
 
     def place(self, node: int, parent: int, name: str, alias: str = "") -> bool:
         """Put a node into a directory, under a name that has yet to be settled there.
@@ -245,8 +256,8 @@ class Draft:
             above |= todo
             todo = {self._parent(node) for node in todo} - above - {WAITING_NODE}
         self.connection.executemany(
-            "UPDATE node SET mtime = max(?, mtime + 1) WHERE id = ? AND kind != ?",
-            [(self.now, node, NodeKind.EPISODE) for node in above],
+            f"UPDATE node SET mtime = max(?, mtime + 1) WHERE id = ? AND kind NOT IN ({_FILE_KINDS})",
+            [(self.now, node) for node in above],
         )
         self.changed |= above
 
@@ -263,7 +274,7 @@ class Draft:
     def _first_mtimes(self) -> None:
         """At first sight a directory is as old as the newest thing in it: the same on every host."""
         newest = "SELECT max(max(mtime, strm_mtime, nfo_mtime)) FROM node AS below WHERE below.parent = node.id"
-        for kind in (NodeKind.SEASON, NodeKind.SERIES, NodeKind.CATEGORY, NodeKind.SECTION):
+        for kind in (NodeKind.MOVIE, NodeKind.SEASON, NodeKind.SERIES, NodeKind.CATEGORY, NodeKind.SECTION):
             self.connection.execute(
                 f"UPDATE node SET mtime = max(mtime, coalesce(({newest}), 0)) WHERE kind = ?", (kind,)
             )
@@ -283,10 +294,12 @@ class Draft:
         if fresh.kind == NodeKind.SERIES:
             # tvshow.nfo lists the seasons: it is rendered when they are known.
             return NO_FILE, File(0, fresh.created, 0)
-        nfo = digest(nfo_file(record, self.settings), fresh.created)
-        if fresh.kind == NodeKind.SEASON:
-            return NO_FILE, nfo
-        return digest(strm(record, self.settings), fresh.created), nfo
+        strm_file = nfo = NO_FILE
+        if fresh.kind != NodeKind.VERSION:
+            nfo = digest(nfo_file(record, self.settings), fresh.created)
+        if fresh.kind in FILE_KINDS or (fresh.kind == NodeKind.MOVIE and self.settings.versions == "best"):
+            strm_file = digest(strm(record, self.settings), fresh.created)
+        return strm_file, nfo
 
 
 def digest(content: bytes, mtime: int) -> File:

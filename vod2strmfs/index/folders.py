@@ -4,9 +4,9 @@ from collections.abc import Set
 
 from vod2strmfs.index.draft import Draft
 from vod2strmfs.library.contents import Record, decode, encode, nfo_file
-from vod2strmfs.library.items import Season, Series
+from vod2strmfs.library.items import Season, Series, Version
 from vod2strmfs.library.kinds import TV_NODE, WAITING_NODE, NodeKind
-from vod2strmfs.library.naming import node_name
+from vod2strmfs.library.naming import node_name, version_name
 
 _EMPTY = "NOT EXISTS (SELECT 1 FROM node AS below WHERE below.parent = node.id)"
 
@@ -47,6 +47,16 @@ def _place_and_render(draft: Draft, node: int) -> None:
         connection.execute("UPDATE content SET item = ? WHERE id = ?", (encode(item), season))
         draft.place(season, node, node_name(item, settings))
         draft.set_nfo(season, nfo_file(Record(NodeKind.SEASON, "", 0, "", encode(item)), settings))
+
+
+def name_versions(draft: Draft) -> None:
+    """Name the .strm files of movies' versions, now that their folders have their names."""
+    for node, parent, folder, data in draft.connection.execute(
+        "SELECT node.id, folder.id, folder.name, item FROM node JOIN node AS folder ON folder.id = node.parent"
+        " JOIN content ON content.id = node.id WHERE node.kind = ?",
+        (NodeKind.VERSION,),
+    ).fetchall():
+        draft.place(node, parent, version_name(folder, decode(data, Version).label))
 
 
 def _series(draft: Draft, node: int) -> Series:

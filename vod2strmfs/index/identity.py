@@ -10,11 +10,11 @@ from collections.abc import Iterable
 
 _KEYS = (
     ("content.account", "content.stream"),
-    ("node.parent * (node.kind = 5)", "nullif(content.tmdb, '')"),
-    ("node.parent * (node.kind = 5)", "nullif(content.imdb, '')"),
-    ("node.parent * (node.kind = 5)", "coalesce(node.plain, node.name)"),
+    ("node.parent * (node.kind IN (5, 7))", "nullif(content.tmdb, '')"),
+    ("node.parent * (node.kind IN (5, 7))", "nullif(content.imdb, '')"),
+    ("node.parent * (node.kind IN (5, 7))", "coalesce(node.plain, node.name)"),
 )
-"""Two columns a key. An episode (kind 5) is known by the later ones within its season alone."""
+"""Two columns a key. An episode (kind 5) and a version (7) are known by the later ones within their folder alone."""
 
 
 def reunite(connection: sqlite3.Connection, gone: Iterable[int], arrived: Iterable[int]) -> dict[int, int]:

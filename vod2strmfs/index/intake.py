@@ -1,18 +1,20 @@
 """From a catalogue's row to what the index keeps of it."""
 
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Iterator, Mapping, Set
+
+import msgspec
 
 from vod2strmfs.catalog.queries import Kind
-from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
+from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.source import Row
 from vod2strmfs.index.draft import Draft, Fresh
 from vod2strmfs.library import extract
 from vod2strmfs.library.contents import decode, encode
 from vod2strmfs.library.filters import Filter
-from vod2strmfs.library.items import Episode, Movie, Series
+from vod2strmfs.library.items import Episode, Movie, Series, Version
 from vod2strmfs.library.kinds import MOVIES_NODE, WAITING_NODE, NodeKind
-from vod2strmfs.library.naming import alias_name, node_name
+from vod2strmfs.library.naming import alias_name, node_name, version_name
 from vod2strmfs.library.titles import TitleCleaner
 
 _SECOND = 10**9
@@ -30,30 +32,33 @@ class Intake:
         self.filter = Filter(draft.settings)
         self._cleaner = TitleCleaner(draft.settings.clean_titles, draft.settings.name_regex)
         self._bad_fields: Counter[str] = Counter()
+        self._movies: dict[int, int] = {}
         self._series: dict[int, tuple[int, str]] = {}
         self._seasons: dict[tuple[int, int | None], int] = {}
 
-    def load_series(self, lost: Set[int]) -> None:
-        """Take note of the series and seasons of the draft, to which episodes are about to be added.
+    def prepare(self, kind: Kind, lost: Mapping[Kind, Set[int]]) -> None:
+        """Get ready for rows of a kind: take note of the movies or series that they refer to.
 
         Args:
-            lost: series that are in the draft, but no longer to be shown.
+            kind: of the rows that come next.
+            lost: nodes that are still in the draft, but no longer to be shown, of the kinds before.
         """
-        connection = self._draft.connection
-        self._series = {
-            source: (node, decode(item, Series).title)
-            for source, node, item in connection.execute(
-                "SELECT source, id, item FROM content WHERE kind = ?", (NodeKind.SERIES,)
-            )
-            if node not in lost
-        }
-        self._seasons = {
-            (series, number): node
-            for series, number, node in connection.execute(
+        if kind == "version":
+            rows = self._contents(NodeKind.MOVIE)
+            self._movies = {source: node for source, node, _ in rows if node not in lost["movie"]}
+        elif kind == "episode":
+            rows = self._contents(NodeKind.SERIES)
+            self._series = {
+                source: (node, decode(item, Series).title) for source, node, item in rows if node not in lost["series"]
+            }
+            seasons = self._draft.connection.execute(
                 "SELECT parent, source, id FROM content JOIN node USING (id) WHERE content.kind = ?",
                 (NodeKind.SEASON,),
             )
-        }
+            self._seasons = {(series, number): node for series, number, node in seasons}
+
+    def _contents(self, kind: NodeKind) -> Iterator[tuple[int, int, bytes]]:
+        return self._draft.connection.execute("SELECT source, id, item FROM content WHERE kind = ?", (kind,))
 
     def take(self, row: Row) -> Fresh | None:
         """The item of a row; None for a title that the user's filters keep out, and for an episode of such a one."""
@@ -64,6 +69,8 @@ class Intake:
                     return None
                 place = self._draft.section(MOVIES_NODE, movie.category, row.created_at * _SECOND)
                 return self._fresh(row, NodeKind.MOVIE, movie, place)
+            case VersionRow():
+                return self._version(row)
             case SeriesRow():
                 series = extract.series(row, self._cleaner, self._bad_fields)
                 if self._refuses("series", row, series):
@@ -71,6 +78,16 @@ class Intake:
                 return self._fresh(row, NodeKind.SERIES, series, WAITING_NODE)
             case EpisodeRow():
                 return self._episode(row)
+
+    def _version(self, row: VersionRow) -> Fresh | None:
+        movie = self._movies.get(row.movie_id)
+        if movie is None:
+            return None
+        item = Version(row.account_name, row.container_extension or "")
+        return Fresh(
+            NodeKind.VERSION, movie, row.id, row.uuid, row.account_id, row.stream_id, "", "", 0, encode(item),
+            version_name("", row.account_name), "", row.created_at * _SECOND,
+        )  # fmt: skip
 
     def _refuses(self, kind: Kind, row: MovieRow | SeriesRow, item: Movie | Series) -> bool:
         if not self.filter.active:
@@ -87,6 +104,8 @@ class Intake:
             return None
         series, title = known
         episode = extract.episode(row, title, self._cleaner, self._bad_fields)
+        if self._draft.settings.versions == "all":
+            episode = msgspec.structs.replace(episode, label=row.account_name)
         season = self._seasons.get((series, episode.season))
         if season is None:
             season = self._draft.season(series, title, episode.season, row.created_at * _SECOND)

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator
 
 from vod2strmfs.index.draft import Draft
 from vod2strmfs.library.contents import Item, decode_kind
+from vod2strmfs.library.items import Version
 from vod2strmfs.library.names import disambiguator, fold
-from vod2strmfs.library.naming import alias_name, node_name
+from vod2strmfs.library.naming import alias_name, node_name, version_name
+from vod2strmfs.settings import LibrarySettings
 
 _MEMBERS = """
     SELECT id FROM node JOIN content USING (id) WHERE {condition}
@@ -77,13 +79,20 @@ def _rename(draft: Draft, node: int, tags: Iterable[str]) -> None:
     item = _item(connection, node)
     [parent] = connection.execute("SELECT parent FROM node WHERE id = ?", (node,)).fetchone()
     for tag in tags:
-        name = node_name(item, draft.settings, tag)
+        name = _name(connection, parent, item, draft.settings, tag)
         key = fold(name)
         if not connection.execute("SELECT 1 FROM node WHERE parent = ? AND fold = ?", (parent, key)).fetchone():
             connection.execute(
                 "UPDATE node SET plain = coalesce(plain, name), name = ?, fold = ? WHERE id = ?", (name, key, node)
             )
             return
+
+
+def _name(connection: sqlite3.Connection, parent: int, item: Item, settings: LibrarySettings, tag: str) -> str:
+    if not isinstance(item, Version):
+        return node_name(item, settings, tag)
+    [folder] = connection.execute("SELECT name FROM node WHERE id = ?", (parent,)).fetchone()
+    return version_name(folder, item.label, tag)
 
 
 def _rename_alias(draft: Draft, node: int, tags: Iterable[str]) -> None:

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from vod2strmfs.index import brake, naming
 from vod2strmfs.index.counts import count
 from vod2strmfs.index.draft import Draft, Fresh
 from vod2strmfs.index.file import INDEXES, connect, create, writing
-from vod2strmfs.index.folders import settle_folders
+from vod2strmfs.index.folders import name_versions, settle_folders
 from vod2strmfs.index.identity import reunite
 from vod2strmfs.index.intake import Intake
 from vod2strmfs.index.store import Store
@@ -28,6 +28,7 @@ from vod2strmfs.settings import LibrarySettings
 
 _NODE_KINDS: dict[Kind, NodeKind] = {
     "movie": NodeKind.MOVIE,
+    "version": NodeKind.VERSION,
     "series": NodeKind.SERIES,
     "episode": NodeKind.EPISODE,
 }
@@ -58,7 +59,7 @@ class Outcome:
 
     def describe(self) -> str:
         """What changed, in words: `12 movies added, 1 episode held`."""
-        plural = {"movie": "movies", "series": "series", "episode": "episodes"}
+        plural = {"movie": "movies", "version": "versions", "series": "series", "episode": "episodes"}
         parts = [
             f"{number} {kind if number == 1 else plural[kind]} {what}"
             for (kind, what), number in sorted(self.counts.items())
@@ -156,7 +157,7 @@ class _Run:
         started = time.time_ns()
         self.connection.execute("BEGIN IMMEDIATE")
         counts: Counts = Counter()
-        with source.snapshot() as snapshot:
+        with source.snapshot(versions=self._all_versions) as snapshot:
             same_form &= not self._renew_providers(snapshot)
             draft = Draft(
                 self.connection, self.settings, number == 0, started, next_node, not same_form, self._providers()
@@ -179,6 +180,10 @@ class _Run:
         )
         self.connection.execute("COMMIT")
         return outcome
+
+    @property
+    def _all_versions(self) -> bool:
+        return self.settings.versions == "all"
 
     def _is_quiet(self, quiet: str, written: str, patient: bool) -> bool:
         """Whether there is nothing to compare; see `Source.marker`."""
@@ -207,22 +212,23 @@ class _Run:
     def _take_all(self, snapshot: Snapshot, draft: Draft, counts: Counts) -> tuple[tuple[str, str], ...]:
         """Bring everything up to date; returns what `Outcome.unmatched` is."""
         intake = Intake(draft)
-        lost_series: Set[int] = set()
+        lost: dict[Kind, set[int]] = {}
         for kind in KINDS:
-            if kind == "episode":
-                intake.load_series(lost_series)
-            gone = self._take(kind, snapshot, draft, intake, counts)
+            intake.prepare(kind, lost)
+            lost[kind] = self._take(kind, snapshot, draft, intake, counts)
             if kind == "series":
-                lost_series = gone
                 # An episode's row says nothing of its series: whether that is filtered, or has another title.
-                draft.series_moved |= bool(gone) or (counts["series", "added"] > 0 and intake.filter.active)
+                draft.series_moved |= bool(lost[kind]) or (counts[kind, "added"] > 0 and intake.filter.active)
             else:
-                self._let_go(kind, gone, draft, lost_series, counts)
+                self._let_go(kind, draft, lost, counts)
         if draft.first:
             for statement in INDEXES:
                 self.connection.execute(statement)
-        settle_folders(draft, lost_series)
+        settle_folders(draft, lost["series"])
         naming.settle(draft)
+        if self._all_versions:
+            name_versions(draft)
+            naming.settle(draft)
         draft.set_mtimes()
         return tuple(intake.filter.unmatched()) if draft.everything else ()
 
@@ -232,13 +238,15 @@ class _Run:
         Returns:
             The nodes whose items are no longer in the catalogue.
         """
+        if kind == "version" and not self._all_versions:
+            return self._nodes(kind)
         digests = snapshot.digests(kind)
         blocks = self._blocks_to_read(kind, digests, draft)
-        gone = self._held(kind)
+        gone = self._nodes(kind, "held = 1")
         where = "AND " + in_blocks(blocks).format(id="source") if blocks else ""
         if blocks is None or blocks:
             self.connection.execute(f"DELETE FROM filtered WHERE kind = ? {where}", (kind,))
-        arrived: dict[int, Fresh] = {}
+        arrived: set[int] = set()
         if blocks is None or blocks:
             with closing(connect(self.state_dir)) as before:
                 for row, known in _merge(snapshot.rows(kind, blocks), _known(before, kind, blocks)):
@@ -255,7 +263,7 @@ class _Run:
                         node = draft.add(fresh)
                         counts[kind, "added"] += 1
                         if not draft.first:
-                            arrived[node] = fresh
+                            arrived.add(node)
                         continue
                     gone.discard(known.node)
                     differs = known.differs(fresh)
@@ -266,8 +274,7 @@ class _Run:
         self._note_digests(kind, digests)
         if gone and arrived:
             for new, old in reunite(self.connection, gone, arrived).items():
-                draft.remove([new])
-                draft.update(old, arrived[new], rekeyed=True)
+                draft.absorb(old, new)
                 gone.discard(old)
                 counts[kind, "added"] -= 1
                 counts[kind, "changed"] += 1
@@ -285,19 +292,24 @@ class _Run:
         rows = [(kind, block, digest) for block, digest in (digests or {}).items()]
         self.connection.executemany("INSERT INTO block VALUES (?, ?, ?)", rows)
 
-    def _held(self, kind: Kind) -> set[int]:
-        query = "SELECT id FROM node WHERE kind = ? AND held = 1"
+    def _nodes(self, kind: Kind, condition: str = "true") -> set[int]:
+        query = f"SELECT id FROM node WHERE kind = ? AND {condition}"
         return {node for (node,) in self.connection.execute(query, (_NODE_KINDS[kind],))}
 
-    def _let_go(self, kind: Kind, gone: set[int], draft: Draft, lost_series: Set[int], counts: Counts) -> None:
+    def _let_go(self, kind: Kind, draft: Draft, lost: Mapping[Kind, Set[int]], counts: Counts) -> None:
         """Remove what is gone, or hold it back."""
+        gone = lost[kind]
         [total] = self.connection.execute("SELECT count(*) FROM node WHERE kind = ?", (_NODE_KINDS[kind],)).fetchone()
-        if self.accept_shrink:
-            held: Set[int] = set()
+        held: Set[int] = set()
+        if kind == "version":
+            # They go with their movie, and are held with it.
+            held = gone & self._nodes(kind, "parent IN (SELECT id FROM node WHERE held = 1)")
+        elif self.accept_shrink:
+            pass
         elif brake.holds(len(gone), total, self.max_shrink):
             held = gone
-        else:
-            held = brake.emptied_series(self.connection, gone, lost_series) if kind == "episode" else set()
+        elif kind == "episode":
+            held = brake.emptied_series(self.connection, gone, lost["series"])
         draft.hold(held)
         draft.remove(gone - held)
         counts[kind, "removed"] += len(gone) - len(held)

@@ -6,12 +6,12 @@ from urllib.parse import quote
 import msgspec
 
 from vod2strmfs.library import nfo
-from vod2strmfs.library.items import Category, Episode, Movie, Season, Series
+from vod2strmfs.library.items import Category, Episode, Movie, Season, Series, Version
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.settings import LibrarySettings
 
-Item = Movie | Series | Season | Episode | Category
-ItemT = TypeVar("ItemT", Movie, Series, Season, Episode, Category)
+Item = Movie | Series | Season | Episode | Category | Version
+ItemT = TypeVar("ItemT", Movie, Series, Season, Episode, Category, Version)
 
 _ITEMS: dict[int, type[Item]] = {
     NodeKind.MOVIE: Movie,
@@ -19,6 +19,7 @@ _ITEMS: dict[int, type[Item]] = {
     NodeKind.SEASON: Season,
     NodeKind.EPISODE: Episode,
     NodeKind.CATEGORY: Category,
+    NodeKind.VERSION: Version,
 }
 _ENCODER = msgspec.msgpack.Encoder()
 
@@ -65,7 +66,7 @@ def strm(record: Record, settings: LibrarySettings) -> bytes:
 
 def _proxy_url(record: Record, settings: LibrarySettings) -> str:
     """Dispatcharr's URL. Its proxy finds a title by the pinned stream when a refresh has re-created its UUID."""
-    path = settings.movie_path if record.kind == NodeKind.MOVIE else settings.episode_path
+    path = settings.episode_path if record.kind == NodeKind.EPISODE else settings.movie_path
     url = settings.base_url + path.replace("{uuid}", record.uuid)
     if settings.pin_stream:
         mark = "&" if "?" in path else "?"
@@ -76,8 +77,8 @@ def _proxy_url(record: Record, settings: LibrarySettings) -> str:
 def _direct_url(record: Record) -> str:
     """The URL of an Xtream panel: `SERVER/movie/USER/PASSWORD/STREAM.EXTENSION`, `series` for episodes."""
     item = decode_kind(record.item, record.kind)
-    extension = item.extension if isinstance(item, Movie | Episode) else ""
-    kind = "movie" if record.kind == NodeKind.MOVIE else "series"
+    extension = item.extension if isinstance(item, Movie | Episode | Version) else ""
+    kind = "series" if record.kind == NodeKind.EPISODE else "movie"
     return record.provider.replace("{kind}", kind) + f"{_quoted(record.stream)}.{extension or 'mp4'}"
 
 
@@ -101,5 +102,5 @@ def nfo_file(record: Record, settings: LibrarySettings) -> bytes:
             return nfo.season_nfo(season, settings.media_server)
         case Episode() as episode:
             return nfo.episode_nfo(episode, settings.media_server)
-        case Category():
+        case Category() | Version():
             return b""

@@ -72,6 +72,8 @@ class Episode(Title, frozen=True, array_like=True, omit_defaults=True, kw_only=T
 
     season: int | None = None
     number: int | None = None
+    label: str = ""
+    """The account's name, where every relation has files of its own."""
     video: Video = Video()
     extension: str = ""
 
@@ -81,6 +83,15 @@ class Season(msgspec.Struct, frozen=True, array_like=True):
 
     number: int | None
     series_title: str
+
+
+class Version(msgspec.Struct, frozen=True, array_like=True):
+    """One relation of a movie, where each has a .strm of its own."""
+
+    label: str
+    """The account's name."""
+    extension: str
+    """As of a movie."""
 
 
 class Category(msgspec.Struct, frozen=True, array_like=True):

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class NodeKind(IntEnum):
-    """What a node stands for. All but an episode are directories."""
+    """What a node stands for. See `FILE_KINDS`."""
 
     ROOT = 0
     SECTION = 1
@@ -14,6 +14,12 @@ class NodeKind(IntEnum):
     SEASON = 4
     EPISODE = 5
     CATEGORY = 6
+    VERSION = 7
+    """One .strm of a movie that has one for each of its relations."""
+
+
+FILE_KINDS = frozenset({NodeKind.EPISODE, NodeKind.VERSION})
+"""Kinds whose files stand in their parent's directory; the others have one of their own."""
 
 
 class Slot(IntEnum):

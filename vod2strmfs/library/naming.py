@@ -1,7 +1,7 @@
 """The names of nodes, from their items. What is in a legal name is decided in `library.names`."""
 
 from vod2strmfs.library.contents import Item
-from vod2strmfs.library.items import Category, Episode, Season
+from vod2strmfs.library.items import Category, Episode, Season, Version
 from vod2strmfs.library.names import (
     episode_name,
     fit,
@@ -31,16 +31,27 @@ def node_name(item: Item, settings: LibrarySettings, tag: str = "") -> str:
     """
     match item:
         case Episode():
-            return episode_name(item.season, item.number, item.title, tag)
+            label = f" - {safe_name(item.label)}" if item.label else ""
+            return episode_name(item.season, item.number, item.title, label + tag)
         case Season():
             if specials := _SPECIALS.get(settings.media_server):
                 return season_name(item.number, specials=specials)
             return season_name(item.number)
         case Category():
             return fit(safe_name(item.name) if item.name.strip() else NO_CATEGORY, tag)
+        case Version():
+            raise TypeError("the name of a version depends on its folder's: see version_name")
         case _:
             tag = folder_tag(settings.folder_ids, item.tmdb, item.imdb) + tag
             return folder_name(item.title, item.year or None, tag)
+
+
+def version_name(folder: str, label: str, tag: str = "") -> str:
+    """The name, without extension, of one of several .strm files of a movie: `Heat (1995) - Provider`.
+
+    Jellyfin shows files as versions of one movie when their names begin with that of the folder.
+    """
+    return fit(f"{folder} - {safe_name(label)}", tag, reserve=len(".strm"))
 
 
 def alias_name(item: Item, settings: LibrarySettings, tag: str = "") -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from vod2strmfs.library.contents import Record, nfo_file, strm
 from vod2strmfs.library.kinds import (
+    FILE_KINDS,
     ROOT_INODE,
     ROOT_NODE,
     SLOT_BITS,
@@ -107,7 +108,7 @@ class Tree:
         if node is None:
             return None
         if inode == folder_inode(node.id):
-            return folder_entry(node) if node.kind != NodeKind.EPISODE else None
+            return folder_entry(node) if node.kind not in FILE_KINDS else None
         return next((entry for entry in self.files(node) if entry.inode == inode), None)
 
     def lookup(self, directory: int, name: str) -> Entry | None:
@@ -115,13 +116,13 @@ class Tree:
         parent = self._store.node(node_of(directory))
         if parent is None or directory != folder_inode(parent.id):
             return None
-        if parent.kind == NodeKind.SEASON:
-            return self._lookup_in_season(parent, name)
         if name == STATS_NAME and parent.id == ROOT_NODE and self._with_stats:
             return self._stats_entry()
         for entry in self.files(parent):
             if entry.name == name:
                 return entry
+        if parent.kind in (NodeKind.SEASON, NodeKind.MOVIE):
+            return self._lookup_file_of_child(parent, name)
         child = self._store.child(parent.id, fold(name))
         return folder_entry(child) if child is not None and child.name == name else None
 
@@ -146,13 +147,13 @@ class Tree:
             own = [self._stats_entry()] if parent == ROOT_NODE and self._with_stats else self.files(node)
             found = [entry for entry in own if entry.inode > after]
             after = 0
-            if node.kind == NodeKind.MOVIE:
+            if node.kind == NodeKind.MOVIE and self._settings.versions == "best":
                 return found
         elif after & _SLOT_MASK and (last := self._store.node(node_of(after))) is not None and last.parent == parent:
-            # The rest of the files of an episode of which some were seen.
+            # The rest of the files of a child of which some were seen.
             found = [entry for entry in self.files(last) if entry.inode > after]
         for child in self._store.children(parent, node_of(after), limit):
-            if child.kind == NodeKind.EPISODE:
+            if child.kind in FILE_KINDS:
                 found += self.files(child)
             else:
                 found.append(folder_entry(child))
@@ -181,14 +182,11 @@ class Tree:
                     yield from self.walk(entry.inode, below + "/")
             after = page[-1].inode
 
-    def _lookup_in_season(self, season: Node, name: str) -> Entry | None:
-        for entry in self.files(season):
-            if entry.name == name:
-                return entry
+    def _lookup_file_of_child(self, parent: Node, name: str) -> Entry | None:
         base, dot, _ = name.rpartition(".")
         if not dot:
             return None
-        candidates = (self._store.child(season.id, fold(base)), self._store.child_by_alias(season.id, base))
+        candidates = (self._store.child(parent.id, fold(base)), self._store.child_by_alias(parent.id, base))
         for node in filter(None, candidates):
             for entry in self.files(node):
                 if entry.name == name:
@@ -204,7 +202,11 @@ def files(node: Node, settings: LibrarySettings) -> list[Entry]:
     server = settings.media_server
     match node.kind:
         case NodeKind.MOVIE:
+            if settings.versions == "all":
+                return [_nfo(node, "movie.nfo")]
             return [_strm(node), _nfo(node, f"{node.name}.nfo" if server in ("emby", "kodi") else "movie.nfo")]
+        case NodeKind.VERSION:
+            return [_strm(node)]
         case NodeKind.EPISODE:
             entries = [_strm(node)]
             if server != "spec":
@@ -221,9 +223,9 @@ def files(node: Node, settings: LibrarySettings) -> list[Entry]:
 
 def placed(node: Node, settings: LibrarySettings) -> dict[tuple[int, str], Entry]:
     """Every entry that exists because of a node, by the inode of the directory that it is in, and its name."""
-    inside = folder_inode(node.parent if node.kind == NodeKind.EPISODE else node.id)
+    inside = folder_inode(node.parent if node.kind in FILE_KINDS else node.id)
     entries = {(inside, entry.name): entry for entry in files(node, settings)}
-    if node.kind != NodeKind.EPISODE:
+    if node.kind not in FILE_KINDS:
         entries[folder_inode(node.parent), node.name] = folder_entry(node)
     return entries
 

@@ -1,0 +1,156 @@
+"""Write the parts of docs/ that follow from the code: `docs/settings.md` and `docs/layouts.md`.
+
+`--check` says whether they are up to date instead, and exits with 1 if they are not.
+"""
+
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import get_args
+
+from pydantic.fields import FieldInfo
+
+from vod2strmfs.catalog.source import open_source
+from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.index.store import Store
+from vod2strmfs.index.sync import sync
+from vod2strmfs.library.tree import Tree
+from vod2strmfs.settings import ENVIRONMENT_PREFIX, LibrarySettings, Settings
+
+DOCS = Path(__file__).parent.parent / "docs"
+_SERVERS = get_args(LibrarySettings.model_fields["media_server"].annotation)
+
+
+def settings_page() -> str:
+    """The table of all settings."""
+    lines = [
+        "# Settings",
+        "",
+        "Each setting `some_name` is `some_name = …` in the TOML file, `VOD2STRMFS_SOME_NAME` in the environment and",
+        "`--some-name` on the command line; the later of these decides. A list is written with commas there, and as",
+        "a list in TOML. The file is named by `--config` or `VOD2STRMFS_CONFIG`.",
+        "",
+        "Settings of the upper table decide names and contents. Use one state directory for each set of them.",
+    ]
+    own = {name: field for name, field in Settings.model_fields.items() if name not in LibrarySettings.model_fields}
+    for title, fields in (("The library", LibrarySettings.model_fields), ("The commands", own)):
+        lines += ["", f"## {title}", "", "| setting | default | meaning |", "|---|---|---|"]
+        lines += [_setting(name, field) for name, field in fields.items()]
+    lines += [
+        "",
+        "Without `database`, Dispatcharr's own variables are read: `POSTGRES_HOST`, `POSTGRES_PORT`, `POSTGRES_DB`,",
+        "`POSTGRES_USER`, `POSTGRES_PASSWORD`, and `POSTGRES_SSL=true` with `POSTGRES_SSL_MODE`,",
+        "`POSTGRES_SSL_CA_CERT`, `POSTGRES_SSL_CERT`, `POSTGRES_SSL_KEY`.",
+        "",
+        "```toml",
+        "# /etc/vod2strmfs.toml",
+        'database = "postgresql://vod2strmfs@192.168.1.10/dispatcharr"',
+        'base_url = "http://192.168.1.10:9191"',
+        'categories = ["*", "!Adults*"]',
+        'languages = ["EN", "-"]',
+        "allow_other = true",
+        "```",
+        "",
+    ]
+    assert ENVIRONMENT_PREFIX == "VOD2STRMFS_"
+    return "\n".join(lines)
+
+
+def _setting(name: str, field: FieldInfo) -> str:
+    assert field.description is not None
+    default = field.get_default()
+    if field.default_factory is not None or default in (None, "", ()):
+        shown = ""
+    elif name == "umask":
+        shown = f"`{default:03o}`"
+    else:
+        shown = f"`{str(default).lower() if isinstance(default, bool) else default}`"
+    choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)]
+    meaning = field.description + (f" ({', '.join(f'`{choice}`' for choice in choices)})" if choices else "")
+    return f"| `{name}` | {shown} | {meaning.replace('|', chr(92) + '|')} |"
+
+
+def layouts_page() -> str:
+    """What a movie, a series and a special look like for each media server."""
+    lines = [
+        "# Layouts",
+        "",
+        "One movie, one series and one special, as each `media_server` gets them. This page is made by",
+        "`scripts/write_docs.py` from a small catalogue. [Why it is so](media-servers.md) is another page.",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/dispatcharr.db"
+        _catalogue().write(url)
+        shown: dict[str, str] = {}
+        for server in _SERVERS:
+            with closing(open_source(url)) as source:
+                sync(source, LibrarySettings(media_server=server), Path(folder, server))
+            with closing(Store(Path(folder, server))) as store:
+                tree = Tree(store)
+                entries = dict(tree.walk())
+                files = {path: tree.read(entry.inode).decode() for path, entry in entries.items() if not entry.is_dir}
+            lines += ["", f"## `media_server = {server}`", "", "```"]
+            lines += [path + ("/" if entry.is_dir else "") for path, entry in sorted(entries.items())]
+            lines += ["```"]
+            wanted = (("The movie", ("movie.nfo", "(1995).nfo")), ("The special", ("Home.nfo", "E01.nfo")))
+            for title, ending in wanted:
+                path = next(path for path in sorted(files) if path.endswith(ending) and "Season 01" not in path)
+                lines += ["", *_content(f"{title}: `{path}`", files[path], shown, server)]
+            if server == _SERVERS[0]:
+                path = "Movies/Heat (1995)/Heat (1995).strm"
+                lines += ["", f"The URL: `{path}`", "", "```", files[path].rstrip(), "```"]
+                path = "TV/Lost (2004)/tvshow.nfo"
+                lines += ["", f"The series: `{path}`", "", "```xml", files[path].rstrip(), "```"]
+    return "\n".join([*lines, ""])
+
+
+def _content(title: str, content: str, shown: dict[str, str], server: str) -> list[str]:
+    if content in shown:
+        return [f"{title}: the same bytes as for `{shown[content]}`."]
+    shown[content] = server
+    return [title, "", "```xml", content.rstrip(), "```"]
+
+
+def _catalogue() -> Catalogue:
+    catalogue = Catalogue()
+    account = catalogue.account("Provider")
+    logo = catalogue.logo("https://image.tmdb.org/t/p/w500/heat.jpg")
+    movie = catalogue.movie(
+        "EN - Heat (1995)", relations=[], year=1995, rating="8.3", genre="Crime, Drama", duration_secs=10200,
+        tmdb_id="949", imdb_id="tt0113277", logo_id=logo.id,
+        description="A group of professional bank robbers feel the heat.",
+        custom_properties={"youtube_trailer": "2GfZl4kuVNI"},
+    )  # fmt: skip
+    detail = {
+        "director": "Michael Mann", "cast": "Al Pacino, Robert De Niro", "releasedate": "1995-12-15",
+        "country": "USA", "mpaa_rating": "R",
+        "video": {"codec_name": "hevc", "width": 3840, "height": 1600},
+        "audio": {"codec_name": "eac3", "channels": 6},
+    }  # fmt: skip
+    properties = {"basic_data": {"name": "EN - Heat (1995)", "added": "1700000000"}, "detailed_info": detail}
+    catalogue.relate(movie, account, stream_id="4711", custom_properties=properties)
+    series = catalogue.series(
+        "Lost", year=2004, rating="8.3", genre="Adventure", tmdb_id="4607", description="Crashed."
+    )
+    catalogue.episode(series, 1, 1, "Lost - S01E01 - Pilot", air_date="2004-09-22", duration_secs=2520)
+    catalogue.episode(series, 0, 1, "The Journey Home", air_date="2005-04-27")
+    return catalogue
+
+
+def main() -> int:
+    """Write the pages, or check them."""
+    stale = []
+    for name, page in (("settings.md", settings_page()), ("layouts.md", layouts_page())):
+        path = DOCS / name
+        if "--check" not in sys.argv:
+            path.write_text(page)
+        elif not path.exists() or path.read_text() != page:
+            stale.append(path.name)
+    if stale:
+        print(f"docs: {', '.join(stale)} out of date: run scripts/write_docs.py", file=sys.stderr)
+    return bool(stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
