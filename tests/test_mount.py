@@ -5,7 +5,9 @@ import csv
 import os
 import signal
 import subprocess
+import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -174,7 +176,45 @@ def test_an_open_file_keeps_serving_what_was_opened(database: Database, tmp_path
             assert opened.read(10) == before[:10]
             database.execute("UPDATE vod_movie SET description = ?", "Cops. " * 2000)
             eventually(lambda: len(nfo.read_bytes()) > len(before) + 5000)
-            assert before[10:].startswith(opened.read(len(before) - 10).rstrip(b"\0"))
+            assert opened.read() == before[10:]
+            assert os.fstat(opened.fileno()).st_size == len(before)
+
+
+def test_readers_never_see_a_mixture(tmp_path: Path) -> None:
+    catalogue = Catalogue()
+    for number in range(3):
+        catalogue.movie(f"Film {number}", description="0 " * 9000)
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(catalogue)
+    with mounted(tmp_path, database.url, "--poll-interval", "0.2") as mount:
+        end = time.monotonic() + 4
+
+        def read() -> tuple[int, list[bytes]]:
+            count, wrong = 0, []
+            while time.monotonic() < end:
+                for number in range(3):
+                    with (mount.path / f"Movies/Film {number}/movie.nfo").open("rb", buffering=0) as file:
+                        content = file.read(5000)
+                        time.sleep(0.003)
+                        content += file.readall()
+                    count += 1
+                    plot = content.partition(b"<plot>")[2].partition(b"</plot>")[0]
+                    if len(set(plot.split())) != 1 or not content.endswith(b"</movie>\n"):
+                        wrong.append(content)
+            return count, wrong
+
+        with ThreadPoolExecutor(4) as readers:
+            reading = [readers.submit(read) for _ in range(4)]
+            version = 0
+            while time.monotonic() < end:
+                version += 1
+                database.execute(
+                    "UPDATE vod_movie SET description = ?", f"{version} " * (9000 if version % 2 else 3000)
+                )
+                time.sleep(0.2)
+        counts, wrong = zip(*(future.result() for future in reading), strict=True)
+        assert sum(map(len, wrong)) == 0
+        assert sum(counts) > 100
+        assert (mount.path / ".stats.csv").read_text().count("generation,") == 1
 
 
 def test_a_hangup_makes_it_look_at_once(database: Database, tmp_path: Path) -> None:

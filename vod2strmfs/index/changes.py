@@ -12,9 +12,9 @@ class What(IntEnum):
     """What happened to an inode."""
 
     ENTRY_GONE = 1
-    """It no longer stands under that name in that directory."""
-    DATA_CHANGED = 2
-    ATTRIBUTES_CHANGED = 3
+    """It no longer stands under that name in that directory. A file whose content changed is another inode."""
+    ATTRIBUTES_CHANGED = 2
+    """It is a directory in or below which something changed."""
 
 
 class Change(NamedTuple):
@@ -41,5 +41,5 @@ def differences(
             yield Change(What.ENTRY_GONE, entry.inode, directory, name)
     mtimes = {entry.inode: entry.mtime for entry in old.values()}
     for entry in new.values():
-        if entry.inode in mtimes and mtimes[entry.inode] != entry.mtime:
-            yield Change(What.ATTRIBUTES_CHANGED if entry.is_dir else What.DATA_CHANGED, entry.inode, 0, "")
+        if mtimes.get(entry.inode, entry.mtime) != entry.mtime:
+            yield Change(What.ATTRIBUTES_CHANGED, entry.inode, 0, "")

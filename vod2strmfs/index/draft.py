@@ -282,7 +282,9 @@ class Draft:
 
     def _set_file(self, node: int, kind: str, file: File) -> None:
         self.connection.execute(
-            f"UPDATE node SET {kind}_size = ?, {kind}_mtime = ?, {kind}_hash = ? WHERE id = ?", (*file, node)
+            f"UPDATE node SET {kind}_version = {kind}_version + ({kind}_hash != 0),"
+            f" {kind}_size = ?, {kind}_mtime = ?, {kind}_hash = ? WHERE id = ?",
+            (*file, node),
         )
 
     def _files(self, fresh: Fresh) -> tuple[File, File]:

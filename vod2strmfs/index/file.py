@@ -33,7 +33,9 @@ CREATE TABLE node (
     alias TEXT NOT NULL,
     mtime INTEGER NOT NULL,
     strm_size INTEGER NOT NULL, strm_mtime INTEGER NOT NULL, strm_hash INTEGER NOT NULL,
+    strm_version INTEGER NOT NULL DEFAULT 0,
     nfo_size INTEGER NOT NULL, nfo_mtime INTEGER NOT NULL, nfo_hash INTEGER NOT NULL,
+    nfo_version INTEGER NOT NULL DEFAULT 0,
     held INTEGER NOT NULL              -- 1: gone from the catalogue, kept by the shrink brake
 );
 CREATE TABLE content (
@@ -185,7 +187,7 @@ def _create_file(path: Path, first_node: int) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(_SCHEMA)
         connection.executemany(
-            "INSERT INTO node VALUES (?, ?, ?, ?, ?, NULL, '', 0, 0, 0, 0, 0, 0, 0, 0)",
+            "INSERT INTO node VALUES (?, ?, ?, ?, ?, NULL, '', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
             [(number, kind, parent, name, fold(name)) for number, kind, parent, name in _FIXED_NODES],
         )
         connection.execute("INSERT INTO generation VALUES (0, 0, '', '', '{}', ?)", [first_node])

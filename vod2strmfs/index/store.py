@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.changes import Change
@@ -16,14 +17,29 @@ from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.library.tree import Node
 from vod2strmfs.settings import LibrarySettings
 
-_COLUMNS = "id, kind, parent, name, alias, mtime, strm_size, strm_mtime, nfo_size, nfo_mtime"
+_COLUMNS = "id, kind, parent, name, alias, mtime, strm_size, strm_mtime, strm_version, nfo_size, nfo_mtime, nfo_version"
 NODE = f"SELECT {_COLUMNS} FROM node WHERE id = ?"
 _CHILD = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND fold = ?"
 _CHILD_BY_ALIAS = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND alias = ?"
 _CHILDREN = f"SELECT {_COLUMNS} FROM node INDEXED BY node_children WHERE parent = ? AND id > ? ORDER BY id LIMIT ?"
+_DETAILS = f"""
+    SELECT {", ".join("node." + column for column in Node._fields)}, strm_hash, nfo_hash, uuid, account, stream
+    FROM node INDEXED BY node_children CROSS JOIN content ON content.id = node.id
+    WHERE parent = ? AND node.id > ? ORDER BY node.id LIMIT ?"""
 _RECORD = "SELECT kind, uuid, account, stream, item FROM content WHERE id = ?"
 _SEASONS = """
     SELECT content.source FROM node JOIN content USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source"""
+
+
+class Detail(NamedTuple):
+    """A node, with what tells whether its files' contents are others, and whether it stands for another item."""
+
+    node: Node
+    strm_hash: int
+    nfo_hash: int
+    uuid: str
+    account: int
+    stream: str
 
 
 class Store:
@@ -45,8 +61,12 @@ class Store:
         self._connection = connect(state_dir)
         self._watch = connect(state_dir)
         self._version = 0
+        self._stats = b""
+        self.stats_version = 0
         self.generation = 0
         """The number of the generation shown; 0 while there is none."""
+        self.made = 0
+        """When that was made, nanoseconds since the epoch."""
         self.settings = LibrarySettings()
         """The settings that the generation was made with."""
         self.refresh()
@@ -85,7 +105,10 @@ class Store:
         if number and number != self.generation:
             self.settings = LibrarySettings.model_validate_json(settings)
         self.generation = number
-        self._stats = stats.render(_metrics(number, made, json.loads(metrics), failing_since))
+        self.made = made
+        text = stats.render(_metrics(number, made, json.loads(metrics), failing_since))
+        self.stats_version += text != self._stats
+        self._stats = text
         self._stats_mtime: int = max(made, failing_since * 10**9)
         self.failing_since: int = failing_since
         self.error: str = error
@@ -112,6 +135,13 @@ class Store:
         """See `Tree`'s `Store`."""
         with _reading():
             return list(map(Node._make, self._connection.execute(_CHILDREN, (parent, after, limit))))
+
+    def details(self, parent: int, after: int, limit: int) -> list[Detail]:
+        """The same nodes as `children`, which must not be those of the root, with details."""
+        with _reading():
+            rows = self._connection.execute(_DETAILS, (parent, after, limit)).fetchall()
+        width = len(Node._fields)
+        return [Detail(Node._make(row[:width]), *row[width:]) for row in rows]
 
     def record(self, node: int) -> Record:
         """See `Tree`'s `Store`."""

@@ -11,31 +11,17 @@ import os
 import random
 import sys
 import threading
-from pathlib import Path
 from typing import TextIO
-
-from pydantic import BaseModel
 
 from vod2strmfs.catalog.source import Source, open_source
 from vod2strmfs.errors import UserError
+from vod2strmfs.index.order import Order
 from vod2strmfs.index.sync import Outcome, sync
-from vod2strmfs.settings import LibrarySettings
 
 _LONGEST_RETRY = 60.0
 """Seconds; a longer poll interval is the limit instead."""
 
 _log = logging.getLogger("vod2strmfs")
-
-
-class Order(BaseModel):
-    """What to keep up to date."""
-
-    database: str
-    library: LibrarySettings
-    state_dir: Path
-    max_shrink: int
-    poll_interval: float
-    level: int = logging.INFO
 
 
 class Worker:

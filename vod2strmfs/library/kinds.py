@@ -41,23 +41,35 @@ WAITING_NODE = -1
 """The parent of series that have no episodes yet: they are known, and not shown."""
 FIRST_FREE_NODE = 16
 
-SLOT_BITS = 3
+_SLOT_BITS = 3
+_VERSION_BITS = 8
+_NODE_SHIFT = _SLOT_BITS + _VERSION_BITS
+VERSIONS = 1 << _VERSION_BITS
+"""After so many changes of its content a file has its first inode number again."""
 
 ROOT_INODE = 1
 """As FUSE demands."""
-STATS_INODE = Slot.STATS
 
 
-def inode_of(node: int, slot: Slot) -> int:
-    """The inode number of one of a node's files (Slot.FOLDER: of the node's directory)."""
-    return node << SLOT_BITS | slot
+def inode_of(node: int, slot: Slot, version: int = 0) -> int:
+    """The inode number of one of a node's files, or of its directory.
+
+    A file whose content changes becomes another inode, as if it had been written anew and renamed over the old one:
+    what the kernel has cached of an inode is always right, and who has the old file open goes on reading it.
+    """
+    return node << _NODE_SHIFT | version % VERSIONS << _SLOT_BITS | slot
 
 
 def node_of(inode: int) -> int:
     """The node to which an inode belongs."""
-    return inode >> SLOT_BITS
+    return inode >> _NODE_SHIFT
+
+
+def slot_of(inode: int) -> int:
+    """Which of a node's files (or its directory) an inode is."""
+    return inode & ((1 << _SLOT_BITS) - 1)
 
 
 def folder_inode(node: int) -> int:
     """The inode number of a node's directory."""
-    return node << SLOT_BITS or ROOT_INODE
+    return node << _NODE_SHIFT or ROOT_INODE

@@ -11,20 +11,17 @@ from vod2strmfs.library.kinds import (
     FILE_KINDS,
     ROOT_INODE,
     ROOT_NODE,
-    SLOT_BITS,
-    STATS_INODE,
     NodeKind,
     Slot,
     folder_inode,
     inode_of,
     node_of,
+    slot_of,
 )
 from vod2strmfs.library.names import fold
 from vod2strmfs.settings import LibrarySettings
 
 STATS_NAME = ".stats.csv"
-
-_SLOT_MASK = (1 << SLOT_BITS) - 1
 
 
 class Node(NamedTuple):
@@ -42,8 +39,11 @@ class Node(NamedTuple):
     """Of the directory. All times are nanoseconds since the epoch."""
     strm_size: int
     strm_mtime: int
+    strm_version: int
+    """How often the file's content changed."""
     nfo_size: int
     nfo_mtime: int
+    nfo_version: int
 
 
 class Entry(NamedTuple):
@@ -62,6 +62,8 @@ class Store(Protocol):
     """Where the tree's nodes come from: one generation of the index. Raises IndexFileError when it cannot be read."""
 
     settings: LibrarySettings
+    stats_version: int
+    """How often the content of `.stats.csv` changed."""
 
     def node(self, node: int) -> Node | None:
         """A node by its id."""
@@ -102,8 +104,9 @@ class Tree:
 
     def attributes(self, inode: int) -> Entry | None:
         """The entry of an inode, or None if there is no such inode (any more)."""
-        if inode == STATS_INODE:
-            return self._stats_entry() if self._with_stats else None
+        if self._is_stats(inode):
+            stats = self._stats_entry()
+            return stats if stats.inode == inode else None
         node = self._store.node(node_of(inode))
         if node is None:
             return None
@@ -135,7 +138,7 @@ class Tree:
             limit: of how many children the entries are wanted.
 
         Returns:
-            The next entries; an empty list at the end. The order is by inode, but for the directory's own
+            The next entries; an empty list at the end. The order is by node, but for the directory's own
             files, which come first: an entry keeps its place as long as it exists, whatever comes and goes.
         """
         parent = node_of(directory)
@@ -145,13 +148,17 @@ class Tree:
             if node is None or directory != folder_inode(parent):
                 return found
             own = [self._stats_entry()] if parent == ROOT_NODE and self._with_stats else self.files(node)
-            found = [entry for entry in own if entry.inode > after]
+            found = [entry for entry in own if slot_of(entry.inode) > slot_of(after)]
             after = 0
             if node.kind == NodeKind.MOVIE and self._settings.versions == "best":
                 return found
-        elif after & _SLOT_MASK and (last := self._store.node(node_of(after))) is not None and last.parent == parent:
+        elif (
+            slot_of(after) != Slot.FOLDER
+            and (last := self._store.node(node_of(after))) is not None
+            and last.parent == parent
+        ):
             # The rest of the files of a child of which some were seen.
-            found = [entry for entry in self.files(last) if entry.inode > after]
+            found = [entry for entry in self.files(last) if slot_of(entry.inode) > slot_of(after)]
         for child in self._store.children(parent, node_of(after), limit):
             if child.kind in FILE_KINDS:
                 found += self.files(child)
@@ -162,14 +169,14 @@ class Tree:
     def files(self, node: Node) -> list[Entry]:
         """The files of a node: in its directory, or (an episode's) in its season's."""
         entries = files(node, self._settings)
-        return entries if self._write_nfo else [entry for entry in entries if entry.inode & _SLOT_MASK == Slot.STRM]
+        return entries if self._write_nfo else [entry for entry in entries if slot_of(entry.inode) == Slot.STRM]
 
     def read(self, inode: int) -> bytes:
         """The whole content of a file, which is as long as its entry says."""
-        if inode == STATS_INODE:
+        if self._is_stats(inode):
             return self._store.stats()
         record = self._store.record(node_of(inode))
-        return strm(record, self._settings) if inode & _SLOT_MASK == Slot.STRM else nfo_file(record, self._settings)
+        return strm(record, self._settings) if slot_of(inode) == Slot.STRM else nfo_file(record, self._settings)
 
     def walk(self, directory: int = ROOT_INODE, path: str = "") -> Iterator[tuple[str, Entry]]:
         """Every entry below a directory with its path relative to it, directories before what they hold."""
@@ -194,7 +201,11 @@ class Tree:
         return None
 
     def _stats_entry(self) -> Entry:
-        return Entry(STATS_NAME, STATS_INODE, len(self._store.stats()), self._store.stats_mtime(), False)
+        inode = inode_of(ROOT_NODE, Slot.STATS, self._store.stats_version)
+        return Entry(STATS_NAME, inode, len(self._store.stats()), self._store.stats_mtime(), False)
+
+    def _is_stats(self, inode: int) -> bool:
+        return self._with_stats and node_of(inode) == ROOT_NODE and slot_of(inode) == Slot.STATS
 
 
 def files(node: Node, settings: LibrarySettings) -> list[Entry]:
@@ -236,8 +247,9 @@ def folder_entry(node: Node) -> Entry:
 
 
 def _strm(node: Node) -> Entry:
-    return Entry(f"{node.name}.strm", inode_of(node.id, Slot.STRM), node.strm_size, node.strm_mtime, False)
+    inode = inode_of(node.id, Slot.STRM, node.strm_version)
+    return Entry(f"{node.name}.strm", inode, node.strm_size, node.strm_mtime, False)
 
 
 def _nfo(node: Node, name: str, slot: Slot = Slot.NFO) -> Entry:
-    return Entry(name, inode_of(node.id, slot), node.nfo_size, node.nfo_mtime, False)
+    return Entry(name, inode_of(node.id, slot, node.nfo_version), node.nfo_size, node.nfo_mtime, False)

@@ -10,8 +10,8 @@ from pyfuse3 import InodeT
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.changes import Change, What
 from vod2strmfs.index.store import Store
-from vod2strmfs.library.kinds import STATS_INODE
-from vod2strmfs.library.tree import Tree
+from vod2strmfs.library.kinds import ROOT_INODE
+from vod2strmfs.library.tree import STATS_NAME, Tree
 from vod2strmfs.mount.operations import LibraryOperations
 
 _log = logging.getLogger("vod2strmfs")
@@ -61,7 +61,7 @@ class Follower:
             if known is None:
                 _log.warning("The index is too far ahead: what the kernel has cached is not renewed. Mount anew.")
             changes = known or []
-        return [*changes, Change(What.DATA_CHANGED, STATS_INODE, 0, "")]
+        return [*changes, Change(What.ENTRY_GONE, 0, ROOT_INODE, STATS_NAME)]
 
     def _open(self) -> None:
         if not Store.exists(self._state_dir):
@@ -93,8 +93,6 @@ def invalidate(changes: Iterable[Change]) -> None:
             match change.what:
                 case What.ENTRY_GONE:
                     pyfuse3.invalidate_entry(InodeT(change.parent), change.name.encode())
-                case What.DATA_CHANGED:
-                    pyfuse3.invalidate_inode(inode)
                 case What.ATTRIBUTES_CHANGED:
                     pyfuse3.invalidate_inode(inode, attr_only=True)
         except FileNotFoundError:

@@ -1,0 +1,19 @@
+"""What a mount tells the process that keeps its index up to date."""
+
+import logging
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from vod2strmfs.settings import LibrarySettings
+
+
+class Order(BaseModel):
+    """What to keep up to date."""
+
+    database: str
+    library: LibrarySettings
+    state_dir: Path
+    max_shrink: int
+    poll_interval: float
+    level: int = logging.INFO
