@@ -10,13 +10,14 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 packages="libfuse3-dev:fuse3/fuse_lowlevel.h fuse3:fusermount3 pkg-config:pkg-config gcc:cc"
 if [ "${1:-}" = dev ]; then
-    packages="$packages postgresql:postgres rsync:rsync"
+    packages="$packages postgresql:postgres rsync:rsync samba:smbd smbclient:smbclient"
 fi
 
 have() {
     case $1 in
     *.h) [ -n "$(find /usr/include /usr/local/include -path "*/$1" -print -quit 2>/dev/null)" ] ;;
     postgres) [ -n "$(find /usr/lib/postgresql -path '*/bin/postgres' -print -quit 2>/dev/null)" ] ;;
+    smbd) [ -x /usr/sbin/smbd ] ;;
     *) command -v "$1" >/dev/null ;;
     esac
 }

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import os
 import signal
+import socket
 import subprocess
 import time
 import xml.etree.ElementTree as ET
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from databases import Database
-from mounts import Mount, command, eventually, is_mounted, mounted
+from mounts import TIMEOUT, Mount, command, eventually, is_mounted, mounted
 from postgres_server import PostgresServer
 
 from vod2strmfs.demo.catalogue import Catalogue
@@ -281,6 +282,20 @@ def test_without_a_generation_every_answer_is_an_error(tmp_path: Path) -> None:
                 attempt()
         write_demo(f"sqlite:///{tmp_path}/late.db", movies=5, series=1, episodes=2, seed=1)
         eventually(lambda: _lists(mount.path))
+
+
+def test_systemd_is_told_when_the_library_can_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(TIMEOUT)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with mounted(tmp_path, f"sqlite:///{tmp_path}/late.db", wait=False) as mount:
+            eventually(lambda: "no SQLite file" in mount.log.read_text())
+            write_demo(f"sqlite:///{tmp_path}/late.db", movies=5, series=1, episodes=2, seed=1)
+            assert manager.recv(100) == b"READY=1"
+            assert os.listdir(mount.path / "Movies")
+            mount.stop()
+            assert manager.recv(100) == b"STOPPING=1"
 
 
 def test_an_outage_changes_nothing_but_is_said_once(postgres: PostgresServer, tmp_path: Path) -> None:

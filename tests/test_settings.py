@@ -185,12 +185,14 @@ def test_absurdly_long_values_are_not_repeated_in_full() -> None:
         "postgresql://kim:geh/eim@host/db",
         "postgres://k@m:geheim@host",
         "postgresql://kim:geh/e@im@host/db?sslmode=require",
+        "postgresql://kim:geh%eim@host/db",
+        "postgresql://kim:geh eim@host/db",
     ],
 )
-def test_a_password_that_libpq_would_take_for_a_host_is_refused_without_showing_it(url: str) -> None:
+def test_a_url_that_libpq_would_take_apart_wrongly_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(SettingsError) as refused:
         load(None, {"database": url}, {})
-    assert str(refused.value).startswith("--database: must have every @ and / of the user and the password")
+    assert str(refused.value).startswith("--database: must have special characters of the user and the password")
     assert "geh" not in str(refused.value)
 
 
@@ -204,6 +206,8 @@ def test_a_password_that_libpq_would_take_for_a_host_is_refused_without_showing_
         "postgresql://kim@a,b:5433/db?target_session_attrs=prefer-standby",
         "postgresql:///db?host=/var/run/postgresql",
         "host=@abstract password='p@s/s'",
+        "password = 'a://b' host=a",
+        "postgresql://",
         "sqlite:////srv/a@b/c@d.db",
     ],
 )
@@ -218,7 +222,21 @@ def test_secrets_are_in_no_form_of_the_settings_but_the_source() -> None:
         assert "geheim" not in shown
 
 
-@pytest.mark.parametrize("value", [True, 5, ["geheim"], {"password": "geheim"}, "geheim\0", ""])
+@pytest.mark.parametrize(
+    "value",
+    [
+        True,
+        5,
+        ["geheim"],
+        {"password": "geheim"},
+        "geheim=\0",
+        "",
+        "geheim.db",
+        "mysql://kim:geheim@host/db",
+        "sqlite:geheim.db",
+        "sqlite:///",
+    ],
+)
 def test_a_bad_database_is_refused_without_showing_it(value: object) -> None:
     with pytest.raises(SettingsError) as refused:
         load(None, {"database": value}, {})

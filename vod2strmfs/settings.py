@@ -114,17 +114,25 @@ def _location(value: object) -> object:
 
 
 def _database(value: SecretStr) -> SecretStr:
-    """Refuse what libpq would take apart wrongly: its messages would show parts of the password."""
     text = value.get_secret_value()
-    if not text:
-        raise ValueError("must not be empty")
-    scheme, _, rest = text.partition("://")
-    login, at, address = rest.partition("@")
-    if scheme in ("postgresql", "postgres") and at:
-        cut_at_slash = "/" in login and "?" not in login
-        if cut_at_slash or "@" in address.partition("?")[0]:
-            raise ValueError("must have every @ and / of the user and the password written as %40 and %2F")
+    if re.match("postgres(ql)?://", text):
+        _refuse_bare_characters(text.partition("://")[2])
+    elif not re.match(r"sqlite:///.|\s*\w+\s*=", text):
+        raise ValueError(
+            "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE, a libpq connection string such as"
+            " 'host=… dbname=…', or sqlite:///PATH"
+        )
     return value
+
+
+def _refuse_bare_characters(address: str) -> None:
+    """Refuse a URL that libpq would take apart wrongly: its messages would show parts of the password."""
+    login, at, host = address.partition("@")
+    cut_at_slash = at and "/" in login and "?" not in login
+    if cut_at_slash or "@" in host.partition("?")[0] or re.search(r"%(?![0-9A-Fa-f]{2})|\s", address):
+        raise ValueError(
+            "must have special characters of the user and the password percent-encoded: @ as %40, / as %2F, % as %25"
+        )
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -227,6 +235,15 @@ class Settings(LibrarySettings):
         "off", description="what materialize does with its files that left the catalogue"
     )
     concurrency: int = Field(12, ge=1, le=256, description="how many files materialize writes at once")
+    throttle: float = Field(
+        0, ge=0, le=1e6, description="how many files a second materialize writes at most; 0: as many as it can"
+    )
+    verify: bool = Field(False, description="compare every byte of what materialize wrote, not only what has changed")
+    overwrite: bool = Field(
+        False, description="write over NFOs and .strm files that were edited or come from elsewhere"
+    )
+    keep_reports: int = Field(100, ge=1, description="how many reports to keep")
+    keep_report_days: int = Field(90, ge=1, le=36500, description="delete reports that are older than so many days")
 
     poll_interval: float = Field(30.0, ge=0.2, le=86400, description="seconds between looks at the database")
     allow_other: bool = Field(False, description="let other users read the mount")

@@ -1,6 +1,7 @@
 """The commands."""
 
 import sys
+import traceback
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -8,46 +9,81 @@ from pathlib import Path
 import click
 
 from vod2strmfs import __version__
-from vod2strmfs.catalog.source import open_source
 from vod2strmfs.cli import logs
-from vod2strmfs.cli.options import LIBRARY, with_settings
-from vod2strmfs.errors import Exit, OutputError, ShrinkHeldError, UserError
-from vod2strmfs.index.store import Store
-from vod2strmfs.index.sync import Outcome, sync
+from vod2strmfs.cli.materialize import materialize
+from vod2strmfs.cli.options import (
+    CATALOGUE,
+    LIBRARY,
+    SELECTION,
+    STATE,
+    Group,
+    GroupedCommand,
+    debug_option,
+    with_settings,
+)
+from vod2strmfs.cli.refresh import refresh
+from vod2strmfs.errors import Exit, IndexFileError, OutputError, ShrinkHeldError, UserError
 from vod2strmfs.settings import Settings
 
-_COMMON = ("database", "state_dir", "debug_logging", "log_dir")
+# What a command needs is imported when it runs: help is there at once, and only a mount needs libfuse3.
+
+_INTERRUPTED = 130
+"""What shells expect of a command that Ctrl-C ended."""
+
+_PATH = click.Path(path_type=Path, readable=False)
+_MOUNT = Group("Mount", ("write_nfo", "poll_interval", "allow_other", "uid", "gid", "umask"))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="vod2strmfs")
-def cli() -> None:
-    """Show a Dispatcharr film library as a file system of .strm and .nfo files."""
-
-
-@cli.command()
-@click.argument("mountpoint", type=click.Path(path_type=Path), required=False)
-@click.option("--daemon", is_flag=True, help="Go to the background once the library can be seen.")
-@with_settings(
-    *_COMMON, *LIBRARY, "write_nfo", "max_shrink", "poll_interval", "allow_other", "uid", "gid", "umask", "output_root"
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    invoke_without_command=True,
+    epilog="`vod2strmfs COMMAND --help` lists a command's options. Those that are settings can also stand in a TOML"
+    " file and in the environment: --base-url is base_url in the file that --config names, and VOD2STRMFS_BASE_URL."
+    " A password is safer there than on the command line, which other users can see.",
 )
-def mount(settings: Settings, mountpoint: Path | None, daemon: bool) -> None:
-    """Mount the library at MOUNTPOINT (default: the output root) and keep it up to date."""
+@click.version_option(__version__, prog_name="vod2strmfs")
+@debug_option
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Show a Dispatcharr film library as a file system of .strm and .nfo files."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@cli.command(cls=GroupedCommand)
+@click.argument("output_root", metavar="[MOUNTPOINT]", required=False)
+@click.option("--daemon", is_flag=True, help="Go to the background once the library can be seen, and log to a file.")
+@with_settings(CATALOGUE, SELECTION, LIBRARY, _MOUNT, STATE)
+def mount(settings: Settings, daemon: bool) -> None:
+    """Mount the library and keep it up to date.
+
+    MOUNTPOINT is an existing directory (default: /data/STRM). The library is there as soon as the first sync has
+    ended; from then on changes in the database appear by themselves, and a database that cannot be reached changes
+    nothing. Unmount with `fusermount3 -u MOUNTPOINT`, or end the process.
+    """
     from vod2strmfs.cli.daemon import run_in_background
-    from vod2strmfs.mount.run import mount as serve  # needs libfuse3, which the other commands do not
+    from vod2strmfs.mount.run import mount as serve
 
-    logs.set_up(settings)
-    run = partial(serve, settings, (mountpoint or settings.output_root).absolute())
+    logs.set_up(settings, to_file=daemon)
+    run = partial(serve, settings, settings.output_root.absolute())
     if daemon:
-        sys.exit(run_in_background(run))
-    run(lambda: None)
+        run_in_background(run)
+    else:
+        run(lambda: None)
 
 
-@cli.command("sync")
+cli.add_command(materialize)
+
+
+@cli.command("sync", cls=GroupedCommand)
 @click.option("--accept-shrink", is_flag=True, help="Remove what the shrink brake holds back.")
-@with_settings(*_COMMON, *LIBRARY, "max_shrink")
+@with_settings(CATALOGUE, SELECTION, LIBRARY, STATE)
 def sync_command(settings: Settings, accept_shrink: bool) -> None:
-    """Refresh the index once, and say what changed. A mount beside it shows the result within a second."""
+    """Refresh the index once, and say what changed.
+
+    A mount with the same state directory shows the result within a second. The exit code is 7 while items that
+    are gone from the catalogue are held back, since they are too many at once.
+    """
     logs.set_up(settings)
     outcome = refresh(settings, accept_shrink=accept_shrink)
     click.echo(f"generation {outcome.generation}: {outcome.describe()}")
@@ -58,20 +94,25 @@ def sync_command(settings: Settings, accept_shrink: bool) -> None:
         )
 
 
-@cli.command()
-@click.option("--output", type=click.Path(path_type=Path), help="Write to this file instead of standard output.")
-@with_settings(*_COMMON, *LIBRARY, "output_root")
+@cli.command(cls=GroupedCommand)
+@click.option("--output", type=_PATH, help="Write to this file instead of standard output.")
+@with_settings(Group(STATE.heading, ("state_dir",)))
 def stats(settings: Settings, output: Path | None) -> None:
-    """Write the statistics as CSV: what is in the database, in the index, and in the tree."""
-    with closing(Store(settings.state_dir)) as store:
-        text = store.stats()
-    if output is None:
-        click.echo(text, nl=False)
-        return
+    """Write the statistics as CSV.
+
+    They say what is in the database, in the index and in the tree, as of the last sync; a mount has the same in
+    .stats.csv.
+    """
+    text = _stats(settings.state_dir)
     try:
-        output.write_bytes(text)
+        if output is None:
+            click.echo(text, nl=False)
+        else:
+            output.write_bytes(text)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        raise OutputError(f"{output}: {error.strerror}.") from error
+        raise OutputError(f"{output or 'standard output'}: cannot be written ({error.strerror}).") from error
 
 
 @cli.command()
@@ -80,51 +121,58 @@ def stats(settings: Settings, output: Path | None) -> None:
 @click.option("--series", type=click.IntRange(0), default=20, show_default=True, help="How many series.")
 @click.option("--episodes", type=click.IntRange(0), default=400, show_default=True, help="How many episodes in all.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same catalogue.")
+@debug_option
 def demo(file: str, movies: int, series: int, episodes: int, seed: int) -> None:
-    """Write a demo catalogue in Dispatcharr's schema to FILE: a new SQLite file, or a postgresql:// URL of an empty
-    database."""
+    """Write a demo catalogue in Dispatcharr's schema.
+
+    FILE is a new SQLite file, or the postgresql:// URL of an empty database.
+    """
     from vod2strmfs.demo.generator import write_demo
 
     write_demo(file, movies=movies, series=series, episodes=episodes, seed=seed)
-    click.echo(f"{file}: {movies} movies, {series} series, {episodes} episodes.")
+    click.echo(f"{movies} movies, {series} series and {episodes} episodes written.")
 
 
-def refresh(settings: Settings, *, accept_shrink: bool = False) -> Outcome:
-    """Sync the index of the settings' state directory."""
-    with closing(open_source(settings.source())) as source:
-        return sync(
-            source,
-            settings.library(),
-            settings.state_dir,
-            max_shrink=settings.max_shrink,
-            accept_shrink=accept_shrink,
-        )
+def _stats(state_dir: Path) -> bytes:
+    from vod2strmfs.index.store import Store
+
+    advice = "`vod2strmfs sync` makes the index; --state-dir names another place."
+    try:
+        store = Store(state_dir)
+    except IndexFileError as error:
+        raise IndexFileError(f"{error}\n{advice}") from error
+    with closing(store):
+        if not store.generation:
+            raise IndexFileError(f"state directory {state_dir}: no sync has succeeded yet. {store.error}\n{advice}")
+        return store.stats()
 
 
 def main() -> None:
     """Run the command line; every error that a user can mend is one or two lines."""
-    debug = "--debug" in sys.argv
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        sys.exit(cli.main(args=arguments, prog_name="vod2strmfs", standalone_mode=False) or Exit.OK)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    except UserError as error:
-        if debug:
-            raise
-        click.echo(f"vod2strmfs: {error}", err=True)
-        sys.exit(error.exit_code)
-    except Exception as error:
-        if debug:
-            raise
-        click.echo(
-            f"vod2strmfs: unexpected error: {type(error).__name__}: {error}\n"
-            "Run the command again with --debug to see where, and report it.",
-            err=True,
-        )
-        sys.exit(Exit.FAILED)
+        code = cli.main(prog_name="vod2strmfs", standalone_mode=False)
+    except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:
+        code = _report(error)
+    sys.exit(code)
+
+
+def _report(error: BaseException) -> int:
+    """Tell the user about an error; returns the exit code."""
+    cause = error
+    while isinstance(cause, BaseExceptionGroup):  # trio's
+        cause = cause.exceptions[0]
+    if isinstance(cause, click.ClickException):
+        cause.show()
+        return cause.exit_code
+    if isinstance(cause, click.Abort | KeyboardInterrupt):
+        return _INTERRUPTED
+    debug = "--debug" in sys.argv
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(cause, UserError):
+        click.echo(f"vod2strmfs: {cause}", err=True)
+        return cause.exit_code
+    click.echo(f"vod2strmfs: unexpected error: {type(cause).__name__}: {cause}", err=True)
+    if not debug:
+        click.echo("Run the command again with --debug to see where, and report it.", err=True)
+    return Exit.FAILED

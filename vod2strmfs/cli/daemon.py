@@ -1,56 +1,90 @@
 """Running a mount in the background: the foreground process lives until the mount is ready, and says so."""
 
+import logging
 import os
+import select
+import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
-from vod2strmfs.errors import Exit, UserError
+from vod2strmfs.errors import Exit, MountError
+
+Serve = Callable[[Callable[[], None]], None]
+"""Serves until the end, and calls what it is given once, when it is ready."""
 
 _READY = b"\n"
+_PATIENCE_SECONDS = 2.0
+"""After so long a user wants to know what is going on."""
+
+_log = logging.getLogger("vod2strmfs")
 
 
-def run_in_background(serve: Callable[[Callable[[], None]], None]) -> int:
-    """Fork; the child serves.
+def run_in_background(serve: Serve) -> None:
+    """Serve in a child process, and end this one as soon as the child is ready.
 
-    Args:
-        serve: called in the child with what it has to call when it is ready.
+    The child is in a session of its own, and keeps standard error until it is ready, so that its first messages
+    are seen. It stays in the current directory, to which relative paths refer. It returns from here when serving
+    has ended; this process never does. An interrupt, SIGTERM or SIGHUP before the child is ready ends both.
 
-    Returns:
-        The exit code of the parent: that of the child if that ends before it is ready.
+    Raises:
+        MountError: the child ended well before it was ready.
+        SystemExit: the child is ready, or failed and has said why.
     """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
         os.setsid()
-        os._exit(_serve(serve, writer))
+        _redirect(0, 1)
+        _serve(serve, writer)
+        return
     os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        if pipe.read(1) == _READY:
-            return Exit.OK
+    try:
+        code = _wait(child, reader)
+    except KeyboardInterrupt:
+        os.kill(child, signal.SIGTERM)
+        os.waitpid(child, 0)
+        raise
+    sys.exit(code)
+
+
+def _wait(child: int, reader: int) -> int:
+    """Wait until the child is ready or has ended; returns the exit code."""
+    if not select.select([reader], [], [], _PATIENCE_SECONDS)[0]:
+        print("vod2strmfs: waiting for the library's first generation; Ctrl-C gives up.", file=sys.stderr)
+    if os.read(reader, 1) == _READY:
+        return Exit.OK
     _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status)
+    code = os.waitstatus_to_exitcode(status)
+    if code <= 0:
+        raise MountError("The mount ended before the library could be seen: it was unmounted, or told to stop.")
+    return code
 
 
-def _serve(serve: Callable[[Callable[[], None]], None], writer: int) -> int:
-    open_writer = [writer]
+def _serve(serve: Serve, writer: int) -> None:
+    is_ready = False
 
     def ready() -> None:
-        while open_writer:
-            _leave_terminal()
+        nonlocal is_ready
+        is_ready = True
+        _redirect(2)
+        with suppress(BrokenPipeError):
             os.write(writer, _READY)
-            os.close(open_writer.pop())
+        os.close(writer)
 
     try:
         serve(ready)
-    except UserError as error:
-        print(f"vod2strmfs: {error}", file=sys.stderr, flush=True)
-        return error.exit_code
-    return Exit.OK
+    except Exception:
+        if is_ready:  # Else the terminal shows it.
+            _log.exception("The mount has ended.")
+        raise
 
 
-def _leave_terminal() -> None:
+def _redirect(*descriptors: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in range(3):
+    for descriptor in descriptors:
         os.dup2(null, descriptor)
     os.close(null)

@@ -1,8 +1,13 @@
 """Where messages go: standard error, and with `debug_logging` a rotated file."""
 
 import logging
+import os
+import platform
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
+from pathlib import Path
 
+from vod2strmfs import __version__
 from vod2strmfs.errors import OutputError
 from vod2strmfs.settings import Settings
 
@@ -10,33 +15,48 @@ FILE_NAME = "vod2strm.log"
 _BYTES, _FILES = 10_000_000, 5
 
 
-def set_up(settings: Settings) -> None:
+class _PrivateFileHandler(RotatingFileHandler):
+    """Each of its files can be read by their owner alone."""
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        return os.fdopen(descriptor, "a", encoding=self.encoding, errors=self.errors)
+
+
+def set_up(settings: Settings, *, to_file: bool = False) -> None:
     """Send the program's messages to standard error, and to the log file if that is wanted.
+
+    Args:
+        settings: of the command. With `debug_logging`, the file gets every message.
+        to_file: whether the file gets the messages of standard error otherwise.
 
     Raises:
         OutputError: the log file cannot be written.
     """
+    # A disk that is full must not fill the terminal with tracebacks.
+    logging.raiseExceptions = False
     logger = logging.getLogger("vod2strmfs")
-    logger.handlers.clear()
     logger.propagate = False
-    logger.setLevel(logging.INFO)
-    _add(logger, logging.StreamHandler(), logging.INFO)
-    if not settings.debug_logging:
-        return
-    path = settings.logs / FILE_NAME
+    logger.setLevel(logging.DEBUG if settings.debug_logging else logging.INFO)
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+        handler.close()
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    handlers[0].setLevel(logging.INFO)
+    if settings.debug_logging or to_file:
+        handlers.append(_file(settings.logs / FILE_NAME))
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+    logger.debug("vod2strmfs %s, Python %s, %s", __version__, platform.python_version(), settings)
+
+
+def _file(path: Path) -> logging.Handler:
     try:
-        settings.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        handler = RotatingFileHandler(path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8")
+        for directory in (*reversed(path.parent.parents), path.parent):
+            directory.mkdir(mode=0o700, exist_ok=True)
+        return _PrivateFileHandler(path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8", errors="replace")
     except OSError as error:
         raise OutputError(
             f"log file {path}: {error.strerror}. Give a directory that this user can write with --log-dir."
         ) from error
-    logger.setLevel(logging.DEBUG)
-    _add(logger, handler, logging.DEBUG)
-
-
-def _add(logger: logging.Logger, handler: logging.Handler, level: int) -> None:
-    handler.setLevel(level)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger.addHandler(handler)

@@ -3,59 +3,123 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args, get_origin
 
 import click
 from pydantic_core import PydanticUndefined
 
 from vod2strmfs.settings import CONFIG_VARIABLE, LibrarySettings, Settings, load
 
-LIBRARY = tuple(LibrarySettings.model_fields)
-"""The settings of every command that makes or shows the tree."""
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Group(NamedTuple):
+    """Settings that are options of the same commands, and stand together in their help."""
+
+    heading: str
+    names: tuple[str, ...]
+    """Fields of `Settings`."""
+
+
+STATE = Group("State and logging", ("state_dir", "debug_logging", "log_dir"))
+CATALOGUE = Group("Catalogue", ("database", "max_shrink"))
+SELECTION = Group("Selection", ("accounts", "categories", "genres", "languages", "ids", "years", "adult"))
+LIBRARY = Group("Library", tuple(name for name in LibrarySettings.model_fields if name not in SELECTION.names))
+
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show where an error came from, as a Python traceback."
+)
+"""Looked for in `main`, wherever it stands."""
 
 _FLAGS = {"write_nfo": "--nfo/--no-nfo"}
 """Flags that the original specification names otherwise than their setting."""
 
 
-def with_settings(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+class GroupedCommand(click.Command):
+    """A command whose help shows the options of settings under the headings of their groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See click."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
+                sections.setdefault(getattr(parameter, "heading", "Options"), []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+class _SettingOption(click.Option):
+    def __init__(self, *arguments: Any, heading: str, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.heading = heading
+
+
+def with_settings(*groups: Group) -> Decorator:
     """Give a command the options of some settings, and `settings` as its first argument.
 
-    Args:
-        names: fields of `Settings`.
+    An argument of the command that has the name of a setting goes into the settings too.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def run(config: Path | None, **values: Any) -> Any:
-            given = {name: values.pop(name) for name in names}
-            return command(load(config, {name: value for name, value in given.items() if value is not None}), **values)
+            names = [name for name in values if name in Settings.model_fields]
+            given = {name: value for name in names if (value := values.pop(name)) is not None}
+            return command(load(config, given, spelling=_spelling(click.get_current_context())), **values)
 
         decorated: Callable[..., Any] = run
-        for name in reversed(names):
-            decorated = _option(name)(decorated)
-        return click.option(
+        for group in reversed(groups):
+            for name in reversed(group.names):
+                decorated = _option(name, group.heading)(decorated)
+        config = click.option(
             "--config",
-            type=click.Path(path_type=Path),
+            type=click.Path(path_type=Path, readable=False),
             envvar=CONFIG_VARIABLE,
-            help="A TOML file with settings.",
-        )(decorated)
+            help='A TOML file with settings: a line `base_url = "…"` stands for --base-url, and so on.',
+        )
+        return config(debug_option(decorated))
 
     return decorate
 
 
-def _option(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _spelling(context: click.Context) -> dict[str, str]:
+    """What a user types for each parameter of a command."""
+    return {
+        parameter.name: parameter.opts[0]
+        if isinstance(parameter, click.Option)
+        else parameter.human_readable_name.strip("[]")
+        for parameter in context.command.params
+        if parameter.name
+    }
+
+
+def _option(name: str, heading: str) -> Decorator:
     """The option of one setting. Its value goes to the settings as it was typed, to be checked there."""
     field = Settings.model_fields[name]
     flag = "--" + name.replace("_", "-")
     text = f"{field.description}."
+    text = text[0].upper() + text[1:]
     default = field.get_default(call_default_factory=False)
+    option = functools.partial(click.option, cls=_SettingOption, heading=heading)
     if field.annotation is bool:
-        declaration = _FLAGS.get(name, f"{flag}/--no-{flag[2:]}")
         text += f"  [default: {'on' if default else 'off'}]"
-        return click.option(declaration, name, default=None, help=text)
+        return option(_FLAGS.get(name, f"{flag}/--no-{flag[2:]}"), name, default=None, help=text)
+    if default not in (None, "", (), PydanticUndefined):
+        text += f"  [default: {_shown(name, default)}]"
     if choices := [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]:
-        return click.option(flag, name, metavar="|".join(choices), help=f"{text}  [default: {default}]")
-    if default not in (None, "", PydanticUndefined):
-        shown = f"{default:03o}" if name == "umask" else default
-        text += f"  [default: {shown}]"
-    return click.option(flag, name, metavar=name.rpartition("_")[2].upper(), help=text)
+        return option(flag, name, metavar="|".join(choices), help=text)
+    return option(flag, name, metavar=_metavar(name), help=text)
+
+
+def _metavar(name: str) -> str:
+    annotation = Settings.model_fields[name].annotation
+    if get_origin(annotation) is tuple:
+        return "A,B,…"
+    return "N" if annotation in (int, float) else name.rpartition("_")[2].upper()
+
+
+def _shown(name: str, default: object) -> str:
+    if name == "umask":
+        return f"{default:03o}"
+    return f"{default:g}" if isinstance(default, float) else str(default)

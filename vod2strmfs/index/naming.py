@@ -16,7 +16,7 @@ from vod2strmfs.settings import LibrarySettings
 
 _MEMBERS = """
     SELECT id FROM node JOIN content USING (id) WHERE {condition}
-    ORDER BY id IN (SELECT id FROM temp.unnamed), account, stream, uuid"""
+    ORDER BY id IN (SELECT id FROM temp.unnamed), account, length(stream), stream, uuid"""
 
 
 def settle(draft: Draft) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from vod2strmfs.index.changes import Change
 from vod2strmfs.index.file import FILE_NAME, connect
 from vod2strmfs.library import stats
 from vod2strmfs.library.contents import Record
-from vod2strmfs.library.kinds import NodeKind
+from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
 from vod2strmfs.library.tree import Node
 from vod2strmfs.settings import LibrarySettings
 
@@ -142,6 +142,15 @@ class Store:
             rows = self._connection.execute(_DETAILS, (parent, after, limit)).fetchall()
         width = len(Node._fields)
         return [Detail(Node._make(row[:width]), *row[width:]) for row in rows]
+
+    def count(self, kinds: Set[int]) -> int:
+        """How many nodes of some kinds the tree shows. Goes through the whole index."""
+        marks = ", ".join("?" * len(kinds))
+        with _reading():
+            [number] = self._connection.execute(
+                f"SELECT count(*) FROM node WHERE parent != {WAITING_NODE} AND kind IN ({marks})", sorted(kinds)
+            ).fetchone()
+        return int(number)
 
     def record(self, node: int) -> Record:
         """See `Tree`'s `Store`."""

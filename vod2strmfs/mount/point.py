@@ -2,8 +2,11 @@
 
 import errno
 import os
+import re
 import shutil
+import stat
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from vod2strmfs.errors import MountError
@@ -14,8 +17,13 @@ SUBTYPE = "vod2strmfs"
 _FUSE_CONF = Path("/etc/fuse.conf")
 
 
-def prepare(mountpoint: Path, *, allow_other: bool) -> None:
+def prepare(mountpoint: Path, *, allow_other: bool, uncovered: Iterable[Path] = ()) -> None:
     """Make sure that the file system can be mounted there. A dead mount of ours is detached.
+
+    Args:
+        mountpoint: an existing directory.
+        allow_other: whether other users shall read the mount.
+        uncovered: directories that the mounting process uses: below the mount point it would wait for itself.
 
     Raises:
         MountError: says what is missing and what to do.
@@ -30,12 +38,19 @@ def prepare(mountpoint: Path, *, allow_other: bool) -> None:
             f"mount point {mountpoint}: a {kind} file system is already mounted there."
             f" Unmount it (`fusermount3 -u {mountpoint}`) or choose another directory."
         )
-    if not mountpoint.exists():
-        raise MountError(f"mount point {mountpoint}: does not exist. Make it with `mkdir -p {mountpoint}`.")
-    if not mountpoint.is_dir():
+    try:
+        is_directory = stat.S_ISDIR(mountpoint.stat().st_mode)
+    except FileNotFoundError:
+        raise MountError(f"mount point {mountpoint}: does not exist. Make it with `mkdir -p {mountpoint}`.") from None
+    except OSError as error:
+        raise MountError(f"mount point {mountpoint}: cannot be used ({error.strerror}).") from error
+    if not is_directory:
         raise MountError(f"mount point {mountpoint}: is not a directory.")
     if os.geteuid() != 0 and not os.access(mountpoint, os.W_OK):
         raise MountError(f"mount point {mountpoint}: only a directory that you can write can be mounted on.")
+    for directory in uncovered:
+        if Path(os.path.realpath(directory)).is_relative_to(os.path.realpath(mountpoint)):
+            raise MountError(f"mount point {mountpoint}: the mount would hide {directory}, which it needs.")
 
 
 def detach(mountpoint: Path) -> None:
@@ -71,11 +86,12 @@ def _fuse_conf() -> list[str]:
 
 def _mounted(mountpoint: Path) -> str | None:
     """The type of the file system mounted there, if any."""
-    wanted = os.path.abspath(mountpoint)
+    wanted = os.path.realpath(mountpoint)
     found = None
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields = line.split()
-        if fields[4].encode().decode("unicode_escape") == wanted:
+    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+        fields = os.fsdecode(line).split(" ")
+        # The kernel writes spaces, tabs, line ends and backslashes as octal numbers.
+        if re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), fields[4]) == wanted:
             found = fields[fields.index("-") + 1]
     return found
 

@@ -14,10 +14,11 @@ import trio
 
 from vod2strmfs.errors import MountError
 from vod2strmfs.index.file import make_directory
-from vod2strmfs.index.worker import Order
+from vod2strmfs.index.order import Order
 from vod2strmfs.mount import point
 from vod2strmfs.mount.follow import Follower, invalidate
 from vod2strmfs.mount.loop import direct
+from vod2strmfs.mount.notify import notify
 from vod2strmfs.mount.operations import LibraryOperations, Owner
 from vod2strmfs.settings import Settings
 
@@ -41,7 +42,7 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
         MountError: it cannot be mounted.
         IndexFileError: the index cannot be made or opened.
     """
-    point.prepare(mountpoint, allow_other=settings.allow_other)
+    point.prepare(mountpoint, allow_other=settings.allow_other, uncovered=(settings.state_dir, settings.logs))
     order = Order(
         database=settings.source(),
         library=settings.library(),
@@ -73,6 +74,7 @@ async def _serve(operations: LibraryOperations, order: Order, write_nfo: bool, r
         nursery.start_soon(_follow_index, operations, order.state_dir, write_nfo, ready)
         with direct():
             await pyfuse3.main(min_tasks=1, max_tasks=1)
+        notify("STOPPING=1")
         nursery.cancel_scope.cancel()
 
 
@@ -136,11 +138,14 @@ async def _follow_index(
 ) -> None:
     """Show the newest generation, and tell the kernel what it changed."""
     follower = Follower(operations, state_dir, write_nfo)
+    announced = False
     while True:
         changes = follower.look()
         if changes:
             # The kernel may wait for a request that this thread has to answer.
             await trio.to_thread.run_sync(invalidate, changes)
-        if operations.tree is not None:
+        if operations.tree is not None and not announced:
+            notify("READY=1")
             ready()
+            announced = True
         await trio.sleep(_WATCH_SECONDS)

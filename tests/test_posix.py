@@ -1,0 +1,306 @@
+"""An honest file system: what POSIX, mmap, Samba and containers expect of one that can only be read."""
+
+import ctypes
+import mmap
+import os
+import socket
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from databases import Database
+from mounts import Mount, eventually, mounted
+
+from vod2strmfs.demo.catalogue import Catalogue
+
+
+def catalogue(count: int = 40) -> Catalogue:
+    made = Catalogue()
+    made.movie("Heat", year=1995, description="Cops. " * 3000)
+    for number in range(count):
+        made.movie(f"Film {number}")
+    series = made.series("Lost")
+    for number in range(1, 30):
+        made.episode(series, 1, number, f"Part {number}")
+    return made
+
+
+@pytest.fixture(scope="module")
+def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mount]:
+    folder = tmp_path_factory.mktemp("posix")
+    url = f"sqlite:///{folder}/dispatcharr.db"
+    catalogue().write(url)
+    with mounted(folder, url, "--allow-other") as mount:
+        yield mount
+
+
+@pytest.fixture(scope="module")
+def nfo(mount: Mount) -> Path:
+    return mount.path / "Movies/Heat (1995)/movie.nfo"
+
+
+def test_directories_list_themselves_and_their_parent(mount: Mount) -> None:
+    for path in (mount.path, mount.path / "Movies", mount.path / "TV/Lost/Season 01"):
+        listed = subprocess.run(["ls", "-1aUi", path], capture_output=True, text=True, check=True).stdout
+        inodes = {name: int(inode) for inode, name in (line.split(maxsplit=1) for line in listed.splitlines())}
+        assert inodes["."] == path.stat().st_ino
+        if path != mount.path:
+            assert inodes[".."] == path.parent.stat().st_ino
+
+
+def test_types_links_and_sizes(mount: Mount, nfo: Path) -> None:
+    folder = nfo.parent.stat()
+    assert stat.S_ISDIR(folder.st_mode)
+    assert folder.st_nlink >= 1
+    file = nfo.stat()
+    assert stat.S_ISREG(file.st_mode)
+    assert (file.st_nlink, file.st_size) == (1, len(nfo.read_bytes()))
+    assert file.st_blocks * 512 >= file.st_size
+    space = os.statvfs(mount.path)
+    assert space.f_namemax == 255
+    assert space.f_bavail == 0
+    assert space.f_flag & os.ST_RDONLY
+
+
+def test_reads_anywhere_and_across_the_end(nfo: Path) -> None:
+    content = nfo.read_bytes()
+    assert len(content) > 3 * 4096
+    with nfo.open("rb", buffering=0) as file:
+        for offset in (0, 1, 4095, 4096, len(content) - 1, len(content), len(content) + 5000):
+            for length in (1, 4096, 100_000):
+                assert os.pread(file.fileno(), length, offset) == content[offset : offset + length]
+        assert file.seek(-10, os.SEEK_END) == len(content) - 10
+        assert file.read() == content[-10:]
+        assert os.lseek(file.fileno(), 0, os.SEEK_DATA) == 0
+        assert os.lseek(file.fileno(), 0, os.SEEK_HOLE) == len(content)
+
+
+def test_direct_io(nfo: Path) -> None:
+    content = nfo.read_bytes()
+    descriptor = os.open(nfo, os.O_RDONLY | os.O_DIRECT)
+    try:
+        with mmap.mmap(-1, 1 << 16) as buffer:
+            assert os.preadv(descriptor, [buffer], 0) == len(content)
+            assert buffer[: len(content)] == content
+    finally:
+        os.close(descriptor)
+
+
+def test_mmap(nfo: Path) -> None:
+    content = nfo.read_bytes()
+    with nfo.open("rb") as file:
+        for share in (mmap.MAP_SHARED, mmap.MAP_PRIVATE):
+            with mmap.mmap(file.fileno(), 0, flags=share, prot=mmap.PROT_READ) as mapped:
+                assert mapped[:] == content
+                assert mapped.find(b"</movie>") > 0
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"Heat \xe9", b"x" * 255, b"heat (1995)", b"Heat (1995) ", b"e\xcc\x81"])
+def test_names_that_are_not_there(mount: Mount, name: bytes) -> None:
+    with pytest.raises(FileNotFoundError):
+        os.stat(os.fsencode(mount.path) + b"/Movies/" + name)
+
+
+def test_names_that_are_too_long(mount: Mount) -> None:
+    with pytest.raises(OSError, match="File name too long"):
+        os.stat(mount.path / ("x" * 256))
+
+
+def test_files_are_no_directories_and_directories_no_files(nfo: Path) -> None:
+    with pytest.raises(NotADirectoryError):
+        os.stat(nfo / "x")
+    with pytest.raises(NotADirectoryError):
+        os.listdir(nfo)
+    with pytest.raises(IsADirectoryError):
+        nfo.parent.read_bytes()
+
+
+def test_access_says_what_can_be_done(nfo: Path) -> None:
+    assert os.access(nfo, os.R_OK)
+    assert not os.access(nfo, os.W_OK)
+    assert os.access(nfo.parent, os.R_OK | os.X_OK)
+    assert not os.access(nfo.parent, os.W_OK)
+
+
+def test_attributes_tell_scripts_what_a_file_is(mount: Mount, nfo: Path) -> None:
+    strm = nfo.parent / "Heat (1995).strm"
+    uuid = os.getxattr(strm, "user.vod2strmfs.uuid").decode()
+    assert uuid in strm.read_text()
+    assert os.getxattr(strm, "user.vod2strmfs.type") == b"movie"
+    assert f"stream_id={os.getxattr(strm, 'user.vod2strmfs.stream_id').decode()}&" in strm.read_text()
+    assert set(os.listxattr(strm)) == {f"user.vod2strmfs.{name}" for name in ("uuid", "type", "stream_id")}
+    assert os.getxattr(mount.path / "TV/Lost/Season 01", "user.vod2strmfs.type") == b"season"
+    for path, name in ((strm, "user.other"), (strm, "security.selinux"), (mount.path, "user.vod2strmfs.uuid")):
+        with pytest.raises(OSError, match="No data available"):
+            os.getxattr(path, name)
+    with pytest.raises(OSError, match="Read-only file system"):
+        os.setxattr(strm, "user.x", b"1")
+
+
+def test_a_hundred_readers_at_once(mount: Mount) -> None:
+    paths = [path for path in mount.path.rglob("*") if path.is_file() and path.suffix != ".csv"]
+    contents = {path: path.read_bytes() for path in paths}
+
+    def read_all(number: int) -> int:
+        wrong = 0
+        for path in paths[number:] + paths[:number]:
+            wrong += path.read_bytes() != contents[path]
+        return wrong
+
+    with ThreadPoolExecutor(100) as readers:
+        assert sum(readers.map(read_all, range(100))) == 0
+
+
+def test_another_user_can_read_it(mount: Mount, nfo: Path) -> None:
+    for folder in list(mount.path.parents)[:3]:
+        folder.chmod(0o755)  # pytest keeps its folders to itself
+    nobody = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+    done = subprocess.run(["cat", nfo], capture_output=True, check=False, **nobody)
+    assert done.stdout == nfo.read_bytes()
+
+
+def test_a_directory_handle_survives_changes_without_repeating_or_skipping(database: Database, tmp_path: Path) -> None:
+    database.fill(catalogue(3000))
+    with mounted(tmp_path, database.url) as mount:
+        movies = mount.path / "Movies"
+        with os.scandir(movies) as handle:
+            seen = [next(handle).name for _ in range(500)]
+            database.execute("UPDATE vod_movie SET name = 'Renamed' WHERE name = 'Film 7'")
+            database.execute("DELETE FROM vod_m3umovierelation WHERE movie_id IN (400, 2900)")
+            eventually(lambda: (movies / "Renamed").exists() and not (movies / "Film 2898").exists())
+            seen += [entry.name for entry in handle]
+        stayed = {f"Film {number}" for number in range(3000)} - {"Film 7", "Film 398", "Film 2898"}
+        assert len(seen) == len(set(seen))
+        assert stayed <= set(seen)
+
+
+class Dirent(ctypes.Structure):
+    _fields_ = (
+        ("inode", ctypes.c_ulong),
+        ("offset", ctypes.c_long),
+        ("length", ctypes.c_ushort),
+        ("type", ctypes.c_ubyte),
+        ("name", ctypes.c_char * 256),
+    )
+
+
+def test_telldir_and_seekdir(mount: Mount) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.opendir.restype = libc.readdir.restype = ctypes.c_void_p
+    libc.telldir.restype = ctypes.c_long
+    handle = ctypes.c_void_p(libc.opendir(os.fsencode(mount.path / "Movies")))
+
+    def read() -> bytes | None:
+        entry = libc.readdir(handle)
+        return Dirent.from_address(entry).name if entry else None
+
+    try:
+        first = [read() for _ in range(10)]
+        place = libc.telldir(handle)
+        rest = list(iter(read, None))
+        libc.seekdir(handle, ctypes.c_long(place))
+        assert list(iter(read, None)) == rest
+        libc.rewinddir(handle)
+        assert [read() for _ in range(10)] == first
+    finally:
+        libc.closedir(handle)
+
+
+def test_samba_serves_it(mount: Mount, nfo: Path, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    private = tmp_path / "samba"
+    private.mkdir()
+    configuration = tmp_path / "smb.conf"
+    configuration.write_text(
+        f"""[global]
+        interfaces = lo
+        bind interfaces only = yes
+        smb ports = {port}
+        disable netbios = yes
+        server role = standalone server
+        map to guest = bad user
+        guest account = root
+        load printers = no
+        private dir = {private}
+        lock directory = {private}
+        state directory = {private}
+        cache directory = {private}
+        pid directory = {private}
+        ncalrpc dir = {private}
+        log file = {private}/log
+        [library]
+        path = {mount.path}
+        read only = yes
+        guest ok = yes
+        """
+    )
+    server = subprocess.Popen(
+        ["smbd", "--foreground", "--no-process-group", f"--configfile={configuration}"],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # it ends its whole process group with itself
+    )
+    client = ["smbclient", "//127.0.0.1/library", "-p", str(port), "-N", "-c"]
+    try:
+        eventually(lambda: subprocess.run([*client, "ls"], capture_output=True, check=False).returncode == 0)
+        listed = subprocess.run(
+            [*client, "ls TV\\Lost\\*"], capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+        assert "Season 01" in listed
+        assert "tvshow.nfo" in listed
+        fetched = tmp_path / "fetched.nfo"
+        get = f'get "Movies\\Heat (1995)\\movie.nfo" {fetched}'
+        subprocess.run([*client, get], check=True, capture_output=True, timeout=60)
+        assert fetched.read_bytes() == nfo.read_bytes()
+        everything = tmp_path / "everything"
+        everything.mkdir()
+        fetch_all = [*client, f"lcd {everything}; recurse; prompt; mget *"]
+        subprocess.run(fetch_all, check=True, capture_output=True, timeout=120)
+        subprocess.run(["diff", "-r", "--exclude=.stats.csv", mount.path, everything], check=True)
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def test_a_container_sees_a_mount_that_is_made_later(tmp_path: Path) -> None:
+    """A mount namespace with slave propagation, as `-v /path:/path:rslave` gives a container."""
+    url = f"sqlite:///{tmp_path}/dispatcharr.db"
+    catalogue().write(url)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    subprocess.run(["mount", "--bind", shared, shared], check=True)
+    subprocess.run(["mount", "--make-shared", shared], check=True)
+    ready, go = tmp_path / "ready", tmp_path / "go"
+    script = f'touch "{ready}"; until [ -e "{go}" ]; do sleep 0.05; done; cat "{shared}/mount/Movies/Film 1/movie.nfo"'
+    container = subprocess.Popen(
+        ["unshare", "--mount", "--propagation", "slave", "sh", "-c", script], stdout=subprocess.PIPE
+    )
+    try:
+        eventually(ready.exists)
+        with mounted(shared, url) as mount:
+            go.touch()
+            seen, _ = container.communicate(timeout=30)
+            assert seen == (mount.path / "Movies/Film 1/movie.nfo").read_bytes()
+    finally:
+        container.kill()
+        subprocess.run(["umount", "-l", shared], check=True)
+
+
+def test_requests_are_answered_while_a_huge_directory_is_listed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/dispatcharr.db"
+    catalogue(20_000).write(url)
+    with mounted(tmp_path, url) as mount:
+        listing = threading.Thread(target=lambda: os.listdir(mount.path / "Movies"))
+        listing.start()
+        answered = 0
+        while listing.is_alive():
+            (mount.path / f"TV/Lost/Season 01/none{time.monotonic_ns()}").exists()
+            answered += 1
+        listing.join()
+        assert answered > 20

@@ -1,0 +1,24 @@
+"""Bringing the index up to date, as several commands do first."""
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from vod2strmfs.settings import Settings
+
+if TYPE_CHECKING:
+    from vod2strmfs.index.sync import Outcome
+
+
+def refresh(settings: Settings, *, accept_shrink: bool = False) -> "Outcome":
+    """Sync the index of the settings' state directory."""
+    from vod2strmfs.catalog.source import open_source
+    from vod2strmfs.index.sync import sync
+
+    with closing(open_source(settings.source())) as source:
+        return sync(
+            source,
+            settings.library(),
+            settings.state_dir,
+            max_shrink=settings.max_shrink,
+            accept_shrink=accept_shrink,
+        )

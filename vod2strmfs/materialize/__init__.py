@@ -1,0 +1,1 @@
+"""Writing the library's tree to real files."""

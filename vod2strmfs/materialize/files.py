@@ -1,0 +1,115 @@
+"""Files on disk, by the descriptor of their directory and their name. No link is followed.
+
+Nothing is flushed to the disk (fsync) file by file: it would make a run many times slower. A file has its real name
+only once it is whole, which holds whenever a program is killed; after a power cut, the manifest has the tree
+compared in full.
+"""
+
+import contextlib
+import os
+import re
+import stat
+import threading
+from collections.abc import Iterable, Iterator
+
+DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_LARGEST = 1 << 24
+"""Bytes. No file of ours is larger."""
+_TEMPORARY = re.compile(r"\.vod2strmfs-[0-9a-f]+\.tmp")
+
+
+def look(directory: int, name: str) -> os.stat_result | None:
+    """The attributes of a name in a directory; None if there is no such name."""
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def is_file(found: os.stat_result) -> bool:
+    """Whether it is a regular file."""
+    return stat.S_ISREG(found.st_mode)
+
+
+def read(directory: int, name: str) -> bytes:
+    """The content of a file, or as much as tells that it is larger than any file of ours."""
+    descriptor = os.open(name, _READ_FLAGS, dir_fd=directory)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        return file.read(_LARGEST) or b""
+
+
+def write(directory: int, name: str, content: bytes, mtime: int) -> None:
+    """Put a whole file in place, in one step for those who read it.
+
+    Args:
+        directory: its descriptor.
+        name: an existing file of this name is replaced.
+        content: the bytes.
+        mtime: modification time, nanoseconds since the epoch.
+    """
+    temporary = f".vod2strmfs-{threading.get_ident():x}.tmp"
+    descriptor = os.open(temporary, _WRITE_FLAGS, 0o666, dir_fd=directory)
+    try:
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.utime(descriptor, ns=(mtime, mtime))
+        finally:
+            # On a share this may be the call that tells of a full disk.
+            os.close(descriptor)
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=directory)
+        raise
+
+
+def names(directory: int) -> set[str]:
+    """What is in a directory. Temporary files that a killed run left are removed."""
+    found = set()
+    for name in os.listdir(directory):
+        if _TEMPORARY.fullmatch(name):
+            os.unlink(name, dir_fd=directory)
+        else:
+            found.add(name)
+    return found
+
+
+def is_free(source: int, name: str, target: int, new_name: str) -> bool:
+    """Whether a file or directory that exists can be moved without replacing another one.
+
+    On a file system that folds case, a name that differs in case alone is taken by the thing itself.
+    """
+    taken = look(target, new_name)
+    if taken is None:
+        return True
+    found = look(source, name)
+    return found is not None and os.path.samestat(found, taken)
+
+
+@contextlib.contextmanager
+def opened(root: int, way: Iterable[str], *, make: bool = False) -> Iterator[int]:
+    """A directory below the root, by the names on the way to it.
+
+    Args:
+        root: its descriptor.
+        way: the names.
+        make: whether directories that do not exist are made.
+
+    Raises:
+        OSError: it does not exist, or there is a link or a file on the way.
+    """
+    descriptor = os.open(".", DIRECTORY_FLAGS, dir_fd=root)
+    try:
+        for name in way:
+            if make and look(descriptor, name) is None:
+                os.mkdir(name, dir_fd=descriptor)
+            above, descriptor = descriptor, os.open(name, DIRECTORY_FLAGS, dir_fd=descriptor)
+            os.close(above)
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,316 @@
+"""What was written to an output root: a SQLite file in the state directory, one for each root.
+
+It is a plan as well as a record. What the library wants of a folder is committed here before anything in the folder
+is touched. So whenever a run ends, by whatever means, every file that it may have left is known to the next one.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from vod2strmfs.errors import OutputError
+from vod2strmfs.library.kinds import ROOT_NODE, NodeKind
+from vod2strmfs.library.names import fold
+
+ROOT = 1
+"""The id of the output root."""
+NO_NODE = -2
+"""The node of a folder that was found on disk: what it is in the index is not known yet."""
+
+_SCHEMA_VERSION = 1
+_PAGE = 512
+
+_SCHEMA = f"""
+CREATE TABLE folder (
+    id INTEGER PRIMARY KEY,
+    parent INTEGER NOT NULL,
+    kind INTEGER NOT NULL,             -- a NodeKind
+    name TEXT NOT NULL,
+    fold TEXT NOT NULL,
+    node INTEGER NOT NULL,             -- the index's
+    uuid TEXT NOT NULL,
+    stream TEXT NOT NULL,              -- account and stream id; with the uuid it says what the folder is for
+    strms INTEGER NOT NULL,            -- how many .strm files are wanted
+    mtime INTEGER NOT NULL,            -- the library's
+    state INTEGER NOT NULL,            -- a State
+    seen INTEGER NOT NULL,             -- the directory's mtime when it was last left
+    items BLOB NOT NULL,               -- what is wanted in it: encode(list of Item)
+    leftovers BLOB NOT NULL,           -- what was written into it and is no longer wanted, in the same form
+    UNIQUE (parent, fold)
+);
+CREATE INDEX folder_children ON folder (parent);
+CREATE INDEX folder_node ON folder (node);
+CREATE INDEX folder_stale ON folder (id) WHERE state = 4 OR leftovers != x'90';
+CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO folder VALUES ({ROOT}, 0, {NodeKind.ROOT:d}, '', '', {ROOT_NODE}, '', '', 0, 0, 0, 0, x'90', x'90');
+PRAGMA user_version = {_SCHEMA_VERSION};
+"""
+
+
+class State(IntEnum):
+    """How a folder on disk compares with what is wanted."""
+
+    NEW = 0
+    """Not known: it was never finished."""
+    CHANGED = 1
+    """It was finished, and something else is wanted since."""
+    SETTLED = 2
+    """It is as wanted."""
+    WATCHED = 3
+    """It is as wanted but for files that are not ours and stand in our files' places. Looked at in every run."""
+    GONE = 4
+    """It is no longer wanted."""
+
+
+class File(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """A file that is wanted, or was."""
+
+    name: str
+    slot: int
+    size: int
+    mtime: int
+    """Nanoseconds since the epoch."""
+    digest: int
+    earlier: tuple[int, ...] = ()
+    """Digests of other contents of ours that may stand under this name."""
+
+
+class Item(msgspec.Struct, frozen=True, array_like=True):
+    """The files of a node in a folder."""
+
+    node: int
+    kind: int
+    uuid: str
+    files: tuple[File, ...]
+
+
+class Folder(NamedTuple):
+    """A folder, without what is in it."""
+
+    id: int
+    parent: int
+    kind: int
+    name: str
+    node: int
+    mtime: int
+    state: int
+    seen: int
+
+
+class Plan(NamedTuple):
+    """A folder and what is in it."""
+
+    folder: Folder
+    uuid: str
+    stream: str
+    items: bytes
+    leftovers: bytes
+
+
+_FOLDER = "id, parent, kind, name, node, mtime, state, seen"
+_PLAN = f"{_FOLDER}, uuid, stream, items, leftovers"
+_FOLDER_COLUMNS = len(Folder._fields)
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(list[Item]).decode
+
+
+class Manifest:
+    """The manifest of one output root. All methods raise OutputError when it cannot be read or written.
+
+    Args:
+        path: of the SQLite file; made if need be.
+        dry_run: whether nothing of what is written here is to last.
+    """
+
+    def __init__(self, path: Path, *, dry_run: bool = False) -> None:
+        self._path = path
+        self._dry_run = dry_run
+        # SQLite's name for a file that nobody else sees and that goes with the connection.
+        self._target = "" if dry_run and not path.exists() else str(path)
+        try:
+            self._connection = self._open()
+        except sqlite3.OperationalError as error:
+            raise self._problem(error) from error
+        except sqlite3.DatabaseError:
+            self._put_aside()
+            self._connection = self._open()
+
+    def close(self) -> None:
+        """Forget what was not committed, and close the file."""
+        self._connection.close()
+
+    def commit(self) -> None:
+        """Make everything so far last."""
+        if not self._dry_run:
+            self._run("COMMIT")
+            self._run("BEGIN")
+
+    def fact(self, name: str) -> str:
+        """A fact about the root; "" if it was never noted."""
+        row = self._run("SELECT value FROM fact WHERE name = ?", name).fetchone()
+        return row[0] if row else ""
+
+    def note(self, name: str, value: str) -> None:
+        """Note a fact."""
+        self._run("INSERT OR REPLACE INTO fact VALUES (?, ?)", name, value)
+
+    def folder(self, folder: int) -> Folder:
+        """A folder by its id."""
+        return Folder._make(self._run(f"SELECT {_FOLDER} FROM folder WHERE id = ?", folder).fetchone())
+
+    def plan(self, folder: int) -> Plan:
+        """A folder and what is in it."""
+        return _plan(self._run(f"SELECT {_PLAN} FROM folder WHERE id = ?", folder).fetchone())
+
+    def children(self, parent: int) -> Iterator[Folder]:
+        """The folders in a folder that are wanted. They may be changed meanwhile."""
+        return self._pages(
+            f"SELECT {_FOLDER} FROM folder INDEXED BY folder_children WHERE parent = ? AND state != 4", parent
+        )
+
+    def child(self, parent: int, name: str) -> Plan | None:
+        """The folder in a folder whose name is equal, but perhaps for case or Unicode form."""
+        row = self._run(f"SELECT {_PLAN} FROM folder WHERE parent = ? AND fold = ?", parent, fold(name)).fetchone()
+        return _plan(row) if row else None
+
+    def by_node(self, node: int) -> Plan | None:
+        """The folder of a node of the index."""
+        row = self._run(f"SELECT {_PLAN} FROM folder WHERE node = ? ORDER BY state LIMIT 1", node).fetchone()
+        return _plan(row) if row else None
+
+    def stale(self) -> Iterator[Folder]:
+        """The folders that are no longer wanted, or hold files that are not."""
+        return self._pages(f"SELECT {_FOLDER} FROM folder WHERE (state = 4 OR leftovers != x'90')")
+
+    def path(self, folder: Folder) -> tuple[Folder, ...]:
+        """The folders on the way from the root, which is not among them, to a folder, which is the last."""
+        way = []
+        while folder.id != ROOT:
+            way.append(folder)
+            folder = self.folder(folder.parent)
+        return tuple(reversed(way))
+
+    def wanted(self, parent: int) -> int:
+        """How many folders in a folder are wanted."""
+        return self._count("SELECT count(*) FROM folder WHERE parent = ? AND state != 4", parent)
+
+    def strms(self, kind: NodeKind) -> int:
+        """How many .strm files are wanted in folders of a kind."""
+        return self._count("SELECT coalesce(sum(strms), 0) FROM folder WHERE kind = ? AND state != 4", kind)
+
+    def folders(self) -> int:
+        """How many folders are wanted."""
+        return self._count("SELECT count(*) FROM folder WHERE state != 4")
+
+    def add(self, folder: Folder, uuid: str, stream: str, items: Sequence[Item]) -> Folder:
+        """Add a folder; its id is ignored.
+
+        Returns:
+            The folder with its id.
+        """
+        cursor = self._run(
+            "INSERT INTO folder VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'90')",
+            folder.parent, folder.kind, folder.name, fold(folder.name), folder.node, uuid, stream, _strms(items),
+            folder.mtime, folder.state, folder.seen, encode(items),
+        )  # fmt: skip
+        return folder._replace(id=cursor.lastrowid or 0)
+
+    def change(self, folder: Folder, uuid: str, stream: str, items: Sequence[Item], leftovers: Sequence[Item]) -> None:
+        """Note what a folder stands for and what is wanted in it."""
+        self._run(
+            "UPDATE folder SET node = ?, uuid = ?, stream = ?, strms = ?, mtime = ?, state = ?, items = ?,"
+            " leftovers = ? WHERE id = ?",
+            folder.node, uuid, stream, _strms(items), folder.mtime, folder.state, encode(items),
+            encode(leftovers), folder.id,
+        )  # fmt: skip
+
+    def move(self, folder: int, parent: int, name: str) -> None:
+        """Note that a folder stands elsewhere."""
+        self._run("UPDATE folder SET parent = ?, name = ?, fold = ? WHERE id = ?", parent, name, fold(name), folder)
+
+    def settle(self, folder: int, state: State, seen: int) -> None:
+        """Note how a folder was left."""
+        self._run("UPDATE folder SET state = ?, seen = ? WHERE id = ?", state, seen, folder)
+
+    def set_items(self, folder: int, items: Sequence[Item], leftovers: Sequence[Item]) -> None:
+        """Note what is in a folder."""
+        self._run("UPDATE folder SET items = ?, leftovers = ? WHERE id = ?", encode(items), encode(leftovers), folder)
+
+    def clear_leftovers(self, folder: int) -> None:
+        """Note that nothing is in a folder but what is wanted."""
+        self._run("UPDATE folder SET leftovers = x'90' WHERE id = ?", folder)
+
+    def reopen(self, folder: int) -> None:
+        """Have a folder looked at again, whatever becomes of this run."""
+        self._run("UPDATE folder SET state = 1 WHERE id = ? AND state IN (2, 3)", folder)
+
+    def let_go(self, folder: int) -> None:
+        """Note that a folder and what is below it is no longer wanted."""
+        self._run("UPDATE folder SET state = 4 WHERE id = ?", folder)
+        for child in self.children(folder):
+            self.let_go(child.id)
+
+    def forget(self, folder: int) -> None:
+        """Remove a folder that has nothing of ours left. What is below it has to be forgotten before."""
+        self._run("DELETE FROM folder WHERE id = ?", folder)
+
+    def _pages(self, query: str, *parameters: object) -> Iterator[Folder]:
+        after = 0
+        joined = "AND" if "WHERE" in query else "WHERE"
+        while True:
+            page = self._run(f"{query} {joined} id > ? ORDER BY id LIMIT {_PAGE}", *parameters, after).fetchall()
+            if not page:
+                return
+            yield from map(Folder._make, page)
+            after = page[-1][0]
+
+    def _count(self, query: str, *parameters: object) -> int:
+        return int(self._run(query, *parameters).fetchone()[0])
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._target, isolation_level=None, timeout=60, cached_statements=64)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+        elif version != _SCHEMA_VERSION:
+            connection.close()
+            raise sqlite3.DatabaseError(f"version {version}")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("BEGIN")
+        return connection
+
+    def _put_aside(self) -> None:
+        """Set a file aside that is damaged or of another version. It is made again from the tree."""
+        if self._dry_run:
+            self._target = ""
+            return
+        aside = self._path.with_name(f"{self._path.name}.unusable-{time.strftime('%Y%m%d-%H%M%S')}")
+        self._path.replace(aside)
+        for suffix in ("-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+    def _run(self, statement: str, *parameters: object) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(statement, parameters)
+        except sqlite3.Error as error:
+            raise self._problem(error) from error
+
+    def _problem(self, error: sqlite3.Error) -> OutputError:
+        return OutputError(
+            f"manifest {self._path}: {error}. If it is damaged, delete it: it is made again from the tree."
+        )
+
+
+def _plan(row: tuple[object, ...]) -> Plan:
+    return Plan(Folder._make(row[:_FOLDER_COLUMNS]), *row[_FOLDER_COLUMNS:])  # type: ignore[arg-type]
+
+
+def _strms(items: Sequence[Item]) -> int:
+    return sum(file.name.endswith(".strm") for item in items for file in item.files)

@@ -1,0 +1,162 @@
+"""Making a manifest from the tree, when there is none or it is lost.
+
+What tells our files is the URL in a .strm. NFOs are not told here: one whose bytes are what the library has is
+recognised when its folder is compared; any other is taken for the user's, and stays.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
+
+from vod2strmfs.index.draft import digest
+from vod2strmfs.library.kinds import NodeKind, Slot
+from vod2strmfs.materialize import files
+from vod2strmfs.materialize.manifest import NO_NODE, ROOT, File, Folder, Item, Manifest, State
+from vod2strmfs.materialize.workers import Workers
+from vod2strmfs.settings import LibrarySettings
+
+_UUID = r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+_DEPTH = 3
+"""So many folders may stand in one another below a section: category, series, season."""
+_FOLDERS_IN_TASK = 32
+
+
+@dataclass
+class _Found:
+    """A folder that holds .strm files of ours, or folders that do."""
+
+    name: str
+    items: list[Item] = field(default_factory=list)
+    folders: "list[_Found]" = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Looks for our .strm files in one section, in any thread.
+
+    Args:
+        kind: of the node that a .strm belongs to.
+        url: matches the content of a .strm that is ours.
+        found: gets the folders.
+    """
+
+    kind: NodeKind
+    url: re.Pattern[bytes]
+    found: SimpleQueue[_Found]
+
+    def run(self, section: int, names: Sequence[str]) -> None:
+        """Search some folders of the section, by its descriptor."""
+        for name in names:
+            folder = self._folder(section, name, _DEPTH)
+            if folder.items or folder.folders:
+                self.found.put(folder)
+
+    def _folder(self, above: int, name: str, depth: int) -> _Found:
+        found = _Found(name)
+        with files.opened(above, [name]) as directory:
+            folders = []
+            for entry in _entries(directory):
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                elif entry.name.endswith(".strm") and entry.is_file(follow_symlinks=False):
+                    found.items += self._strm(directory, entry)
+            if depth > 1:
+                below = [self._folder(directory, folder, depth - 1) for folder in folders]
+                found.folders = [folder for folder in below if folder.items or folder.folders]
+        return found
+
+    def _strm(self, directory: int, entry: "os.DirEntry[str]") -> list[Item]:
+        content = files.read(directory, entry.name)
+        match = self.url.fullmatch(content)
+        if match is None:
+            return []
+        size, mtime, digested = digest(content, entry.stat(follow_symlinks=False).st_mtime_ns)
+        return [Item(NO_NODE, self.kind, match[1].decode(), (File(entry.name, Slot.STRM, size, mtime, digested),))]
+
+
+class _Section:
+    """A section of the manifest that is being filled.
+
+    Args:
+        manifest: a section without folders is not added to it.
+        name: of the section.
+        leaf: the kind of the folders that .strm files stand in.
+    """
+
+    def __init__(self, manifest: Manifest, name: str, leaf: NodeKind) -> None:
+        self.found: SimpleQueue[_Found] = SimpleQueue()
+        self._manifest = manifest
+        self._name = name
+        self._leaf = leaf
+        self._section = 0
+
+    def take(self) -> None:
+        """Add what was found so far."""
+        while not self.found.empty():
+            if not self._section:
+                self._section = self._add(ROOT, NodeKind.SECTION, self._name, [])
+            self._add_all(self._section, self.found.get())
+
+    def _add_all(self, parent: int, found: _Found) -> None:
+        if self._manifest.child(parent, found.name) is not None:
+            return  # Two copies whose names differ in case: the other one is known.
+        folder = self._add(parent, self._kind(found), found.name, found.items)
+        for below in found.folders:
+            self._add_all(folder, below)
+
+    def _kind(self, found: _Found) -> NodeKind:
+        if found.items:
+            return self._leaf
+        holds_leaves = any(folder.items for folder in found.folders)
+        return NodeKind.SERIES if holds_leaves and self._leaf == NodeKind.SEASON else NodeKind.CATEGORY
+
+    def _add(self, parent: int, kind: NodeKind, name: str, items: Sequence[Item]) -> int:
+        uuid = items[0].uuid if kind == NodeKind.MOVIE else ""
+        return self._manifest.add(Folder(0, parent, kind, name, NO_NODE, 0, State.NEW, 0), uuid, "", items).id
+
+
+def rebuild(manifest: Manifest, root: int, settings: LibrarySettings, concurrency: int) -> None:
+    """Fill an empty manifest with what is found in the output root.
+
+    Args:
+        manifest: not committed here: half of what is found would be taken for all.
+        root: the descriptor of the output root.
+        settings: say what our URLs look like.
+        concurrency: how many folders are read at once.
+
+    Raises:
+        OSError: the tree cannot be read.
+    """
+    for name, leaf, kind, path in (
+        ("Movies", NodeKind.MOVIE, NodeKind.MOVIE, settings.movie_path),
+        ("TV", NodeKind.SEASON, NodeKind.EPISODE, settings.episode_path),
+    ):
+        section = _Section(manifest, name, leaf)
+        search = _Search(kind, _url(settings.base_url, path), section.found)
+        _fill(section, root, name, search, concurrency)
+
+
+def _fill(section: _Section, root: int, name: str, search: _Search, concurrency: int) -> None:
+    try:
+        with files.opened(root, [name]) as directory, Workers(concurrency, section.take) as workers:
+            names = [entry.name for entry in _entries(directory) if entry.is_dir(follow_symlinks=False)]
+            for start in range(0, len(names), _FOLDERS_IN_TASK):
+                workers.submit(partial(search.run, directory, names[start : start + _FOLDERS_IN_TASK]))
+            workers.drain()
+    except FileNotFoundError:
+        return
+
+
+def _url(base_url: str, path: str) -> re.Pattern[bytes]:
+    """What matches the content of a .strm with one of our URLs; the UUID is its group."""
+    url = re.escape(base_url + path).replace(re.escape("{uuid}"), _UUID)
+    return re.compile((url + r"(?:[?&]\S*)?\n?").encode())
+
+
+def _entries(directory: int) -> "list[os.DirEntry[str]]":
+    """What is in a directory, but for names that are not UTF-8: no name of ours is."""
+    with os.scandir(directory) as entries:
+        return [entry for entry in entries if entry.name == entry.name.encode(errors="replace").decode()]

@@ -1,0 +1,248 @@
+"""The report of a run: a CSV file with one row for each thing that was done, would be done or failed.
+
+Columns and file names are the original specification's. What matches and stays as it is has no row, but for one
+row a series: a million rows that say nothing would hide the few that matter.
+"""
+
+import csv
+import errno
+import os
+import re
+import time
+from collections import Counter
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, TextIO
+
+from vod2strmfs.errors import OutputError
+from vod2strmfs.library.kinds import NodeKind, Slot
+
+COLUMNS = ("type", "series_name", "season", "title", "uuid", "action", "reason")
+
+_NAME = re.compile(r"report_(?:all|movies|series)_(\d{8}_\d{6})\.csv")
+_TIMESTAMP = "%Y%m%d_%H%M%S"
+
+
+class Type(StrEnum):
+    """What a row is about."""
+
+    MOVIE = "movie"
+    EPISODE = "episode"
+    MOVIE_NFO = "movie_nfo"
+    TVSHOW_NFO = "tvshow_nfo"
+    SEASON_NFO = "season_nfo"
+    EPISODE_NFO = "episode_nfo"
+    SERIES = "series"
+    """The folder of a series or of a season."""
+    CLEANUP = "cleanup"
+    """A file that the library no longer has."""
+    ERROR = "error"
+
+
+class Action(StrEnum):
+    """What was done."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    MOVED = "moved"
+    DELETED = "deleted"
+    KEPT = "kept"
+    """It is not ours (any more), and stays as it is."""
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    WOULD_CREATE = "would_create"
+    WOULD_UPDATE = "would_update"
+    WOULD_MOVE = "would_move"
+    WOULD_DELETE = "would_delete"
+
+    def only_planned(self) -> "Action":
+        """The same action where nothing may be written."""
+        return _PLANNED.get(self, self)
+
+
+_WRITING = frozenset(Action) - {Action.KEPT, Action.SKIPPED, Action.FAILED}
+_PLANNED = {
+    Action.CREATED: Action.WOULD_CREATE,
+    Action.UPDATED: Action.WOULD_UPDATE,
+    Action.MOVED: Action.WOULD_MOVE,
+    Action.DELETED: Action.WOULD_DELETE,
+}
+
+
+class Reason(StrEnum):
+    """Why."""
+
+    NEW = "new"
+    """created: it was not there."""
+    MISSING = "missing"
+    """created: it was there, and somebody took it away."""
+    CONTENT = "content changed"
+    EMPTY = "empty"
+    """updated: it had no content, as after a power cut."""
+    TIME = "time changed"
+    RENAMED = "renamed"
+    """moved: its title or place changed. deleted: so too, and it stands there under its new name."""
+    EDITED = "edited"
+    """We wrote it, and somebody changed it."""
+    FOREIGN = "foreign"
+    """We did not write it."""
+    MATCHES = "matches"
+    """skipped: everything in the series is as it should be."""
+    GONE = "gone"
+    """deleted: it is no longer in the catalogue."""
+    UNWANTED = "unwanted"
+    """deleted: its item is there, and has no such file under the settings of now."""
+    IN_THE_WAY = "in the way"
+    """failed: a link, or something of another kind, stands in its place."""
+    DISK_FULL = "disk full"
+    READ_ONLY = "read-only"
+    NOT_PERMITTED = "not permitted"
+    NAME_REFUSED = "name refused"
+    UNREACHABLE = "unreachable"
+    """failed: the file system, as a share over the network, does not answer."""
+    INPUT_OUTPUT = "input/output error"
+    """failed: for any other reason, which the log has."""
+    OUTDATED_INDEX = "outdated index"
+    """failed: another version of this program made the index. A sync mends that."""
+
+
+_ERRORS = {
+    Reason.IN_THE_WAY: (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENOTEMPTY),
+    Reason.DISK_FULL: (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMLINK),
+    Reason.READ_ONLY: (errno.EROFS,),
+    Reason.NOT_PERMITTED: (errno.EACCES, errno.EPERM),
+    Reason.NAME_REFUSED: (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ),
+    Reason.UNREACHABLE: (
+        errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO,
+        errno.ESHUTDOWN, errno.ENETUNREACH, errno.ECONNABORTED, errno.ECONNRESET,
+    ),
+}  # fmt: skip
+_REASONS = {number: reason for reason, numbers in _ERRORS.items() for number in numbers}
+
+_STRM_TYPES = {NodeKind.MOVIE: Type.MOVIE, NodeKind.VERSION: Type.MOVIE, NodeKind.EPISODE: Type.EPISODE}
+_NFO_TYPES = {
+    NodeKind.MOVIE: Type.MOVIE_NFO,
+    NodeKind.SERIES: Type.TVSHOW_NFO,
+    NodeKind.SEASON: Type.SEASON_NFO,
+    NodeKind.EPISODE: Type.EPISODE_NFO,
+}
+
+
+class Row(NamedTuple):
+    """One row. Series, season and title are called as their folders and files are."""
+
+    type: Type
+    series_name: str
+    season: str
+    title: str
+    uuid: str
+    action: Action
+    reason: Reason
+
+
+def type_of(kind: int, slot: int) -> Type:
+    """The type of a row about a node's file."""
+    types = _STRM_TYPES if slot == Slot.STRM else _NFO_TYPES
+    return types[NodeKind(kind)]
+
+
+def reason_of(error: OSError) -> Reason:
+    """What an error of the file system means."""
+    return _REASONS.get(error.errno or 0, Reason.INPUT_OUTPUT)
+
+
+class Report:
+    """A report being written.
+
+    Args:
+        directory: where reports are; made if need be.
+        mode: `all`, `movies` or `series`.
+
+    Raises:
+        OutputError: it cannot be written. So does `flush`.
+    """
+
+    def __init__(self, directory: Path, mode: str) -> None:
+        self.path = directory
+        """Of the file."""
+        self.counts: Counter[Action] = Counter()
+        """How many rows of each action."""
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = self._create(directory, mode)
+        except OSError as error:
+            raise self._problem(error) from error
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer.writerow(COLUMNS)
+        self._pending = True
+
+    def __enter__(self) -> "Report":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.flush()
+        self._file.close()
+
+    def add(self, row: Row) -> None:
+        """Add a row."""
+        self.counts[row.action] += 1
+        self._writer.writerow(row)
+        self._pending = True
+
+    @property
+    def written(self) -> int:
+        """How many files were written, moved or deleted; in a dry run: would be."""
+        return sum(number for action, number in self.counts.items() if action in _WRITING)
+
+    def flush(self) -> None:
+        """Let readers see every row so far."""
+        if self._pending:
+            try:
+                self._file.flush()
+            except OSError as error:
+                raise self._problem(error) from error
+            self._pending = False
+
+    def _create(self, directory: Path, mode: str) -> TextIO:
+        moment = datetime.now()
+        while True:
+            self.path = directory / f"report_{mode}_{moment:{_TIMESTAMP}}.csv"
+            try:
+                return self.path.open("x", encoding="utf-8", newline="", errors="replace")
+            except FileExistsError:
+                # Two runs within a second: the later one has the later name.
+                moment += timedelta(seconds=1)
+
+    def _problem(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"report {self.path}: {error.strerror}. Give a directory that this user can write with --report-dir."
+        )
+
+
+def reports(directory: Path) -> list[Path]:
+    """The reports in a directory, the newest first."""
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return []
+    found = [(match[1], name) for name in names if (match := _NAME.fullmatch(name))]
+    return [directory / name for _, name in sorted(found, reverse=True)]
+
+
+def prune(directory: Path, keep: int, days: int) -> None:
+    """Delete the reports beyond a number and an age.
+
+    Args:
+        directory: where they are. Other files in it stay.
+        keep: how many of the newest stay at most.
+        days: how many days the others stay at most.
+    """
+    oldest = time.strftime(_TIMESTAMP, time.localtime(time.time() - days * 86400))
+    for place, path in enumerate(reports(directory)):
+        match = _NAME.fullmatch(path.name)
+        if place >= keep or (match and match[1] < oldest):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,166 @@
+"""The output root: whether it may be written, and who else writes it.
+
+No probe is made of a file system that folds case or refuses characters. The library's names are legal everywhere
+and differ by more than case, and every step that could meet an equal name asks the file system itself.
+"""
+
+import contextlib
+import fcntl
+import os
+import pwd
+import re
+import socket
+import time
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from vod2strmfs.errors import OutputError
+from vod2strmfs.materialize.files import DIRECTORY_FLAGS
+
+_OURS = "fuse.vod2strmfs"
+_UNUSED_IN_NAMES = re.compile(r"[^\w.-]+")
+
+
+class OutputRoot(NamedTuple):
+    """An output root that no other run with this state directory writes."""
+
+    path: Path
+    """Absolute, without links."""
+    mount_point: str
+    """Of the file system that it is on."""
+    manifest: Path
+    """Where its manifest is, or will be."""
+
+
+@contextlib.contextmanager
+def hold(path: Path, state_dir: Path) -> Iterator[OutputRoot]:
+    """Make sure that a directory may be an output root, and that nobody else writes it meanwhile.
+
+    Args:
+        path: the root, which need not exist.
+        state_dir: made if need be.
+
+    Raises:
+        OutputError: says what is wrong with it, or who holds it.
+    """
+    path = Path(os.path.realpath(path))
+    mount_point = _check(path)
+    stem = f"output-{_UNUSED_IN_NAMES.sub('_', path.name)[:40]}-{blake2b(os.fsencode(path), digest_size=6).hexdigest()}"
+    with _locked(state_dir, stem, path):
+        yield OutputRoot(path, mount_point, state_dir / f"{stem}.db")
+
+
+@contextlib.contextmanager
+def opened(path: Path, *, dry_run: bool) -> Iterator[int | None]:
+    """Open an output root, make it if need be, and lock it against runs with other state directories.
+
+    Args:
+        path: the root.
+        dry_run: whether nothing is to be made.
+
+    Returns:
+        Its descriptor; None if it does not exist, in a dry run.
+
+    Raises:
+        OutputError: says what is wrong with it, or who holds it.
+    """
+    try:
+        if not dry_run:
+            path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, DIRECTORY_FLAGS)
+    except OSError as error:
+        if dry_run and isinstance(error, FileNotFoundError):
+            yield None
+            return
+        raise OutputError(f"output root {path}: cannot be used ({error.strerror}).") from error
+    try:
+        if not dry_run and not os.access(".", os.W_OK | os.X_OK, dir_fd=descriptor):
+            raise OutputError(f"output root {path}: cannot be written. Is it read-only, or somebody else's?")
+        _lock_directory(descriptor, path)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _check(path: Path) -> str:
+    """Refuse roots that would be a mistake; returns the mount point that the root is on."""
+    if path == Path("/"):
+        raise OutputError("output root /: is the whole system. Give a directory of its own with --output-root.")
+    if path in _homes():
+        raise OutputError(f"output root {path}: is a home directory. Give a directory of its own with --output-root.")
+    mount_point, kind = _mount(path)
+    if kind == _OURS:
+        raise OutputError(
+            f"output root {path}: vod2strmfs is mounted at {mount_point}, and shows the library there already."
+            " Unmount it or give another directory with --output-root."
+        )
+    return mount_point
+
+
+def _homes() -> set[Path]:
+    homes = {entry.pw_dir for entry in pwd.getpwall()}
+    homes.add(os.path.expanduser("~"))
+    return {Path(os.path.realpath(home)) for home in homes if home}
+
+
+def _mount(path: Path) -> tuple[str, str]:
+    """The mount point that a path is on, and the type of the file system."""
+    found = ("/", "")
+    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+        fields = os.fsdecode(line).split(" ")
+        # The kernel writes spaces, tabs, line ends and backslashes as octal numbers.
+        point = re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), fields[4])
+        if path.is_relative_to(point) and len(point) >= len(found[0]):
+            found = (point, fields[fields.index("-") + 1])
+    return found
+
+
+@contextlib.contextmanager
+def _locked(state_dir: Path, stem: str, path: Path) -> Iterator[None]:
+    """Hold the lock file in the state directory. It works whatever file system the root is on."""
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = (state_dir / f"{stem}.lock").open("a+")
+    except OSError as error:
+        raise OutputError(
+            f"state directory {state_dir}: {error.strerror}. Give one that this user can write with --state-dir."
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _held(path, _read(file)) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M:%S')}")
+        file.flush()
+        yield
+
+
+def _lock_directory(descriptor: int, path: Path) -> None:
+    """Lock the root itself, which leaves nothing in it, against runs with other state directories."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _held(path, _locker(descriptor)) from None
+    except OSError:
+        return  # Most network file systems lock no directories; there, the lock in the state directory has to do.
+
+
+def _locker(descriptor: int) -> str:
+    inode = os.fstat(descriptor).st_ino
+    for line in Path("/proc/locks").read_text().splitlines():
+        fields = line.split()
+        if fields[1] == "FLOCK" and fields[5].endswith(f":{inode}"):
+            return f"process {fields[4]}"
+    return ""
+
+
+def _read(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
+
+
+def _held(path: Path, holder: str) -> OutputError:
+    return OutputError(f"output root {path}: {holder or 'another process'} is writing it. Wait until that is done.")

@@ -1,0 +1,113 @@
+"""Doing many small tasks at once: as many as help, and no faster than asked."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from types import TracebackType
+
+
+class Throttle:
+    """Lets so many pass in a second. Thread-safe.
+
+    Args:
+        rate: how many; 0 for any number.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._interval = 1 / rate if rate else 0.0
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Wait for one's turn."""
+        if not self._interval:
+            return
+        with self._lock:
+            now = time.monotonic()
+            turn = max(self._next, now)
+            self._next = turn + self._interval
+        time.sleep(turn - now)
+
+
+class Pace:
+    """How many workers to have, from how the work goes.
+
+    Where files are written within microseconds, the interpreter is what is busy, and workers only get in each
+    other's way. Where each call waits for a share, each worker more is a gain.
+
+    Args:
+        most: how many there may be. So many there are at first.
+    """
+
+    BUSY = 0.7
+    """Of the time: the processor works rather than waits."""
+
+    def __init__(self, most: int) -> None:
+        self.workers = most
+        self._most = most
+
+    def adapt(self, elapsed: float, processor: float) -> None:
+        """Take a stretch of work into account.
+
+        Args:
+            elapsed: seconds that passed.
+            processor: seconds of processor time that this process used meanwhile.
+        """
+        if processor > self.BUSY * elapsed:
+            self.workers = max(min(2, self._most), self.workers // 2)
+        else:
+            self.workers = min(self._most, self.workers * 2)
+
+
+Task = Callable[[], object]
+"""Something to do in a thread."""
+
+
+class Workers:
+    """Threads that do tasks.
+
+    Args:
+        most: how many tasks may be done at once.
+        listen: called in the thread that submits whenever some tasks were done.
+    """
+
+    _STRETCH = 0.05
+    """Seconds after which the number of workers is thought over."""
+
+    def __init__(self, most: int, listen: Callable[[], None]) -> None:
+        self._executor = ThreadPoolExecutor(most, thread_name_prefix="write")
+        self._listen = listen
+        self._pending: set[Future[object]] = set()
+        self._pace = Pace(most)
+        self._since, self._processor = time.monotonic(), time.process_time()
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._executor.shutdown(cancel_futures=True)
+
+    def submit(self, task: Task) -> None:
+        """Have a task done; waits while all workers are busy. Raises what an earlier task raised."""
+        while len(self._pending) >= self._pace.workers:
+            self._wait()
+        self._pending.add(self._executor.submit(task))
+
+    def drain(self) -> None:
+        """Wait until everything is done."""
+        while self._pending:
+            self._wait()
+        self._listen()
+
+    def _wait(self) -> None:
+        done, self._pending = wait(self._pending, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()
+        elapsed = time.monotonic() - self._since
+        if elapsed >= self._STRETCH:
+            self._pace.adapt(elapsed, time.process_time() - self._processor)
+            self._since, self._processor = time.monotonic(), time.process_time()
+        self._listen()
