@@ -53,8 +53,7 @@ def test_from_a_database_to_a_mounted_and_a_written_library(postgres: PostgresSe
                 ET.parse(path)
 
         materialize(database, tmp_path)
-        compare = ["diff", "-r", "--exclude=.stats.csv", mount.path, tmp_path / "output"]
-        subprocess.run(compare, check=True)
+        subprocess.run(["diff", "-r", "--exclude=.stats.csv", mount.path, tmp_path / "output"], check=True)
         times = ["rsync", "-rtin", "--delete", "--exclude=.stats.csv", f"{mount.path}/", f"{tmp_path}/output/"]
         assert subprocess.run(times, check=True, capture_output=True).stdout == b""
 

@@ -159,8 +159,9 @@ def test_a_hundred_readers_at_once(mount: Mount) -> None:
 def test_another_user_can_read_it(mount: Mount, nfo: Path) -> None:
     for folder in list(mount.path.parents)[:3]:
         folder.chmod(0o755)  # pytest keeps its folders to itself
-    nobody = {"user": "nobody", "group": "nogroup", "extra_groups": []}
-    done = subprocess.run(["cat", nfo], capture_output=True, check=False, **nobody)
+    done = subprocess.run(
+        ["cat", nfo], capture_output=True, check=False, user="nobody", group="nogroup", extra_groups=[]
+    )
     assert done.stdout == nfo.read_bytes()
 
 

@@ -1,0 +1,1 @@
+"""Dispatcharr's tables: which rows are eligible, read from PostgreSQL or SQLite."""

@@ -1,0 +1,1 @@
+"""How a catalogue looks as a file system: names, contents, attributes. Pure."""
