@@ -7,6 +7,7 @@ import pytest
 from libraries import Library
 
 from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.errors import CatalogError
 from vod2strmfs.settings import LibrarySettings
 
 
@@ -87,6 +88,11 @@ def test_an_include_that_matches_nothing_is_named_and_means_nothing(library: Lib
     outcome = library.show(catalogue(), LibrarySettings(categories=("Shows", "Sports*"), genres=("Drama",)))
     assert outcome.unmatched == (("categories", "Sports*"),)
     assert titles(library) == {"TV/Lost (2004)"}
+
+
+def test_a_library_is_not_made_of_nothing(library: Library) -> None:
+    with pytest.raises(CatalogError, match="the filters keep out all 5 titles"):
+        library.show(catalogue(), LibrarySettings(accounts=("Typo",)))
 
 
 def test_a_filter_set_later_does_not_shrink_the_library_by_surprise(library: Library) -> None:
@@ -295,3 +301,20 @@ def test_a_renamed_movie_renames_its_versions(library: Library) -> None:
         movie.name = movie.name.replace("Heat", "Heat Restored")
     library.show(renamed, settings)
     assert library.tree()["Movies/Heat Restored (1995)/Heat Restored (1995) - Beta 4K.strm"].inode == inode
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, ""),
+        ({"base_url": "http://192.168.1.10:9191"}, ""),
+        ({"base_url": "http://localhost:9191"}, "its own container"),
+        ({"base_url": "http://127.0.0.1:9191"}, "its own container"),
+        ({"base_url": "http://[::1]:9191"}, "its own container"),
+        ({"direct_urls": True}, "the account's password"),
+    ],
+)
+def test_what_is_seldom_meant_is_warned_about(settings: dict[str, Any], said: str) -> None:
+    warnings = " ".join(LibrarySettings(**settings).warnings())
+    assert said in warnings
+    assert bool(said) == bool(warnings)

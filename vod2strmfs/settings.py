@@ -7,7 +7,7 @@ line, in rising precedence. Dispatcharr's own `POSTGRES_*` variables stand in fo
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -207,6 +207,17 @@ class LibrarySettings(BaseModel):
         if isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
             raise ValueError("must not hold NUL characters or bytes that are not UTF-8")
         return value
+
+    def warnings(self) -> Iterator[str]:
+        """What is allowed, and seldom meant."""
+        host = urlsplit(self.base_url).hostname or ""
+        if host == "localhost" or host.startswith("127.") or host in ("::1", "0.0.0.0"):
+            yield (
+                f"base_url is {self.base_url}: a media server would look for Dispatcharr on its own host, or in"
+                " its own container. Give the address by which it reaches Dispatcharr."
+            )
+        if self.direct_urls:
+            yield "direct_urls is on: every .strm of an Xtream account holds the account's password."
 
 
 class Settings(LibrarySettings):

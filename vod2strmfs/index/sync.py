@@ -57,6 +57,11 @@ class Outcome:
         """How many items the shrink brake keeps in the tree."""
         return sum(number for (_, what), number in self.counts.items() if what == "held")
 
+    def warnings(self) -> Iterator[str]:
+        """What the user should look at, beside what is held."""
+        for setting, pattern in self.unmatched:
+            yield f"{setting}: {pattern} matches nothing in the catalogue, so it lets nothing in."
+
     def describe(self) -> str:
         """What changed, in words: `12 movies added, 1 episode held`."""
         plural = {"movie": "movies", "version": "versions", "series": "series", "episode": "episodes"}
@@ -167,7 +172,7 @@ class _Run:
         changed = bool(draft.first or draft.added or draft.changed or not same_form)
         outcome = Outcome(number, changed, counts, unmatched)
         if outcome.changed:
-            self._refuse_empty(draft)
+            self._refuse_empty()
             outcome.generation = number + 1
             self._log_changes(draft, outcome.generation)
             self.connection.execute(
@@ -315,14 +320,22 @@ class _Run:
         counts[kind, "removed"] += len(gone) - len(held)
         counts[kind, "held"] += len(held)
 
-    def _refuse_empty(self, draft: Draft) -> None:
+    def _refuse_empty(self) -> None:
         shown = "SELECT 1 FROM node WHERE kind IN (?, ?) LIMIT 1"
-        if not self.connection.execute(shown, (NodeKind.MOVIE, NodeKind.EPISODE)).fetchone():
+        if self.connection.execute(shown, (NodeKind.MOVIE, NodeKind.EPISODE)).fetchone():
+            return
+        [filtered] = self.connection.execute("SELECT count(*) FROM filtered").fetchone()
+        if filtered:
             raise CatalogError(
-                "the catalogue holds no movie and no episode that could be shown, so there is no library to make.\n"
-                "Check in Dispatcharr that an account is active, has VOD enabled and has been refreshed,"
-                " and that its categories are enabled."
+                f"the filters keep out all {filtered} titles of the catalogue, so there is no library to make.\n"
+                "Check accounts, categories, genres, languages, ids, years and adult: an include that matches nothing"
+                " lets nothing in."
             )
+        raise CatalogError(
+            "the catalogue holds no movie and no episode that could be shown, so there is no library to make.\n"
+            "Check in Dispatcharr that an account is active, has VOD enabled and has been refreshed,"
+            " and that its categories are enabled."
+        )
 
     def _log_changes(self, draft: Draft, number: int) -> None:
         """Note what differs from the generation before, for those who cached it."""

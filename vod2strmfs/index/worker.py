@@ -71,6 +71,8 @@ class Worker:
         if not outcome.changed:
             return
         _log.info("Generation %d: %s.", outcome.generation, outcome.describe())
+        for warning in outcome.warnings():
+            _log.warning("%s", warning)
         if outcome.held and outcome.held != self._held:
             _log.warning(
                 "%d items are gone from the catalogue and held back, since that is more than %d %% of them or all"

@@ -52,6 +52,8 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
         level=_log.getEffectiveLevel(),
     )
     make_directory(order.state_dir)
+    for warning in settings.warnings():
+        _log.warning("%s", warning)
     operations = LibraryOperations(Owner(settings.uid, settings.gid, settings.umask))
     options = {"ro", "default_permissions", f"fsname={point.SUBTYPE}", f"subtype={point.SUBTYPE}", "noatime"}
     if settings.allow_other:
