@@ -1,5 +1,6 @@
 """The user's choices: which titles, in which folders, with which URLs and names."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from libraries import Library
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import CatalogError
+from vod2strmfs.index.store import Store
 from vod2strmfs.settings import LibrarySettings
 
 
@@ -318,3 +320,19 @@ def test_what_is_seldom_meant_is_warned_about(settings: dict[str, Any], said: st
     warnings = " ".join(LibrarySettings(**settings).warnings())
     assert said in warnings
     assert bool(said) == bool(warnings)
+
+
+def test_whatever_is_dropped_renamed_or_held_is_remarked_upon(library: Library) -> None:
+    made = catalogue()
+    made.movie("HEAT (1995)", relations=[made.account("Gamma")])
+    made.series("Empty", relations=[made.account("Delta")])
+    made.movie("Odd", rating="a lot", relations=[made.account("Epsilon")])
+    library.show(made, LibrarySettings(adult="exclude"))
+    with closing(Store(library.state_dir)) as store:
+        remarks = [(remark.name.partition(" [")[0], remark.what, remark.detail) for remark in store.remarks()]
+    assert sorted(remarks, key=str) == [
+        ("After Dark", "filtered", "adult"),
+        ("Empty", "no episodes", None),
+        ("HEAT (1995)", "collision", "HEAT (1995)"),
+        ("Odd", "bad fields", None),
+    ]

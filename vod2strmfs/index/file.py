@@ -47,7 +47,8 @@ CREATE TABLE content (
     bad_fields INTEGER NOT NULL,       -- how many fields of the row could not be used
     item BLOB NOT NULL                 -- library.contents.encode
 );
-CREATE TABLE filtered (kind TEXT NOT NULL, source INTEGER NOT NULL, setting TEXT NOT NULL, PRIMARY KEY (kind, source));
+CREATE TABLE filtered (kind TEXT NOT NULL, source INTEGER NOT NULL, setting TEXT NOT NULL, title TEXT NOT NULL,
+    uuid TEXT NOT NULL, PRIMARY KEY (kind, source));
 CREATE TABLE provider (account INTEGER PRIMARY KEY, url TEXT NOT NULL);  -- with passwords: only for direct_urls
 CREATE TABLE block (kind TEXT NOT NULL, block INTEGER NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (kind, block));
 CREATE TABLE change (generation INTEGER NOT NULL, what INTEGER NOT NULL, inode INTEGER NOT NULL,

@@ -95,7 +95,8 @@ class Intake:
         setting = self.filter.refuses(item, row.account_name, self._cleaner.language(row.name), row.uuid)
         if setting:
             self._bad_fields.clear()
-            self._draft.connection.execute("INSERT INTO filtered VALUES (?, ?, ?)", (kind, row.id, setting))
+            values = (kind, row.id, setting, item.title, row.uuid)
+            self._draft.connection.execute("INSERT INTO filtered VALUES (?, ?, ?, ?, ?)", values)
         return bool(setting)
 
     def _episode(self, row: EpisodeRow) -> Fresh | None:

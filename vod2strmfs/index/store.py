@@ -42,6 +42,40 @@ class Detail(NamedTuple):
     stream: str
 
 
+_REMARKS = f"""
+    SELECT content.kind, coalesce(series.name, ''), coalesce(season.name, ''), node.name, content.uuid, what, node.plain
+    FROM (
+        SELECT id, 'collision' AS what FROM node WHERE plain IS NOT NULL
+        UNION ALL SELECT id, 'held' FROM node WHERE held
+        UNION ALL SELECT id, 'no episodes' FROM node WHERE kind = {NodeKind.SERIES:d} AND parent = {WAITING_NODE}
+        UNION ALL SELECT id, 'bad fields' FROM content WHERE bad_fields > 0
+    ) JOIN node USING (id) JOIN content USING (id)
+    LEFT JOIN node AS season ON season.id = node.parent AND season.kind = {NodeKind.SEASON:d}
+    LEFT JOIN node AS series ON series.id = season.parent
+    UNION ALL
+    SELECT CASE kind WHEN 'movie' THEN {NodeKind.MOVIE:d} ELSE {NodeKind.SERIES:d} END, '', '', title, uuid,
+        'filtered', setting
+    FROM filtered"""
+
+
+class Remark(NamedTuple):
+    """Something that is not in the tree, or not as one would expect."""
+
+    kind: int
+    """A NodeKind."""
+    series: str
+    """Of an episode: the name of its series' directory, and of its season's."""
+    season: str
+    name: str
+    uuid: str
+    what: str
+    """`collision`: its name was told from another's. `held`: gone from the catalogue, kept by the shrink brake.
+    `no episodes`: a series that is not shown. `bad fields`: something that the provider said of it was left out.
+    `filtered`: kept out by a setting."""
+    detail: str | None
+    """Of a collision, the name that it would have; of what is filtered, the setting."""
+
+
 class Store:
     """The tree's nodes from the index of a state directory.
 
@@ -170,6 +204,11 @@ class Store:
     def stats_mtime(self) -> int:
         """See `Tree`'s `Store`."""
         return self._stats_mtime
+
+    def remarks(self) -> Iterator[Remark]:
+        """What a report should list, so that nothing is dropped or renamed in silence."""
+        with _reading():
+            yield from map(Remark._make, self._connection.execute(_REMARKS))
 
     def changes(self, since: int) -> list[Change] | None:
         """What the generations after `since` changed; None if that is no longer known."""
