@@ -29,6 +29,7 @@ class Library:
         """Sync with a database that holds just this catalogue."""
         url = f"sqlite:///{self._directory}/catalogue{next(self._number)}.db"
         catalogue.write(url)
+        self.last_url = url
         return self.sync(url, settings, **options)
 
     def sync(self, url: str, settings: LibrarySettings | None = None, **options: Any) -> Outcome:

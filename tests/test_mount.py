@@ -229,11 +229,12 @@ def test_a_hangup_makes_it_look_at_once(database: Database, tmp_path: Path) -> N
 
 def test_a_sync_beside_it_is_shown(database: Database, tmp_path: Path) -> None:
     database.fill(films("Heat"))
-    with mounted(tmp_path, database.url, "--poll-interval", "3600") as mount:
+    with mounted(tmp_path, database.url, "--poll-interval", "3600", "--base-url", "http://tv:9191") as mount:
         database.execute("UPDATE vod_movie SET name = 'Ran'")
         said = run(*command("sync", "--database", database.url, "--state-dir", tmp_path / "state"))
         assert said == "generation 2: 1 movie changed\n"
         eventually(lambda: os.listdir(mount.path / "Movies") == ["Ran"])
+        assert (mount.path / "Movies/Ran/Ran.strm").read_text().startswith("http://tv:9191/")
 
 
 @pytest.mark.parametrize("end", ["terminate", "interrupt", "unmount"])

@@ -1,5 +1,6 @@
 """Dispatcharr's SQLite file (`DB_ENGINE=sqlite`) as a source."""
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Set
 from contextlib import closing, contextmanager
@@ -10,6 +11,8 @@ from vod2strmfs.catalog.queries import CREDENTIALS, SQLITE, Kind, Queries, in_bl
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.source import Row, check_schema, tables
 from vod2strmfs.errors import CatalogError
+
+_BATCH_ROWS = 500
 
 
 class SQLiteSource:
@@ -25,7 +28,7 @@ class SQLiteSource:
         if not path.startswith("/") or path == "/":
             raise CatalogError("database: a SQLite database is given as sqlite:///PATH.")
         absolute, relative = Path(path), Path(path[1:])
-        return cls(absolute if absolute.exists() else relative.absolute())
+        return cls(absolute if os.path.exists(absolute) else relative.absolute())
 
     def marker(self) -> tuple[str, str]:
         """Size, time and identity of the file and its write-ahead log, which move with every commit."""
@@ -43,18 +46,18 @@ class SQLiteSource:
     @contextmanager
     def snapshot(self, *, versions: bool = False) -> Iterator["SQLiteSnapshot"]:
         """See `Source.snapshot`."""
-        if not self._path.is_file():
+        if not os.path.isfile(self._path):
             raise CatalogError(f"database: no SQLite file {self._path}.")
-        try:
-            read_only = f"{self._path.absolute().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(read_only, uri=True, timeout=30)) as connection:
+        read_only = f"{self._path.absolute().as_uri()}?mode=ro"
+        with _errors(self._path):
+            connection = sqlite3.connect(read_only, uri=True, timeout=30, isolation_level=None)
+        with closing(connection):
+            connection.text_factory = _text
+            with _errors(self._path):
                 connection.execute("PRAGMA query_only = 1")
-                connection.isolation_level = None
-                connection.text_factory = _text
                 connection.execute("BEGIN")
-                yield SQLiteSnapshot(connection, str(self._path), versions)
-        except sqlite3.Error as error:
-            raise CatalogError(f"database: {self._path} cannot be read: {error}.") from error
+                snapshot = SQLiteSnapshot(connection, self._path, versions)
+            yield snapshot
 
     def close(self) -> None:
         """Nothing is kept open between snapshots."""
@@ -63,13 +66,14 @@ class SQLiteSource:
 class SQLiteSnapshot:
     """One read transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, name: str, versions: bool) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, versions: bool) -> None:
         self._connection = connection
+        self._path = path
         found = {
             table: {column[1] for column in connection.execute(f"PRAGMA table_info({table})")} for table in tables()
         }
         columns = {table: names for table, names in found.items() if names}
-        check_schema(name, columns)
+        check_schema(str(path), columns)
         self._queries = Queries(SQLITE, columns, versions=versions)
 
     def digests(self, kind: Kind) -> None:
@@ -78,15 +82,36 @@ class SQLiteSnapshot:
     def rows(self, kind: Kind, blocks: Set[int] | None = None) -> Iterator[Row]:
         """See `Snapshot.rows`."""
         query = self._queries.rows(kind, in_blocks(blocks) if blocks else "")
-        yield from map(_MAKERS[kind], self._connection.execute(query))
+        with _errors(self._path):
+            rows = self._connection.execute(query)
+        make = _MAKERS[kind]
+        while True:
+            with _errors(self._path):
+                batch = rows.fetchmany(_BATCH_ROWS)
+            if not batch:
+                return
+            yield from map(make, batch)
 
     def counts(self) -> dict[str, int]:
         """See `Snapshot.counts`."""
-        return {name: self._connection.execute(query).fetchone()[0] for name, query in self._queries.counts().items()}
+        with _errors(self._path):
+            return {
+                name: self._connection.execute(query).fetchone()[0] for name, query in self._queries.counts().items()
+            }
 
     def credentials(self) -> list[Credentials]:
         """See `Snapshot.credentials`."""
-        return list(map(Credentials._make, self._connection.execute(CREDENTIALS)))
+        with _errors(self._path):
+            return list(map(Credentials._make, self._connection.execute(CREDENTIALS)))
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """Around what reads this database, and nothing else: the index is SQLite too."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise CatalogError(f"database: {path} cannot be read: {error}.") from error
 
 
 def _text(value: bytes) -> str:

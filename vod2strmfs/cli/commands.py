@@ -81,11 +81,12 @@ cli.add_command(materialize)
 def sync_command(settings: Settings, accept_shrink: bool) -> None:
     """Refresh the index once, and say what changed.
 
-    A mount with the same state directory shows the result within a second. The exit code is 7 while items that
+    A mount with the same state directory shows the result within a second. Settings of the library that are not given
+    stay as they are. The exit code is 7 while items that
     are gone from the catalogue are held back, since they are too many at once.
     """
     logs.set_up(settings)
-    outcome = refresh(settings, accept_shrink=accept_shrink)
+    outcome = refresh(settings, accept_shrink=accept_shrink, keep_library=True)
     click.echo(f"generation {outcome.generation}: {outcome.describe()}")
     if outcome.held:
         raise ShrinkHeldError(

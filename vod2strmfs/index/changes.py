@@ -7,6 +7,9 @@ from typing import NamedTuple
 from vod2strmfs.library.tree import Node, placed
 from vod2strmfs.settings import LibrarySettings
 
+GENERATIONS_REMEMBERED = 500
+"""For so many generations a reader may fall behind and still learn what changed."""
+
 
 class What(IntEnum):
     """What happened to an inode."""

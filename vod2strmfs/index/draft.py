@@ -1,19 +1,15 @@
 """The next generation while it is being written: nodes added, changed and removed in one transaction."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
-from typing import NamedTuple
 
-from vod2strmfs.index.changes import Change, differences
-from vod2strmfs.index.store import NODE, Store
-from vod2strmfs.library.contents import Record, encode, nfo_file, strm
+from vod2strmfs.index.fresh import File, Fresh, Keys, digest, files_of
+from vod2strmfs.library.contents import encode
 from vod2strmfs.library.items import Category, Season
-from vod2strmfs.library.kinds import FILE_KINDS, ROOT_NODE, WAITING_NODE, NodeKind
+from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.library.names import fold
 from vod2strmfs.library.naming import node_name
-from vod2strmfs.library.tree import Node
 from vod2strmfs.settings import LibrarySettings
 
 _BATCH_ROWS = 2000
@@ -25,38 +21,6 @@ _INSERT_NODE = f"INSERT INTO node ({_NODE_COLUMNS}, held) VALUES ({', '.join('?'
 _INSERT_CONTENT = """
     INSERT INTO content (id, kind, source, uuid, account, stream, tmdb, imdb, bad_fields, item)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_FILE_KINDS = ", ".join(str(kind.value) for kind in sorted(FILE_KINDS))
-
-
-class Fresh(NamedTuple):
-    """An item as the catalogue has it now."""
-
-    kind: NodeKind
-    parent: int
-    """Of a series: where it waits for its first episode; one that is in the index stays where it is."""
-    source: int | None
-    uuid: str
-    account: int
-    stream: str
-    tmdb: str
-    imdb: str
-    bad_fields: int
-    item: bytes
-    name: str
-    alias: str
-    created: int
-    """Nanoseconds since the epoch."""
-
-
-class File(NamedTuple):
-    """Size, modification time (ns) and digest of a file."""
-
-    size: int
-    mtime: int
-    digest: int
-
-
-NO_FILE = File(0, 0, 0)
 
 
 @dataclass
@@ -81,12 +45,15 @@ class Draft:
     everything: bool = False
     providers: Mapping[int, str] = field(default_factory=dict)
     added: set[int] = field(default_factory=set)
+    """Nodes that the generation before did not have. This and the next sets are of no use in the first one."""
     changed: set[int] = field(default_factory=set)
-    """Nodes changed or removed. Like the other sets, this is of no use in the first generation."""
+    """Nodes that may be otherwise than in the generation before, or are gone: what has to be compared for the
+    change log. Whoever writes a node adds it."""
     unnamed: set[int] = field(default_factory=set)
     """Nodes whose name has to be settled."""
     dirty: set[int] = field(default_factory=set)
-    """Directories whose content, or whose files, changed."""
+    """Directories that hold something else than before, or whose files are others: they get a new time, and so do
+    all above them. What was added makes its parent dirty by being in `added`."""
     series: set[int] = field(default_factory=set)
     """Series whose NFOs may have changed."""
     series_moved: bool = False
@@ -99,11 +66,11 @@ class Draft:
         """Add a node; returns its id."""
         node = self.next_node
         self.next_node += 1
-        strm_file, nfo = self._files(fresh)
+        strm_file, nfo = files_of(fresh, self.settings, self.providers)
         self.nodes.append(
             (node, fresh.kind, fresh.parent, fresh.name, fold(fresh.name), fresh.alias, fresh.created, *strm_file, *nfo)
         )
-        self.contents.append((node, fresh.kind, *fresh[2:10]))
+        self.contents.append((node, fresh.kind, *fresh.keys))
         if not self.first:
             self.added.add(node)
             self.unnamed.add(node)
@@ -131,7 +98,7 @@ class Draft:
         nfo_hash, strm_hash, parent = self.connection.execute(
             "SELECT nfo_hash, strm_hash, parent FROM node WHERE id = ?", (node,)
         ).fetchone()
-        strm_file, nfo = self._files(fresh)
+        strm_file, nfo = files_of(fresh, self.settings, self.providers)
         for kind, file, before in (("strm", strm_file, strm_hash), ("nfo", nfo, nfo_hash)):
             if file.digest != before and (fresh.kind, kind) != (NodeKind.SERIES, "nfo"):
                 self._set_file(node, kind, file._replace(mtime=self.now))
@@ -146,19 +113,19 @@ class Draft:
         self.connection.execute(
             "UPDATE content SET source = ?, uuid = ?, account = ?, stream = ?, tmdb = ?, imdb = ?, bad_fields = ?,"
             " item = ? WHERE id = ?",
-            (*fresh[2:10], node),
+            (*fresh.keys, node),
         )
         self.changed.add(node)
 
     def absorb(self, node: int, arrived: int) -> None:
         """Give a node what was added to this draft as another one: it is the same item, under new keys."""
-        row = self.connection.execute(
-            "SELECT content.kind, parent, source, uuid, account, stream, tmdb, imdb, bad_fields, item, name, alias, 0"
+        kind, parent, name, alias, *keys = self.connection.execute(
+            "SELECT content.kind, parent, name, alias, source, uuid, account, stream, tmdb, imdb, bad_fields, item"
             " FROM node JOIN content USING (id) WHERE id = ?",
             (arrived,),
         ).fetchone()
         self.remove([arrived])
-        self.update(node, Fresh._make(row), rekeyed=True)
+        self.update(node, Fresh(NodeKind(kind), parent, Keys._make(keys), name, alias, created=0), rekeyed=True)
 
     def place(self, node: int, parent: int, name: str, alias: str = "") -> bool:
         """Put a node into a directory, under a name that has yet to be settled there.
@@ -208,7 +175,7 @@ class Draft:
         item = Season(number, title)
         name = node_name(item, self.settings)
         self.series.add(series)
-        return self.add(Fresh(NodeKind.SEASON, series, number, "", 0, "", "", "", 0, encode(item), name, "", created))
+        return self.add(Fresh(NodeKind.SEASON, series, _keys(encode(item), source=number), name, "", created))
 
     def section(self, section: int, category: str, created: int) -> int:
         """The directory for the titles of a category: `Movies` or `TV`, or the category's own in it."""
@@ -226,9 +193,8 @@ class Draft:
         if node is None:
             item = Category(category)
             name = node_name(item, self.settings)
-            node = self.add(
-                Fresh(NodeKind.CATEGORY, section, None, "", 0, category, "", "", 0, encode(item), name, "", created)
-            )
+            keys = _keys(encode(item), stream=category)
+            node = self.add(Fresh(NodeKind.CATEGORY, section, keys, name, "", created))
             self._categories[section, category] = node
         return node
 
@@ -244,42 +210,6 @@ class Draft:
                 self.changed.add(node)
                 self.dirty.add(node)
 
-    def set_mtimes(self) -> None:
-        """Give every directory in or below which something changed the time of the change."""
-        if self.first:
-            self._first_mtimes()
-            return
-        todo = self.dirty | {self._parent(node) for node in self.added}
-        todo.discard(WAITING_NODE)
-        above: set[int] = set()
-        while todo:
-            above |= todo
-            todo = {self._parent(node) for node in todo} - above - {WAITING_NODE}
-        self.connection.executemany(
-            f"UPDATE node SET mtime = max(?, mtime + 1) WHERE id = ? AND kind NOT IN ({_FILE_KINDS})",
-            [(self.now, node) for node in above],
-        )
-        self.changed |= above
-
-    def differences(self, before: Store) -> Iterator[Change]:
-        """What a reader of the generation before has to forget."""
-        for node in sorted(self.changed):
-            row = self.connection.execute(NODE, (node,)).fetchone()
-            yield from differences(before.node(node), Node._make(row) if row else None, before.settings, self.settings)
-
-    def _parent(self, node: int) -> int:
-        row = self.connection.execute("SELECT parent FROM node WHERE id = ?", (node,)).fetchone()
-        return int(row[0]) if row else ROOT_NODE
-
-    def _first_mtimes(self) -> None:
-        """At first sight a directory is as old as the newest thing in it: the same on every host."""
-        newest = "SELECT max(max(mtime, strm_mtime, nfo_mtime)) FROM node AS below WHERE below.parent = node.id"
-        for kind in (NodeKind.MOVIE, NodeKind.SEASON, NodeKind.SERIES, NodeKind.CATEGORY, NodeKind.SECTION):
-            self.connection.execute(
-                f"UPDATE node SET mtime = max(mtime, coalesce(({newest}), 0)) WHERE kind = ?", (kind,)
-            )
-        self.connection.execute(f"UPDATE node SET mtime = coalesce(({newest} AND id != 0), 0) WHERE id = 0")
-
     def _set_file(self, node: int, kind: str, file: File) -> None:
         self.connection.execute(
             f"UPDATE node SET {kind}_version = {kind}_version + ({kind}_hash != 0),"
@@ -287,24 +217,7 @@ class Draft:
             (*file, node),
         )
 
-    def _files(self, fresh: Fresh) -> tuple[File, File]:
-        """The .strm and the .nfo as they are at first sight."""
-        if fresh.kind == NodeKind.CATEGORY:
-            return NO_FILE, NO_FILE
-        provider = self.providers.get(fresh.account, "")
-        record = Record(fresh.kind, fresh.uuid, fresh.account, fresh.stream, fresh.item, provider=provider)
-        if fresh.kind == NodeKind.SERIES:
-            # tvshow.nfo lists the seasons: it is rendered when they are known.
-            return NO_FILE, File(0, fresh.created, 0)
-        strm_file = nfo = NO_FILE
-        if fresh.kind != NodeKind.VERSION:
-            nfo = digest(nfo_file(record, self.settings), fresh.created)
-        if fresh.kind in FILE_KINDS or (fresh.kind == NodeKind.MOVIE and self.settings.versions == "best"):
-            strm_file = digest(strm(record, self.settings), fresh.created)
-        return strm_file, nfo
 
-
-def digest(content: bytes, mtime: int) -> File:
-    """A file's size, time and 64-bit digest (never 0, which stands for a file not rendered yet)."""
-    value = int.from_bytes(blake2b(content, digest_size=8).digest(), "little", signed=True)
-    return File(len(content), mtime, value or 1)
+def _keys(item: bytes, *, source: int | None = None, stream: str = "") -> Keys:
+    """Of what the catalogue has no row for."""
+    return Keys(source, "", 0, stream, "", "", 0, item)

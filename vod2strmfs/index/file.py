@@ -5,16 +5,20 @@ a sync writes the next one in a single transaction. Nothing else writes it.
 """
 
 import fcntl
+import logging
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.library.kinds import FIRST_FREE_NODE, MOVIES_NODE, ROOT_NODE, TV_NODE, NodeKind
 from vod2strmfs.library.names import fold
+
+_log = logging.getLogger("vod2strmfs")
 
 FILE_NAME = "index.db"
 LOCK_NAME = "sync.lock"
@@ -160,29 +164,38 @@ def writing(state_dir: Path, *, wait: float = 600) -> Iterator[None]:
 
 def _is_index(path: Path) -> bool:
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
-            application = connection.execute("PRAGMA application_id").fetchone()[0]
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            generations = connection.execute("SELECT count(*) FROM generation").fetchone()[0]
-        finally:
-            connection.close()
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            [application] = connection.execute("PRAGMA application_id").fetchone()
+            [version] = connection.execute("PRAGMA user_version").fetchone()
+            if application != _APPLICATION_ID or version < _SCHEMA_VERSION:
+                return False
+            if version == _SCHEMA_VERSION:
+                connection.execute("SELECT number FROM generation").fetchone()
+    except sqlite3.OperationalError:
+        raise  # busy, or a disk that does not answer: no reason to doubt the file
     except sqlite3.DatabaseError:
         return False
-    return (application, version, generations) == (_APPLICATION_ID, _SCHEMA_VERSION, 1)
+    if version > _SCHEMA_VERSION:
+        raise IndexFileError(
+            f"index {path}: was made by a newer version of this program. Update, or give another --state-dir."
+        )
+    return True
 
 
 def _move_aside(path: Path) -> None:
     aside = path.with_name(f"{path.name}.unusable-{time.strftime('%Y%m%d-%H%M%S')}")
-    path.replace(aside)
+    # The log goes first: it must not be taken for that of the new file.
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
+    path.replace(aside)
+    _log.warning("The index was damaged or not ours; it was moved to %s and is made anew.", aside)
 
 
 def _create_file(path: Path, first_node: int) -> None:
     """Make the file under another name first, so that nobody opens half of it."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    os.close(descriptor)
+    draft = Path(name)
     connection = sqlite3.connect(draft, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")

@@ -8,7 +8,8 @@ import msgspec
 from vod2strmfs.catalog.queries import Kind
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.source import Row
-from vod2strmfs.index.draft import Draft, Fresh
+from vod2strmfs.index.draft import Draft
+from vod2strmfs.index.fresh import Fresh, Keys
 from vod2strmfs.library import extract
 from vod2strmfs.library.contents import decode, encode
 from vod2strmfs.library.filters import Filter
@@ -84,10 +85,9 @@ class Intake:
         if movie is None:
             return None
         item = Version(row.account_name, row.container_extension or "")
-        return Fresh(
-            NodeKind.VERSION, movie, row.id, row.uuid, row.account_id, row.stream_id, "", "", 0, encode(item),
-            version_name("", row.account_name), "", row.created_at * _SECOND,
-        )  # fmt: skip
+        keys = Keys(row.id, row.uuid, row.account_id, row.stream_id, "", "", 0, encode(item))
+        name = version_name("", row.account_name)
+        return Fresh(NodeKind.VERSION, movie, keys, name, "", row.created_at * _SECOND)
 
     def _refuses(self, kind: Kind, row: MovieRow | SeriesRow, item: Movie | Series) -> bool:
         if not self.filter.active:
@@ -121,7 +121,7 @@ class Intake:
         settings = self._draft.settings
         name = node_name(item, settings)
         alias = alias_name(item, settings)
-        return Fresh(
-            kind, parent, row.id, row.uuid, row.account_id, row.stream_id, item.tmdb, item.imdb, bad_fields,
-            encode(item), name, alias if alias != name else "", row.created_at * _SECOND,
+        keys = Keys(
+            row.id, row.uuid, row.account_id, row.stream_id, item.tmdb, item.imdb, bad_fields, encode(item)
         )  # fmt: skip
+        return Fresh(kind, parent, keys, name, alias if alias != name else "", row.created_at * _SECOND)

@@ -48,15 +48,13 @@ def _colliding(draft: Draft, column: str) -> Iterator[tuple[int, Iterable[str]]]
 
 
 def _aliases_that_are_names(draft: Draft) -> list[int]:
-    """Episodes whose second NFO has the name of another episode's first one."""
-    only = "" if draft.first else "AND parent IN (SELECT parent FROM node JOIN unnamed USING (id))"
-    return [
-        node
-        for (node,) in draft.connection.execute(f"""
-            SELECT DISTINCT node.id FROM node JOIN node AS holder ON holder.parent = node.parent
-                AND holder.fold = lower(node.alias) AND holder.id != node.id
-            WHERE node.alias != '' {only.replace("parent", "node.parent", 1)}""").fetchall()
-    ]
+    """Episodes whose second NFO has the name of another episode's first one. Aliases are ASCII."""
+    only = "" if draft.first else "AND node.parent IN (SELECT parent FROM node JOIN unnamed USING (id))"
+    query = f"""
+        SELECT DISTINCT node.id FROM node JOIN node AS holder ON holder.parent = node.parent
+            AND holder.fold = lower(node.alias) AND holder.id != node.id
+        WHERE node.alias != '' {only}"""
+    return [node for (node,) in draft.connection.execute(query).fetchall()]
 
 
 def _tags(connection: sqlite3.Connection, node: int) -> Iterator[str]:

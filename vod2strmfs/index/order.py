@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from vod2strmfs.settings import LibrarySettings
 
@@ -11,7 +11,7 @@ from vod2strmfs.settings import LibrarySettings
 class Order(BaseModel):
     """What to keep up to date."""
 
-    database: str
+    database: str = Field(repr=False)
     library: LibrarySettings
     state_dir: Path
     max_shrink: int

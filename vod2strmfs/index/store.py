@@ -6,10 +6,12 @@ from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
 
 from vod2strmfs.errors import IndexFileError
-from vod2strmfs.index.changes import Change
+from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change
 from vod2strmfs.index.file import FILE_NAME, connect
 from vod2strmfs.library import stats
 from vod2strmfs.library.contents import Record
@@ -18,12 +20,13 @@ from vod2strmfs.library.tree import Node
 from vod2strmfs.settings import LibrarySettings
 
 _COLUMNS = "id, kind, parent, name, alias, mtime, strm_size, strm_mtime, strm_version, nfo_size, nfo_mtime, nfo_version"
-NODE = f"SELECT {_COLUMNS} FROM node WHERE id = ?"
+_NODE = f"SELECT {_COLUMNS} FROM node WHERE id = ?"
 _CHILD = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND fold = ?"
 _CHILD_BY_ALIAS = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND alias = ?"
 _CHILDREN = f"SELECT {_COLUMNS} FROM node INDEXED BY node_children WHERE parent = ? AND id > ? ORDER BY id LIMIT ?"
 _DETAILS = f"""
-    SELECT {", ".join("node." + column for column in Node._fields)}, strm_hash, nfo_hash, uuid, account, stream
+    SELECT {", ".join("node." + column for column in Node._fields)}, strm_hash, nfo_hash,
+        content.kind, uuid, account, stream, item
     FROM node INDEXED BY node_children CROSS JOIN content ON content.id = node.id
     WHERE parent = ? AND node.id > ? ORDER BY node.id LIMIT ?"""
 _RECORD = "SELECT kind, uuid, account, stream, item FROM content WHERE id = ?"
@@ -32,14 +35,13 @@ _SEASONS = """
 
 
 class Detail(NamedTuple):
-    """A node, with what tells whether its files' contents are others, and whether it stands for another item."""
+    """A node, with what its files' contents are made from and known by."""
 
     node: Node
     strm_hash: int
+    """A digest of the content; see `draft.digest`."""
     nfo_hash: int
-    uuid: str
-    account: int
-    stream: str
+    record: Record
 
 
 _REMARKS = f"""
@@ -137,7 +139,7 @@ class Store:
             self._providers: dict[int, str] = dict(self._connection.execute("SELECT account, url FROM provider"))
             failing_since, error = self._connection.execute("SELECT failing_since, error FROM attempt").fetchone()
         if number and number != self.generation:
-            self.settings = LibrarySettings.model_validate_json(settings)
+            self.settings = _library_settings(settings)
         self.generation = number
         self.made = made
         text = stats.render(_metrics(number, made, json.loads(metrics), failing_since))
@@ -150,8 +152,7 @@ class Store:
     def node(self, node: int) -> Node | None:
         """See `Tree`'s `Store`."""
         with _reading():
-            row = self._connection.execute(NODE, (node,)).fetchone()
-        return Node._make(row) if row else None
+            return node_in(self._connection, node)
 
     def child(self, parent: int, key: str) -> Node | None:
         """See `Tree`'s `Store`."""
@@ -174,8 +175,11 @@ class Store:
         """The same nodes as `children`, which must not be those of the root, with details."""
         with _reading():
             rows = self._connection.execute(_DETAILS, (parent, after, limit)).fetchall()
-        width = len(Node._fields)
-        return [Detail(Node._make(row[:width]), *row[width:]) for row in rows]
+            width = len(Node._fields)
+            return [
+                Detail(Node._make(row[:width]), row[width], row[width + 1], self._make_record(row[0], row[width + 2 :]))
+                for row in rows
+            ]
 
     def count(self, kinds: Set[int]) -> int:
         """How many nodes of some kinds the tree shows. Goes through the whole index."""
@@ -192,10 +196,7 @@ class Store:
             row = self._connection.execute(_RECORD, (node,)).fetchone()
             if row is None:
                 raise IndexFileError(f"the index holds no content of node {node}")
-            seasons: tuple[int | None, ...] = ()
-            if row[0] == NodeKind.SERIES:
-                seasons = tuple(number for (number,) in self._connection.execute(_SEASONS, (node,)))
-        return Record._make((*row, seasons, self._providers.get(row[2], "")))
+            return self._make_record(node, row)
 
     def stats(self) -> bytes:
         """See `Tree`'s `Store`."""
@@ -210,16 +211,43 @@ class Store:
         with _reading():
             yield from map(Remark._make, self._connection.execute(_REMARKS))
 
-    def changes(self, since: int) -> list[Change] | None:
-        """What the generations after `since` changed; None if that is no longer known."""
+    def changes(self, since: int, until: int) -> Iterator[Change] | None:
+        """What the generations after `since`, up to `until`, changed; None if that is no longer known."""
+        if self.generation - since > GENERATIONS_REMEMBERED:
+            return None
+        return self._changes(since, until)
+
+    def _changes(self, since: int, until: int) -> Iterator[Change]:
         with _reading():
-            [oldest] = self._connection.execute("SELECT coalesce(min(generation), 0) FROM change").fetchone()
-            if oldest > since + 1:
-                return None
-            rows = self._connection.execute(
-                "SELECT what, inode, parent, name FROM change WHERE generation > ?", (since,)
+            yield from map(
+                Change._make,
+                self._connection.execute(
+                    "SELECT what, inode, parent, name FROM change WHERE generation > ? AND generation <= ?",
+                    (since, until),
+                ),
             )
-            return list(map(Change._make, rows))
+
+    def _make_record(self, node: int, row: tuple[Any, ...]) -> Record:
+        """A node's record from the columns of `_RECORD`."""
+        seasons: tuple[int | None, ...] = ()
+        if row[0] == NodeKind.SERIES:
+            seasons = tuple(number for (number,) in self._connection.execute(_SEASONS, (node,)))
+        return Record._make((*row, seasons, self._providers.get(row[2], "")))
+
+
+def node_in(connection: sqlite3.Connection, node: int) -> Node | None:
+    """A node of the generation that a connection sees, or writes."""
+    row = connection.execute(_NODE, (node,)).fetchone()
+    return Node._make(row) if row else None
+
+
+def _library_settings(text: str) -> LibrarySettings:
+    """The settings as another version of this program may have written them."""
+    known = {name: value for name, value in json.loads(text).items() if name in LibrarySettings.model_fields}
+    try:
+        return LibrarySettings.model_validate(known)
+    except ValidationError as error:
+        raise IndexFileError("the index was made with settings that this version does not know") from error
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

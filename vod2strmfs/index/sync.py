@@ -15,13 +15,16 @@ from vod2strmfs.catalog.queries import KINDS, Kind, in_blocks
 from vod2strmfs.catalog.source import Row, Snapshot, Source
 from vod2strmfs.errors import CatalogError, IndexFileError
 from vod2strmfs.index import brake, naming
+from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, differences
 from vod2strmfs.index.counts import count
-from vod2strmfs.index.draft import Draft, Fresh
+from vod2strmfs.index.draft import Draft
 from vod2strmfs.index.file import INDEXES, connect, create, writing
 from vod2strmfs.index.folders import name_versions, settle_folders
+from vod2strmfs.index.fresh import Fresh
 from vod2strmfs.index.identity import reunite
 from vod2strmfs.index.intake import Intake
-from vod2strmfs.index.store import Store
+from vod2strmfs.index.mtimes import settle_mtimes
+from vod2strmfs.index.store import Store, node_in
 from vod2strmfs.library.contents import provider_url
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.settings import LibrarySettings
@@ -34,8 +37,6 @@ _NODE_KINDS: dict[Kind, NodeKind] = {
 }
 _PATIENCE = 20
 """While the counters stand still, comparing may take one part in so many of the time."""
-_GENERATIONS_REMEMBERED = 500
-"""For so many generations a mount may fall behind and still learn what changed."""
 
 Counts = Counter[tuple[Kind, str]]
 """How many items of a kind were `added`, `changed`, `removed`, or are `held`."""
@@ -103,10 +104,10 @@ def sync(
             with closing(connect(state_dir, writable=True)) as connection:
                 try:
                     return _Run(connection, state_dir, settings, max_shrink, accept_shrink).sync(source, patient)
-                except CatalogError as error:
+                except Exception as error:
                     _note_failure(connection, str(error))
                     raise
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise IndexFileError(f"state directory {state_dir}: the index cannot be written ({error}).") from error
 
 
@@ -133,8 +134,9 @@ class _Known(NamedTuple):
     def differs(self, fresh: Fresh) -> bool:
         """Whether the catalogue has it otherwise."""
         moved = self.parent != fresh.parent and fresh.kind != NodeKind.SERIES
-        keys = (self.uuid, self.account, self.stream, self.item)
-        return moved or keys != (fresh.uuid, fresh.account, fresh.stream, fresh.item)
+        known = (self.uuid, self.account, self.stream, self.item)
+        keys = fresh.keys
+        return moved or known != (keys.uuid, keys.account, keys.stream, keys.item)
 
 
 @dataclass
@@ -157,7 +159,7 @@ class _Run:
         quiet, written = source.marker()
         if same_form and not self.accept_shrink and self._is_quiet(quiet, written, patient):
             self.connection.execute("UPDATE attempt SET failing_since = 0, error = '' WHERE failing_since != 0")
-            return Outcome(number)
+            return Outcome(number, counts=self._held())
 
         started = time.time_ns()
         self.connection.execute("BEGIN IMMEDIATE")
@@ -189,6 +191,9 @@ class _Run:
     @property
     def _all_versions(self) -> bool:
         return self.settings.versions == "all"
+
+    def _held(self) -> Counts:
+        return Counter({(kind, "held"): len(self._nodes(kind, "held = 1")) for kind in KINDS if kind != "series"})
 
     def _is_quiet(self, quiet: str, written: str, patient: bool) -> bool:
         """Whether there is nothing to compare; see `Source.marker`."""
@@ -234,7 +239,7 @@ class _Run:
         if self._all_versions:
             name_versions(draft)
             naming.settle(draft)
-        draft.set_mtimes()
+        settle_mtimes(draft)
         return tuple(intake.filter.unmatched()) if draft.everything else ()
 
     def _take(self, kind: Kind, snapshot: Snapshot, draft: Draft, intake: Intake, counts: Counts) -> set[int]:
@@ -342,16 +347,21 @@ class _Run:
         if draft.first:
             return
         with closing(Store(self.state_dir)) as before:
-            rows = ((number, *change) for change in draft.differences(before))
+            nodes = ((before.node(node), node_in(self.connection, node)) for node in sorted(draft.changed))
+            rows = (
+                (number, *change)
+                for old, new in nodes
+                for change in differences(old, new, before.settings, self.settings)
+            )
             self.connection.executemany("INSERT INTO change VALUES (?, ?, ?, ?, ?)", rows)
-        self.connection.execute("DELETE FROM change WHERE generation <= ?", (number - _GENERATIONS_REMEMBERED,))
+        self.connection.execute("DELETE FROM change WHERE generation <= ?", (number - GENERATIONS_REMEMBERED,))
 
 
 def _known(connection: sqlite3.Connection, kind: Kind, blocks: Set[int] | None) -> Iterator[_Known]:
     where = "AND " + in_blocks(blocks).format(id="source") if blocks else ""
     rows = connection.execute(
         f"""SELECT source, id, parent, held, uuid, account, stream, item FROM content JOIN node USING (id)
-        WHERE content.kind = ? {where} ORDER BY source""",
+        WHERE content.kind = ? {where} ORDER BY source, held""",
         (_NODE_KINDS[kind],),
     )
     return map(_Known._make, rows)

@@ -33,6 +33,7 @@ class Worker:
 
     def __init__(self, order: Order) -> None:
         self._order = order
+        self._source: Source | None = None
         self._asked = threading.Event()
         self._failures = 0
         self._held = 0
@@ -46,26 +47,33 @@ class Worker:
 
     def run(self) -> None:
         """Sync again and again."""
-        source = open_source(self._order.database)
         asked = False
         while True:
-            self._sync(source, patient=not asked)
+            self._sync(patient=not asked)
             asked = self._asked.wait(self._pause())
             self._asked.clear()
 
-    def _sync(self, source: Source, *, patient: bool) -> None:
+    def _sync(self, *, patient: bool) -> None:
         order = self._order
         try:
-            outcome = sync(source, order.library, order.state_dir, max_shrink=order.max_shrink, patient=patient)
+            self._source = self._source or open_source(order.database)
+            outcome = sync(self._source, order.library, order.state_dir, max_shrink=order.max_shrink, patient=patient)
         except UserError as error:
-            if not self._failures:
-                _log.error("%s The last good state stays in place.", str(error).replace("\n", " "))
-            self._failures += 1
+            self._fail(str(error))
+            return
+        except Exception as error:
+            _log.debug("unexpected error", exc_info=True)
+            self._fail(f"Unexpected error: {type(error).__name__}: {error}.")
             return
         if self._failures:
             _log.info("The catalogue can be read again after %d failed attempts.", self._failures)
             self._failures = 0
         self._report(outcome)
+
+    def _fail(self, reason: str) -> None:
+        if not self._failures:
+            _log.error("%s What the mount shows stays as it is.", reason.replace("\n", " "))
+        self._failures += 1
 
     def _report(self, outcome: Outcome) -> None:
         if not outcome.changed:

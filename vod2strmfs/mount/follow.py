@@ -1,8 +1,9 @@
 """Following the index: from one generation to the next, and what the kernel has to forget."""
 
 import logging
-from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import pyfuse3
 from pyfuse3 import InodeT
@@ -15,6 +16,14 @@ from vod2strmfs.library.tree import STATS_NAME, Tree
 from vod2strmfs.mount.operations import LibraryOperations
 
 _log = logging.getLogger("vod2strmfs")
+
+
+class Step(NamedTuple):
+    """A mount went from one generation to another."""
+
+    before: int
+    """0: from none."""
+    now: int
 
 
 class Follower:
@@ -31,49 +40,41 @@ class Follower:
         self._state_dir = state_dir
         self._write_nfo = write_nfo
         self._store: Store | None = None
+        self._shown = 0
         self._error = ""
 
-    def look(self) -> list[Change]:
-        """Show the newest generation; returns what the kernel has to forget.
+    def look(self) -> Step | None:
+        """Show the newest generation; returns a step if anything that the kernel may have cached changed.
 
         As long as the index cannot be read, the tree is none, and every request fails.
         """
         try:
-            changes = self._follow()
+            changed = self._follow()
         except IndexFileError as error:
             self._lose(str(error))
-            return []
+            return None
         self._error = ""
-        return changes
+        if not changed or self._store is None:
+            return None
+        step = Step(self._shown, self._store.generation)
+        self._shown = step.now
+        return step
 
-    def _follow(self) -> list[Change]:
+    def _follow(self) -> bool:
         if self._store is None or self._store.replaced():
-            self._open()
-            return []
-        if not self._store.outdated():
-            return []
-        before = self._store.generation
-        self._store.refresh()
-        changes: list[Change] = []
-        if self._store.generation != before:
-            self._show(self._store)
-            known = self._store.changes(before) if before else []
-            if known is None:
-                _log.warning("The index is too far ahead: what the kernel has cached is not renewed. Mount anew.")
-            changes = known or []
-        return [*changes, Change(What.ENTRY_GONE, 0, ROOT_INODE, STATS_NAME)]
-
-    def _open(self) -> None:
-        if not Store.exists(self._state_dir):
-            return
-        if self._store is not None:
-            self._store.close()
-        self._store = Store(self._state_dir)
-        self._show(self._store)
-
-    def _show(self, store: Store) -> None:
-        if store.generation:
-            self._operations.tree = Tree(store, write_nfo=self._write_nfo, with_stats=True)
+            if not Store.exists(self._state_dir):
+                return False
+            if self._store is not None:
+                self._store.close()
+                self._shown = 0  # Another index: none of its inodes was ever shown.
+            self._store = Store(self._state_dir)
+        elif self._store.outdated():
+            self._store.refresh()
+        else:
+            return False
+        if self._store.generation and (self._store.generation != self._shown or self._operations.tree is None):
+            self._operations.tree = Tree(self._store, write_nfo=self._write_nfo, with_stats=True)
+        return True
 
     def _lose(self, error: str) -> None:
         if error != self._error:
@@ -85,15 +86,31 @@ class Follower:
             self._store = None
 
 
-def invalidate(changes: Iterable[Change]) -> None:
-    """Tell the kernel what to forget. May wait for requests in flight: never call it where they are answered."""
-    for change in changes:
-        inode = InodeT(change.inode)
-        try:
-            match change.what:
-                case What.ENTRY_GONE:
-                    pyfuse3.invalidate_entry(InodeT(change.parent), change.name.encode())
-                case What.ATTRIBUTES_CHANGED:
-                    pyfuse3.invalidate_inode(inode, attr_only=True)
-        except FileNotFoundError:
-            continue  # The kernel does not know it.
+def forget(state_dir: Path, step: Step) -> None:
+    """Tell the kernel what a step changed.
+
+    May wait for requests in flight: never call it where they are answered. It reads the changes for itself,
+    since there can be a million.
+    """
+    _forget(Change(What.ENTRY_GONE, 0, ROOT_INODE, STATS_NAME))
+    if step.before in (0, step.now):
+        return
+    try:
+        with closing(Store(state_dir)) as store:
+            changes = store.changes(step.before, step.now)
+            if changes is None:
+                _log.warning("The index is too far ahead: what the kernel has cached is not renewed. Mount anew.")
+            for change in changes or ():
+                _forget(change)
+    except IndexFileError as error:
+        _log.error("%s What the kernel has cached may be out of date.", error)
+
+
+def _forget(change: Change) -> None:
+    try:
+        if change.what == What.ENTRY_GONE:
+            pyfuse3.invalidate_entry(InodeT(change.parent), change.name.encode())
+        else:
+            pyfuse3.invalidate_inode(InodeT(change.inode), attr_only=True)
+    except FileNotFoundError:
+        pass  # The kernel does not know it.

@@ -4,8 +4,8 @@ import logging
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from vod2strmfs.errors import MountError
 from vod2strmfs.index.file import make_directory
 from vod2strmfs.index.order import Order
 from vod2strmfs.mount import point
-from vod2strmfs.mount.follow import Follower, invalidate
+from vod2strmfs.mount.follow import Follower, forget
 from vod2strmfs.mount.loop import direct
 from vod2strmfs.mount.notify import notify
 from vod2strmfs.mount.operations import LibraryOperations, Owner
@@ -58,44 +58,58 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
     options = {"ro", "default_permissions", f"fsname={point.SUBTYPE}", f"subtype={point.SUBTYPE}", "noatime"}
     if settings.allow_other:
         options.add("allow_other")
+    trio.run(partial(_serve, operations, partial(_mounted, operations, mountpoint, options), order, settings, ready))
+
+
+@contextmanager
+def _mounted(operations: LibraryOperations, mountpoint: Path, options: set[str]) -> Iterator[None]:
     try:
         pyfuse3.init(operations, str(mountpoint), options)
     except RuntimeError as error:
         raise MountError(f"mount point {mountpoint}: libfuse could not mount ({error}).") from error
     try:
-        trio.run(partial(_serve, operations, order, settings.write_nfo, ready))
+        yield
     finally:
         pyfuse3.close(unmount=True)
 
 
-async def _serve(operations: LibraryOperations, order: Order, write_nfo: bool, ready: Callable[[], None]) -> None:
+async def _serve(
+    operations: LibraryOperations,
+    mounted: Callable[[], AbstractContextManager[None]],
+    order: Order,
+    settings: Settings,
+    ready: Callable[[], None],
+) -> None:
     look_now, orders = trio.open_memory_channel[None](1)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_obey_signals, look_now)
-        nursery.start_soon(_keep_worker, order, orders)
-        nursery.start_soon(_follow_index, operations, order.state_dir, write_nfo, ready)
-        with direct():
-            await pyfuse3.main(min_tasks=1, max_tasks=1)
-        notify("STOPPING=1")
-        nursery.cancel_scope.cancel()
+    # From here on a signal ends the mount, and does not leave it behind.
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals, mounted():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_obey_signals, signals, look_now)
+            nursery.start_soon(_keep_worker, order, orders)
+            nursery.start_soon(_follow_index, operations, order.state_dir, settings.write_nfo, ready)
+            with direct():
+                await pyfuse3.main(min_tasks=1, max_tasks=1)
+            notify("STOPPING=1")
+            nursery.cancel_scope.cancel()
 
 
-async def _obey_signals(look_now: trio.MemorySendChannel[None]) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async for number in signals:
-            if number != signal.SIGHUP:
-                _log.info("Stopping on %s.", signal.Signals(number).name)
-                pyfuse3.terminate()
-                return
-            with suppress(trio.WouldBlock):
-                look_now.send_nowait(None)
+async def _obey_signals(signals: AsyncIterator[int], look_now: trio.MemorySendChannel[None]) -> None:
+    async for number in signals:
+        if number != signal.SIGHUP:
+            _log.info("Stopping on %s.", signal.Signals(number).name)
+            pyfuse3.terminate()
+            return
+        with suppress(trio.WouldBlock):
+            look_now.send_nowait(None)
 
 
 async def _keep_worker(order: Order, orders: trio.MemoryReceiveChannel[None]) -> None:
     """Run the process that keeps the index up to date, and start it again if it dies."""
     command = [sys.executable, "-m", "vod2strmfs.index.worker"]
     while True:
-        process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = await trio.lowlevel.open_process(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
         assert process.stdin is not None
         assert process.stderr is not None
         try:
@@ -142,10 +156,10 @@ async def _follow_index(
     follower = Follower(operations, state_dir, write_nfo)
     announced = False
     while True:
-        changes = follower.look()
-        if changes:
+        step = follower.look()
+        if step is not None:
             # The kernel may wait for a request that this thread has to answer.
-            await trio.to_thread.run_sync(invalidate, changes)
+            await trio.to_thread.run_sync(forget, state_dir, step)
         if operations.tree is not None and not announced:
             notify("READY=1")
             ready()

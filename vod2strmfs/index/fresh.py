@@ -1,0 +1,78 @@
+"""An item as the catalogue has it now, and what its files are."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import NamedTuple
+
+from vod2strmfs.library.contents import Record, nfo_file, strm
+from vod2strmfs.library.kinds import FILE_KINDS, NodeKind
+from vod2strmfs.settings import LibrarySettings
+
+
+class Keys(NamedTuple):
+    """What the catalogue knows an item by, and the item itself: columns of the table `content`."""
+
+    source: int | None
+    """The catalogue's id; of a season, its number."""
+    uuid: str
+    account: int
+    stream: str
+    tmdb: str
+    imdb: str
+    bad_fields: int
+    item: bytes
+    """See `library.contents.encode`."""
+
+
+class Fresh(NamedTuple):
+    """An item with its place in the tree."""
+
+    kind: NodeKind
+    parent: int
+    """Of a series: where it waits for its first episode; one that is in the index stays where it is."""
+    keys: Keys
+    name: str
+    alias: str
+    created: int
+    """Nanoseconds since the epoch."""
+
+
+class File(NamedTuple):
+    """Size, modification time (ns) and 64-bit digest of a file."""
+
+    size: int
+    mtime: int
+    digest: int
+
+
+NO_FILE = File(0, 0, 0)
+
+
+def files_of(fresh: Fresh, settings: LibrarySettings, providers: Mapping[int, str]) -> tuple[File, File]:
+    """The .strm and the .nfo of an item, as they are at first sight.
+
+    Args:
+        fresh: the item.
+        settings: the library's.
+        providers: the beginning of an account's URLs, where direct URLs are wanted.
+    """
+    kind, keys = fresh.kind, fresh.keys
+    if kind == NodeKind.CATEGORY:
+        return NO_FILE, NO_FILE
+    if kind == NodeKind.SERIES:
+        # tvshow.nfo lists the seasons: it is rendered when they are known.
+        return NO_FILE, File(0, fresh.created, 0)
+    provider = providers.get(keys.account, "")
+    record = Record(kind, keys.uuid, keys.account, keys.stream, keys.item, provider=provider)
+    strm_file = nfo = NO_FILE
+    if kind != NodeKind.VERSION:
+        nfo = digest(nfo_file(record, settings), fresh.created)
+    if kind in FILE_KINDS or (kind == NodeKind.MOVIE and settings.versions == "best"):
+        strm_file = digest(strm(record, settings), fresh.created)
+    return strm_file, nfo
+
+
+def digest(content: bytes, mtime: int) -> File:
+    """A file's size, time and digest (never 0, which stands for a file not rendered yet)."""
+    value = int.from_bytes(blake2b(content, digest_size=8).digest(), "little", signed=True)
+    return File(len(content), mtime, value or 1)
