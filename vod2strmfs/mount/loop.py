@@ -1,6 +1,12 @@
-"""proto"""
+"""How a mount waits for requests: pyfuse3's event loop without the price of a scheduler for each of them.
 
-import os
+pyfuse3 takes what it needs of trio from its module attribute `trio` (its asyncio mode replaces that too). While a
+media server scans, the next request comes within microseconds of the last answer. So before waiting through trio,
+we poll the FUSE descriptor for up to a millisecond; every `_TURNS` requests we go through trio all the same, where the
+other tasks have their turn. After a millisecond without a request the loop is an ordinary trio program, and uses no
+processor time.
+"""
+
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,63 +15,54 @@ from types import SimpleNamespace
 import pyfuse3
 import trio
 
-_MODE = os.environ.get("LOOPMODE", "poll1")
-
-
-class _Lock:
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-
-_fd = -1
-_turns = 0
-_p = None
-
-
-async def wait_readable(fd: int) -> None:
-    global _fd, _turns, _p
-    if fd != _fd:
-        p = select.poll()
-        p.register(fd, select.POLLIN)
-        _p = p.poll
-        _fd = fd
-    if _turns < 64:
-        _turns += 1
-        if _MODE == "poll1":
-            if _p(1):
-                return
-        elif _MODE == "spin":
-            for _ in range(200):
-                if _p(0):
-                    return
-        elif _MODE == "spinpoll":
-            for _ in range(20):
-                if _p(0):
-                    return
-            if _p(1):
-                return
-    _turns = 0
-    await trio.lowlevel.wait_readable(fd)
+_TURNS = 64
+"""Requests answered between two visits to trio's scheduler."""
+_POLL_MILLISECONDS = 1
 
 
 @contextmanager
 def direct() -> Iterator[None]:
-    if _MODE == "trio":
-        yield
-        return
-    ll = SimpleNamespace(
-        wait_readable=wait_readable,
-        notify_closing=trio.lowlevel.notify_closing,
-        current_task=trio.lowlevel.current_task,
-        current_trio_token=trio.lowlevel.current_trio_token,
-    )
-    pyfuse3.trio = SimpleNamespace(
-        Lock=_Lock, lowlevel=ll, open_nursery=trio.open_nursery, ClosedResourceError=trio.ClosedResourceError
+    """While it lasts, `pyfuse3.main(min_tasks=1, max_tasks=1)` waits for requests as this module says."""
+    vars(pyfuse3)["trio"] = SimpleNamespace(
+        Lock=_NoLock,
+        ClosedResourceError=trio.ClosedResourceError,
+        open_nursery=trio.open_nursery,
+        lowlevel=SimpleNamespace(
+            current_task=trio.lowlevel.current_task,
+            current_trio_token=trio.lowlevel.current_trio_token,
+            notify_closing=trio.lowlevel.notify_closing,
+            wait_readable=_Waiter().wait_readable,
+        ),
     )
     try:
         yield
     finally:
-        pyfuse3.trio = trio
+        vars(pyfuse3)["trio"] = trio
+
+
+class _NoLock:
+    """Stands for the lock that several workers would need: there is one."""
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, *error: object) -> None:
+        pass
+
+
+class _Waiter:
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._registered = -1
+        self._turns = 0
+
+    async def wait_readable(self, descriptor: int) -> None:
+        """Return when the descriptor can be read, or raise what `trio.lowlevel.wait_readable` does."""
+        if descriptor != self._registered:
+            self._poll.register(descriptor, select.POLLIN)
+            self._registered = descriptor
+        if self._turns < _TURNS and self._poll.poll(_POLL_MILLISECONDS):
+            self._turns += 1
+            return
+        self._turns = 0
+        await trio.lowlevel.wait_readable(descriptor)
