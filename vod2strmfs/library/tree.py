@@ -23,6 +23,14 @@ from vod2strmfs.settings import LibrarySettings
 
 STATS_NAME = ".stats.csv"
 
+_TYPES: dict[int, str] = {
+    NodeKind.MOVIE: "movie",
+    NodeKind.VERSION: "movie",
+    NodeKind.SERIES: "series",
+    NodeKind.SEASON: "season",
+    NodeKind.EPISODE: "episode",
+}
+
 
 class Node(NamedTuple):
     """One node of the tree, without the contents of its files."""
@@ -177,6 +185,15 @@ class Tree:
             return self._store.stats()
         record = self._store.record(node_of(inode))
         return strm(record, self._settings) if slot_of(inode) == Slot.STRM else nfo_file(record, self._settings)
+
+    def identity(self, inode: int) -> dict[str, str]:
+        """What a file or directory stands for: its `type`, and the `uuid` and `stream_id` where it has them."""
+        node = self._store.node(node_of(inode))
+        if node is None or (kind := _TYPES.get(node.kind)) is None:
+            return {}
+        record = self._store.record(node.id)
+        found = {"type": kind, "uuid": record.uuid, "stream_id": record.stream}
+        return {name: value for name, value in found.items() if value}
 
     def walk(self, directory: int = ROOT_INODE, path: str = "") -> Iterator[tuple[str, Entry]]:
         """Every entry below a directory with its path relative to it, directories before what they hold."""

@@ -10,6 +10,7 @@ import pyfuse3
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, FUSEError, InodeT, ReaddirToken, RequestContext
 
 from vod2strmfs.errors import IndexFileError
+from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.library.tree import Entry, Tree
 
 CACHE_SECONDS = 86400.0
@@ -18,6 +19,7 @@ CACHE_SECONDS = 86400.0
 _BLOCK = 4096
 _DOT, _DOTDOT = 1, 2
 """Places of `.` and `..` in a listing. No entry has these inode numbers."""
+_XATTR_PREFIX = b"user.vod2strmfs."
 _WRITE = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_APPEND
 
 
@@ -56,6 +58,8 @@ class LibraryOperations(pyfuse3.Operations):
 
     async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
         """Find a name in a directory."""
+        if len(name) > NAME_MAX:
+            raise FUSEError(errno.ENAMETOOLONG)
         try:
             text = name.decode()
         except UnicodeDecodeError:
@@ -124,6 +128,17 @@ class LibraryOperations(pyfuse3.Operations):
         """There is nothing to flush; the kernel does not ask again."""
         raise FUSEError(errno.ENOSYS)
 
+    async def getxattr(self, inode: InodeT, name: bytes, ctx: RequestContext) -> bytes:
+        """What a file stands for, as a help to scripts: see `Tree.identity`."""
+        identity = self._identity(inode)
+        if not name.startswith(_XATTR_PREFIX) or (key := name[len(_XATTR_PREFIX) :].decode()) not in identity:
+            raise FUSEError(pyfuse3.ENOATTR)
+        return identity[key].encode()
+
+    async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[bytes]:
+        """The names of the attributes that `getxattr` knows."""
+        return [_XATTR_PREFIX + name.encode() for name in self._identity(inode)]
+
     async def access(self, inode: InodeT, mode: int, ctx: RequestContext) -> bool:
         """The kernel checks permissions itself (default_permissions)."""
         raise FUSEError(errno.ENOSYS)
@@ -132,11 +147,17 @@ class LibraryOperations(pyfuse3.Operations):
         """A full file system: nothing can be written."""
         data = pyfuse3.StatvfsData()
         data.f_bsize = data.f_frsize = _BLOCK
-        data.f_namemax = 255
+        data.f_namemax = NAME_MAX
         return data
 
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
         """Inodes live in the index; there is nothing to forget."""
+
+    def _identity(self, inode: InodeT) -> dict[str, str]:
+        try:
+            return self._shown().identity(inode)
+        except IndexFileError:
+            raise FUSEError(errno.EIO) from None
 
     def _shown(self) -> Tree:
         if self.tree is None:
