@@ -39,7 +39,7 @@ class Detail(NamedTuple):
 
     node: Node
     strm_hash: int
-    """A digest of the content; see `draft.digest`."""
+    """A digest of the content; see `fresh.digest`."""
     nfo_hash: int
     record: Record
 

@@ -15,10 +15,9 @@ from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind, Slot, slot_of
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize import files
-from vod2strmfs.materialize.ledger import Ledger
 from vod2strmfs.materialize.manifest import File, Folder, Item, Manifest, State, decode
-from vod2strmfs.materialize.removal import Doomed, Removal, Stale
-from vod2strmfs.materialize.report import Action, Reason, Row, Type, reason_of
+from vod2strmfs.materialize.removal import Doomed, Removed, Stale, remove
+from vod2strmfs.materialize.report import Action, Reason, Report, Row, Type, reason_of
 from vod2strmfs.materialize.workers import Workers
 
 _FROM_BELOW: tuple[Set[int], ...] = (
@@ -40,7 +39,7 @@ class Cleaner:
         tree: over it.
         manifest: knows what was written.
         workers: do the work.
-        ledger: where they say what they did.
+        report: gets the rows.
         sections: the nodes of the sections of the library that are cleaned up.
         dry_run: whether nothing was written before, so that no folder is finished.
     """
@@ -50,7 +49,7 @@ class Cleaner:
     tree: Tree
     manifest: Manifest
     workers: Workers
-    ledger: Ledger
+    report: Report
     sections: Set[int]
     dry_run: bool
 
@@ -74,21 +73,34 @@ class Cleaner:
     def preview(self) -> None:
         """Report what would go."""
         for kinds in _FROM_BELOW:
-            self._remove(kinds, Removal(self.root, self.ledger, apply=False))
+            self._remove(kinds, apply=False)
 
     def apply(self) -> None:
         """Take it away."""
         parents = self._reopen_parents()
         self.manifest.commit()
         for kinds in _FROM_BELOW:
-            self._remove(kinds, Removal(self.root, self.ledger, apply=True))
+            self._remove(kinds, apply=True)
         for parent, state in parents.items():
             self._settle(self.manifest.folder(parent), state)
 
-    def _remove(self, kinds: Set[int], removal: Removal) -> None:
+    def _remove(self, kinds: Set[int], *, apply: bool) -> None:
         for stale in self._stale(kinds):
-            self.workers.submit(partial(removal.run, stale))
+            self.workers.submit(partial(remove, stale, self.root, apply=apply), partial(self._take, apply=apply))
         self.workers.drain()
+        self.report.flush()
+
+    def _take(self, removed: Removed, *, apply: bool) -> None:
+        """Account for what was done to a folder."""
+        self.report.add(*removed.rows)
+        folder = removed.stale.folder
+        if not apply or removed.failed:
+            return
+        if folder.state == State.GONE:
+            self.manifest.forget(folder.id)
+        else:
+            self.manifest.settle(folder.id, State(folder.state), removed.seen)
+            self.manifest.clear_leftovers(folder.id)
 
     def _stale(self, kinds: Set[int]) -> Iterator[Stale]:
         """The folders of some kinds that have something to go now."""
@@ -158,4 +170,4 @@ class Cleaner:
                 self.manifest.settle(folder.id, state, os.fstat(descriptor).st_mtime_ns)
         except OSError as error:
             row = Row(Type.ERROR, "", "", folder.name, "", Action.FAILED, reason_of(error))
-            self.ledger.say(row)
+            self.report.add(row)

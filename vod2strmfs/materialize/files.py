@@ -91,25 +91,67 @@ def is_free(source: int, name: str, target: int, new_name: str) -> bool:
     return found is not None and os.path.samestat(found, taken)
 
 
-@contextlib.contextmanager
-def opened(root: int, way: Iterable[str], *, make: bool = False) -> Iterator[int]:
-    """A directory below the root, by the names on the way to it.
+class Opener:
+    """Opens directories below a root, and keeps the last one open: the next is often the same.
 
     Args:
         root: its descriptor.
-        way: the names.
         make: whether directories that do not exist are made.
-
-    Raises:
-        OSError: it does not exist, or there is a link or a file on the way.
     """
-    descriptor = os.open(".", DIRECTORY_FLAGS, dir_fd=root)
+
+    def __init__(self, root: int, *, make: bool = False) -> None:
+        self.made = False
+        """Whether any directory was made."""
+        self._root = root
+        self._make = make
+        self._way: tuple[str, ...] | None = None
+        self._descriptor = -1
+
+    def __enter__(self) -> "Opener":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def open(self, way: tuple[str, ...]) -> int:
+        """A directory by the names on the way to it; valid until another one is opened.
+
+        Raises:
+            OSError: it does not exist, or there is a link or a file on the way.
+        """
+        if way != self._way:
+            self._close()
+            self._descriptor = os.open(".", DIRECTORY_FLAGS, dir_fd=self._root)
+            self._way = ()
+            for name in way:
+                self._go(name)
+            self._way = way
+        return self._descriptor
+
+    def _go(self, name: str) -> None:
+        above = self._descriptor
+        if self._make and look(above, name) is None:
+            self.made |= make(above, name)
+        self._descriptor = os.open(name, DIRECTORY_FLAGS, dir_fd=above)
+        os.close(above)
+
+    def _close(self) -> None:
+        if self._way is not None:
+            os.close(self._descriptor)
+            self._way = None
+
+
+@contextlib.contextmanager
+def opened(root: int, way: Iterable[str], *, make: bool = False) -> Iterator[int]:
+    """A directory below a root; see `Opener`."""
+    with Opener(root, make=make) as opener:
+        yield opener.open(tuple(way))
+
+
+def make(directory: int, name: str) -> bool:
+    """Make a directory; returns whether there was none."""
     try:
-        for name in way:
-            if make and look(descriptor, name) is None:
-                os.mkdir(name, dir_fd=descriptor)
-            above, descriptor = descriptor, os.open(name, DIRECTORY_FLAGS, dir_fd=descriptor)
-            os.close(above)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+        os.mkdir(name, dir_fd=directory)
+    except FileExistsError:
+        return False
+    return True

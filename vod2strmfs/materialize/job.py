@@ -17,11 +17,9 @@ _SECTIONS: dict[Mode, Set[int]] = {
     "movies": {MOVIES_NODE},
     "series": {TV_NODE},
 }
-_KINDS: dict[Mode, Set[int]] = {
-    "all": {NodeKind.MOVIE, NodeKind.SERIES, NodeKind.SEASON},
-    "movies": {NodeKind.MOVIE},
-    "series": {NodeKind.SERIES, NodeKind.SEASON},
-}
+_MOVIES = {NodeKind.MOVIE, NodeKind.VERSION}
+_SERIES = {NodeKind.SERIES, NodeKind.SEASON, NodeKind.EPISODE}
+_KINDS: dict[Mode, Set[int]] = {"all": _MOVIES | _SERIES, "movies": _MOVIES, "series": _SERIES}
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Job:
 
     @property
     def kinds(self) -> Set[int]:
-        """The kinds of folder that are counted for progress."""
+        """The kinds of node that the mode means."""
         return _KINDS[self.mode]
 
 

@@ -6,7 +6,7 @@ is touched. So whenever a run ends, by whatever means, every file that it may ha
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -306,6 +306,15 @@ class Manifest:
         return OutputError(
             f"manifest {self._path}: {error}. If it is damaged, delete it: it is made again from the tree."
         )
+
+
+def without(items: Iterable[Item], names: Collection[str]) -> list[Item]:
+    """The items but for the files of some names."""
+    rest = [
+        Item(item.node, item.kind, item.uuid, tuple(file for file in item.files if file.name not in names))
+        for item in items
+    ]
+    return [item for item in rest if item.files]
 
 
 def _plan(row: tuple[object, ...]) -> Plan:

@@ -2,13 +2,12 @@
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.materialize import files
-from vod2strmfs.materialize.directories import Site
 from vod2strmfs.materialize.manifest import Folder, Manifest, Plan
-from vod2strmfs.materialize.report import Action, Reason, Row, Type, reason_of
+from vod2strmfs.materialize.report import Action, Reason, Report, Row, Type, reason_of
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -20,12 +19,18 @@ class Mover:
     That is slow on a share if a whole library is renamed, but safe: what one folder leaves, another may take.
 
     Args:
-        site: of the run.
+        root: the descriptor of the output root; None if there is none.
         manifest: knows where folders stand.
+        report: gets the rows.
+        dry_run: whether nothing is moved.
     """
 
-    site: Site
+    root: int | None
     manifest: Manifest
+    report: Report
+    dry_run: bool
+    ways: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """Where folders stand that were not moved since this is a dry run, name by name from the root; by id."""
 
     def move(self, plan: Plan, parent: Folder, name: str) -> bool:
         """Move a folder, with everything in it.
@@ -46,10 +51,10 @@ class Mover:
                 return False
         except OSError as error:
             _log.debug("%s: %s", "/".join(way), error)
-            self.site.say(Row(Type.ERROR, "", "", plan.folder.name, plan.uuid, Action.FAILED, reason_of(error)))
+            self.report.add(Row(Type.ERROR, "", "", plan.folder.name, plan.uuid, Action.FAILED, reason_of(error)))
             return False
-        if self.site.dry_run:
-            self.site.ways[plan.folder.id] = way
+        if self.dry_run:
+            self.ways[plan.folder.id] = way
         self._report(plan, parent, name)
         return True
 
@@ -57,38 +62,39 @@ class Mover:
         """Where a folder stands on disk."""
         way: tuple[str, ...] = ()
         for step in self.manifest.path(folder):
-            way = self.site.ways.get(step.id) or (*way, step.name)
+            way = self.ways.get(step.id, (*way, step.name))
         return way
 
     def _exists(self, way: tuple[str, ...]) -> bool:
-        if self.site.root is None:
+        if self.root is None:
             return False
         try:
-            with files.opened(self.site.root, way[:-1]) as above:
+            with files.opened(self.root, way[:-1]) as above:
                 return files.look(above, way[-1]) is not None
         except FileNotFoundError:
             return False
 
     def _move(self, way: tuple[str, ...], target: tuple[str, ...], name: str) -> bool:
-        assert self.site.root is not None
-        with files.opened(self.site.root, way[:-1]) as before:
-            if self.site.dry_run:
-                return True
-            with files.opened(self.site.root, target, make=True) as after:
-                if files.is_free(before, way[-1], after, name):
-                    os.rename(way[-1], name, src_dir_fd=before, dst_dir_fd=after)
-                    return True
-        return False
+        assert self.root is not None
+        with files.opened(self.root, way[:-1]) as before:
+            try:
+                with files.opened(self.root, target, make=not self.dry_run) as after:
+                    if not files.is_free(before, way[-1], after, name):
+                        return False
+                    if not self.dry_run:
+                        os.rename(way[-1], name, src_dir_fd=before, dst_dir_fd=after)
+            except FileNotFoundError:
+                if not self.dry_run:
+                    raise
+        return True
 
     def _report(self, plan: Plan, parent: Folder, name: str) -> None:
-        action = Action.MOVED.only_planned() if self.site.dry_run else Action.MOVED
+        action = Action.MOVED.only_planned() if self.dry_run else Action.MOVED
+        reason = Reason.RENAMED.about(plan.folder.name)
         match plan.folder.kind:
             case NodeKind.MOVIE:
-                row = Row(Type.MOVIE, "", "", name, plan.uuid, action, Reason.RENAMED)
+                self.report.add(Row(Type.MOVIE, "", "", name, plan.uuid, action, reason))
             case NodeKind.SERIES:
-                row = Row(Type.SERIES, name, "", "", plan.uuid, action, Reason.RENAMED)
+                self.report.add(Row(Type.SERIES, name, "", "", plan.uuid, action, reason))
             case NodeKind.SEASON:
-                row = Row(Type.SERIES, parent.name, name, "", "", action, Reason.RENAMED)
-            case _:
-                return
-        self.site.say(row)
+                self.report.add(Row(Type.SERIES, parent.name, name, "", "", action, reason))

@@ -6,12 +6,11 @@ recognised when its folder is compared; any other is taken for the user's, and s
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from queue import SimpleQueue
 
-from vod2strmfs.index.draft import digest
+from vod2strmfs.index.fresh import digest
 from vod2strmfs.library.kinds import NodeKind, Slot
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import NO_NODE, ROOT, File, Folder, Item, Manifest, State
@@ -40,19 +39,14 @@ class _Search:
     Args:
         kind: of the node that a .strm belongs to.
         url: matches the content of a .strm that is ours.
-        found: gets the folders.
     """
 
     kind: NodeKind
     url: re.Pattern[bytes]
-    found: SimpleQueue[_Found]
 
-    def run(self, section: int, names: Sequence[str]) -> None:
+    def run(self, section: int, names: Sequence[str]) -> list[_Found]:
         """Search some folders of the section, by its descriptor."""
-        for name in names:
-            folder = self._folder(section, name, _DEPTH)
-            if folder.items or folder.folders:
-                self.found.put(folder)
+        return _not_empty(self._folder(section, name, _DEPTH) for name in names)
 
     def _folder(self, above: int, name: str, depth: int) -> _Found:
         found = _Found(name)
@@ -64,8 +58,7 @@ class _Search:
                 elif entry.name.endswith(".strm") and entry.is_file(follow_symlinks=False):
                     found.items += self._strm(directory, entry)
             if depth > 1:
-                below = [self._folder(directory, folder, depth - 1) for folder in folders]
-                found.folders = [folder for folder in below if folder.items or folder.folders]
+                found.folders = _not_empty(self._folder(directory, folder, depth - 1) for folder in folders)
         return found
 
     def _strm(self, directory: int, entry: "os.DirEntry[str]") -> list[Item]:
@@ -87,18 +80,17 @@ class _Section:
     """
 
     def __init__(self, manifest: Manifest, name: str, leaf: NodeKind) -> None:
-        self.found: SimpleQueue[_Found] = SimpleQueue()
         self._manifest = manifest
         self._name = name
         self._leaf = leaf
         self._section = 0
 
-    def take(self) -> None:
-        """Add what was found so far."""
-        while not self.found.empty():
+    def take(self, found: Sequence[_Found]) -> None:
+        """Add what was found."""
+        for folder in found:
             if not self._section:
                 self._section = self._add(ROOT, NodeKind.SECTION, self._name, [])
-            self._add_all(self._section, self.found.get())
+            self._add_all(self._section, folder)
 
     def _add_all(self, parent: int, found: _Found) -> None:
         if self._manifest.child(parent, found.name) is not None:
@@ -118,14 +110,14 @@ class _Section:
         return self._manifest.add(Folder(0, parent, kind, name, NO_NODE, 0, State.NEW, 0), uuid, "", items).id
 
 
-def rebuild(manifest: Manifest, root: int, settings: LibrarySettings, concurrency: int) -> None:
+def rebuild(manifest: Manifest, root: int, settings: LibrarySettings, workers: Workers) -> None:
     """Fill an empty manifest with what is found in the output root.
 
     Args:
         manifest: not committed here: half of what is found would be taken for all.
         root: the descriptor of the output root.
         settings: say what our URLs look like.
-        concurrency: how many folders are read at once.
+        workers: read the folders.
 
     Raises:
         OSError: the tree cannot be read.
@@ -135,19 +127,22 @@ def rebuild(manifest: Manifest, root: int, settings: LibrarySettings, concurrenc
         ("TV", NodeKind.SEASON, NodeKind.EPISODE, settings.episode_path),
     ):
         section = _Section(manifest, name, leaf)
-        search = _Search(kind, _url(settings.base_url, path), section.found)
-        _fill(section, root, name, search, concurrency)
+        _fill(section, root, name, _Search(kind, _url(settings.base_url, path)), workers)
 
 
-def _fill(section: _Section, root: int, name: str, search: _Search, concurrency: int) -> None:
+def _fill(section: _Section, root: int, name: str, search: _Search, workers: Workers) -> None:
     try:
-        with files.opened(root, [name]) as directory, Workers(concurrency, section.take) as workers:
+        with files.opened(root, [name]) as directory:
             names = [entry.name for entry in _entries(directory) if entry.is_dir(follow_symlinks=False)]
             for start in range(0, len(names), _FOLDERS_IN_TASK):
-                workers.submit(partial(search.run, directory, names[start : start + _FOLDERS_IN_TASK]))
+                workers.submit(partial(search.run, directory, names[start : start + _FOLDERS_IN_TASK]), section.take)
             workers.drain()
     except FileNotFoundError:
         return
+
+
+def _not_empty(folders: Iterable[_Found]) -> list[_Found]:
+    return [folder for folder in folders if folder.items or folder.folders]
 
 
 def _url(base_url: str, path: str) -> re.Pattern[bytes]:

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.store import Detail, Store
+from vod2strmfs.library.contents import Record
 from vod2strmfs.library.kinds import FILE_KINDS, NodeKind, Slot, slot_of
 from vod2strmfs.library.names import fold
 from vod2strmfs.library.tree import Node, Tree
-from vod2strmfs.materialize.directories import without
-from vod2strmfs.materialize.manifest import NO_NODE, ROOT, File, Folder, Item, Manifest, Plan, State, decode
+from vod2strmfs.materialize.manifest import NO_NODE, ROOT, File, Folder, Item, Manifest, Plan, State, decode, without
 
 _PAGE = 256
 
@@ -28,7 +28,10 @@ class Wanted(NamedTuple):
     folder: Folder
     items: Sequence[Item] | None
     """What is wanted in it; None if that is as the manifest has it."""
+    records: Sequence[Record] = ()
+    """What the items' files are made from."""
     leftovers: Sequence[Item] = ()
+    """What else is ours in it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Reconciler:
         found = self.store.node(node)
         if found is None:
             raise IndexFileError(f"the index holds no node {node}")
-        detail = Detail(found, 0, 0, "", 0, "")
+        detail = Detail(found, 0, 0, Record(found.kind, "", 0, "", b""))
         before = self._find(parent, detail) if parent else self.manifest.plan(ROOT)
         return self._plan(parent.id if parent else 0, detail, before)
 
@@ -72,11 +75,11 @@ class Reconciler:
             self._mark_gone(parent)
 
     def _plan(self, parent: int, detail: Detail, before: Plan | None) -> Wanted:
-        node, uuid, stream = detail.node, detail.uuid, _stream(detail)
-        items: Sequence[Item] = self._items(detail)
+        node, uuid, stream = detail.node, detail.record.uuid, _stream(detail)
+        items, records = self._items(detail)
         if before is None:
             folder = Folder(0, parent, node.kind, node.name, node.id, node.mtime, State.NEW, 0)
-            return Wanted(self.manifest.add(folder, uuid, stream, items), items)
+            return Wanted(self.manifest.add(folder, uuid, stream, items), items, records)
         known, leftovers = decode(before.items), decode(before.leftovers)
         was = before.folder
         folder = was._replace(name=node.name, node=node.id, mtime=node.mtime)
@@ -88,7 +91,7 @@ class Reconciler:
             return Wanted(folder, None)
         folder = folder._replace(state=State.NEW if was.state in (State.NEW, State.GONE) else State.CHANGED)
         self.manifest.change(folder, uuid, stream, items, leftovers)
-        return Wanted(folder, items, leftovers)
+        return Wanted(folder, items, records, leftovers)
 
     def _details(self, parent: int) -> Iterator[Detail]:
         after = 0
@@ -96,13 +99,15 @@ class Reconciler:
             yield from page
             after = page[-1].node.id
 
-    def _items(self, detail: Detail) -> list[Item]:
-        """What belongs into the directory of a node."""
+    def _items(self, detail: Detail) -> tuple[list[Item], list[Record]]:
+        """What belongs into the directory of a node, and what it is made from."""
         kind = detail.node.kind
-        items = [self._item(detail)]
+        details = [detail]
         if kind == NodeKind.SEASON or (kind == NodeKind.MOVIE and self.store.settings.versions == "all"):
-            items += map(self._item, self._details(detail.node.id))
-        return [item for item in items if item.files]
+            details += self._details(detail.node.id)
+        items = [self._item(each) for each in details]
+        pairs = [(item, each.record) for item, each in zip(items, details, strict=True) if item.files]
+        return [item for item, _ in pairs], [record for _, record in pairs]
 
     def _item(self, detail: Detail) -> Item:
         files = []
@@ -110,7 +115,7 @@ class Reconciler:
             slot = slot_of(entry.inode)
             digest = detail.strm_hash if slot == Slot.STRM else detail.nfo_hash
             files.append(File(entry.name, slot, entry.size, entry.mtime, digest))
-        return Item(detail.node.id, detail.node.kind, detail.uuid, tuple(files))
+        return Item(detail.node.id, detail.node.kind, detail.record.uuid, tuple(files))
 
     def _find(self, parent: Folder, detail: Detail) -> Plan | None:
         """What the manifest has for a node, moved to its place if it stood elsewhere."""
@@ -184,8 +189,8 @@ def _same(plan: Plan, detail: Detail) -> bool:
     """Whether a folder was made for this item. The node alone does not say so: the index may have been made anew."""
     if detail.node.kind == NodeKind.SEASON:
         return True
-    return (detail.uuid != "" and plan.uuid == detail.uuid) or plan.stream == _stream(detail)
+    return (detail.record.uuid != "" and plan.uuid == detail.record.uuid) or plan.stream == _stream(detail)
 
 
 def _stream(detail: Detail) -> str:
-    return f"{detail.account}:{detail.stream}"
+    return f"{detail.record.account}:{detail.record.stream}"

@@ -4,12 +4,11 @@ import errno
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vod2strmfs.index.draft import digest
+from vod2strmfs.index.fresh import digest
 from vod2strmfs.materialize import files
-from vod2strmfs.materialize.ledger import Cleaned, Ledger
 from vod2strmfs.materialize.manifest import File, Folder, State
 from vod2strmfs.materialize.report import Action, Reason, Row, Type, reason_of
 
@@ -38,82 +37,89 @@ class Stale(NamedTuple):
     files: Sequence[Doomed]
 
 
-@dataclass(frozen=True)
-class Removal:
-    """Removes what is stale, in any thread, or says what would be removed.
+@dataclass
+class Removed:
+    """What was done to a folder."""
+
+    stale: Stale
+    rows: list[Row] = field(default_factory=list)
+    failed: bool = False
+    seen: int = 0
+    """The directory's mtime as it was left."""
+
+
+def remove(stale: Stale, root: int, *, apply: bool) -> Removed:
+    """Remove what is stale in a folder, in any thread, or say what would be removed.
 
     Args:
+        stale: the folder.
         root: the descriptor of the output root.
-        ledger: gets the rows.
         apply: whether anything is removed.
     """
+    removal = _Removal(stale, apply)
+    removal.run(root)
+    return removal.removed
 
-    root: int
-    ledger: Ledger
-    apply: bool
 
-    def run(self, stale: Stale) -> None:
-        """Deal with one folder."""
-        *above, name = stale.way
+class _Removal:
+    """See `remove`."""
+
+    def __init__(self, stale: Stale, apply: bool) -> None:
+        self.removed = Removed(stale)
+        self._stale = stale
+        self._apply = apply
+
+    def run(self, root: int) -> None:
+        *above, name = self._stale.way
         try:
-            with files.opened(self.root, above) as parent:
-                seen = self._empty(stale, parent, name)
-                if self.apply and stale.folder.state == State.GONE:
+            with files.opened(root, above) as parent:
+                self._empty(parent, name)
+                if self._apply and self._stale.folder.state == State.GONE:
                     _remove_directory(parent, name)
         except FileNotFoundError:
-            seen = 0
+            return
         except OSError as error:
-            if error.errno not in _NOT_OURS:
-                self._fail(stale, name, "", error)
-                return
-            seen = 0
-            self._say(stale, name, "", Action.KEPT, Reason.FOREIGN)
-        if self.apply and seen is not None:
-            self.ledger.say(Cleaned(stale.folder, seen))
+            if error.errno in _NOT_OURS:
+                self._say(Type.CLEANUP, name, "", Action.KEPT, Reason.FOREIGN)
+            else:
+                self._fail(name, "", error)
 
-    def _empty(self, stale: Stale, parent: int, name: str) -> int | None:
-        """Remove the files.
-
-        Returns:
-            The directory's time as it is left; None if something went wrong.
-        """
-        failed = False
+    def _empty(self, parent: int, name: str) -> None:
+        """Remove the files."""
+        folder = self._stale.folder
         with files.opened(parent, [name]) as directory:
-            for doomed in stale.files:
+            for doomed in self._stale.files:
                 try:
-                    self._remove(stale, directory, doomed)
+                    self._remove(directory, doomed)
                 except OSError as error:
-                    failed = True
-                    self._fail(stale, doomed.file.name, doomed.uuid, error)
-            if self.apply and stale.folder.state != State.GONE:
-                os.utime(directory, ns=(stale.folder.mtime, stale.folder.mtime))
-            return None if failed else os.fstat(directory).st_mtime_ns
+                    self._fail(doomed.file.name, doomed.uuid, error)
+            if self._apply and folder.state != State.GONE:
+                os.utime(directory, ns=(folder.mtime, folder.mtime))
+            self.removed.seen = os.fstat(directory).st_mtime_ns
 
-    def _remove(self, stale: Stale, directory: int, doomed: Doomed) -> None:
+    def _remove(self, directory: int, doomed: Doomed) -> None:
         file = doomed.file
         found = files.look(directory, file.name)
         if found is None:
             return
-        ours = files.is_file(found) and digest(files.read(directory, file.name), 0).digest in (
-            file.digest,
-            *file.earlier,
-        )
-        if not ours:
-            self._say(stale, file.name, doomed.uuid, Action.KEPT, Reason.EDITED)
+        ours = {file.digest, *file.earlier}
+        if not files.is_file(found) or digest(files.read(directory, file.name), 0).digest not in ours:
+            self._say(Type.CLEANUP, file.name, doomed.uuid, Action.KEPT, Reason.EDITED)
             return
-        if self.apply:
+        if self._apply:
             os.unlink(file.name, dir_fd=directory)
-        self._say(stale, file.name, doomed.uuid, Action.DELETED, doomed.reason)
+        self._say(Type.CLEANUP, file.name, doomed.uuid, Action.DELETED, doomed.reason)
 
-    def _fail(self, stale: Stale, title: str, uuid: str, error: OSError) -> None:
-        _log.debug("%s: %s", "/".join(stale.way), error)
-        row = Row(Type.ERROR, stale.series_name, stale.season, title, uuid, Action.FAILED, reason_of(error))
-        self.ledger.say(row)
+    def _fail(self, title: str, uuid: str, error: OSError) -> None:
+        _log.debug("%s: %s", "/".join((*self._stale.way, title)), error)
+        self.removed.failed = True
+        self._say(Type.ERROR, title, uuid, Action.FAILED, reason_of(error))
 
-    def _say(self, stale: Stale, title: str, uuid: str, action: Action, reason: Reason) -> None:
-        if not self.apply:
+    def _say(self, kind: Type, title: str, uuid: str, action: Action, reason: Reason) -> None:
+        if not self._apply:
             action = action.only_planned()
-        self.ledger.say(Row(Type.CLEANUP, stale.series_name, stale.season, title, uuid, action, reason))
+        row = Row(kind, self._stale.series_name, self._stale.season, title, uuid, action, reason)
+        self.removed.rows.append(row)
 
 
 def _remove_directory(parent: int, name: str) -> None:

@@ -51,6 +51,8 @@ class Action(StrEnum):
     KEPT = "kept"
     """It is not ours (any more), and stays as it is."""
     SKIPPED = "skipped"
+    NOTED = "noted"
+    """Nothing was done; one should know."""
     FAILED = "failed"
     WOULD_CREATE = "would_create"
     WOULD_UPDATE = "would_update"
@@ -62,7 +64,7 @@ class Action(StrEnum):
         return _PLANNED.get(self, self)
 
 
-_WRITING = frozenset(Action) - {Action.KEPT, Action.SKIPPED, Action.FAILED}
+_WRITING = frozenset(Action) - {Action.KEPT, Action.SKIPPED, Action.NOTED, Action.FAILED}
 _PLANNED = {
     Action.CREATED: Action.WOULD_CREATE,
     Action.UPDATED: Action.WOULD_UPDATE,
@@ -72,7 +74,7 @@ _PLANNED = {
 
 
 class Reason(StrEnum):
-    """Why."""
+    """Why. Some are followed by a colon and what they are about."""
 
     NEW = "new"
     """created: it was not there."""
@@ -83,7 +85,7 @@ class Reason(StrEnum):
     """updated: it had no content, as after a power cut."""
     TIME = "time changed"
     RENAMED = "renamed"
-    """moved: its title or place changed. deleted: so too, and it stands there under its new name."""
+    """moved: its title or place changed; its name before. deleted: it stands under another name now."""
     EDITED = "edited"
     """We wrote it, and somebody changed it."""
     FOREIGN = "foreign"
@@ -91,9 +93,19 @@ class Reason(StrEnum):
     MATCHES = "matches"
     """skipped: everything in the series is as it should be."""
     GONE = "gone"
-    """deleted: it is no longer in the catalogue."""
+    """deleted: the library no longer has it."""
     UNWANTED = "unwanted"
     """deleted: its item is there, and has no such file under the settings of now."""
+    FILTERED = "filtered"
+    """skipped: a setting keeps it out; which one."""
+    NO_EPISODES = "no episodes"
+    """skipped: a series of which Dispatcharr knows no episodes yet."""
+    COLLISION = "collision"
+    """noted: its name was told from another's; the name that it would have."""
+    HELD = "held"
+    """noted: it is gone from the catalogue, and the shrink brake of the sync keeps it in the library."""
+    BAD_FIELDS = "bad fields"
+    """noted: something that the provider said of it was left out."""
     IN_THE_WAY = "in the way"
     """failed: a link, or something of another kind, stands in its place."""
     DISK_FULL = "disk full"
@@ -106,6 +118,10 @@ class Reason(StrEnum):
     """failed: for any other reason, which the log has."""
     OUTDATED_INDEX = "outdated index"
     """failed: another version of this program made the index. A sync mends that."""
+
+    def about(self, detail: str) -> str:
+        """The reason with what it is about, if anything."""
+        return f"{self}: {detail}" if detail else self.value
 
 
 _ERRORS = {
@@ -139,7 +155,8 @@ class Row(NamedTuple):
     title: str
     uuid: str
     action: Action
-    reason: Reason
+    reason: str
+    """A `Reason`, or one with what it is about."""
 
 
 def type_of(kind: int, slot: int) -> Type:
@@ -176,7 +193,6 @@ class Report:
             raise self._problem(error) from error
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow(COLUMNS)
-        self._pending = True
 
     def __enter__(self) -> "Report":
         return self
@@ -187,11 +203,11 @@ class Report:
         self.flush()
         self._file.close()
 
-    def add(self, row: Row) -> None:
-        """Add a row."""
-        self.counts[row.action] += 1
-        self._writer.writerow(row)
-        self._pending = True
+    def add(self, *rows: Row) -> None:
+        """Add rows."""
+        for row in rows:
+            self.counts[row.action] += 1
+        self._writer.writerows(rows)
 
     @property
     def written(self) -> int:
@@ -200,12 +216,10 @@ class Report:
 
     def flush(self) -> None:
         """Let readers see every row so far."""
-        if self._pending:
-            try:
-                self._file.flush()
-            except OSError as error:
-                raise self._problem(error) from error
-            self._pending = False
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise self._problem(error) from error
 
     def _create(self, directory: Path, mode: str) -> TextIO:
         moment = datetime.now()

@@ -9,16 +9,15 @@ from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize.cleanup import Cleaner
-from vod2strmfs.materialize.directories import Site
 from vod2strmfs.materialize.job import Job, OnProgress, Outcome, Progress
-from vod2strmfs.materialize.ledger import Ledger
 from vod2strmfs.materialize.manifest import Manifest
 from vod2strmfs.materialize.moves import Mover
 from vod2strmfs.materialize.rebuild import rebuild
 from vod2strmfs.materialize.reconcile import Reconciler
+from vod2strmfs.materialize.remarks import remark_rows
 from vod2strmfs.materialize.report import Report, prune
 from vod2strmfs.materialize.root import OutputRoot, hold, opened
-from vod2strmfs.materialize.traversal import Traversal
+from vod2strmfs.materialize.traversal import COUNTED, Traversal
 from vod2strmfs.materialize.update import Updater
 from vod2strmfs.materialize.workers import Throttle, Workers
 
@@ -47,14 +46,13 @@ def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None
         manifest = stack.enter_context(closing(Manifest(root.manifest, dry_run=job.dry_run)))
         _check_mount(root, manifest)
         descriptor = stack.enter_context(opened(root.path, dry_run=job.dry_run))
-        _rebuild_if_new(manifest, descriptor, store, job)
+        workers = stack.enter_context(Workers(job.concurrency))
+        _rebuild_if_new(manifest, descriptor, store, workers)
         report = stack.enter_context(Report(job.report_dir, job.mode))
         prune(job.report_dir, job.keep_reports, job.keep_report_days)
-        ledger = Ledger(report, manifest)
-        workers = stack.enter_context(Workers(job.concurrency, ledger.listen))
         boot = manifest.fact("boot")
         manifest.note("boot", _boot_id())
-        run = _Run(store, job, descriptor, manifest, report, ledger, workers)
+        run = _Run(store, job, descriptor, manifest, report, workers)
         folders = run.write(verify=boot not in ("", _boot_id()), tell=run.teller(on_progress))
         held = run.clean_up()
         if not report.written:
@@ -73,7 +71,6 @@ class _Run:
     root: int | None
     manifest: Manifest
     report: Report
-    ledger: Ledger
     workers: Workers
 
     def write(self, *, verify: bool, tell: Callable[[int], None]) -> int:
@@ -84,13 +81,21 @@ class _Run:
             tell: called now and then with how many folders were gone through.
         """
         job, manifest = self.job, self.manifest
-        site = Site(self.root, job.dry_run, self.ledger.say)
-        mover = Mover(site, manifest)
+        mover = Mover(self.root, manifest, self.report, job.dry_run)
         reconciler = Reconciler(self.store, self._tree(), manifest, mover.move, fresh=manifest.folders() == 1)
-        verify = verify or job.verify or job.overwrite
-        updater = Updater(self.store.settings, verify, job.overwrite, Throttle(job.throttle))
-        traversal = Traversal(site, self.store, manifest, reconciler, updater, self.workers, self.ledger, tell)
-        traversal.run(job.sections, plan=f"{self.store.generation} {self.store.made} {job.write_nfo}")
+        updater = Updater(
+            self.root,
+            self.store.settings,
+            verify or job.verify or job.overwrite,
+            job.overwrite,
+            job.dry_run,
+            Throttle(job.throttle),
+        )
+        traversal = Traversal(self.store, manifest, reconciler, updater, self.workers, self.report, mover.ways, tell)
+        compared = traversal.run(job.sections, plan=f"{self.store.generation} {self.store.made} {job.write_nfo}")
+        if compared:
+            for row in remark_rows(self.store, job.kinds):
+                self.report.add(row)
         return traversal.done
 
     def clean_up(self) -> int:
@@ -99,7 +104,7 @@ class _Run:
         if job.cleanup == "off" or self.root is None:
             return 0
         cleaner = Cleaner(
-            self.root, self.store, self._tree(), self.manifest, self.workers, self.ledger, job.sections, job.dry_run
+            self.root, self.store, self._tree(), self.manifest, self.workers, self.report, job.sections, job.dry_run
         )
         only_preview = job.cleanup == "preview" or job.dry_run
         held = 0 if only_preview or job.accept_shrink else cleaner.held(job.max_shrink)
@@ -113,7 +118,7 @@ class _Run:
         """What turns a number of folders into a progress."""
         if on_progress is None:
             return lambda done: None
-        total = self.store.count(self.job.kinds)
+        total = self.store.count(self.job.kinds & COUNTED)
         return lambda done: on_progress(Progress(done, total, self.report.written))
 
     def _tree(self) -> Tree:
@@ -131,13 +136,13 @@ def _check_mount(root: OutputRoot, manifest: Manifest) -> None:
     manifest.note("mount point", root.mount_point)
 
 
-def _rebuild_if_new(manifest: Manifest, root: int | None, store: Store, job: Job) -> None:
+def _rebuild_if_new(manifest: Manifest, root: int | None, store: Store, workers: Workers) -> None:
     if root is None or manifest.fact("rebuilt"):
         return
     try:
-        rebuild(manifest, root, store.settings, job.concurrency)
+        rebuild(manifest, root, store.settings, workers)
     except OSError as error:
-        raise OutputError(f"output root {job.output_root}: cannot be read ({error.strerror}).") from error
+        raise OutputError(f"output root: what is in it cannot be read ({error}).") from error
     manifest.note("rebuilt", "yes")
     manifest.commit()
 

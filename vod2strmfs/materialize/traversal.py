@@ -1,225 +1,288 @@
-"""Going through the folders: those that are as they were left are passed by, the others are given to workers."""
+"""Going through the folders: those that are as they were left are passed by, the others are worked on."""
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import partial
 from typing import NamedTuple
 
 from vod2strmfs.index.store import Store
+from vod2strmfs.library.contents import Record
 from vod2strmfs.library.kinds import ROOT_NODE, NodeKind
-from vod2strmfs.materialize.directories import LEAVES, Directory, Site
-from vod2strmfs.materialize.ledger import Ledger, Mismatch
+from vod2strmfs.materialize.directories import Directory
 from vod2strmfs.materialize.manifest import Folder, Item, Manifest, State, decode
 from vod2strmfs.materialize.reconcile import Reconciler, Wanted
-from vod2strmfs.materialize.update import Part, Updater
+from vod2strmfs.materialize.report import Action, Reason, Report, Row, Type
+from vod2strmfs.materialize.update import LEAVES, Done, Updater, Work
 from vod2strmfs.materialize.workers import Workers
 
-_COUNTED = frozenset({NodeKind.MOVIE, NodeKind.SERIES, NodeKind.SEASON})
+COUNTED = frozenset({NodeKind.MOVIE, NodeKind.SERIES, NodeKind.SEASON})
+"""The kinds of folder that progress is counted in."""
+
 _FILES_IN_TASK = 32
 _FILES_IN_BATCH = 512
 _FOLDERS_IN_CHECK = 128
 
 
 class _Check(NamedTuple):
-    """A folder to be looked at from outside."""
+    """A folder that is looked at from outside."""
 
     folder: Folder
     keeper: Directory
-    """See `Mismatch`."""
+    """Kept open until then: the folder's own if there is one, else its parent's."""
     way: tuple[str, ...]
 
 
+class _Look(Enum):
+    """How a folder stands."""
+
+    AS_LEFT = auto()
+    CHANGED = auto()
+    MISSING = auto()
+
+
+@dataclass
 class Traversal:
     """One passage through the library's folders.
 
     Args:
-        site: of the run.
         store: where contents come from.
         manifest: what is known of the folders.
         reconciler: plans the folders of sections that the manifest is not up to date with.
         updater: does the work.
         workers: for whom.
-        ledger: where they say what they did.
+        report: gets the rows.
+        ways: where folders stand that a dry run would have moved, by id.
         tell: called now and then with the number of folders gone through.
     """
 
-    def __init__(
-        self,
-        site: Site,
-        store: Store,
-        manifest: Manifest,
-        reconciler: Reconciler,
-        updater: Updater,
-        workers: Workers,
-        ledger: Ledger,
-        tell: Callable[[int], None],
-    ) -> None:
-        self.done = 0
-        """How many folders were gone through, categories aside."""
-        self._site = site
-        self._store = store
-        self._manifest = manifest
-        self._reconciler = reconciler
-        self._updater = updater
-        self._workers = workers
-        self._ledger = ledger
-        self._tell = tell
-        self._checks: list[_Check] = []
-        self._parts: list[Part] = []
-        self._files = 0
+    store: Store
+    manifest: Manifest
+    reconciler: Reconciler
+    updater: Updater
+    workers: Workers
+    report: Report
+    ways: Mapping[int, tuple[str, ...]]
+    tell: Callable[[int], None]
+    done: int = 0
+    """How many folders were gone through, categories aside."""
+    _checks: list[_Check] = field(default_factory=list)
+    _mismatches: list[tuple[_Check, bool]] = field(default_factory=list)
+    """Folders that are not as they were left; whether they are missing."""
+    _works: list[tuple[Directory, Work]] = field(default_factory=list)
+    _files: int = 0
+    """How many files that work is about."""
 
-    def run(self, sections: Iterable[int], plan: str) -> None:
+    def run(self, sections: Iterable[int], plan: str) -> bool:
         """Go through some sections.
 
         Args:
             sections: their nodes.
-            plan: what the library's side of the plan depends on. A section whose plan in the manifest has the same
-                mark is not compared with the library again.
+            plan: what the plan follows from. A section whose plan in the manifest follows from the same is not
+                compared with the library again.
+
+        Returns:
+            Whether any section was compared with the library.
         """
-        root = self._reconciler.fixed(ROOT_NODE, None)
+        root = self.reconciler.fixed(ROOT_NODE, None)
         directory = self._begin(root, None)
-        for node in sections:
-            section = self._reconciler.fixed(node, root.folder)
-            mark = f"plan of {node}"
-            planned = self._manifest.fact(mark) == plan
-            self._visit(section, directory, planned=planned)
-            if not planned:
-                self._manifest.note(mark, plan)
+        compared = False
+        for node in sorted(sections):
+            section = self.reconciler.fixed(node, root.folder)
+            fact = f"plan of {node}"
+            is_planned = self.manifest.fact(fact) == plan
+            self._visit(section, directory, is_planned=is_planned)
+            if not is_planned:
+                self.manifest.note(fact, plan)
+                compared = True
+        self._close(directory)
         self._finish()
-        directory.release()
-        self._workers.drain()
+        return compared
 
-    def _begin(self, wanted: Wanted, parent: Directory | None) -> Directory:
-        """Have a folder that can hold others looked at or updated; the caller releases it."""
-        directory = Directory(self._site, wanted.folder, parent)
-        if self._is_settled(wanted):
-            self._check(wanted.folder, directory, directory.way)
-        else:
-            self._plan(directory, wanted.items, wanted.leftovers)
-        return directory
-
-    def _visit(self, wanted: Wanted, parent: Directory, *, planned: bool) -> None:
+    def _visit(self, wanted: Wanted, parent: Directory, *, is_planned: bool) -> None:
         folder = wanted.folder
-        self.done += folder.kind in _COUNTED
+        self.done += folder.kind in COUNTED
         if folder.kind in LEAVES and self._is_settled(wanted):
             self._check(folder, parent, (*parent.way, folder.name))
             return
         directory = self._begin(wanted, parent)
         if folder.kind not in LEAVES:
-            children = self._known(folder) if planned else self._reconciler.children(folder)
+            children = self._known(folder) if is_planned else self.reconciler.children(folder)
             for child in children:
-                self._visit(child, directory, planned=planned)
-        directory.release()
+                self._visit(child, directory, is_planned=is_planned)
+        self._close(directory)
+        self._flush_if_due()
+
+    def _begin(self, wanted: Wanted, parent: Directory | None) -> Directory:
+        """Have a folder looked at or worked on. The caller closes it."""
+        directory = self._directory(wanted.folder, parent)
+        if self._is_settled(wanted):
+            self._check(wanted.folder, directory, directory.way)
+        else:
+            self._plan(directory, wanted)
+        return directory
+
+    def _directory(self, folder: Folder, parent: Directory | None) -> Directory:
+        way = (*parent.way, folder.name) if parent else ()
+        return Directory(folder, parent, self.ways.get(folder.id, way))
 
     def _known(self, folder: Folder) -> Iterator[Wanted]:
-        return (Wanted(child, None) for child in self._manifest.children(folder.id))
+        return (Wanted(child, None) for child in self.manifest.children(folder.id))
 
     def _is_settled(self, wanted: Wanted) -> bool:
-        return wanted.items is None and wanted.folder.state == State.SETTLED and not self._updater.verify
+        return wanted.items is None and wanted.folder.state == State.SETTLED and not self.updater.verify
 
     def _check(self, folder: Folder, keeper: Directory, way: tuple[str, ...]) -> None:
-        """Have a folder looked at from outside."""
-        if not self._checks or self._checks[-1].keeper is not keeper:
-            keeper.hold()
+        keeper.open += 1
         self._checks.append(_Check(folder, keeper, way))
         if len(self._checks) >= _FOLDERS_IN_CHECK:
             self._flush_checks()
             self._take_mismatches()
 
-    def _plan(self, directory: Directory, items: Sequence[Item] | None, leftovers: Sequence[Item]) -> None:
+    def _plan(self, directory: Directory, wanted: Wanted) -> None:
         """Have what is in a folder compared and written."""
+        directory.look_at()
+        items, records, leftovers = wanted.items, wanted.records, wanted.leftovers
         if items is None:
-            plan = self._manifest.plan(directory.folder.id)
+            plan = self.manifest.plan(directory.folder.id)
             items, leftovers = decode(plan.items), decode(plan.leftovers)
+            records = [self.store.record(item.node) for item in items]
         directory.items, directory.leftovers = items, leftovers
-        for some in _chunks(items):
-            directory.hold()
-            records = {item.node: self._store.record(item.node) for item in some}
-            self._parts.append(Part(directory, some, records))
-            self._files += sum(len(item.files) for item in some)
-        if self._files >= _FILES_IN_BATCH:
-            self._flush()
+        chunks = list(_chunks(items, records))
+        in_one = len(chunks) == 1 and directory.folder.kind in LEAVES
+        for some, made_from in chunks:
+            self._add(directory, some, made_from, leftovers, leave=in_one)
+
+    def _add(
+        self,
+        directory: Directory,
+        items: Sequence[Item],
+        records: Sequence[Record],
+        leftovers: Sequence[Item],
+        *,
+        leave: bool,
+    ) -> None:
+        directory.open += 1
+        folder, way, series_name = directory.folder, directory.way, directory.series_name
+        work = Work(folder, way, series_name, items, records, leftovers, leave, directory.touched)
+        self._works.append((directory, work))
+        self._files += sum(len(item.files) for item in items)
+
+    def _close(self, directory: Directory) -> None:
+        """Note that something in a directory is done. The last thing to do is to leave it."""
+        directory.open -= 1
+        if directory.open:
+            return
+        if directory.has_to_be_left() and not self.updater.dry_run:
+            self._add(directory, (), (), (*directory.items, *directory.leftovers), leave=True)
+            return
+        if not self.updater.dry_run:
+            directory.settle(self.manifest)
+        if directory.passed_by and directory.folder.kind == NodeKind.SERIES:
+            self.report.add(Row(Type.SERIES, directory.folder.name, "", "", "", Action.SKIPPED, Reason.MATCHES))
+        if directory.parent is not None:
+            self._close(directory.parent)
 
     def _flush(self) -> None:
         """Give what is planned to workers, once it is sure that the next run would know of it."""
         self._flush_checks()
-        self._manifest.commit()
-        self._tell(self.done)
-        parts, self._parts, self._files = self._parts, [], 0
-        task: list[Part] = []
+        self.manifest.commit()
+        works, self._works, self._files = self._works, [], 0
+        task: list[tuple[Directory, Work]] = []
         size = 0
-        for part in parts:
-            task.append(part)
-            size += sum(len(item.files) for item in part.items)
+        for directory, work in works:
+            task.append((directory, work))
+            size += 1 + sum(len(item.files) for item in work.items)
             if size >= _FILES_IN_TASK:
-                self._workers.submit(partial(self._updater.update, task))
+                self._submit(task)
                 task, size = [], 0
         if task:
-            self._workers.submit(partial(self._updater.update, task))
-        self._take_mismatches()
+            self._submit(task)
+        self.report.flush()
+        self.tell(self.done)
+
+    def _submit(self, task: Sequence[tuple[Directory, Work]]) -> None:
+        directories = [directory for directory, _ in task]
+        self.workers.submit(partial(self.updater.run, [work for _, work in task]), partial(self._take, directories))
+
+    def _take(self, directories: Sequence[Directory], results: Sequence[Done]) -> None:
+        """Account for what workers did."""
+        for directory, done in zip(directories, results, strict=True):
+            self.report.add(*done.rows)
+            directory.take(done)
+            self._close(directory)
 
     def _flush_checks(self) -> None:
         if self._checks:
             checks, self._checks = self._checks, []
-            self._workers.submit(partial(_look, checks, self._site.root, self._ledger))
-            self._tell(self.done)
+            ways = [(check.way, check.folder.seen) for check in checks]
+            self.workers.submit(partial(_look, self.updater.root, ways), partial(self._take_looks, checks))
+            self.tell(self.done)
+
+    def _take_looks(self, checks: Sequence[_Check], looks: Sequence[_Look]) -> None:
+        for check, look in zip(checks, looks, strict=True):
+            if look is _Look.AS_LEFT:
+                self._close(check.keeper)
+            else:
+                self._mismatches.append((check, look is _Look.MISSING))
 
     def _take_mismatches(self) -> None:
-        """Plan the folders that were found changed."""
-        mismatches, self._ledger.mismatches = self._ledger.mismatches, []
-        for folder, keeper, missing in mismatches:
+        """Plan the folders that somebody changed."""
+        mismatches, self._mismatches = self._mismatches, []
+        for (folder, keeper, _), missing in mismatches:
             if missing:
-                self._manifest.reopen(folder.id)
-                self._manifest.reopen(folder.parent)
+                self.manifest.reopen(folder.id)
+                self.manifest.reopen(folder.parent)
             if keeper.folder.id == folder.id:
-                self._plan(keeper, None, ())
+                self._plan(keeper, Wanted(folder, None))
             else:
-                directory = Directory(self._site, folder, keeper)
-                self._plan(directory, None, ())
-                directory.release()
-            keeper.release()
+                directory = self._directory(folder, keeper)
+                self._plan(directory, Wanted(folder, None))
+                self._close(directory)
+            self._close(keeper)
+            self._flush_if_due()
+
+    def _flush_if_due(self) -> None:
+        if self._files >= _FILES_IN_BATCH:
+            self._flush()
 
     def _finish(self) -> None:
-        """Have everything done but for what the root itself needs."""
-        self._flush()
-        self._workers.drain()
-        while self._ledger.mismatches:
+        """Have everything done, and what follows from it."""
+        while self._works or self._checks or self._mismatches or self.workers.busy:
             self._take_mismatches()
             self._flush()
-            self._workers.drain()
+            if self.workers.busy:
+                self.workers.wait()
+        self.report.flush()
 
 
-def _chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    """The items in portions for one task each. Of no items there is one portion too: the folder itself."""
-    portion: list[Item] = []
-    size = 0
-    for item in items:
-        portion.append(item)
+def _chunks(items: Sequence[Item], records: Sequence[Record]) -> Iterator[tuple[Sequence[Item], Sequence[Record]]]:
+    """Portions for one task each. Of no items there is one portion too: the folder itself."""
+    start = size = 0
+    for end, item in enumerate(items, 1):
         size += len(item.files)
         if size >= _FILES_IN_TASK:
-            yield portion
-            portion, size = [], 0
-    if portion or not items:
-        yield portion
+            yield items[start:end], records[start:end]
+            start, size = end, 0
+    if size or not items:
+        yield items[start:], records[start:]
 
 
-def _look(checks: Sequence[_Check], root: int | None, ledger: Ledger) -> None:
-    """Tell which folders are not as they were left. What is in them is not looked at: adding, removing or renaming a
-    file gives its directory another time."""
-    before = None
-    for folder, keeper, way in checks:
-        found = None
+def _look(root: int | None, ways: Sequence[tuple[tuple[str, ...], int]]) -> list[_Look]:
+    """How some folders stand, by their ways and times. What is in them is not looked at: adding, removing or renaming
+    a file gives its directory another time."""
+    looks = []
+    for way, seen in ways:
         try:
-            if root is not None:
-                found = os.stat("/".join(way) or ".", dir_fd=root, follow_symlinks=False)
+            found = os.stat("/".join(way) or ".", dir_fd=root, follow_symlinks=False) if root is not None else None
         except OSError:
-            pass  # Whoever opens it will meet the error again, and report it.
-        if found is None or found.st_mtime_ns != folder.seen or not stat.S_ISDIR(found.st_mode):
-            keeper.hold()
-            ledger.say(Mismatch(folder, keeper, missing=found is None))
-        if before is not None and before is not keeper:
-            before.release()
-        before = keeper
-    if before is not None:
-        before.release()
+            found = None  # Whoever opens it will meet the error again, and report it.
+        if found is None:
+            looks.append(_Look.MISSING)
+        elif found.st_mtime_ns == seen and stat.S_ISDIR(found.st_mode):
+            looks.append(_Look.AS_LEFT)
+        else:
+            looks.append(_Look.CHANGED)
+    return looks

@@ -1,76 +1,204 @@
 """Bringing the files of a folder to what is wanted: compare, then write."""
 
+import errno
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vod2strmfs.index.draft import digest
+from vod2strmfs.index.fresh import digest
 from vod2strmfs.library.contents import Record, nfo_file, strm
 from vod2strmfs.library.kinds import NodeKind, Slot
 from vod2strmfs.materialize import files
-from vod2strmfs.materialize.directories import Directory
-from vod2strmfs.materialize.manifest import File, Item, State
-from vod2strmfs.materialize.report import Action, Reason, type_of
+from vod2strmfs.materialize.manifest import File, Folder, Item, State
+from vod2strmfs.materialize.report import Action, Reason, Row, Type, reason_of, type_of
 from vod2strmfs.materialize.workers import Throttle
 from vod2strmfs.settings import LibrarySettings
+
+LEAVES = frozenset({NodeKind.MOVIE, NodeKind.SEASON})
+"""Kinds of folder that hold no folders of ours."""
+
+_UNFINISHED = frozenset({State.NEW, State.CHANGED})
 
 _log = logging.getLogger("vod2strmfs")
 
 
-class Part(NamedTuple):
-    """Some of the items of a directory, which is held until they are done."""
+class Work(NamedTuple):
+    """What is to be done in a folder, or a part of it."""
 
-    directory: Directory
+    folder: Folder
+    way: tuple[str, ...]
+    """Where it stands, name by name from the root."""
+    series_name: str
     items: Sequence[Item]
-    records: Mapping[int, Record]
-    """What their files are made from, by node."""
+    records: Sequence[Record]
+    """What the items' files are made from."""
+    leftovers: Sequence[Item]
+    """What else is ours in the folder."""
+    leave: bool
+    """Whether this is the last that is done in it, so that it gets its time."""
+    touched: bool = False
+    """Whether it was changed by what was done in it before."""
+
+
+@dataclass
+class Done:
+    """What was done."""
+
+    rows: list[Row] = field(default_factory=list)
+    opened: bool = False
+    """Whether the folder could be used; in a dry run it need not be there."""
+    made: bool = False
+    """Whether a directory was made, the folder's own or one that it is in."""
+    touched: bool = False
+    """Whether anything in the folder was changed."""
+    failed: bool = False
+    kept: bool = False
+    """Whether files that are not ours stand where ours should."""
+    moved: set[str] = field(default_factory=set)
+    """Names that were given up."""
+    seen: int | None = None
+    """The directory's mtime, if it was left."""
 
 
 @dataclass(frozen=True)
 class Updater:
-    """Updates parts of directories, in any thread.
+    """Updates folders, in any thread.
 
     Args:
+        root: the descriptor of the output root; None if there is none.
         settings: the library's.
         verify: whether files are read even where size and time are as they were left.
         overwrite: whether files that are not ours give way.
+        dry_run: whether nothing is written.
         throttle: waited for before each file that is written.
     """
 
+    root: int | None
     settings: LibrarySettings
     verify: bool
     overwrite: bool
+    dry_run: bool
     throttle: Throttle
 
-    def update(self, parts: Sequence[Part]) -> None:
-        """Update some parts. What goes wrong is reported, and the rest goes on."""
-        for part in parts:
-            part.directory.looked_at = True
-            try:
-                descriptor = part.directory.open()
-                for item in part.items:
-                    _Update(self, part.directory, descriptor, item, part.records[item.node]).run()
-            except OSError as error:
-                _log.debug("%s: %s", part.directory.folder.name, error)
-            finally:
-                part.directory.release()
+    def run(self, works: Sequence[Work]) -> list[Done]:
+        """Do some work. What goes wrong is reported, and the rest goes on."""
+        if self.root is None:
+            return [_FolderUpdate(self, work, None).run() for work in works]
+        with files.Opener(self.root, make=not self.dry_run) as opener:
+            return [_FolderUpdate(self, work, opener).run() for work in works]
+
+
+class _FolderUpdate:
+    """The update of one folder, or of a part of it.
+
+    Args:
+        updater: whose work it is.
+        work: what is to be done.
+        opener: for the folders above; None if there is no root.
+    """
+
+    def __init__(self, updater: Updater, work: Work, opener: files.Opener | None) -> None:
+        self.updater = updater
+        self.work = work
+        self.done = Done(touched=work.touched)
+        self.descriptor: int | None = None
+        """None as long as the directory does not exist."""
+        self.created = False
+        """Whether it was made just now, so that nothing can be in it."""
+        self._opener = opener
+
+    def run(self) -> Done:
+        try:
+            self._open()
+            self.done.opened = True
+            for item, record in zip(self.work.items, self.work.records, strict=True):
+                _ItemUpdate(self, item, record).run()
+            if self.work.leave and not self.updater.dry_run:
+                self._leave()
+        except OSError as error:
+            self.fail(error, self.work.folder.name)
+        finally:
+            if self.descriptor is not None:
+                os.close(self.descriptor)
+        return self.done
+
+    def fail(self, error: OSError, title: str, uuid: str = "") -> None:
+        """Report an error."""
+        _log.debug("%s: %s", "/".join((*self.work.way, title)), error)
+        self.done.failed = True
+        self.say(Type.ERROR, title, uuid, Action.FAILED, reason_of(error))
+
+    def say(self, kind: Type, title: str, uuid: str, action: Action, reason: str) -> None:
+        """Report on something in the folder."""
+        folder = self.work.folder
+        season = folder.name if folder.kind == NodeKind.SEASON else ""
+        if self.updater.dry_run:
+            action = action.only_planned()
+        self.done.rows.append(Row(kind, self.work.series_name, season, title, uuid, action, reason))
+
+    def _open(self) -> None:
+        if self._opener is None:
+            return
+        *above, name = self.work.way or (".",)
+        try:
+            parent = self._opener.open(tuple(above))
+            if not self.updater.dry_run and self.work.folder.state == State.NEW:
+                self.created = files.make(parent, name)
+            self.descriptor = self._open_or_make(parent, name)
+        except FileNotFoundError:
+            if not self.updater.dry_run:
+                raise
+        self.done.made = self.created or self._opener.made
+        self._opener.made = False
+
+    def _open_or_make(self, parent: int, name: str) -> int:
+        try:
+            return os.open(name, files.DIRECTORY_FLAGS, dir_fd=parent)
+        except FileNotFoundError:
+            if self.updater.dry_run:
+                raise
+            self.created = files.make(parent, name)
+            return os.open(name, files.DIRECTORY_FLAGS, dir_fd=parent)
+
+    def _leave(self) -> None:
+        """Give the directory its time, unless somebody else changed it and we did not: their media server may learn
+        from the time that something came."""
+        assert self.descriptor is not None
+        folder = self.work.folder
+        others = self._others()
+        left = os.fstat(self.descriptor)
+        due = self.done.touched or folder.state in _UNFINISHED or not others
+        if due and left.st_mtime_ns != folder.mtime:
+            os.utime(self.descriptor, ns=(folder.mtime, folder.mtime))
+            left = os.fstat(self.descriptor)
+        self.done.seen = left.st_mtime_ns
+
+    def _others(self) -> bool:
+        """Whether something that is not ours is in the directory, or might be."""
+        assert self.descriptor is not None
+        if self.created:
+            return False
+        if self.work.folder.kind not in LEAVES:
+            return True
+        ours = {file.name for item in (*self.work.items, *self.work.leftovers) for file in item.files}
+        return not files.names(self.descriptor) <= ours
 
 
 class _OutdatedIndexError(Exception):
     """What is rendered is not what the index says."""
 
 
-class _Update:
+class _ItemUpdate:
     """The update of one item's files."""
 
-    def __init__(
-        self, updater: Updater, directory: Directory, descriptor: int | None, item: Item, record: Record
-    ) -> None:
-        self._updater = updater
-        self._directory = directory
-        self._descriptor = descriptor
+    def __init__(self, update: _FolderUpdate, item: Item, record: Record) -> None:
+        self._update = update
+        self._updater = update.updater
+        self._work = update.work
+        self._done = update.done
+        self._descriptor = update.descriptor
         self._item = item
         self._record = record
         self._nfo = b""
@@ -78,37 +206,34 @@ class _Update:
     def run(self) -> None:
         for file in self._item.files:
             try:
-                self._update(file)
+                self._bring(file)
             except OSError as error:
-                _log.debug("%s/%s: %s", self._directory.folder.name, file.name, error)
-                self._directory.fail(error, self._title(file), self._item.uuid)
+                self._update.fail(error, self._title(file), self._item.uuid)
             except _OutdatedIndexError:
-                self._directory.failed = True
-                self._say(file, Action.FAILED, Reason.OUTDATED_INDEX)
+                self._done.failed = True
+                self._update.say(Type.ERROR, self._title(file), self._item.uuid, Action.FAILED, Reason.OUTDATED_INDEX)
 
-    def _update(self, file: File) -> None:
-        directory = self._directory
-        if self._descriptor is None or directory.created:
+    def _bring(self, file: File) -> None:
+        """Have a file there as it is wanted."""
+        if self._descriptor is None or self._update.created:
             self._write(file, Action.CREATED, self._loss(file))
             return
         known = {*file.earlier}
         found = files.look(self._descriptor, file.name)
         for old in self._former(file):
             known.update((old.digest, *old.earlier))
-            if files.is_free(self._descriptor, old.name, self._descriptor, file.name) and self._move(old, file):
-                found = files.look(self._descriptor, old.name if directory.site.dry_run else file.name)
+            found = self._move(old, file) or found
         if found is None:
             self._write(file, Action.CREATED, self._loss(file))
         elif not files.is_file(found):
-            raise FileExistsError(17, "not a regular file")
+            raise FileExistsError(errno.EEXIST, "not a regular file")
         else:
             self._compare(file, found, known)
 
     def _compare(self, file: File, found: os.stat_result, known: set[int]) -> None:
         assert self._descriptor is not None
-        left_as = (file.size, file.mtime)
-        trusted = self._directory.folder.state != State.NEW and not known and not self._updater.verify
-        if trusted and (found.st_size, found.st_mtime_ns) == left_as:
+        trusted = self._work.folder.state != State.NEW and not known and not self._updater.verify
+        if trusted and (found.st_size, found.st_mtime_ns) == (file.size, file.mtime):
             return
         content = digest(files.read(self._descriptor, file.name), 0)
         if content.digest == file.digest:
@@ -119,51 +244,50 @@ class _Update:
         elif not content.size:
             self._write(file, Action.UPDATED, Reason.EMPTY)
         else:
-            reason = Reason.EDITED if known or self._directory.folder.state != State.NEW else Reason.FOREIGN
-            if self._updater.overwrite:
-                self._write(file, Action.UPDATED, reason)
-            else:
-                self._directory.kept = True
-                self._say(file, Action.KEPT, reason)
+            self._yield(file, Reason.FOREIGN if self._work.folder.state == State.NEW and not known else Reason.EDITED)
 
-    def _loss(self, file: File) -> Reason:
-        """Why a file that is not there is written."""
-        was_there = self._directory.folder.state in (State.SETTLED, State.WATCHED) or file.earlier
-        return Reason.MISSING if was_there else Reason.NEW
+    def _yield(self, file: File, reason: Reason) -> None:
+        """Leave a file that is not ours alone, unless it is to be overwritten."""
+        if self._updater.overwrite:
+            self._write(file, Action.UPDATED, reason)
+        else:
+            self._done.kept = True
+            self._say(file, Action.KEPT, reason)
 
     def _former(self, file: File) -> list[File]:
         """What the item's file was called before."""
         return [
             old
-            for item in self._directory.leftovers
+            for item in self._work.leftovers
             if item.node == self._item.node and item.uuid == self._item.uuid
             for old in item.files
             if old.slot == file.slot
         ]
 
-    def _move(self, old: File, file: File) -> bool:
-        """Move a file to its new name, which is free."""
+    def _move(self, old: File, file: File) -> os.stat_result | None:
+        """Give a file its new name, if it is there and the name is free; returns its attributes then."""
         assert self._descriptor is not None
-        if files.look(self._descriptor, old.name) is None:
-            return False
-        if not self._directory.site.dry_run:
+        found = files.look(self._descriptor, old.name)
+        if found is None or not files.is_free(self._descriptor, old.name, self._descriptor, file.name):
+            return None
+        if not self._updater.dry_run:
             os.rename(old.name, file.name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
-        self._directory.touched = True
-        self._directory.moved.add(old.name)
-        self._say(file, Action.MOVED, Reason.RENAMED)
-        return True
+        self._done.touched = True
+        self._done.moved.add(old.name)
+        self._say(file, Action.MOVED, Reason.RENAMED.about(old.name))
+        return found
 
     def _write(self, file: File, action: Action, reason: Reason) -> None:
-        if self._descriptor is not None and not self._directory.site.dry_run:
+        if self._descriptor is not None and not self._updater.dry_run:
             content = self._render(file)
             self._updater.throttle.wait()
-            self._directory.touched = True
+            self._done.touched = True
             files.write(self._descriptor, file.name, content, file.mtime)
         self._say(file, action, reason)
 
     def _set_time(self, file: File) -> None:
-        """Give a file its time; it has its content. The directory's time stays."""
-        if not self._directory.site.dry_run:
+        """Give a file that has its content its time. That does not change the directory's."""
+        if not self._updater.dry_run:
             os.utime(file.name, ns=(file.mtime, file.mtime), dir_fd=self._descriptor, follow_symlinks=False)
         self._say(file, Action.UPDATED, Reason.TIME)
 
@@ -178,10 +302,15 @@ class _Update:
             raise _OutdatedIndexError
         return content
 
-    def _say(self, file: File, action: Action, reason: Reason) -> None:
-        self._directory.say(type_of(self._item.kind, file.slot), self._title(file), self._item.uuid, action, reason)
+    def _loss(self, file: File) -> Reason:
+        """Why a file that is not there is written."""
+        was_there = self._work.folder.state in (State.SETTLED, State.WATCHED) or file.earlier
+        return Reason.MISSING if was_there else Reason.NEW
+
+    def _say(self, file: File, action: Action, reason: str) -> None:
+        self._update.say(type_of(self._item.kind, file.slot), self._title(file), self._item.uuid, action, reason)
 
     def _title(self, file: File) -> str:
         if self._item.kind in (NodeKind.EPISODE, NodeKind.VERSION):
             return file.name.rpartition(".")[0]
-        return "" if self._item.kind == NodeKind.SEASON else self._directory.folder.name
+        return "" if self._item.kind == NodeKind.SEASON else self._work.folder.name

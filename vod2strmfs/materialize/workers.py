@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
+from typing import Any, TypeVar
+
+_Result = TypeVar("_Result")
 
 
 class Throttle:
@@ -33,8 +36,8 @@ class Throttle:
 class Pace:
     """How many workers to have, from how the work goes.
 
-    Where files are written within microseconds, the interpreter is what is busy, and workers only get in each
-    other's way. Where each call waits for a share, each worker more is a gain.
+    Where files are written within microseconds, the interpreter is what is busy, and a second worker only gets in
+    the way of the first. Where each call waits for a share, each worker more is a gain.
 
     Args:
         most: how many there may be. So many there are at first.
@@ -55,30 +58,24 @@ class Pace:
             processor: seconds of processor time that this process used meanwhile.
         """
         if processor > self.BUSY * elapsed:
-            self.workers = max(min(2, self._most), self.workers // 2)
+            self.workers = max(1, self.workers // 2)
         else:
             self.workers = min(self._most, self.workers * 2)
 
 
-Task = Callable[[], object]
-"""Something to do in a thread."""
-
-
 class Workers:
-    """Threads that do tasks.
+    """Threads that do tasks. All methods are called in one thread, which gets the results.
 
     Args:
         most: how many tasks may be done at once.
-        listen: called in the thread that submits whenever some tasks were done.
     """
 
     _STRETCH = 0.05
     """Seconds after which the number of workers is thought over."""
 
-    def __init__(self, most: int, listen: Callable[[], None]) -> None:
+    def __init__(self, most: int) -> None:
         self._executor = ThreadPoolExecutor(most, thread_name_prefix="write")
-        self._listen = listen
-        self._pending: set[Future[object]] = set()
+        self._pending: dict[Future[Any], Callable[[Any], None]] = {}
         self._pace = Pace(most)
         self._since, self._processor = time.monotonic(), time.process_time()
 
@@ -90,24 +87,32 @@ class Workers:
     ) -> None:
         self._executor.shutdown(cancel_futures=True)
 
-    def submit(self, task: Task) -> None:
-        """Have a task done; waits while all workers are busy. Raises what an earlier task raised."""
+    @property
+    def busy(self) -> bool:
+        """Whether some tasks are not done."""
+        return bool(self._pending)
+
+    def submit(self, task: Callable[[], _Result], then: Callable[[_Result], None]) -> None:
+        """Have a task done; waits while all workers are busy.
+
+        Args:
+            task: done in another thread. What it raises is raised here by a later call.
+            then: called with its result during a later call. It must not submit anything.
+        """
         while len(self._pending) >= self._pace.workers:
-            self._wait()
-        self._pending.add(self._executor.submit(task))
+            self.wait()
+        self._pending[self._executor.submit(task)] = then
 
-    def drain(self) -> None:
-        """Wait until everything is done."""
-        while self._pending:
-            self._wait()
-        self._listen()
-
-    def _wait(self) -> None:
-        done, self._pending = wait(self._pending, return_when=FIRST_COMPLETED)
-        for future in done:
-            future.result()
+    def wait(self) -> None:
+        """Wait until a task is done, if there is any."""
+        for future in wait(self._pending, return_when=FIRST_COMPLETED).done:
+            self._pending.pop(future)(future.result())
         elapsed = time.monotonic() - self._since
         if elapsed >= self._STRETCH:
             self._pace.adapt(elapsed, time.process_time() - self._processor)
             self._since, self._processor = time.monotonic(), time.process_time()
-        self._listen()
+
+    def drain(self) -> None:
+        """Wait until all tasks are done."""
+        while self._pending:
+            self.wait()
