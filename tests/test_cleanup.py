@@ -177,7 +177,7 @@ def test_an_edited_nfo_is_kept_and_reported_unless_it_is_to_be_overwritten(expor
 def test_a_lost_manifest_is_made_again_from_the_tree(export: Export) -> None:
     export.run(films("Heat", "Ran"))
     (export.root / "Movies/Heat/poster.jpg").write_bytes(b"poster")
-    before = {path: path.lstat() for path in export.root.rglob("*")}
+    before = {path: path.lstat() for path in export.root.rglob("*") if path.is_file()}
     for path in export.state.iterdir():
         if not path.name.startswith(("index.db", "sync.lock")):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
