@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +27,7 @@ from pydantic import (
 )
 
 from vod2strmfs.errors import SettingsError
+from vod2strmfs.schedule import crontab
 
 ENVIRONMENT_PREFIX = "VOD2STRMFS_"
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
@@ -87,6 +89,21 @@ def _permissions(value: int) -> int:
     return value
 
 
+def _schedule(value: str) -> str:
+    if value.strip():
+        crontab(value)
+    return value.strip()
+
+
+def _time_zone(value: str) -> str:
+    if value:
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            raise ValueError("is not a time zone that this host knows, such as Europe/Berlin") from None
+    return value
+
+
 def _list(value: object) -> object:
     if isinstance(value, str):
         return tuple(item for part in value.split(",") if (item := part.strip()))
@@ -140,6 +157,8 @@ UuidPath = Annotated[str, AfterValidator(_uuid_path)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_list)]
 Years = Annotated[str, AfterValidator(_years)]
+Schedule = Annotated[str, AfterValidator(_schedule)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Umask = Annotated[int, BeforeValidator(_octal), AfterValidator(_permissions)]
 Location = Annotated[Path, BeforeValidator(_location)]
 Database = Annotated[SecretStr, AfterValidator(_database)]
@@ -246,6 +265,12 @@ class Settings(LibrarySettings):
         "off", description="what materialize does with its files that left the catalogue"
     )
     concurrency: int = Field(12, ge=1, le=256, description="how many files materialize writes at once")
+    schedule: Schedule = Field(
+        "", description="when `run` materializes: daily HH:MM, or a crontab of 5 fields, or of 6 with the seconds first"
+    )
+    time_zone: TimeZone = Field(
+        "", description="the schedule's time zone, as in Europe/Berlin (default: this host's)"
+    )
     throttle: float = Field(
         0, ge=0, le=1e6, description="how many files a second materialize writes at most; 0: as many as it can"
     )

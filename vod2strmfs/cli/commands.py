@@ -22,6 +22,7 @@ from vod2strmfs.cli.options import (
     with_settings,
 )
 from vod2strmfs.cli.refresh import refresh
+from vod2strmfs.cli.run import run
 from vod2strmfs.errors import Exit, IndexFileError, OutputError, ShrinkHeldError, UserError
 from vod2strmfs.settings import Settings
 
@@ -65,14 +66,15 @@ def mount(settings: Settings, daemon: bool) -> None:
     from vod2strmfs.mount.run import mount as serve
 
     logs.set_up(settings, to_file=daemon)
-    run = partial(serve, settings, settings.output_root.absolute())
+    start = partial(serve, settings, settings.output_root.absolute())
     if daemon:
-        run_in_background(run)
+        run_in_background(start)
     else:
-        run(lambda: None)
+        start(lambda: None)
 
 
 cli.add_command(materialize)
+cli.add_command(run)
 
 
 @cli.command("sync", cls=GroupedCommand)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import click
 
@@ -15,35 +15,46 @@ from vod2strmfs.settings import Settings
 if TYPE_CHECKING:
     from vod2strmfs.materialize.job import Outcome
 
-_WRITING = Group(
+Mode = Literal["all", "movies", "series"]
+
+WRITING = Group(
     "Writing",
     ("cleanup", "write_nfo", "concurrency", "throttle", "verify", "overwrite"),
 )
-_REPORTS = Group("Reports", ("report_dir", "keep_reports", "keep_report_days"))
+REPORTS = Group("Reports", ("report_dir", "keep_reports", "keep_report_days"))
+
+mode_option = click.option(
+    "--mode", type=click.Choice(get_args(Mode)), default="all", help="What to write.", show_default=True
+)
 
 
 @click.command(cls=GroupedCommand)
 @click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False)
-@click.option(
-    "--mode", type=click.Choice(["all", "movies", "series"]), default="all", help="What to write.", show_default=True
-)
+@mode_option
 @click.option("--dry-run", is_flag=True, help="Write nothing but the report, which says what would be done.")
 @click.option("--accept-shrink", is_flag=True, help="Let go of what the shrink brake holds back, and clean it up.")
-@with_settings(CATALOGUE, SELECTION, LIBRARY, _WRITING, _REPORTS, STATE)
-def materialize(
-    settings: Settings, mode: Literal["all", "movies", "series"], dry_run: bool, accept_shrink: bool
-) -> None:
+@with_settings(CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, STATE)
+def materialize(settings: Settings, mode: Mode, dry_run: bool, accept_shrink: bool) -> None:
     """Write the library as real files.
 
     OUTPUT_ROOT is made if need be (default: /data/STRM). Only what differs is written. Files that this command did not
     write, or that were edited since, are left alone. A report says what was done to each file.
+    """
+    logs.set_up(settings)
+    export(settings, mode, dry_run=dry_run, accept_shrink=accept_shrink)
+
+
+def export(settings: Settings, mode: Mode, *, dry_run: bool = False, accept_shrink: bool = False) -> None:
+    """Sync and materialize, and say what came of it.
+
+    Raises:
+        UserError: it could not be done, or not all of it.
     """
     from vod2strmfs.cli.progress import shown
     from vod2strmfs.index.store import Store
     from vod2strmfs.materialize.job import Job
     from vod2strmfs.materialize.run import materialize as run
 
-    logs.set_up(settings)
     synced = refresh(settings, accept_shrink=accept_shrink)
     job = Job.from_settings(settings, mode, dry_run=dry_run, accept_shrink=accept_shrink)
     with closing(Store(settings.state_dir)) as store, shown("Comparing" if dry_run else "Writing") as on_progress:

@@ -1,6 +1,7 @@
 """Reading the index: one generation at a time, by point queries."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
@@ -110,7 +111,7 @@ class Store:
     @staticmethod
     def exists(state_dir: Path) -> bool:
         """Whether there is an index."""
-        return (state_dir / FILE_NAME).exists()
+        return os.path.exists(state_dir / FILE_NAME)
 
     def replaced(self) -> bool:
         """Whether the index file is no longer the one that was opened."""

@@ -1,0 +1,71 @@
+"""When `vod2strmfs run` runs."""
+
+import subprocess
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from mounts import TIMEOUT, command, eventually
+
+from vod2strmfs.demo.generator import write_demo
+from vod2strmfs.errors import SettingsError
+from vod2strmfs.schedule import next_time
+from vod2strmfs.settings import load
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "after", "due"),
+    [
+        ("daily 03:30", "2026-11-22 12:00", "2026-11-23 03:30:00+01:00"),
+        ("daily 23:05", "2026-11-22 12:00", "2026-11-22 23:05:00+01:00"),
+        ("30 3 * * *", "2026-11-22 12:00", "2026-11-23 03:30:00+01:00"),
+        ("0 30 3 * * *", "2026-11-22 12:00", "2026-11-23 03:30:00+01:00"),
+        ("15 0 4 * * sun", "2026-11-22 12:00", "2026-11-29 04:00:15+01:00"),
+        ("*/20 * * * *", "2026-11-22 12:01", "2026-11-22 12:20:00+01:00"),
+        # 29 March 2026: 02:00 to 03:00 is skipped. 25 October: it comes twice.
+        ("daily 02:30", "2026-03-28 12:00", "2026-03-29 03:00:00+02:00"),
+        ("daily 02:30", "2026-03-29 12:00", "2026-03-30 02:30:00+02:00"),
+        ("daily 02:30", "2026-10-24 12:00", "2026-10-25 02:30:00+02:00"),
+        ("daily 02:30", "2026-10-25 02:30", "2026-10-26 02:30:00+01:00"),
+        ("daily 12:00", "2026-03-28 12:00", "2026-03-29 12:00:00+02:00"),
+    ],
+)
+def test_the_next_time(schedule: str, after: str, due: str) -> None:
+    assert str(next_time(schedule, datetime.fromisoformat(after).replace(tzinfo=BERLIN))) == due
+
+
+@pytest.mark.parametrize("schedule", ["daily", "daily 24:00", "daily 3", "* * *", "61 * * * *", "never", "@daily x"])
+def test_what_is_no_schedule_is_refused(schedule: str) -> None:
+    with pytest.raises(SettingsError, match="--schedule: must be `daily HH:MM`"):
+        load(None, {"schedule": schedule}, {})
+
+
+def test_an_unknown_time_zone_is_refused() -> None:
+    with pytest.raises(SettingsError, match="--time-zone: is not a time zone"):
+        load(None, {"time_zone": "Europe/Nowhere"}, {})
+
+
+def test_the_service_runs_on_schedule_and_goes_on_after_a_failure(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/demo.db"
+    arguments = (tmp_path / "output", "--database", url, "--state-dir", tmp_path / "state", "--schedule", "* * * * * *")
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        service = subprocess.Popen(command("run", *arguments), stdout=output, stderr=output)
+    try:
+        eventually(lambda: "no SQLite file" in log.read_text())
+        write_demo(url, movies=5, series=1, episodes=2, seed=1)
+        eventually(lambda: len(list(tmp_path.glob("state/reports/report_all_*.csv"))) >= 2)
+        assert list(tmp_path.glob("output/Movies/*/*.strm"))
+    finally:
+        service.terminate()
+        service.wait(TIMEOUT)
+
+
+def test_without_a_schedule_there_is_nothing_to_wait_for(tmp_path: Path) -> None:
+    arguments = command("run", "--database", "sqlite:///x.db", "--state-dir", tmp_path)
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "schedule: is not set" in done.stderr

@@ -1,0 +1,36 @@
+"""When to run: `daily HH:MM`, or a crontab of five or six fields, as the original specification has it."""
+
+import re
+from datetime import datetime
+
+from cronsim import CronSim, CronSimError
+
+_DAILY = re.compile(r"daily +([01]?\d|2[0-3]):([0-5]\d)", re.IGNORECASE)
+
+
+def crontab(schedule: str) -> str:
+    """A schedule as a crontab expression.
+
+    Raises:
+        ValueError: it is none; the message says what is wrong.
+    """
+    if match := _DAILY.fullmatch(schedule.strip()):
+        return f"{int(match[2])} {int(match[1])} * * *"
+    try:
+        CronSim(schedule, datetime.now().astimezone())
+    except CronSimError as error:
+        raise ValueError(
+            f"must be `daily HH:MM`, or a crontab of 5 fields, or of 6 with the seconds first ({error})"
+        ) from None
+    return schedule
+
+
+def next_time(schedule: str, after: datetime) -> datetime:
+    """The first time after another at which to run.
+
+    Args:
+        schedule: a valid one.
+        after: with a time zone, whose daylight-saving changes are heeded: what falls into the hour that is skipped
+            runs when it has ended, and what falls into the hour that comes twice runs once.
+    """
+    return next(CronSim(crontab(schedule), after))
