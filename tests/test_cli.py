@@ -28,7 +28,7 @@ COMMANDS = ("demo", "materialize", "mount", "stats", "sync")
 
 _AS_NOBODY = """
 import os, unicodedata
-import vod2strmfs.catalog.sqlite, vod2strmfs.index.sync, vod2strmfs.mount.run
+import vod2strmfs.catalog.sqlite, vod2strmfs.cli.daemon, vod2strmfs.index.sync, vod2strmfs.mount.run
 from vod2strmfs.cli import main
 os.setgroups([])
 os.setgid({gid})

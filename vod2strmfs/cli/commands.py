@@ -1,5 +1,6 @@
 """The commands."""
 
+import os
 import sys
 import traceback
 from contextlib import closing
@@ -115,6 +116,9 @@ def stats(settings: Settings, output: Path | None) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
+        if output is None:
+            # Python would try to write what is left when it ends, and fail with a message and a code of its own.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(f"{output or 'standard output'}: cannot be written ({error.strerror}).") from error
 
 
