@@ -219,23 +219,26 @@ class _ItemUpdate:
             self._write(file, Action.CREATED, self._loss(file))
             return
         known = {*file.earlier}
-        found = files.look(self._descriptor, file.name)
+        name = file.name
         for old in self._former(file):
             known.update((old.digest, *old.earlier))
-            found = self._move(old, file) or found
+            if self._move(old, file) and self._updater.dry_run:
+                name = old.name
+        found = files.look(self._descriptor, name)
         if found is None:
             self._write(file, Action.CREATED, self._loss(file))
         elif not files.is_file(found):
             raise FileExistsError(errno.EEXIST, "not a regular file")
         else:
-            self._compare(file, found, known)
+            self._compare(file, name, found, known)
 
-    def _compare(self, file: File, found: os.stat_result, known: set[int]) -> None:
+    def _compare(self, file: File, name: str, found: os.stat_result, known: set[int]) -> None:
+        """Compare a file that is there, under the name that it has on disk."""
         assert self._descriptor is not None
         trusted = self._work.folder.state != State.NEW and not known and not self._updater.verify
         if trusted and (found.st_size, found.st_mtime_ns) == (file.size, file.mtime):
             return
-        content = digest(files.read(self._descriptor, file.name), 0)
+        content = digest(files.read(self._descriptor, name), 0)
         if content.digest == file.digest:
             if found.st_mtime_ns != file.mtime:
                 self._set_time(file)
@@ -264,18 +267,18 @@ class _ItemUpdate:
             if old.slot == file.slot
         ]
 
-    def _move(self, old: File, file: File) -> os.stat_result | None:
-        """Give a file its new name, if it is there and the name is free; returns its attributes then."""
+    def _move(self, old: File, file: File) -> bool:
+        """Give a file its new name if it is there and the name is free; returns whether that is so."""
         assert self._descriptor is not None
-        found = files.look(self._descriptor, old.name)
-        if found is None or not files.is_free(self._descriptor, old.name, self._descriptor, file.name):
-            return None
+        is_there = files.look(self._descriptor, old.name) is not None
+        if not is_there or not files.is_free(self._descriptor, old.name, self._descriptor, file.name):
+            return False
         if not self._updater.dry_run:
             os.rename(old.name, file.name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
         self._done.touched = True
         self._done.moved.add(old.name)
         self._say(file, Action.MOVED, Reason.RENAMED.about(old.name))
-        return found
+        return True
 
     def _write(self, file: File, action: Action, reason: Reason) -> None:
         if self._descriptor is not None and not self._updater.dry_run:
