@@ -1,14 +1,13 @@
 # make demo    build, mount and materialize a demo library, and show them
 # make test    all tests, with a real PostgreSQL and real mounts
 # make lint    ruff, mypy, import-linter
-# make bench   speed against C file systems and plain copies (minutes)
 # Each sets up what it needs: system packages, a virtual environment, the project.
 
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format clean
 
 demo:
 	@scripts/setup.sh
@@ -29,10 +28,6 @@ format:
 	@scripts/setup.sh dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-
-bench:
-	@scripts/setup.sh bench
-	$(BIN)/python -m bench $(BENCH_ARGS)
 
 clean:
 	rm -rf .venv .demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -36,6 +36,8 @@ class Directory:
         """Whether its own files are compared."""
         self.touched = False
         """Whether something in it was changed."""
+        self.leaving = False
+        """Whether what gives it its time is under way, or was."""
         self._left = self._refused = False
         self._failed = self._kept = False
         self._moved: set[str] = set()
@@ -69,7 +71,7 @@ class Directory:
 
     def has_to_be_left(self) -> bool:
         """Whether it may need to be given its time."""
-        return (self.looked_at or self.touched) and not self._left and not self._refused
+        return (self.looked_at or self.touched) and not self.leaving and not self._refused
 
     def settle(self, manifest: Manifest) -> None:
         """Note in the manifest how it was left."""

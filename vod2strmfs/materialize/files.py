@@ -6,6 +6,7 @@ compared in full.
 """
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -15,6 +16,9 @@ from collections.abc import Iterable, Iterator
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+NO_DIRECTORY = frozenset({errno.ENOTDIR, errno.ELOOP})
+"""Errors of opening a directory where a file or a link stands."""
 
 _LARGEST = 1 << 24
 """Bytes. No file of ours is larger."""
@@ -125,7 +129,7 @@ class Opener:
             self._way = ()
             for name in way:
                 self._go(name)
-            self._way = way
+                self._way = (*self._way, name)
         return self._descriptor
 
     def _go(self, name: str) -> None:

@@ -4,6 +4,8 @@ What tells our files is the URL in a .strm. NFOs are not told here: one whose by
 recognised when its folder is compared; any other is taken for the user's, and stays.
 """
 
+import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -50,7 +52,7 @@ class _Search:
 
     def _folder(self, above: int, name: str, depth: int) -> _Found:
         found = _Found(name)
-        with files.opened(above, [name]) as directory:
+        with contextlib.suppress(PermissionError), files.opened(above, [name]) as directory:
             folders = []
             for entry in _entries(directory):
                 if entry.is_dir(follow_symlinks=False):
@@ -137,8 +139,9 @@ def _fill(section: _Section, root: int, name: str, search: _Search, workers: Wor
             for start in range(0, len(names), _FOLDERS_IN_TASK):
                 workers.submit(partial(search.run, directory, names[start : start + _FOLDERS_IN_TASK]), section.take)
             workers.drain()
-    except FileNotFoundError:
-        return
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, *files.NO_DIRECTORY):
+            raise
 
 
 def _not_empty(folders: Iterable[_Found]) -> list[_Found]:

@@ -14,9 +14,6 @@ from vod2strmfs.materialize.report import Action, Reason, Row, Type, reason_of
 
 _log = logging.getLogger("vod2strmfs")
 
-_NOT_OURS = frozenset({errno.ENOTDIR, errno.ELOOP})
-"""Errors of opening a directory where a file or a link stands."""
-
 
 class Doomed(NamedTuple):
     """A file that is to go."""
@@ -79,8 +76,8 @@ class _Removal:
         except FileNotFoundError:
             return
         except OSError as error:
-            if error.errno in _NOT_OURS:
-                self._say(Type.CLEANUP, name, "", Action.KEPT, Reason.FOREIGN)
+            if error.errno in files.NO_DIRECTORY:
+                self._say(Type.CLEANUP, name, "", Action.KEPT, Reason.NOT_OURS)
             else:
                 self._fail(name, "", error)
 
@@ -104,7 +101,7 @@ class _Removal:
             return
         ours = {file.digest, *file.earlier}
         if not files.is_file(found) or digest(files.read(directory, file.name), 0).digest not in ours:
-            self._say(Type.CLEANUP, file.name, doomed.uuid, Action.KEPT, Reason.EDITED)
+            self._say(Type.CLEANUP, file.name, doomed.uuid, Action.KEPT, Reason.NOT_OURS)
             return
         if self._apply:
             os.unlink(file.name, dir_fd=directory)

@@ -165,6 +165,7 @@ class Traversal:
         leave: bool,
     ) -> None:
         directory.open += 1
+        directory.leaving |= leave
         folder, way, series_name = directory.folder, directory.way, directory.series_name
         work = Work(folder, way, series_name, items, records, leftovers, leave, directory.touched)
         self._works.append((directory, work))

@@ -118,7 +118,9 @@ class _FolderUpdate:
             if self.work.leave and not self.updater.dry_run:
                 self._leave()
         except OSError as error:
-            self.fail(error, self.work.folder.name)
+            # A folder that takes no file takes no time either: one row says enough.
+            if not self.done.failed:
+                self.fail(error, self.work.folder.name)
         finally:
             if self.descriptor is not None:
                 os.close(self.descriptor)
@@ -247,22 +249,22 @@ class _ItemUpdate:
         elif not content.size:
             self._write(file, Action.UPDATED, Reason.EMPTY)
         else:
-            self._yield(file, Reason.FOREIGN if self._work.folder.state == State.NEW and not known else Reason.EDITED)
+            self._give_way(file)
 
-    def _yield(self, file: File, reason: Reason) -> None:
+    def _give_way(self, file: File) -> None:
         """Leave a file that is not ours alone, unless it is to be overwritten."""
         if self._updater.overwrite:
-            self._write(file, Action.UPDATED, reason)
+            self._write(file, Action.UPDATED, Reason.NOT_OURS)
         else:
             self._done.kept = True
-            self._say(file, Action.KEPT, reason)
+            self._say(file, Action.KEPT, Reason.NOT_OURS)
 
     def _former(self, file: File) -> list[File]:
-        """What the item's file was called before."""
+        """What the item's file was called before. A movie is the same as its folder is."""
         return [
             old
             for item in self._work.leftovers
-            if item.node == self._item.node and item.uuid == self._item.uuid
+            if item.node == self._item.node and (item.uuid == self._item.uuid or item.kind == NodeKind.MOVIE)
             for old in item.files
             if old.slot == file.slot
         ]

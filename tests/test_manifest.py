@@ -1,0 +1,189 @@
+"""What the manifest remembers, and what becomes of a tree when it is lost."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from libraries import Library
+from outputs import Output, snapshot
+
+from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.materialize import run
+from vod2strmfs.materialize.manifest import State
+from vod2strmfs.materialize.root import hold
+from vod2strmfs.settings import LibrarySettings
+
+MOVIES = ("Heat", "Ronin", "Alien")
+
+
+def catalogue(*movies: str, plot: str = "", episodes: int = 2) -> Catalogue:
+    made = Catalogue()
+    account = made.account("Provider")
+    for number, name in enumerate(MOVIES, 1):
+        if name in movies:
+            made.relate(made.movie(name, id=number, description=plot, relations=[]), account, stream_id=str(number))
+    dark = made.series("Dark")
+    for number in range(1, episodes + 1):
+        made.episode(dark, 1, number, "")
+    return made
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Output:
+    """A small library, written."""
+    output = Output(Library(tmp_path), tmp_path / "output")
+    output.library.show(catalogue(*MOVIES))
+    output.write()
+    return output
+
+
+def forget_index(output: Output) -> None:
+    for path in output.library.state_dir.glob("index.db*"):
+        path.unlink()
+
+
+def test_a_lost_manifest_is_made_again_without_a_write(output: Output) -> None:
+    before = snapshot(output.root)
+    output.lose_manifest()
+    assert output.rows() == []
+    assert snapshot(output.root) == before
+
+
+def test_a_lost_state_directory_is_made_again_without_a_write(output: Output) -> None:
+    before = snapshot(output.root)
+    shutil.rmtree(output.library.state_dir)
+    output.library.show(catalogue(*MOVIES))
+    assert output.rows() == []
+    assert snapshot(output.root) == before
+
+
+def test_a_damaged_manifest_is_set_aside(output: Output) -> None:
+    [manifest] = output.library.state_dir.glob("output-*.db")
+    manifest.write_bytes(b"not a database" * 1000)
+    assert output.rows(dry_run=True) == []
+    assert output.rows() == []
+    assert output.difference() == {}
+    assert list(output.library.state_dir.glob("output-*.unusable-*"))
+
+
+def test_without_a_manifest_a_strm_is_ours_by_its_url_and_an_nfo_by_its_bytes(output: Output) -> None:
+    folder = output.root / "Movies" / "Heat"
+    nfo = (folder / "movie.nfo").read_bytes()
+    (folder / "movie.nfo").write_text("mine")
+    (output.root / "Movies" / "Ronin" / "Ronin.strm").write_text("http://elsewhere/proxy/vod/movie/1\n")
+    output.lose_manifest()
+    output.library.show(catalogue(*MOVIES), LibrarySettings(pin_stream=False))
+    assert output.actions() == [
+        ("Alien", "updated", "content changed"),
+        ("Heat", "kept", "not ours"),
+        ("Heat", "updated", "content changed"),
+        ("Ronin", "kept", "not ours"),
+        ("S01E01", "updated", "content changed"),
+        ("S01E02", "updated", "content changed"),
+    ]
+    assert (output.root / "Movies" / "Alien" / "movie.nfo").exists()
+    (folder / "movie.nfo").write_bytes(nfo)
+    assert output.actions(overwrite=True) == [("Heat", "updated", "time changed"), ("Ronin", "updated", "not ours")]
+    assert output.difference() == {}
+
+
+def test_without_a_manifest_cleanup_takes_strms_with_our_urls_and_leaves_nfos(output: Output) -> None:
+    foreign = output.root / "Movies" / "Mine" / "Mine.strm"
+    foreign.parent.mkdir()
+    foreign.write_text("http://elsewhere/movie.mkv\n")
+    output.lose_manifest()
+    output.library.show(catalogue("Heat", "Ronin", episodes=1))
+    actions = output.actions(cleanup="apply")
+    assert [row for row in actions if row[1] == "deleted"] == [
+        ("Alien.strm", "deleted", "gone"),
+        ("S01E02.strm", "deleted", "gone"),
+    ]
+    assert set(output.difference()) == {
+        "Movies/Mine",
+        "Movies/Mine/Mine.strm",
+        "Movies/Alien",
+        "Movies/Alien/movie.nfo",
+        "TV/Dark/Season 01/S01E02.nfo",
+    }
+
+
+def test_an_index_made_anew_moves_no_folder_to_a_strangers_name(output: Output) -> None:
+    (output.root / "Movies" / "Heat" / "poster.jpg").write_text("Heat")
+    (output.root / "Movies" / "Ronin" / "poster.jpg").write_text("Ronin")
+    forget_index(output)
+    output.library.show(catalogue("Ronin", "Alien"))
+    assert output.actions(cleanup="apply") == [("Heat.strm", "deleted", "gone"), ("movie.nfo", "deleted", "gone")]
+    assert (output.root / "Movies" / "Heat" / "poster.jpg").read_text() == "Heat"
+    assert (output.root / "Movies" / "Ronin" / "poster.jpg").read_text() == "Ronin"
+
+
+def test_a_title_made_anew_under_another_uuid_and_name_is_moved(output: Output) -> None:
+    (output.root / "Movies" / "Heat" / "poster.jpg").write_text("Heat")
+    made = Catalogue()
+    account = made.account("Provider")
+    made.relate(made.movie("Heat Wave", id=50, relations=[]), account, stream_id="1")
+    for number, name in enumerate(MOVIES[1:], 2):
+        made.relate(made.movie(name, id=number, relations=[]), account, stream_id=str(number))
+    dark = made.series("Dark")
+    for number in (1, 2):
+        made.episode(dark, 1, number, "")
+    output.library.show(made)
+    assert output.actions() == [
+        ("Heat Wave", "moved", "renamed: Heat"),
+        ("Heat Wave", "moved", "renamed: Heat.strm"),
+        ("Heat Wave", "updated", "content changed"),
+        ("Heat Wave", "updated", "content changed"),
+    ]
+    assert set(output.difference()) == {"Movies/Heat Wave/poster.jpg"}
+
+
+def test_after_a_restart_of_the_machine_every_byte_is_compared(
+    output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a power cut: the file has its name and its time, and no content."""
+    nfo = output.root / "Movies" / "Heat" / "movie.nfo"
+    mtime = nfo.stat().st_mtime_ns
+    folder = nfo.parent.stat().st_mtime_ns
+    nfo.write_bytes(b"")
+    os.utime(nfo, ns=(mtime, mtime))
+    assert nfo.parent.stat().st_mtime_ns == folder
+    assert output.rows() == []
+    other = tmp_path / "boot_id"
+    other.write_text("another start of the machine\n")
+    monkeypatch.setattr(run, "_BOOT_ID", other)
+    assert output.actions() == [("Heat", "updated", "empty")]
+    assert output.difference() == {}
+
+
+def test_what_is_planned_is_known_before_it_is_written(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is cut off after a file was written, and before that was noted, leaves a file that is ours."""
+    output.library.show(catalogue(*MOVIES, plot="A second plot."))
+
+    class CutOffError(Exception):
+        pass
+
+    def cut_off(*_: object) -> None:
+        raise CutOffError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vod2strmfs.materialize.manifest.Manifest.settle", cut_off)
+        with pytest.raises(CutOffError):
+            output.write()
+    assert b"A second plot." in (output.root / "Movies" / "Heat" / "movie.nfo").read_bytes()
+    output.library.show(catalogue(*MOVIES, plot="A third plot."))
+    assert {(action, reason) for _, action, reason in output.actions()} == {("updated", "content changed")}
+    assert output.difference() == {}
+
+
+def test_names_of_manifests_tell_roots_apart(tmp_path: Path) -> None:
+    roots = [tmp_path / "a" / "STRM", tmp_path / "b" / "STRM"]
+    manifests = set()
+    for root in roots:
+        with hold(root, tmp_path / "state") as held:
+            manifests.add(held.manifest)
+    assert len(manifests) == 2
+
+
+def test_states_in_the_schema_are_those_of_the_code() -> None:
+    assert [int(state) for state in (State.CHANGED, State.SETTLED, State.WATCHED, State.GONE)] == [1, 2, 3, 4]
