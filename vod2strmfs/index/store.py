@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from vod2strmfs.errors import IndexFileError
+from vod2strmfs.index.ahead import Ahead
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change
 from vod2strmfs.index.file import FILE_NAME, connect
 from vod2strmfs.library import stats
@@ -22,6 +23,7 @@ from vod2strmfs.settings import LibrarySettings
 
 _COLUMNS = "id, kind, parent, name, alias, mtime, strm_size, strm_mtime, strm_version, nfo_size, nfo_mtime, nfo_version"
 _NODE = f"SELECT {_COLUMNS} FROM node WHERE id = ?"
+_NODES = f"SELECT {_COLUMNS} FROM node WHERE id BETWEEN ? AND ?"
 _CHILD = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND fold = ?"
 _CHILD_BY_ALIAS = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND alias = ?"
 _CHILDREN = f"SELECT {_COLUMNS} FROM node INDEXED BY node_children WHERE parent = ? AND id > ? ORDER BY id LIMIT ?"
@@ -30,9 +32,14 @@ _DETAILS = f"""
         content.kind, uuid, account, stream, item
     FROM node INDEXED BY node_children CROSS JOIN content ON content.id = node.id
     WHERE parent = ? AND node.id > ? ORDER BY node.id LIMIT ?"""
-_RECORD = "SELECT kind, uuid, account, stream, item FROM content WHERE id = ?"
+_RECORDS = "SELECT id, kind, uuid, account, stream, item FROM content WHERE id BETWEEN ? AND ?"
 _SEASONS = """
     SELECT content.source FROM node JOIN content USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source"""
+
+_AHEAD_BYTES = 8 << 20
+_NODE_BYTES = 600
+_RECORD_BYTES = 400
+"""Of memory, roughly: a node; a record without its item."""
 
 
 class Detail(NamedTuple):
@@ -106,6 +113,8 @@ class Store:
         """When that was made, nanoseconds since the epoch."""
         self.settings = LibrarySettings()
         """The settings that the generation was made with."""
+        self._nodes = Ahead(self._read_nodes, lambda node: _NODE_BYTES, _AHEAD_BYTES)
+        self._records = Ahead(self._read_records, lambda record: _RECORD_BYTES + len(record.item), _AHEAD_BYTES)
         self.refresh()
 
     @staticmethod
@@ -129,6 +138,8 @@ class Store:
 
     def refresh(self) -> None:
         """Show the newest generation from now on."""
+        self._nodes.clear()
+        self._records.clear()
         with _reading():
             self._version = self._watch.execute("PRAGMA data_version").fetchone()[0]
             if self._connection.in_transaction:
@@ -152,35 +163,32 @@ class Store:
 
     def node(self, node: int) -> Node | None:
         """See `Tree`'s `Store`."""
-        with _reading():
-            return node_in(self._connection, node)
+        return self._nodes.get(node)
 
     def child(self, parent: int, key: str) -> Node | None:
         """See `Tree`'s `Store`."""
-        with _reading():
-            row = self._connection.execute(_CHILD, (parent, key)).fetchone()
-        return Node._make(row) if row else None
+        return next(map(Node._make, self._query(_CHILD, parent, key)), None)
 
     def child_by_alias(self, parent: int, alias: str) -> Node | None:
         """See `Tree`'s `Store`."""
-        with _reading():
-            row = self._connection.execute(_CHILD_BY_ALIAS, (parent, alias)).fetchone()
-        return Node._make(row) if row else None
+        return next(map(Node._make, self._query(_CHILD_BY_ALIAS, parent, alias)), None)
 
     def children(self, parent: int, after: int, limit: int) -> list[Node]:
         """See `Tree`'s `Store`."""
-        with _reading():
-            return list(map(Node._make, self._connection.execute(_CHILDREN, (parent, after, limit))))
+        return list(map(Node._make, self._query(_CHILDREN, parent, after, limit)))
 
     def details(self, parent: int, after: int, limit: int) -> list[Detail]:
         """The same nodes as `children`, which must not be those of the root, with details."""
-        with _reading():
-            rows = self._connection.execute(_DETAILS, (parent, after, limit)).fetchall()
-            width = len(Node._fields)
-            return [
-                Detail(Node._make(row[:width]), row[width], row[width + 1], self._make_record(row[0], row[width + 2 :]))
-                for row in rows
-            ]
+        width = len(Node._fields)
+        return [
+            Detail(
+                Node._make(row[:width]),
+                row[width],
+                row[width + 1],
+                self._with_seasons(row[0], self._make_record(*row[width + 2 :])),
+            )
+            for row in self._query(_DETAILS, parent, after, limit)
+        ]
 
     def count(self, kinds: Set[int]) -> int:
         """How many nodes of some kinds the tree shows. Goes through the whole index."""
@@ -193,11 +201,10 @@ class Store:
 
     def record(self, node: int) -> Record:
         """See `Tree`'s `Store`."""
-        with _reading():
-            row = self._connection.execute(_RECORD, (node,)).fetchone()
-            if row is None:
-                raise IndexFileError(f"the index holds no content of node {node}")
-            return self._make_record(node, row)
+        record = self._records.get(node)
+        if record is None:
+            raise IndexFileError(f"the index holds no content of node {node}")
+        return self._with_seasons(node, record)
 
     def stats(self) -> bytes:
         """See `Tree`'s `Store`."""
@@ -228,12 +235,26 @@ class Store:
                 ),
             )
 
-    def _make_record(self, node: int, row: tuple[Any, ...]) -> Record:
-        """A node's record from the columns of `_RECORD`."""
-        seasons: tuple[int | None, ...] = ()
-        if row[0] == NodeKind.SERIES:
-            seasons = tuple(number for (number,) in self._connection.execute(_SEASONS, (node,)))
-        return Record._make((*row, seasons, self._providers.get(row[2], "")))
+    def _read_nodes(self, first: int, last: int) -> dict[int, Node]:
+        return {row[0]: Node._make(row) for row in self._query(_NODES, first, last)}
+
+    def _read_records(self, first: int, last: int) -> dict[int, Record]:
+        """Without seasons."""
+        return {node: self._make_record(*row) for node, *row in self._query(_RECORDS, first, last)}
+
+    def _make_record(self, kind: int, uuid: str, account: int, stream: str, item: bytes) -> Record:
+        return Record(kind, uuid, account, stream, item, provider=self._providers.get(account, ""))
+
+    def _with_seasons(self, node: int, record: Record) -> Record:
+        if record.kind != NodeKind.SERIES:
+            return record
+        return record._replace(seasons=tuple(number for (number,) in self._query(_SEASONS, node)))
+
+    def _query(self, query: str, *arguments: object) -> list[Any]:
+        try:
+            return self._connection.execute(query, arguments).fetchall()
+        except sqlite3.Error as error:
+            raise _unreadable(error) from error
 
 
 def node_in(connection: sqlite3.Connection, node: int) -> Node | None:
@@ -264,7 +285,11 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise IndexFileError(f"the index cannot be read: {error}") from error
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: sqlite3.Error) -> IndexFileError:
+    return IndexFileError(f"the index cannot be read: {error}")
 
 
 def _metrics(number: int, made: int, counted: dict[str, dict[str, int]], failing_since: int) -> list[stats.Metric]:

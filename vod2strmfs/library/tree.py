@@ -3,7 +3,8 @@
 This is defined here and only here. The mount and the writer of real files translate; neither decides a name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from vod2strmfs.library.contents import Record, nfo_file, strm
@@ -156,7 +157,7 @@ class Tree:
             if node is None or directory != folder_inode(parent):
                 return found
             own = [self._stats_entry()] if parent == ROOT_NODE and self._with_stats else self.files(node)
-            found = [entry for entry in own if slot_of(entry.inode) > slot_of(after)]
+            found = [entry for entry in own if slot_of(entry.inode) > slot_of(after)] if after else own
             after = 0
             if node.kind == NodeKind.MOVIE and self._settings.versions == "best":
                 return found
@@ -179,12 +180,22 @@ class Tree:
         entries = files(node, self._settings)
         return entries if self._write_nfo else [entry for entry in entries if slot_of(entry.inode) == Slot.STRM]
 
+    def parent(self, directory: int) -> int | None:
+        """The inode of the directory that a directory is in (of the root, its own), or None if there is no such."""
+        node = self._store.node(node_of(directory))
+        return folder_inode(node.parent) if node is not None and directory == folder_inode(node.id) else None
+
+    def open(self, inode: int) -> Callable[[], bytes]:
+        """What gives the whole content of a file as it is now, whenever it is called."""
+        if self._is_stats(inode):
+            content = self._store.stats()
+            return lambda: content
+        record = self._store.record(node_of(inode))
+        return partial(strm if slot_of(inode) == Slot.STRM else nfo_file, record, self._settings)
+
     def read(self, inode: int) -> bytes:
         """The whole content of a file, which is as long as its entry says."""
-        if self._is_stats(inode):
-            return self._store.stats()
-        record = self._store.record(node_of(inode))
-        return strm(record, self._settings) if slot_of(inode) == Slot.STRM else nfo_file(record, self._settings)
+        return self.open(inode)()
 
     def identity(self, inode: int) -> dict[str, str]:
         """What a file or directory stands for: its `type`, and the `uuid` and `stream_id` where it has them."""

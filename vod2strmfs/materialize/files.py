@@ -72,8 +72,8 @@ def write(directory: int, name: str, content: bytes, mtime: int) -> None:
         raise
 
 
-def names(directory: int) -> set[str]:
-    """What is in a directory. Temporary files that a killed run left are removed."""
+def tidy(directory: int) -> set[str]:
+    """Remove temporary files that a killed run left in a directory; returns the names of what else is in it."""
     found = set()
     for name in os.listdir(directory):
         if _TEMPORARY.fullmatch(name):

@@ -92,6 +92,8 @@ class _Removal:
                     self._fail(doomed.file.name, doomed.uuid, error)
             if self._apply and folder.state != State.GONE:
                 os.utime(directory, ns=(folder.mtime, folder.mtime))
+            elif self._apply:
+                files.tidy(directory)  # without what a killed run left, it may be empty
             self.removed.seen = os.fstat(directory).st_mtime_ns
 
     def _remove(self, directory: int, doomed: Doomed) -> None:

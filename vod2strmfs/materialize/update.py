@@ -19,6 +19,7 @@ from vod2strmfs.settings import LibrarySettings
 LEAVES = frozenset({NodeKind.MOVIE, NodeKind.SEASON})
 """Kinds of folder that hold no folders of ours."""
 
+_WITHOUT_FILES = frozenset({NodeKind.ROOT, NodeKind.SECTION, NodeKind.CATEGORY})
 _UNFINISHED = frozenset({State.NEW, State.CHANGED})
 
 _log = logging.getLogger("vod2strmfs")
@@ -182,10 +183,11 @@ class _FolderUpdate:
         assert self.descriptor is not None
         if self.created:
             return False
-        if self.work.folder.kind not in LEAVES:
+        if self.work.folder.kind in _WITHOUT_FILES:
             return True
         ours = {file.name for item in (*self.work.items, *self.work.leftovers) for file in item.files}
-        return not files.names(self.descriptor) <= ours
+        others = files.tidy(self.descriptor) - ours
+        return self.work.folder.kind not in LEAVES or bool(others)
 
 
 class _OutdatedIndexError(Exception):

@@ -1,0 +1,50 @@
+"""Reading ahead: who asks for one row and then for its neighbour is about to ask for the rest."""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from cachetools import LRUCache
+
+Row = TypeVar("Row")
+
+_BLOCK_BITS = 6
+_BLOCK_MASK = (1 << _BLOCK_BITS) - 1
+_OVERHEAD_BYTES = 500
+
+
+class Ahead(Generic[Row]):
+    """Rows by their ids, read in blocks of 64 consecutive ids where that pays, and kept for a while.
+
+    The first question about a block is answered by itself, unless the block before it was asked about lately; the
+    second one reads the block. So a scan, in whatever order it goes, needs few queries, and a lone look-up one row.
+
+    Args:
+        read: gives all rows whose ids lie between two numbers, both included, by id.
+        weigh: how many bytes of memory a row takes, roughly.
+        limit: how many bytes to keep.
+    """
+
+    def __init__(self, read: Callable[[int, int], dict[int, Row]], weigh: Callable[[Row], int], limit: int) -> None:
+        self._read = read
+        self._blocks: LRUCache[int, dict[int, Row] | None] = LRUCache(
+            limit, getsizeof=lambda block: _OVERHEAD_BYTES + sum(map(weigh, (block or {}).values()))
+        )
+        """By their number; None for one that was asked about once."""
+
+    def get(self, number: int) -> Row | None:
+        """The row with this id, if there is one."""
+        at = number >> _BLOCK_BITS
+        try:
+            block = self._blocks[at]
+        except KeyError:
+            if at - 1 not in self._blocks:
+                self._blocks[at] = None
+                return self._read(number, number).get(number)
+            block = None
+        if block is None:
+            block = self._blocks[at] = self._read(at << _BLOCK_BITS, at << _BLOCK_BITS | _BLOCK_MASK)
+        return block.get(number)
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self._blocks.clear()
