@@ -1,13 +1,14 @@
 # make demo    build, mount and materialize a demo library, and show them
 # make test    all tests, with a real PostgreSQL and real mounts
 # make lint    ruff, mypy, import-linter
+# make bench   what it costs, as ratios against bindfs, rclone, \copy, cp and find (see docs/performance.md)
 # Each sets up what it needs: system packages, a virtual environment, the project.
 
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint bench format clean
 
 demo:
 	@scripts/setup.sh
@@ -23,6 +24,10 @@ lint:
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench:
+	@scripts/setup.sh bench
+	PYTHONPATH=tests $(BIN)/python -m bench $(PARTS)
 
 format:
 	@scripts/setup.sh dev

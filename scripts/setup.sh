@@ -4,14 +4,16 @@
 #
 #   scripts/setup.sh          what running needs
 #   scripts/setup.sh dev      what testing needs as well
+#   scripts/setup.sh bench    what the benchmarks need as well
 set -eu
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python3}
 packages="libfuse3-dev:fuse3/fuse_lowlevel.h fuse3:fusermount3 pkg-config:pkg-config gcc:cc"
-if [ "${1:-}" = dev ]; then
-    packages="$packages postgresql:postgres rsync:rsync samba:smbd smbclient:smbclient"
-fi
+case ${1:-} in
+dev) packages="$packages postgresql:postgres rsync:rsync samba:smbd smbclient:smbclient" ;;
+bench) packages="$packages postgresql:postgres bindfs:bindfs rclone:rclone" ;;
+esac
 
 have() {
     case $1 in
@@ -60,7 +62,7 @@ state="$("$python" -c 'import sys; print(sys.version)') $(cksum <pyproject.toml)
 installed() {
     [ "$(cat ".venv/.installed$1" 2>/dev/null)" = "$state" ]
 }
-if [ "${1:-}" = dev ]; then
+if [ $# -gt 0 ]; then
     kind=-dev group="--group dev"
 else
     kind= group=

@@ -1,0 +1,31 @@
+"""`python -m bench [PART ...]`: run the parts of the benchmark, all of them unless some are named."""
+
+import argparse
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.harness import Figure, table
+
+PARTS: dict[str, str] = {}
+"""The module of each part, by its name. It has `measure(directory: Path) -> Iterator[Figure]`."""
+
+
+def main() -> int:
+    """Run, print each figure as it comes and the table at the end; returns 1 if a target was missed."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=", ".join(PARTS))
+    parts = parser.parse_args().parts or list(PARTS)
+    figures: list[Figure] = []
+    for part in parts:
+        with tempfile.TemporaryDirectory(prefix="vod2strmfs-bench-") as directory:
+            for figure in importlib.import_module(PARTS[part]).measure(Path(directory)):
+                figures.append(figure)
+                print(f"{part}: {table([figure]).splitlines()[-1]}", file=sys.stderr, flush=True)
+    print(table(figures))
+    return int(not all(figure.met for figure in figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
