@@ -2,7 +2,9 @@
 
 A relation counts when its account is active and its category is null or enabled for that account. Among
 the relations that count, Dispatcharr plays the one of the account with the highest priority, then the one
-with the lowest id. The choice is made on narrow rows first; the wide ones are joined to the winner only.
+with the lowest id. The choice is made on narrow rows first; the wide ones are joined to the winner only. It
+leaves the narrow rows in the order in which all are wanted, and PostgreSQL keeps it when it looks up the wide
+ones: no wide row is ever sorted, and the first ones come while the rest are still being looked up.
 """
 
 from collections.abc import Iterable, Mapping
@@ -120,18 +122,23 @@ class Queries:
             where: a condition on `{id}`, to read a part.
         """
         text, key = {
-            "movie": (self._movies, "m.id"),
+            "movie": (self._movies, "chosen.item"),
             "version": (self._all_versions, "r.id"),
-            "series": (self._series, "s.id"),
-            "episode": (self._episodes, self._episode_key),
+            "series": (self._series, "chosen.item"),
+            "episode": (self._episodes, "chosen.id" if self._versions else "chosen.item"),
         }[kind]
         return text().replace("{where}", f"AND {where.format(id=key)}" if where else "") + f" ORDER BY {key}"
 
+    def rows_with_hashes(self, kind: Kind) -> str:
+        """The same rows, each with its hash as one more column (PostgreSQL only)."""
+        # OFFSET 0 keeps the planner from working out every column twice, once for the hash.
+        return f"SELECT q.*, hashtextextended(q::text, 0) AS hash FROM ({self.rows(kind)} OFFSET 0) q ORDER BY q.id"
+
     def digests(self, kind: Kind) -> str:
-        """A digest of every block of rows (PostgreSQL only): `block, digest`."""
+        """A digest of every block of rows (PostgreSQL only): `block, number of rows, sum of hashes`."""
         return f"""
-            SELECT q.id >> {BLOCK_BITS}, count(*) || ':' || sum(hashtextextended(q::text, 0))
-            FROM ({self.rows(kind).rpartition("ORDER BY")[0]}) q GROUP BY 1"""
+            SELECT id >> {BLOCK_BITS}, count(*), sum(hash)
+            FROM (SELECT q.id, q.hash FROM ({self.rows_with_hashes(kind)}) q OFFSET 0) q GROUP BY 1"""
 
     def counts(self) -> dict[str, str]:
         """Queries of one number each, by the metric's name: what the database holds, eligible or not."""
@@ -149,8 +156,9 @@ class Queries:
 
     def _chosen(self, table: str, item: str) -> str:
         return f"""
-        SELECT r.id, row_number() OVER (PARTITION BY r.{item} ORDER BY a.priority DESC, r.id) AS place
-        FROM {table} r {_ACTIVE} {_ENABLED} WHERE {_COUNTS}"""
+        SELECT r.id, r.{item} AS item, a.id AS account_id, a.name AS account_name, c.name AS category,
+            row_number() OVER (PARTITION BY r.{item} ORDER BY a.priority DESC, r.id) AS place
+        FROM {table} r {_ACTIVE} {_ENABLED} LEFT JOIN vod_vodcategory c ON c.id = r.category_id WHERE {_COUNTS}"""
 
     def _logo(self, item: str) -> tuple[str, str]:
         if not self._logos:
@@ -163,14 +171,12 @@ class Queries:
         return f"""
         SELECT m.id, {d.uuid.format("m.uuid")}, m.name, m.description, m.year, m.rating, m.genre, m.duration_secs,
             m.tmdb_id, m.imdb_id, {self._adult}, {d.json.format("m.custom_properties")},
-            {d.epoch.format("m.created_at")}, {logo}, r.id AS relation_id, a.id AS account_id, a.name AS account_name,
-            r.stream_id, c.name AS category, r.container_extension,
+            {d.epoch.format("m.created_at")}, {logo}, r.id AS relation_id, account_id, account_name,
+            r.stream_id, category, r.container_extension,
             {d.json.format("r.custom_properties")} AS relation_properties
         FROM ({self._chosen("vod_m3umovierelation", "movie_id")}) chosen
         JOIN vod_m3umovierelation r ON r.id = chosen.id
-        JOIN vod_movie m ON m.id = r.movie_id
-        JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id
-        LEFT JOIN vod_vodcategory c ON c.id = r.category_id
+        JOIN vod_movie m ON m.id = chosen.item
         {logo_join}
         WHERE chosen.place = 1 {{where}}"""
 
@@ -185,41 +191,38 @@ class Queries:
         JOIN vod_movie m ON m.id = r.movie_id
         WHERE {_COUNTS} {{where}}"""
 
-    @property
-    def _episode_key(self) -> str:
-        return "r.id" if self._versions else "e.id"
-
     def _series(self) -> str:
         d = self._dialect
         logo, logo_join = self._logo("s")
         return f"""
         SELECT s.id, {d.uuid.format("s.uuid")}, s.name, s.description, s.year, s.rating, s.genre,
             s.tmdb_id, s.imdb_id, {d.json.format("s.custom_properties")},
-            {d.epoch.format("s.created_at")}, {logo}, r.id AS relation_id, a.id AS account_id, a.name AS account_name,
-            r.external_series_id, c.name AS category, {d.json.format("r.custom_properties")} AS relation_properties
+            {d.epoch.format("s.created_at")}, {logo}, r.id AS relation_id, account_id, account_name,
+            r.external_series_id, category, {d.json.format("r.custom_properties")} AS relation_properties
         FROM ({self._chosen("vod_m3useriesrelation", "series_id")}) chosen
         JOIN vod_m3useriesrelation r ON r.id = chosen.id
-        JOIN vod_series s ON s.id = r.series_id
-        JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id
-        LEFT JOIN vod_vodcategory c ON c.id = r.category_id
+        JOIN vod_series s ON s.id = chosen.item
         {logo_join}
         WHERE chosen.place = 1 {{where}}"""
 
     def _episodes(self) -> str:
         """Episodes have no category of their own: the series' decides, the relation's account has to be active."""
         d = self._dialect
+        place = (
+            "1" if self._versions else "row_number() OVER (PARTITION BY r.episode_id ORDER BY a.priority DESC, r.id)"
+        )
         return f"""
-        SELECT {self._episode_key}, {d.uuid.format("e.uuid")}, e.series_id, e.name, e.description,
-            {d.date.format("e.air_date")}, e.rating, e.duration_secs, e.season_number, e.episode_number,
-            e.tmdb_id, e.imdb_id, {d.json.format("e.custom_properties")}, {d.epoch.format("e.created_at")},
-            r.id AS relation_id, a.id AS account_id, a.name AS account_name, r.stream_id, r.container_extension,
-            {d.json.format("r.custom_properties")} AS relation_properties
+        SELECT {"chosen.id" if self._versions else "e.id"}, {d.uuid.format("e.uuid")}, e.series_id, e.name,
+            e.description, {d.date.format("e.air_date")}, e.rating, e.duration_secs, e.season_number,
+            e.episode_number, e.tmdb_id, e.imdb_id, {d.json.format("e.custom_properties")},
+            {d.epoch.format("e.created_at")}, r.id AS relation_id, account_id, account_name, r.stream_id,
+            r.container_extension, {d.json.format("r.custom_properties")} AS relation_properties
         FROM (
-            SELECT r.id, row_number() OVER (PARTITION BY r.episode_id ORDER BY a.priority DESC, r.id) AS place
+            SELECT r.id, r.episode_id AS item, a.id AS account_id, a.name AS account_name,
+                {"1" if self._versions else place} AS place
             FROM vod_m3uepisoderelation r {_ACTIVE}) chosen
         JOIN vod_m3uepisoderelation r ON r.id = chosen.id
-        JOIN vod_episode e ON e.id = r.episode_id
-        JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id
-        WHERE {"true" if self._versions else "chosen.place = 1"}
+        JOIN vod_episode e ON e.id = chosen.item
+        WHERE chosen.place = 1
             AND e.series_id IN (
                 SELECT r.series_id FROM vod_m3useriesrelation r {_ACTIVE} {_ENABLED} WHERE {_COUNTS}) {{where}}"""
