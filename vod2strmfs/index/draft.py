@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vod2strmfs.index.fresh import File, Fresh, Keys, digest, files_of
-from vod2strmfs.library.contents import encode
+from vod2strmfs.library.contents import decode_kind, encode
 from vod2strmfs.library.items import Category, Season
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.library.names import fold
@@ -125,7 +125,9 @@ class Draft:
             (arrived,),
         ).fetchone()
         self.remove([arrived])
-        self.update(node, Fresh(NodeKind(kind), parent, Keys._make(keys), name, alias, created=0), rekeyed=True)
+        known = Keys._make(keys)
+        item = decode_kind(known.item, kind)
+        self.update(node, Fresh(NodeKind(kind), parent, known, item, name, alias, created=0), rekeyed=True)
 
     def place(self, node: int, parent: int, name: str, alias: str = "") -> bool:
         """Put a node into a directory, under a name that has yet to be settled there.
@@ -175,7 +177,7 @@ class Draft:
         item = Season(number, title)
         name = node_name(item, self.settings)
         self.series.add(series)
-        return self.add(Fresh(NodeKind.SEASON, series, _keys(encode(item), source=number), name, "", created))
+        return self.add(Fresh(NodeKind.SEASON, series, _keys(encode(item), source=number), item, name, "", created))
 
     def section(self, section: int, category: str, created: int) -> int:
         """The directory for the titles of a category: `Movies` or `TV`, or the category's own in it."""
@@ -194,7 +196,7 @@ class Draft:
             item = Category(category)
             name = node_name(item, self.settings)
             keys = _keys(encode(item), stream=category)
-            node = self.add(Fresh(NodeKind.CATEGORY, section, keys, name, "", created))
+            node = self.add(Fresh(NodeKind.CATEGORY, section, keys, item, name, "", created))
             self._categories[section, category] = node
         return node
 
