@@ -13,7 +13,10 @@ from bench.harness import Figure, ratio, single, timed
 from vod2strmfs.catalog.queries import KINDS, OPTIONAL, POSTGRESQL, REQUIRED, Queries
 
 _COPY = "`\\copy` of the rows to /dev/null"
-_COLUMNS = {table: REQUIRED.get(table, frozenset()) | OPTIONAL.get(table, frozenset()) for table in REQUIRED | OPTIONAL}
+_COLUMNS = {
+    table: REQUIRED.get(table, frozenset()) | OPTIONAL.get(table, frozenset())
+    for table in REQUIRED.keys() | OPTIONAL.keys()
+}
 _QUIET_LOOKS = 15
 
 

@@ -170,8 +170,8 @@ class _Run:
                 self.connection, self.settings, number == 0, started, next_node, not same_form, self._providers()
             )
             unmatched = self._take_all(snapshot, draft, counts)
-            in_database = snapshot.counts()
-        changed = bool(draft.first or draft.added or draft.changed or not same_form)
+            changed = bool(draft.first or draft.added or draft.changed or not same_form)
+            in_database = snapshot.counts() if changed else {}
         outcome = Outcome(number, changed, counts, unmatched)
         if outcome.changed:
             self._refuse_empty()
