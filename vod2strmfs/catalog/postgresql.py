@@ -10,7 +10,16 @@ from psycopg import IsolationLevel
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import tuple_row
 
-from vod2strmfs.catalog.queries import BLOCK_BITS, CREDENTIALS, POSTGRESQL, REQUIRED, Kind, Queries, in_blocks
+from vod2strmfs.catalog.queries import (
+    BLOCK_BITS,
+    CREDENTIALS,
+    POSTGRESQL,
+    POSTGRESQL_13,
+    REQUIRED,
+    Kind,
+    Queries,
+    in_blocks,
+)
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.source import Row, check_schema, tables
 from vod2strmfs.errors import CatalogError
@@ -137,7 +146,8 @@ class PostgreSQLSnapshot:
                 "Grant it SELECT on the columns that docs/database-role.sql lists."
             )
         check_schema(f"database {name}", columns)
-        self._queries = Queries(POSTGRESQL, columns, versions=versions)
+        dialect = POSTGRESQL if connection.info.server_version >= 140000 else POSTGRESQL_13
+        self._queries = Queries(dialect, columns, versions=versions)
         self._digests: dict[Kind, dict[int, str]] = {}
 
     def digests(self, kind: Kind) -> dict[int, str]:

@@ -82,6 +82,7 @@ INDEXES = (
     "CREATE INDEX IF NOT EXISTS node_name ON node (parent, fold)",
     "CREATE INDEX IF NOT EXISTS node_children ON node (parent)",
     "CREATE INDEX IF NOT EXISTS content_source ON content (kind, source)",
+    "CREATE INDEX IF NOT EXISTS node_held ON node (kind) WHERE held = 1",
 )
 """Made after the first generation is loaded: sorting once is faster than a million insertions."""
 

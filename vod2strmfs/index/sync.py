@@ -311,7 +311,9 @@ class _Run:
     def _let_go(self, kind: Kind, draft: Draft, lost: Mapping[Kind, Set[int]], counts: Counts) -> None:
         """Remove what is gone, or hold it back."""
         gone = lost[kind]
-        [total] = self.connection.execute("SELECT count(*) FROM node WHERE kind = ?", (_NODE_KINDS[kind],)).fetchone()
+        [total] = self.connection.execute(
+            "SELECT count(*) FROM content WHERE kind = ?", (_NODE_KINDS[kind],)
+        ).fetchone()
         held: Set[int] = set()
         if kind == "version":
             # They go with their movie, and are held with it.
