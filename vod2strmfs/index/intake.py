@@ -64,6 +64,8 @@ class Intake:
     def take(self, row: Row) -> Fresh | None:
         """The item of a row; None for a title that the user's filters keep out, and for an episode of such a one."""
         match row:
+            case EpisodeRow():  # first, since most rows are
+                return self._episode(row)
             case MovieRow():
                 movie = extract.movie(row, self._cleaner, self._bad_fields)
                 if self._refuses("movie", row, movie):
@@ -77,8 +79,6 @@ class Intake:
                 if self._refuses("series", row, series):
                     return None
                 return self._fresh(row, NodeKind.SERIES, series, WAITING_NODE)
-            case EpisodeRow():
-                return self._episode(row)
 
     def _version(self, row: VersionRow) -> Fresh | None:
         movie = self._movies.get(row.movie_id)

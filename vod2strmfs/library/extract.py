@@ -263,8 +263,9 @@ class _Facts(NamedTuple):
     added: Any = None
 
 
-def _facts(panel: _Panel) -> _Facts:
-    return _Facts(
+def _facts(panel: _Panel) -> tuple[Any, ...]:
+    """What a panel says, in the order of `_Facts`; a plain tuple, since every row makes two or three."""
+    return (
         panel.plot or panel.description or panel.overview,
         panel.release_date or panel.releasedate or panel.release_date_camel or panel.air_date,
         (panel.duration_secs or panel.duration or panel.episode_run_time)
@@ -303,7 +304,8 @@ def _read(panels: Iterable[_Panel], columns: _Facts, properties: str | None, pro
                 except (ValueError, OverflowError):
                     problems[name] += 1
     for source in sources:
-        if isinstance(source.plot, str) and len(source.plot) > MAX_PLOT:
+        plot = source[0]
+        if isinstance(plot, str) and len(plot) > MAX_PLOT:
             problems["plot"] += 1
     return fields
 
@@ -320,8 +322,12 @@ def _usable(name: str, parse: Callable[[Any], T], value: object, problems: Count
 def _first(name: str, parse: Callable[[Any], T], values: Iterable[object], problems: Counter[str]) -> T | None:
     """The first value that is neither nothing nor junk."""
     for value in values:
-        if value and (parsed := _usable(name, parse, value, problems)):
-            return parsed
+        if value:
+            try:
+                if parsed := parse(value):
+                    return parsed
+            except (ValueError, OverflowError):
+                problems[name] += 1
     return None
 
 
