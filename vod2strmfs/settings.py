@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -104,6 +105,20 @@ def _time_zone(value: str) -> str:
     return value
 
 
+def _loopback(value: str) -> str:
+    if not value:
+        return value
+    parts = urlsplit(f"//{value}")
+    try:
+        is_loopback = ip_address(parts.hostname or "").is_loopback
+        port = parts.port
+    except ValueError:
+        is_loopback, port = False, None
+    if not (is_loopback and port and value == parts.netloc and "@" not in value):
+        raise ValueError("must be a loopback address and a port, such as 127.0.0.1:9192 or [::1]:9192")
+    return value
+
+
 def _list(value: object) -> object:
     if isinstance(value, str):
         return tuple(item for part in value.split(",") if (item := part.strip()))
@@ -159,6 +174,7 @@ Patterns = Annotated[tuple[str, ...], BeforeValidator(_list)]
 Years = Annotated[str, AfterValidator(_years)]
 Schedule = Annotated[str, AfterValidator(_schedule)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
+LoopbackAddress = Annotated[str, AfterValidator(_loopback)]
 Umask = Annotated[int, BeforeValidator(_octal), AfterValidator(_permissions)]
 Location = Annotated[Path, BeforeValidator(_location)]
 Database = Annotated[SecretStr, AfterValidator(_database)]
@@ -286,6 +302,10 @@ class Settings(LibrarySettings):
     )
     gid: int = Field(
         default_factory=os.getgid, ge=0, le=_HIGHEST_ID, description="group of every file (default: who mounts)"
+    )
+    status_listen: LoopbackAddress = Field(
+        "",
+        description="where a mount serves its status page and its metrics, such as 127.0.0.1:9192 (default: nowhere)",
     )
     umask: Umask = Field(0o022, description="permission bits to take away, in octal")
 

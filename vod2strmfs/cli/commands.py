@@ -24,6 +24,7 @@ from vod2strmfs.cli.options import (
 )
 from vod2strmfs.cli.refresh import refresh
 from vod2strmfs.cli.run import run
+from vod2strmfs.cli.status import status
 from vod2strmfs.errors import Exit, IndexFileError, OutputError, ShrinkHeldError, UserError
 from vod2strmfs.settings import Settings
 
@@ -33,7 +34,7 @@ _INTERRUPTED = 130
 """What shells expect of a command that Ctrl-C ended."""
 
 _PATH = click.Path(path_type=Path, readable=False)
-_MOUNT = Group("Mount", ("write_nfo", "poll_interval", "allow_other", "uid", "gid", "umask"))
+_MOUNT = Group("Mount", ("write_nfo", "poll_interval", "allow_other", "uid", "gid", "umask", "status_listen"))
 
 
 @click.group(
@@ -76,6 +77,7 @@ def mount(settings: Settings, daemon: bool) -> None:
 
 cli.add_command(materialize)
 cli.add_command(run)
+cli.add_command(status)
 
 
 @cli.command("sync", cls=GroupedCommand)

@@ -25,8 +25,13 @@ _POLL_MILLISECONDS = 1
 
 
 @contextmanager
-def direct() -> Iterator[None]:
-    """While it lasts, `pyfuse3.main(min_tasks=1, max_tasks=1)` waits for requests as this module says."""
+def direct(waiter: "Waiter | None" = None) -> Iterator[None]:
+    """While it lasts, `pyfuse3.main(min_tasks=1, max_tasks=1)` waits for requests as this module says.
+
+    Args:
+        waiter: which does the waiting, and counts.
+    """
+    waiter = waiter or Waiter()
     vars(pyfuse3)["trio"] = SimpleNamespace(
         Lock=_NoLock,
         ClosedResourceError=trio.ClosedResourceError,
@@ -35,7 +40,7 @@ def direct() -> Iterator[None]:
             current_task=trio.lowlevel.current_task,
             current_trio_token=trio.lowlevel.current_trio_token,
             notify_closing=trio.lowlevel.notify_closing,
-            wait_readable=_Waiter().wait_readable,
+            wait_readable=waiter.wait_readable,
         ),
     )
     try:
@@ -54,11 +59,15 @@ class _NoLock:
         pass
 
 
-class _Waiter:
+class Waiter:
+    """Waits for requests, one at a time."""
+
     def __init__(self) -> None:
         self._poll = select.poll()
         self._registered = -1
         self._turns = 0
+        self.requests = 0
+        """How many came."""
 
     async def wait_readable(self, descriptor: int) -> None:
         """Return when the descriptor can be read, or raise what `trio.lowlevel.wait_readable` does."""
@@ -67,9 +76,11 @@ class _Waiter:
             self._registered = descriptor
         if self._turns < _TURNS and self._readable_soon():
             self._turns += 1
+            self.requests += 1
             return
         self._turns = 0
         await trio.lowlevel.wait_readable(descriptor)
+        self.requests += 1
 
     def _readable_soon(self) -> bool:
         poll = self._poll.poll
