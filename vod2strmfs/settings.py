@@ -21,6 +21,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -309,6 +310,12 @@ class Settings(LibrarySettings):
     )
     umask: Umask = Field(0o022, description="permission bits to take away, in octal")
 
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def origin(self, name: str) -> str:
+        """Where a setting comes from, as the user wrote it there; empty for its default."""
+        return self._origins.get(name, "")
+
     @property
     def logs(self) -> Path:
         """The log directory."""
@@ -398,9 +405,11 @@ def load(
             values[key] = value
             origin[key] = name(key)
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError(_explain(error, origin)) from None
+    settings._origins = origin
+    return settings
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -431,12 +440,13 @@ def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
     for problem in error.errors(include_url=False, include_context=False):
         field = str(problem["loc"][0])
         reason = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        given = "" if _is_secret(field) else f" (is {_shortened(repr(problem['input']))})"
+        given = "" if is_secret(field) else f" (is {_shortened(repr(problem['input']))})"
         problems.append(f"{origin[field]}: {reason}{given}.")
     return "\n".join(problems)
 
 
-def _is_secret(field: str) -> bool:
+def is_secret(field: str) -> bool:
+    """Whether a setting must not be shown."""
     return "SecretStr" in repr(Settings.model_fields[field].annotation)
 
 

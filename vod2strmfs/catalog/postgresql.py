@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
+from typing import cast
 
 import psycopg
 from psycopg import IsolationLevel
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import tuple_row
 
-from vod2strmfs.catalog.queries import CREDENTIALS, POSTGRESQL, REQUIRED, Kind, Queries, in_blocks
+from vod2strmfs.catalog.queries import CATEGORIES, CREDENTIALS, POSTGRESQL, REQUIRED, Kind, Queries, in_blocks
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
-from vod2strmfs.catalog.source import Row, check_schema, tables
+from vod2strmfs.catalog.source import Facts, Row, check_schema, schema_version, tables
 from vod2strmfs.errors import CatalogError
 
 _MAKERS = {"movie": MovieRow._make, "version": VersionRow._make, "series": SeriesRow._make, "episode": EpisodeRow._make}
@@ -30,6 +31,13 @@ _COLUMNS = """
     SELECT c.relname, a.attname, has_column_privilege(c.oid, a.attnum, 'SELECT')
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     WHERE c.relname = ANY(%s) AND c.relkind IN ('r', 'v', 'm', 'p') AND pg_table_is_visible(c.oid)"""
+
+_FACTS = """
+    SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp())::float8,
+        ARRAY(SELECT relname::text FROM pg_class WHERE relname = ANY(%s) AND pg_table_is_visible(oid)
+            AND has_table_privilege(oid, 'INSERT, UPDATE, DELETE') ORDER BY 1),
+        EXISTS(SELECT FROM pg_attribute WHERE attrelid = to_regclass('m3u_m3uaccount') AND attname = 'password'
+            AND has_column_privilege(attrelid, attnum, 'SELECT'))"""
 
 _WRITTEN = """
     SELECT coalesce(string_agg(concat_ws(':', relid, n_tup_ins, n_tup_upd, n_tup_del), ' ' ORDER BY relid), '')
@@ -85,6 +93,23 @@ class PostgreSQLSource:
             connection.execute(_PLANNING)
             yield PostgreSQLSnapshot(connection, self._name, versions)
 
+    def facts(self) -> Facts:
+        """See `Source.facts`."""
+        with self._errors(), self._transaction() as connection:
+            snapshot = PostgreSQLSnapshot(connection, self._name, versions=False)
+            [[version, clock, writable, passwords]] = connection.execute(_FACTS, [tables()]).fetchall()
+            [[categories, disabled]] = connection.execute(CATEGORIES).fetchall()
+            return Facts(
+                self._name,
+                f"PostgreSQL {version}",
+                snapshot.schema,
+                float(str(clock)),
+                tuple(map(str, cast("list[str]", writable))),
+                bool(passwords),
+                int(str(categories)),
+                int(str(disabled)),
+            )
+
     def close(self) -> None:
         """See `Source.close`."""
         if self._connection is not None:
@@ -130,6 +155,7 @@ class PostgreSQLSnapshot:
                 "Grant it SELECT on the columns that docs/database-role.sql lists."
             )
         check_schema(f"database {name}", columns)
+        self.schema = schema_version(columns)
         self._queries = Queries(POSTGRESQL, columns, versions=versions)
 
     def digests(self, kind: Kind) -> dict[int, str]:

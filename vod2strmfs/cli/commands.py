@@ -11,10 +11,12 @@ import click
 
 from vod2strmfs import __version__
 from vod2strmfs.cli import logs
+from vod2strmfs.cli.doctor import doctor
 from vod2strmfs.cli.materialize import materialize
 from vod2strmfs.cli.options import (
     CATALOGUE,
     LIBRARY,
+    MOUNT,
     SELECTION,
     STATE,
     Group,
@@ -34,7 +36,6 @@ _INTERRUPTED = 130
 """What shells expect of a command that Ctrl-C ended."""
 
 _PATH = click.Path(path_type=Path, readable=False)
-_MOUNT = Group("Mount", ("write_nfo", "poll_interval", "allow_other", "uid", "gid", "umask", "status_listen"))
 
 
 @click.group(
@@ -56,7 +57,7 @@ def cli(context: click.Context) -> None:
 @cli.command(cls=GroupedCommand)
 @click.argument("output_root", metavar="[MOUNTPOINT]", required=False)
 @click.option("--daemon", is_flag=True, help="Go to the background once the library can be seen, and log to a file.")
-@with_settings(CATALOGUE, SELECTION, LIBRARY, _MOUNT, STATE)
+@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, STATE)
 def mount(settings: Settings, daemon: bool) -> None:
     """Mount the library and keep it up to date.
 
@@ -78,6 +79,7 @@ def mount(settings: Settings, daemon: bool) -> None:
 cli.add_command(materialize)
 cli.add_command(run)
 cli.add_command(status)
+cli.add_command(doctor)
 
 
 @cli.command("sync", cls=GroupedCommand)

@@ -25,6 +25,7 @@ STATE = Group("State and logging", ("state_dir", "debug_logging", "log_dir"))
 CATALOGUE = Group("Catalogue", ("database", "max_shrink"))
 SELECTION = Group("Selection", ("accounts", "categories", "genres", "languages", "ids", "years", "adult"))
 LIBRARY = Group("Library", tuple(name for name in LibrarySettings.model_fields if name not in SELECTION.names))
+MOUNT = Group("Mount", ("write_nfo", "poll_interval", "allow_other", "uid", "gid", "umask", "status_listen"))
 
 debug_option = click.option(
     "--debug", is_flag=True, expose_value=False, help="Show where an error came from, as a Python traceback."
@@ -66,7 +67,9 @@ def with_settings(*groups: Group) -> Decorator:
         def run(config: Path | None, **values: Any) -> Any:
             names = [name for name in values if name in Settings.model_fields]
             given = {name: value for name in names if (value := values.pop(name)) is not None}
-            return command(load(config, given, spelling=_spelling(click.get_current_context())), **values)
+            context = click.get_current_context()
+            context.meta["config"] = config
+            return command(load(config, given, spelling=_spelling(context)), **values)
 
         decorated: Callable[..., Any] = run
         for group in reversed(groups):
