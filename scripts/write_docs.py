@@ -1,4 +1,4 @@
-"""Write the parts of docs/ that follow from the code: `docs/settings.md` and `docs/layouts.md`.
+"""Write the parts of docs/ that follow from the code: `settings.md`, `layouts.md` and the man page `vod2strmfs.1`.
 
 `--check` says whether they are up to date instead, and exits with 1 if they are not.
 """
@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
+from man_page import man_page
 from pydantic.fields import FieldInfo
 
 from vod2strmfs.catalog.source import open_source
@@ -141,7 +142,7 @@ def _catalogue() -> Catalogue:
 def main() -> int:
     """Write the pages, or check them."""
     stale = []
-    for name, page in (("settings.md", settings_page()), ("layouts.md", layouts_page())):
+    for name, page in (("settings.md", settings_page()), ("layouts.md", layouts_page()), ("vod2strmfs.1", man_page())):
         path = DOCS / name
         if "--check" not in sys.argv:
             path.write_text(page)

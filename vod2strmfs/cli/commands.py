@@ -21,6 +21,7 @@ from vod2strmfs.cli.options import (
     STATE,
     Group,
     GroupedCommand,
+    complete_directory,
     debug_option,
     with_settings,
 )
@@ -55,7 +56,7 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command(cls=GroupedCommand)
-@click.argument("output_root", metavar="[MOUNTPOINT]", required=False)
+@click.argument("output_root", metavar="[MOUNTPOINT]", required=False, shell_complete=complete_directory)
 @click.option("--daemon", is_flag=True, help="Go to the background once the library can be seen, and log to a file.")
 @with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, STATE)
 def mount(settings: Settings, daemon: bool) -> None:
@@ -124,6 +125,25 @@ def stats(settings: Settings, output: Path | None) -> None:
             # Python would try to write what is left when it ends, and fail with a message and a code of its own.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(f"{output or 'standard output'}: cannot be written ({error.strerror}).") from error
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+@debug_option
+def completion(shell: str) -> None:
+    """Write the script with which a shell completes commands and options.
+
+    bash: vod2strmfs completion bash > ~/.local/share/bash-completion/completions/vod2strmfs
+
+    zsh: vod2strmfs completion zsh > ~/.zfunc/_vod2strmfs (where fpath has ~/.zfunc)
+
+    fish: vod2strmfs completion fish > ~/.config/fish/completions/vod2strmfs.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    complete = get_completion_class(shell)
+    assert complete is not None
+    click.echo(complete(cli, {}, "vod2strmfs", "_VOD2STRMFS_COMPLETE").source())
 
 
 @cli.command()

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vod2strmfs.cli.options import CATALOGUE, LIBRARY, MOUNT, SELECTION, STATE, GroupedCommand, with_settings
+from vod2strmfs.cli.options import (
+    CATALOGUE,
+    LIBRARY,
+    MOUNT,
+    SELECTION,
+    STATE,
+    GroupedCommand,
+    complete_directory,
+    with_settings,
+)
 from vod2strmfs.errors import Exit
 from vod2strmfs.settings import Settings
 
@@ -18,7 +27,7 @@ _COLOURS = {"ok": "green", "note": "blue", "warning": "yellow", "problem": "red"
 
 
 @click.command(cls=GroupedCommand)
-@click.argument("output_root", metavar="[MOUNTPOINT]", required=False)
+@click.argument("output_root", metavar="[MOUNTPOINT]", required=False, shell_complete=complete_directory)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, for programs.")
 @click.option("--play/--no-play", default=True, help="Ask Dispatcharr for a film, as a player would.  [default: on]")
 @with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, STATE)

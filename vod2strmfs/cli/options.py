@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_origin
 
 import click
+from click.shell_completion import CompletionItem
 from pydantic_core import PydanticUndefined
 
 from vod2strmfs.settings import CONFIG_VARIABLE, LibrarySettings, Settings, load
@@ -50,7 +51,9 @@ class GroupedCommand(click.Command):
                 formatter.write_dl(records)
 
 
-class _SettingOption(click.Option):
+class SettingOption(click.Option):
+    """The option of a setting; its help stands under a heading."""
+
     def __init__(self, *arguments: Any, heading: str, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self.heading = heading
@@ -104,15 +107,34 @@ def _option(name: str, heading: str) -> Decorator:
     text = f"{field.description}."
     text = text[0].upper() + text[1:]
     default = field.get_default(call_default_factory=False)
-    option = functools.partial(click.option, cls=_SettingOption, heading=heading)
+    option = functools.partial(click.option, cls=SettingOption, heading=heading)
     if field.annotation is bool:
         text += f"  [default: {'on' if default else 'off'}]"
         return option(_FLAGS.get(name, f"{flag}/--no-{flag[2:]}"), name, default=None, help=text)
     if default not in (None, "", (), PydanticUndefined):
         text += f"  [default: {_shown(name, default)}]"
+    option = functools.partial(option, shell_complete=_completion(name))
     if choices := [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]:
         return option(flag, name, metavar="|".join(choices), help=text)
     return option(flag, name, metavar=_metavar(name), help=text)
+
+
+def _completion(name: str) -> Callable[..., list[CompletionItem]]:
+    """What a shell offers for the value of a setting."""
+    field = Settings.model_fields[name]
+    choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        if name.endswith("_dir"):
+            return complete_directory(context, parameter, incomplete)
+        return [CompletionItem(choice) for choice in choices if choice.startswith(incomplete)]
+
+    return complete
+
+
+def complete_directory(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Lets a shell offer directories."""
+    return [CompletionItem(incomplete, type="dir")]
 
 
 def _metavar(name: str) -> str:
