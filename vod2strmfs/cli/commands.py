@@ -12,6 +12,7 @@ import click
 from vod2strmfs import __version__
 from vod2strmfs.cli import logs
 from vod2strmfs.cli.doctor import doctor
+from vod2strmfs.cli.install import install_service
 from vod2strmfs.cli.materialize import materialize
 from vod2strmfs.cli.options import (
     CATALOGUE,
@@ -81,6 +82,7 @@ cli.add_command(materialize)
 cli.add_command(run)
 cli.add_command(status)
 cli.add_command(doctor)
+cli.add_command(install_service)
 
 
 @cli.command("sync", cls=GroupedCommand)

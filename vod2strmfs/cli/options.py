@@ -75,9 +75,10 @@ def with_settings(*groups: Group) -> Decorator:
             return command(load(config, given, spelling=_spelling(context)), **values)
 
         decorated: Callable[..., Any] = run
-        for group in reversed(groups):
-            for name in reversed(group.names):
-                decorated = _option(name, group.heading)(decorated)
+        # A setting may be in several groups; the first one has it.
+        headings = {name: group.heading for group in reversed(groups) for name in group.names}
+        for name in reversed([name for group in groups for name in group.names if headings[name] == group.heading]):
+            decorated = _option(name, headings[name])(decorated)
         config = click.option(
             "--config",
             type=click.Path(path_type=Path, readable=False),

@@ -19,7 +19,7 @@ from vod2strmfs.index.order import Order
 from vod2strmfs.mount import point
 from vod2strmfs.mount.follow import Follower, forget
 from vod2strmfs.mount.loop import Waiter, direct
-from vod2strmfs.mount.notify import notify
+from vod2strmfs.mount.notify import notify, watchdog_seconds
 from vod2strmfs.mount.operations import LibraryOperations, Owner
 from vod2strmfs.mount.status import Reporter, report
 from vod2strmfs.mount.trace import trace
@@ -110,6 +110,7 @@ async def _serve(
             nursery.start_soon(_keep, _WORKER, [], order.model_dump_json(), orders)
             nursery.start_soon(_follow_index, follower, order.state_dir, ready)
             nursery.start_soon(report, reporter, order.state_dir)
+            nursery.start_soon(_say_alive)
             if settings.status_listen:
                 places = [str(settings.reports.absolute()), str(order.state_dir)]
                 nursery.start_soon(_keep, _STATUS_PAGE, [settings.status_listen, *places], "", None)
@@ -117,6 +118,14 @@ async def _serve(
                 await pyfuse3.main(min_tasks=1, max_tasks=1)
             notify("STOPPING=1")
             nursery.cancel_scope.cancel()
+
+
+async def _say_alive() -> None:
+    """Let the service manager know that the loop, which answers requests too, goes round."""
+    if seconds := watchdog_seconds():
+        while True:
+            notify("WATCHDOG=1")
+            await trio.sleep(seconds)
 
 
 async def _obey_signals(signals: AsyncIterator[int], look_now: trio.MemorySendChannel[None]) -> None:
