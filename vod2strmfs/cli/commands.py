@@ -133,7 +133,7 @@ def stats(settings: Settings, output: Path | None) -> None:
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @debug_option
 def completion(shell: str) -> None:
-    """Write the script with which a shell completes commands and options.
+    """Write the completion script of a shell.
 
     bash: vod2strmfs completion bash > ~/.local/share/bash-completion/completions/vod2strmfs
 
