@@ -18,8 +18,8 @@ from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.store import Store
 from vod2strmfs.index.sync import sync
 from vod2strmfs.library.tree import Tree
-from vod2strmfs.service.units import units
 from vod2strmfs.settings import ENVIRONMENT_PREFIX, LibrarySettings, Settings
+from vod2strmfs.systemd.units import units
 
 DOCS = Path(__file__).parent.parent / "docs"
 _SERVERS = get_args(LibrarySettings.model_fields["media_server"].annotation)

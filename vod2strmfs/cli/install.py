@@ -35,7 +35,7 @@ def install_service(settings: Settings, name: str, materialize: bool, force: boo
     The settings that are given go into /etc/vod2strmfs.toml, or with --name into /etc/vod2strmfs/NAME.toml, which
     only root can read. The units go into /etc/systemd/system. Nothing is started.
     """
-    from vod2strmfs.service.install import install
+    from vod2strmfs.systemd.install import install
 
     installed = install(settings, "materialize" if materialize else "mount", name, _program(), root=root, force=force)
     for path in installed.files:

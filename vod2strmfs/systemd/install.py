@@ -8,8 +8,8 @@ from typing import NamedTuple
 import tomli_w
 
 from vod2strmfs.errors import OutputError, SettingsError
-from vod2strmfs.service.units import Work, config_of, unit_name, units
 from vod2strmfs.settings import Settings, load
+from vod2strmfs.systemd.units import Work, config_of, unit_name, units
 
 _NEVER = ("state_dir",)
 """Settings that the units give themselves."""

@@ -33,7 +33,7 @@ def units(work: Work, program: Path, *, templated: bool) -> dict[str, str]:
         templated: whether they are for any number of libraries, each with a name, or for one.
     """
     templates = Environment(
-        loader=PackageLoader("vod2strmfs.service"),
+        loader=PackageLoader("vod2strmfs.systemd"),
         undefined=StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,

@@ -17,8 +17,8 @@ from mounts import TIMEOUT, command, eventually, is_mounted, mounted
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
-from vod2strmfs.service.units import units
 from vod2strmfs.settings import load
+from vod2strmfs.systemd.units import units
 
 ROOT = Path(__file__).parent.parent
 
