@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 
 from bench.catalogues import USUAL, catalogue, make_index
-from bench.harness import Figure, ratio, single, timed
+from bench.harness import Figure, ratio, timed
 from vod2strmfs.catalog.postgresql import PostgreSQLSource
 from vod2strmfs.catalog.queries import KINDS, OPTIONAL, POSTGRESQL, REQUIRED, Queries
 from vod2strmfs.index.sync import sync
@@ -51,7 +51,7 @@ def measure(directory: Path) -> Iterator[Figure]:
         yield ratio("sync after one row changed", change_and_look, _COPY, copy, 1.5)
 
         look()
-        yield single("sync when nothing changed", [1000 * look() for _ in range(_QUIET_LOOKS)], 20, "ms")
+        yield Figure.of("sync when nothing changed", "", [1000 * look() for _ in range(_QUIET_LOOKS)], 20, "ms")
 
 
 def _copy(url: str) -> Callable[[], float]:
