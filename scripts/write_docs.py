@@ -1,4 +1,5 @@
-"""Write the parts of docs/ that follow from the code: `docs/settings.md` and `docs/layouts.md`.
+"""Write the parts of docs/ that follow from the code: `settings.md`, `layouts.md`, the man page `vod2strmfs.1`;
+and the units in systemd/.
 
 `--check` says whether they are up to date instead, and exits with 1 if they are not.
 """
@@ -9,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
+from man_page import man_page
 from pydantic.fields import FieldInfo
 
 from vod2strmfs.catalog.source import open_source
@@ -17,6 +19,7 @@ from vod2strmfs.index.store import Store
 from vod2strmfs.index.sync import sync
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.settings import ENVIRONMENT_PREFIX, LibrarySettings, Settings
+from vod2strmfs.systemd.units import units
 
 DOCS = Path(__file__).parent.parent / "docs"
 _SERVERS = get_args(LibrarySettings.model_fields["media_server"].annotation)
@@ -138,11 +141,21 @@ def _catalogue() -> Catalogue:
     return catalogue
 
 
+def service_units() -> dict[Path, str]:
+    """The units as they are for a program in /usr/local/bin, by the file."""
+    program = Path("/usr/local/bin/vod2strmfs")
+    made: dict[str, str] = {}
+    for templated in (False, True):
+        made |= units("mount", program, templated=templated) | units("materialize", program, templated=templated)
+    return {DOCS.parent / "systemd" / name: text for name, text in made.items()}
+
+
 def main() -> int:
     """Write the pages, or check them."""
     stale = []
-    for name, page in (("settings.md", settings_page()), ("layouts.md", layouts_page())):
-        path = DOCS / name
+    pages = {"settings.md": settings_page(), "layouts.md": layouts_page(), "vod2strmfs.1": man_page()}
+    written = {DOCS / name: page for name, page in pages.items()} | service_units()
+    for path, page in written.items():
         if "--check" not in sys.argv:
             path.write_text(page)
         elif not path.exists() or path.read_text() != page:

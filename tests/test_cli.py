@@ -24,7 +24,7 @@ from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
 from vod2strmfs.settings import load
 
-COMMANDS = ("demo", "materialize", "mount", "stats", "sync")
+COMMANDS = ("completion", "demo", "doctor", "install-service", "materialize", "mount", "run", "stats", "status", "sync")
 
 _AS_NOBODY = """
 import os, unicodedata
@@ -164,6 +164,7 @@ def test_help_shows_settings_under_headings_with_their_defaults(run: Run) -> Non
         (["--help"], {"psycopg", "trio", "pyfuse3", "sqlite3", "msgspec", "regex"}),
         (["mount", "--help"], {"psycopg", "trio", "pyfuse3", "sqlite3", "msgspec", "regex"}),
         (["stats", "--state-dir={folder}"], {"psycopg", "trio", "pyfuse3"}),
+        (["status", "--state-dir={folder}"], {"psycopg", "trio", "pyfuse3", "sqlite3", "jinja2", "httpx"}),
         (["sync", "--state-dir={folder}", "--database=sqlite:///{folder}/demo.db"], {"psycopg", "trio", "pyfuse3"}),
     ],
 )

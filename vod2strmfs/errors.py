@@ -14,6 +14,10 @@ class Exit(IntEnum):
     MOUNT = 5
     OUTPUT = 6
     SHRINK = 7
+    WARNINGS = 8
+    """`doctor` found something that one should look at."""
+    PROBLEMS = 9
+    """`doctor` found something that does not work."""
 
 
 class UserError(Exception):

@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -104,6 +106,20 @@ def _time_zone(value: str) -> str:
     return value
 
 
+def _loopback(value: str) -> str:
+    if not value:
+        return value
+    parts = urlsplit(f"//{value}")
+    try:
+        is_loopback = ip_address(parts.hostname or "").is_loopback
+        port = parts.port
+    except ValueError:
+        is_loopback, port = False, None
+    if not (is_loopback and port and value == parts.netloc and "@" not in value):
+        raise ValueError("must be a loopback address and a port, such as 127.0.0.1:9192 or [::1]:9192")
+    return value
+
+
 def _list(value: object) -> object:
     if isinstance(value, str):
         return tuple(item for part in value.split(",") if (item := part.strip()))
@@ -159,6 +175,7 @@ Patterns = Annotated[tuple[str, ...], BeforeValidator(_list)]
 Years = Annotated[str, AfterValidator(_years)]
 Schedule = Annotated[str, AfterValidator(_schedule)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
+LoopbackAddress = Annotated[str, AfterValidator(_loopback)]
 Umask = Annotated[int, BeforeValidator(_octal), AfterValidator(_permissions)]
 Location = Annotated[Path, BeforeValidator(_location)]
 Database = Annotated[SecretStr, AfterValidator(_database)]
@@ -287,7 +304,17 @@ class Settings(LibrarySettings):
     gid: int = Field(
         default_factory=os.getgid, ge=0, le=_HIGHEST_ID, description="group of every file (default: who mounts)"
     )
+    status_listen: LoopbackAddress = Field(
+        "",
+        description="where a mount serves its status page and its metrics, such as 127.0.0.1:9192 (default: nowhere)",
+    )
     umask: Umask = Field(0o022, description="permission bits to take away, in octal")
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def origin(self, name: str) -> str:
+        """Where a setting comes from, as the user wrote it there; empty for its default."""
+        return self._origins.get(name, "")
 
     @property
     def logs(self) -> Path:
@@ -378,9 +405,11 @@ def load(
             values[key] = value
             origin[key] = name(key)
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError(_explain(error, origin)) from None
+    settings._origins = origin
+    return settings
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -411,12 +440,13 @@ def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
     for problem in error.errors(include_url=False, include_context=False):
         field = str(problem["loc"][0])
         reason = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        given = "" if _is_secret(field) else f" (is {_shortened(repr(problem['input']))})"
+        given = "" if is_secret(field) else f" (is {_shortened(repr(problem['input']))})"
         problems.append(f"{origin[field]}: {reason}{given}.")
     return "\n".join(problems)
 
 
-def _is_secret(field: str) -> bool:
+def is_secret(field: str) -> bool:
+    """Whether a setting must not be shown."""
     return "SecretStr" in repr(Settings.model_fields[field].annotation)
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from psycopg import IsolationLevel
@@ -12,6 +12,7 @@ from psycopg.rows import tuple_row
 
 from vod2strmfs.catalog.queries import (
     BLOCK_BITS,
+    CATEGORIES,
     CREDENTIALS,
     POSTGRESQL,
     POSTGRESQL_13,
@@ -21,7 +22,7 @@ from vod2strmfs.catalog.queries import (
     in_blocks,
 )
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
-from vod2strmfs.catalog.source import Row, check_schema, tables
+from vod2strmfs.catalog.source import Facts, Row, check_schema, schema_version, tables
 from vod2strmfs.errors import CatalogError
 
 _MAKERS: dict[Kind, Callable[[tuple[Any, ...]], Row]] = {
@@ -46,6 +47,13 @@ _COLUMNS = """
     SELECT c.relname, a.attname, has_column_privilege(c.oid, a.attnum, 'SELECT')
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     WHERE c.relname = ANY(%s) AND c.relkind IN ('r', 'v', 'm', 'p') AND pg_table_is_visible(c.oid)"""
+
+_FACTS = """
+    SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp())::float8,
+        ARRAY(SELECT relname::text FROM pg_class WHERE relname = ANY(%s) AND pg_table_is_visible(oid)
+            AND has_table_privilege(oid, 'INSERT, UPDATE, DELETE') ORDER BY 1),
+        EXISTS(SELECT FROM pg_attribute WHERE attrelid = to_regclass('m3u_m3uaccount') AND attname = 'password'
+            AND has_column_privilege(attrelid, attnum, 'SELECT'))"""
 
 _WRITTEN = """
     SELECT coalesce(string_agg(concat_ws(':', relid, n_tup_ins, n_tup_upd, n_tup_del), ' ' ORDER BY relid), '')
@@ -101,6 +109,23 @@ class PostgreSQLSource:
             connection.execute(_PLANNING)
             yield PostgreSQLSnapshot(connection, self._name, versions)
 
+    def facts(self) -> Facts:
+        """See `Source.facts`."""
+        with self._errors(), self._transaction() as connection:
+            snapshot = PostgreSQLSnapshot(connection, self._name, versions=False)
+            [[version, clock, writable, passwords]] = connection.execute(_FACTS, [tables()]).fetchall()
+            [[categories, disabled]] = connection.execute(CATEGORIES).fetchall()
+            return Facts(
+                self._name,
+                f"PostgreSQL {version}",
+                snapshot.schema,
+                float(str(clock)),
+                tuple(map(str, cast("list[str]", writable))),
+                bool(passwords),
+                int(str(categories)),
+                int(str(disabled)),
+            )
+
     def close(self) -> None:
         """See `Source.close`."""
         if self._connection is not None:
@@ -146,6 +171,7 @@ class PostgreSQLSnapshot:
                 "Grant it SELECT on the columns that docs/database-role.sql lists."
             )
         check_schema(f"database {name}", columns)
+        self.schema = schema_version(columns)
         dialect = POSTGRESQL if connection.info.server_version >= 140000 else POSTGRESQL_13
         self._queries = Queries(dialect, columns, versions=versions)
         self._digests: dict[Kind, dict[int, str]] = {}

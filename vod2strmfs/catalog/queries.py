@@ -86,6 +86,11 @@ CREDENTIALS = """
     SELECT id, server_url, username, password FROM m3u_m3uaccount
     WHERE is_active AND account_type = 'XC' AND server_url != '' ORDER BY id"""
 
+CATEGORIES = """
+    SELECT count(*), coalesce(sum(CASE WHEN r.enabled THEN 0 ELSE 1 END), 0) FROM vod_m3uvodcategoryrelation r
+    JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id AND a.is_active"""
+"""How many categories active accounts have, and how many of them are disabled."""
+
 _ACTIVE = "JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id AND a.is_active"
 _ENABLED = """LEFT JOIN vod_m3uvodcategoryrelation enabled
         ON enabled.m3u_account_id = r.m3u_account_id AND enabled.category_id = r.category_id"""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Set
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from vod2strmfs.catalog.queries import OPTIONAL, REQUIRED, Kind
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
@@ -44,8 +44,38 @@ class Source(Protocol):
             versions: whether it has the relations that Dispatcharr would not choose, too.
         """
 
+    def facts(self) -> "Facts":
+        """What it is that is read, for those who examine a set-up."""
+
     def close(self) -> None:
         """Give back the connection."""
+
+
+class Facts(NamedTuple):
+    """What one should know of a database, beside what it holds."""
+
+    name: str
+    """As the user knows it, without a password."""
+    server: str
+    """The program and its version."""
+    schema: str
+    """Dispatcharr's version, as far as its tables show it."""
+    clock: float | None
+    """The server's time, seconds since the epoch; None where there is no server."""
+    writable: tuple[str, ...]
+    """Tables of those read which this role may change; it never does."""
+    reads_passwords: bool
+    """Whether this role may read the providers' passwords."""
+    categories: int
+    """Of active accounts."""
+    categories_disabled: int
+
+
+def schema_version(columns: Mapping[str, Set[str]]) -> str:
+    """Dispatcharr's version, by what its migrations have added."""
+    if "is_adult" in columns.get("vod_movie", ()):
+        return "v0.29 or later"
+    return "v0.12 to v0.28" if "vod_vodlogo" in columns else "v0.9 to v0.11"
 
 
 def check_schema(name: str, found: Mapping[str, Set[str]]) -> None:

@@ -7,9 +7,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from vod2strmfs.catalog.queries import CREDENTIALS, SQLITE, Kind, Queries, in_blocks
+from vod2strmfs.catalog.queries import CATEGORIES, CREDENTIALS, SQLITE, Kind, Queries, in_blocks
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
-from vod2strmfs.catalog.source import Row, check_schema, tables
+from vod2strmfs.catalog.source import Facts, Row, check_schema, schema_version, tables
 from vod2strmfs.errors import CatalogError
 
 _BATCH_ROWS = 500
@@ -59,6 +59,14 @@ class SQLiteSource:
                 snapshot = SQLiteSnapshot(connection, self._path, versions)
             yield snapshot
 
+    def facts(self) -> Facts:
+        """See `Source.facts`."""
+        with self.snapshot() as snapshot, _errors(self._path):
+            categories, disabled = snapshot.categories()
+        return Facts(
+            str(self._path), f"SQLite {sqlite3.sqlite_version}", snapshot.schema, None, (), True, categories, disabled
+        )
+
     def close(self) -> None:
         """Nothing is kept open between snapshots."""
 
@@ -74,7 +82,13 @@ class SQLiteSnapshot:
         }
         columns = {table: names for table, names in found.items() if names}
         check_schema(str(path), columns)
+        self.schema = schema_version(columns)
         self._queries = Queries(SQLITE, columns, versions=versions)
+
+    def categories(self) -> tuple[int, int]:
+        """How many categories active accounts have, and how many of them are disabled."""
+        number, disabled = self._connection.execute(CATEGORIES).fetchone()
+        return number, disabled
 
     def digests(self, kind: Kind) -> None:
         """SQLite has no hash function to digest rows with."""

@@ -11,19 +11,24 @@ import click
 
 from vod2strmfs import __version__
 from vod2strmfs.cli import logs
+from vod2strmfs.cli.doctor import doctor
+from vod2strmfs.cli.install import install_service
 from vod2strmfs.cli.materialize import materialize
 from vod2strmfs.cli.options import (
     CATALOGUE,
     LIBRARY,
+    MOUNT,
     SELECTION,
     STATE,
     Group,
     GroupedCommand,
+    complete_directory,
     debug_option,
     with_settings,
 )
 from vod2strmfs.cli.refresh import refresh
 from vod2strmfs.cli.run import run
+from vod2strmfs.cli.status import status
 from vod2strmfs.errors import Exit, IndexFileError, OutputError, ShrinkHeldError, UserError
 from vod2strmfs.settings import Settings
 
@@ -33,7 +38,6 @@ _INTERRUPTED = 130
 """What shells expect of a command that Ctrl-C ended."""
 
 _PATH = click.Path(path_type=Path, readable=False)
-_MOUNT = Group("Mount", ("write_nfo", "poll_interval", "allow_other", "uid", "gid", "umask"))
 
 
 @click.group(
@@ -53,9 +57,9 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command(cls=GroupedCommand)
-@click.argument("output_root", metavar="[MOUNTPOINT]", required=False)
+@click.argument("output_root", metavar="[MOUNTPOINT]", required=False, shell_complete=complete_directory)
 @click.option("--daemon", is_flag=True, help="Go to the background once the library can be seen, and log to a file.")
-@with_settings(CATALOGUE, SELECTION, LIBRARY, _MOUNT, STATE)
+@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, STATE)
 def mount(settings: Settings, daemon: bool) -> None:
     """Mount the library and keep it up to date.
 
@@ -76,6 +80,9 @@ def mount(settings: Settings, daemon: bool) -> None:
 
 cli.add_command(materialize)
 cli.add_command(run)
+cli.add_command(status)
+cli.add_command(doctor)
+cli.add_command(install_service)
 
 
 @cli.command("sync", cls=GroupedCommand)
@@ -120,6 +127,25 @@ def stats(settings: Settings, output: Path | None) -> None:
             # Python would try to write what is left when it ends, and fail with a message and a code of its own.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(f"{output or 'standard output'}: cannot be written ({error.strerror}).") from error
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+@debug_option
+def completion(shell: str) -> None:
+    """Write the completion script of a shell.
+
+    bash: vod2strmfs completion bash > ~/.local/share/bash-completion/completions/vod2strmfs
+
+    zsh: vod2strmfs completion zsh > ~/.zfunc/_vod2strmfs (where fpath has ~/.zfunc)
+
+    fish: vod2strmfs completion fish > ~/.config/fish/completions/vod2strmfs.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    complete = get_completion_class(shell)
+    assert complete is not None
+    click.echo(complete(cli, {}, "vod2strmfs", "_VOD2STRMFS_COMPLETE").source())
 
 
 @cli.command()

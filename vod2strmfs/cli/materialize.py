@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Literal, get_args
 import click
 
 from vod2strmfs.cli import logs
-from vod2strmfs.cli.options import CATALOGUE, LIBRARY, SELECTION, STATE, Group, GroupedCommand, with_settings
+from vod2strmfs.cli.options import (
+    CATALOGUE,
+    LIBRARY,
+    SELECTION,
+    STATE,
+    Group,
+    GroupedCommand,
+    complete_directory,
+    with_settings,
+)
 from vod2strmfs.cli.refresh import refresh
 from vod2strmfs.errors import OutputError, ShrinkHeldError
 from vod2strmfs.settings import Settings
@@ -29,7 +38,7 @@ mode_option = click.option(
 
 
 @click.command(cls=GroupedCommand)
-@click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False)
+@click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False, shell_complete=complete_directory)
 @mode_option
 @click.option("--dry-run", is_flag=True, help="Write nothing but the report, which says what would be done.")
 @click.option("--accept-shrink", is_flag=True, help="Let go of what the shrink brake holds back, and clean it up.")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_origin
 
 import click
+from click.shell_completion import CompletionItem
 from pydantic_core import PydanticUndefined
 
 from vod2strmfs.settings import CONFIG_VARIABLE, LibrarySettings, Settings, load
@@ -25,6 +26,7 @@ STATE = Group("State and logging", ("state_dir", "debug_logging", "log_dir"))
 CATALOGUE = Group("Catalogue", ("database", "max_shrink"))
 SELECTION = Group("Selection", ("accounts", "categories", "genres", "languages", "ids", "years", "adult"))
 LIBRARY = Group("Library", tuple(name for name in LibrarySettings.model_fields if name not in SELECTION.names))
+MOUNT = Group("Mount", ("write_nfo", "poll_interval", "allow_other", "uid", "gid", "umask", "status_listen"))
 
 debug_option = click.option(
     "--debug", is_flag=True, expose_value=False, help="Show where an error came from, as a Python traceback."
@@ -49,7 +51,9 @@ class GroupedCommand(click.Command):
                 formatter.write_dl(records)
 
 
-class _SettingOption(click.Option):
+class SettingOption(click.Option):
+    """The option of a setting; its help stands under a heading."""
+
     def __init__(self, *arguments: Any, heading: str, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self.heading = heading
@@ -66,12 +70,15 @@ def with_settings(*groups: Group) -> Decorator:
         def run(config: Path | None, **values: Any) -> Any:
             names = [name for name in values if name in Settings.model_fields]
             given = {name: value for name in names if (value := values.pop(name)) is not None}
-            return command(load(config, given, spelling=_spelling(click.get_current_context())), **values)
+            context = click.get_current_context()
+            context.meta["config"] = config
+            return command(load(config, given, spelling=_spelling(context)), **values)
 
         decorated: Callable[..., Any] = run
-        for group in reversed(groups):
-            for name in reversed(group.names):
-                decorated = _option(name, group.heading)(decorated)
+        # A setting may be in several groups; the first one has it.
+        headings = {name: group.heading for group in reversed(groups) for name in group.names}
+        for name in reversed([name for group in groups for name in group.names if headings[name] == group.heading]):
+            decorated = _option(name, headings[name])(decorated)
         config = click.option(
             "--config",
             type=click.Path(path_type=Path, readable=False),
@@ -101,15 +108,34 @@ def _option(name: str, heading: str) -> Decorator:
     text = f"{field.description}."
     text = text[0].upper() + text[1:]
     default = field.get_default(call_default_factory=False)
-    option = functools.partial(click.option, cls=_SettingOption, heading=heading)
+    option = functools.partial(click.option, cls=SettingOption, heading=heading)
     if field.annotation is bool:
         text += f"  [default: {'on' if default else 'off'}]"
         return option(_FLAGS.get(name, f"{flag}/--no-{flag[2:]}"), name, default=None, help=text)
     if default not in (None, "", (), PydanticUndefined):
         text += f"  [default: {_shown(name, default)}]"
+    option = functools.partial(option, shell_complete=_completion(name))
     if choices := [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]:
         return option(flag, name, metavar="|".join(choices), help=text)
     return option(flag, name, metavar=_metavar(name), help=text)
+
+
+def _completion(name: str) -> Callable[..., list[CompletionItem]]:
+    """What a shell offers for the value of a setting."""
+    field = Settings.model_fields[name]
+    choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        if name.endswith("_dir"):
+            return complete_directory(context, parameter, incomplete)
+        return [CompletionItem(choice) for choice in choices if choice.startswith(incomplete)]
+
+    return complete
+
+
+def complete_directory(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Lets a shell offer directories."""
+    return [CompletionItem(incomplete, type="dir")]
 
 
 def _metavar(name: str) -> str:

@@ -9,7 +9,16 @@ import click
 
 from vod2strmfs.cli import logs
 from vod2strmfs.cli.materialize import REPORTS, WRITING, Mode, export, mode_option
-from vod2strmfs.cli.options import CATALOGUE, LIBRARY, SELECTION, STATE, Group, GroupedCommand, with_settings
+from vod2strmfs.cli.options import (
+    CATALOGUE,
+    LIBRARY,
+    SELECTION,
+    STATE,
+    Group,
+    GroupedCommand,
+    complete_directory,
+    with_settings,
+)
 from vod2strmfs.errors import SettingsError, UserError
 from vod2strmfs.schedule import next_time
 from vod2strmfs.settings import Settings
@@ -22,7 +31,7 @@ _log = logging.getLogger("vod2strmfs")
 
 
 @click.command(cls=GroupedCommand)
-@click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False)
+@click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False, shell_complete=complete_directory)
 @mode_option
 @with_settings(_WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, STATE)
 def run(settings: Settings, mode: Mode) -> None:

@@ -30,18 +30,24 @@ class Ahead(Generic[Row]):
             limit, getsizeof=lambda block: _OVERHEAD_BYTES + sum(map(weigh, (block or {}).values()))
         )
         """By their number; None for one that was asked about once."""
+        self.asked = 0
+        """How many rows were asked for, and for how many of these something had to be read."""
+        self.missed = 0
 
     def get(self, number: int) -> Row | None:
         """The row with this id, if there is one."""
         at = number >> _BLOCK_BITS
+        self.asked += 1
         try:
             block = self._blocks[at]
         except KeyError:
             if at - 1 not in self._blocks:
                 self._blocks[at] = None
+                self.missed += 1
                 return self._read(number, number).get(number)
             block = None
         if block is None:
+            self.missed += 1
             block = self._blocks[at] = self._read(at << _BLOCK_BITS, at << _BLOCK_BITS | _BLOCK_MASK)
         return block.get(number)
 

@@ -151,7 +151,9 @@ class Store:
                 "SELECT number, made, settings, stats FROM generation"
             ).fetchone()
             self._providers: dict[int, str] = dict(self._connection.execute("SELECT account, url FROM provider"))
-            failing_since, error = self._connection.execute("SELECT failing_since, error FROM attempt").fetchone()
+            failing_since, error, compared = self._connection.execute(
+                "SELECT failing_since, error, compared FROM attempt"
+            ).fetchone()
         if number and number != self.generation:
             self.settings = _library_settings(settings)
         self.generation = number
@@ -162,6 +164,17 @@ class Store:
         self._stats_mtime: int = max(made, failing_since * 10**9)
         self.failing_since: int = failing_since
         self.error: str = error
+        self.compared: int = compared
+
+    @property
+    def asked(self) -> int:
+        """How many rows were asked for by their numbers."""
+        return self._nodes.asked + self._records.asked
+
+    @property
+    def missed(self) -> int:
+        """For how many of these the index file had to be read."""
+        return self._nodes.missed + self._records.missed
 
     def node(self, node: int) -> Node | None:
         """See `Tree`'s `Store`."""

@@ -17,3 +17,11 @@ def render(metrics: Iterable[Metric]) -> bytes:
     writer.writerow(COLUMNS)
     writer.writerows(metrics)
     return text.getvalue().encode()
+
+
+def parse(text: bytes) -> dict[str, dict[str, str]]:
+    """What `render` wrote: values by scope and metric."""
+    found: dict[str, dict[str, str]] = {}
+    for scope, metric, value in list(csv.reader(io.StringIO(text.decode())))[1:]:
+        found.setdefault(scope, {})[metric] = value
+    return found

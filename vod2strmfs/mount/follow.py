@@ -43,6 +43,21 @@ class Follower:
         self._shown = 0
         self._error = ""
 
+    @property
+    def store(self) -> Store | None:
+        """The index that is shown; None while there is none that can be read."""
+        return self._store
+
+    @property
+    def shows(self) -> bool:
+        """Whether there is a tree to be seen."""
+        return self._operations.tree is not None
+
+    @property
+    def error(self) -> str:
+        """Why the index cannot be read, if so."""
+        return self._error
+
     def look(self) -> Step | None:
         """Show the newest generation; returns a step if anything that the kernel may have cached changed.
 

@@ -25,8 +25,13 @@ _POLL_MILLISECONDS = 1
 
 
 @contextmanager
-def direct() -> Iterator[None]:
-    """While it lasts, `pyfuse3.main(min_tasks=1, max_tasks=1)` waits for requests as this module says."""
+def direct(waiter: "Waiter | None" = None) -> Iterator[None]:
+    """While it lasts, `pyfuse3.main(min_tasks=1, max_tasks=1)` waits for requests as this module says.
+
+    Args:
+        waiter: which does the waiting, and counts.
+    """
+    waiter = waiter or Waiter()
     vars(pyfuse3)["trio"] = SimpleNamespace(
         Lock=_NoLock,
         ClosedResourceError=trio.ClosedResourceError,
@@ -35,7 +40,7 @@ def direct() -> Iterator[None]:
             current_task=trio.lowlevel.current_task,
             current_trio_token=trio.lowlevel.current_trio_token,
             notify_closing=trio.lowlevel.notify_closing,
-            wait_readable=_Waiter().wait_readable,
+            wait_readable=waiter.wait_readable,
         ),
     )
     try:
@@ -64,17 +69,22 @@ class _NoLock:
         return _DONE
 
 
-class _Waiter:
+class Waiter:
+    """Waits for requests, one at a time."""
+
     def __init__(self) -> None:
         self._poll = select.poll()
         self._registered = -1
         self._turns = 0
+        self.requests = 0
+        """For how many it has waited."""
 
     def wait_readable(self, descriptor: int) -> Awaitable[None] | _Done:
         """Return when the descriptor can be read, or raise what `trio.lowlevel.wait_readable` does."""
         if descriptor != self._registered:
             self._poll.register(descriptor, select.POLLIN)
             self._registered = descriptor
+        self.requests += 1
         if self._turns < _TURNS and self._readable_soon():
             self._turns += 1
             return _DONE

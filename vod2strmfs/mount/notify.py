@@ -5,6 +5,16 @@ import socket
 from contextlib import suppress
 
 
+def watchdog_seconds() -> float:
+    """How often the service manager wants to be told WATCHDOG=1 (sd_watchdog_enabled(3)); 0: never."""
+    if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return 0
+    try:
+        return int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
+    except ValueError:
+        return 0
+
+
 def notify(state: str) -> None:
     """Send a state such as `READY=1` to the service manager, if there is one that wants to know."""
     address = os.environ.get("NOTIFY_SOCKET")

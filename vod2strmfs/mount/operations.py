@@ -85,6 +85,11 @@ class LibraryOperations(pyfuse3.Operations):
         self._cursors.clear()
         self._contents.clear()
 
+    @property
+    def failures(self) -> int:
+        """How many requests were answered with an input/output error."""
+        return _INDEX.failures
+
     async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
         """Find a name in a directory."""
         if len(name) > NAME_MAX:
@@ -178,6 +183,7 @@ class LibraryOperations(pyfuse3.Operations):
 
     def _shown(self) -> Tree:
         if self._tree is None:
+            _INDEX.failures += 1
             raise FUSEError(errno.EIO)
         return self._tree
 
@@ -257,12 +263,16 @@ def _template(owner: Owner, kind: int, mode: int) -> EntryAttributes:
 class _Index:
     """What is read from the index within it, and cannot be, is answered with EIO."""
 
+    failures = 0
+    """How many requests were answered so."""
+
     def __enter__(self) -> None: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, IndexFileError):
+            self.failures += 1
             raise FUSEError(errno.EIO) from error
         if isinstance(error, FileNotFoundError):
             raise FUSEError(errno.ESTALE) from error

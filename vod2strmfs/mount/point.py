@@ -6,15 +6,27 @@ import re
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from vod2strmfs.errors import MountError
 
 SUBTYPE = "vod2strmfs"
-"""Shown as the type `fuse.vod2strmfs` in the mount table."""
+KIND = f"fuse.{SUBTYPE}"
+"""The type that the mount table shows."""
 
 _FUSE_CONF = Path("/etc/fuse.conf")
+
+
+class Mounted(NamedTuple):
+    """A line of the mount table."""
+
+    path: str
+    kind: str
+    """The type of the file system."""
+    is_shared: bool
+    """Whether what is mounted below it appears in containers that were given it with `rslave` or `rshared`."""
 
 
 def prepare(mountpoint: Path, *, allow_other: bool, uncovered: Iterable[Path] = ()) -> None:
@@ -28,14 +40,14 @@ def prepare(mountpoint: Path, *, allow_other: bool, uncovered: Iterable[Path] = 
     Raises:
         MountError: says what is missing and what to do.
     """
-    _check_fuse(allow_other=allow_other)
-    kind = _mounted(mountpoint)
-    if kind is not None and kind == f"fuse.{SUBTYPE}" and _is_dead(mountpoint):
+    check_fuse(allow_other=allow_other)
+    mount = mounted_at(mountpoint)
+    if mount is not None and mount.kind == KIND and is_dead(mountpoint):
         detach(mountpoint)
-        kind = _mounted(mountpoint)
-    if kind is not None:
+        mount = mounted_at(mountpoint)
+    if mount is not None:
         raise MountError(
-            f"mount point {mountpoint}: a {kind} file system is already mounted there."
+            f"mount point {mountpoint}: a {mount.kind} file system is already mounted there."
             f" Unmount it (`fusermount3 -u {mountpoint}`) or choose another directory."
         )
     try:
@@ -61,7 +73,12 @@ def detach(mountpoint: Path) -> None:
         raise MountError(f"mount point {mountpoint}: cannot detach the dead mount: {done.stderr.strip()}")
 
 
-def _check_fuse(*, allow_other: bool) -> None:
+def check_fuse(*, allow_other: bool) -> None:
+    """Make sure that this user can mount file systems.
+
+    Raises:
+        MountError: says what is missing and what to do.
+    """
     if not Path("/dev/fuse").exists():
         raise MountError(
             "/dev/fuse: does not exist. Load the kernel module (`modprobe fuse`);"
@@ -84,19 +101,29 @@ def _fuse_conf() -> list[str]:
         return []
 
 
-def _mounted(mountpoint: Path) -> str | None:
-    """The type of the file system mounted there, if any."""
+def mounted_at(mountpoint: Path) -> Mounted | None:
+    """The file system mounted there, if any."""
     wanted = os.path.realpath(mountpoint)
-    found = None
+    return next((mount for mount in reversed(list(_mounts())) if mount.path == wanted), None)
+
+
+def mounted_above(path: Path) -> Mounted | None:
+    """The file system on which a directory's parent lies; None if the mount table does not say."""
+    parent = Path(os.path.realpath(path.parent))
+    above = [mount for mount in _mounts() if parent.is_relative_to(mount.path)]
+    return max(above, key=lambda mount: len(mount.path), default=None)
+
+
+def _mounts() -> Iterator[Mounted]:
     for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
         fields = os.fsdecode(line).split(" ")
+        end = fields.index("-")
         # The kernel writes spaces, tabs, line ends and backslashes as octal numbers.
-        if re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), fields[4]) == wanted:
-            found = fields[fields.index("-") + 1]
-    return found
+        path = re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), fields[4])
+        yield Mounted(path, fields[end + 1], any(field.startswith("shared:") for field in fields[6:end]))
 
 
-def _is_dead(mountpoint: Path) -> bool:
+def is_dead(mountpoint: Path) -> bool:
     """Whether the process behind a mount has gone. Attributes may be cached; statfs always asks."""
     try:
         os.statvfs(mountpoint)

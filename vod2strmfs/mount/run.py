@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pyfuse3
 import trio
@@ -17,9 +18,11 @@ from vod2strmfs.index.file import make_directory
 from vod2strmfs.index.order import Order
 from vod2strmfs.mount import point
 from vod2strmfs.mount.follow import Follower, forget
-from vod2strmfs.mount.loop import direct
-from vod2strmfs.mount.notify import notify
+from vod2strmfs.mount.loop import Waiter, direct
+from vod2strmfs.mount.notify import notify, watchdog_seconds
 from vod2strmfs.mount.operations import LibraryOperations, Owner
+from vod2strmfs.mount.status import Reporter, report
+from vod2strmfs.mount.trace import trace
 from vod2strmfs.settings import Settings
 
 _log = logging.getLogger("vod2strmfs")
@@ -28,6 +31,17 @@ _WATCH_SECONDS = 0.3
 """How often a mount looks for a new generation in its index."""
 _RESTART_SECONDS = 5.0
 _GRACE_SECONDS = 2.0
+
+
+class Program(NamedTuple):
+    """A process that runs beside the mount. It ends when its standard input does, and logs to standard error."""
+
+    module: str
+    does: str
+
+
+_WORKER = Program("vod2strmfs.index.worker", "reads the database")
+_STATUS_PAGE = Program("vod2strmfs.web", "serves the status page")
 
 
 def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> None:
@@ -55,10 +69,16 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
     for warning in settings.warnings():
         _log.warning("%s", warning)
     operations = LibraryOperations(Owner(settings.uid, settings.gid, settings.umask))
+    if settings.debug_logging:
+        trace(operations)
     options = {"ro", "default_permissions", f"fsname={point.SUBTYPE}", f"subtype={point.SUBTYPE}", "noatime"}
     if settings.allow_other:
         options.add("allow_other")
-    trio.run(partial(_serve, operations, partial(_mounted, operations, mountpoint, options), order, settings, ready))
+    waiter = Waiter()
+    follower = Follower(operations, order.state_dir, settings.write_nfo)
+    reporter = Reporter(mountpoint, operations, follower, waiter)
+    mounted = partial(_mounted, operations, mountpoint, options)
+    trio.run(partial(_serve, reporter, follower, waiter, mounted, order, settings, ready))
 
 
 @contextmanager
@@ -74,7 +94,9 @@ def _mounted(operations: LibraryOperations, mountpoint: Path, options: set[str])
 
 
 async def _serve(
-    operations: LibraryOperations,
+    reporter: Reporter,
+    follower: Follower,
+    waiter: Waiter,
     mounted: Callable[[], AbstractContextManager[None]],
     order: Order,
     settings: Settings,
@@ -85,12 +107,25 @@ async def _serve(
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals, mounted():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_obey_signals, signals, look_now)
-            nursery.start_soon(_keep_worker, order, orders)
-            nursery.start_soon(_follow_index, operations, order.state_dir, settings.write_nfo, ready)
-            with direct():
+            nursery.start_soon(_keep, _WORKER, [], order.model_dump_json(), orders)
+            nursery.start_soon(_follow_index, follower, order.state_dir, ready)
+            nursery.start_soon(report, reporter, order.state_dir)
+            nursery.start_soon(_say_alive)
+            if settings.status_listen:
+                places = [str(settings.reports.absolute()), str(order.state_dir)]
+                nursery.start_soon(_keep, _STATUS_PAGE, [settings.status_listen, *places], "", None)
+            with direct(waiter):
                 await pyfuse3.main(min_tasks=1, max_tasks=1)
             notify("STOPPING=1")
             nursery.cancel_scope.cancel()
+
+
+async def _say_alive() -> None:
+    """Let the service manager know that the loop, which answers requests too, goes round."""
+    if seconds := watchdog_seconds():
+        while True:
+            notify("WATCHDOG=1")
+            await trio.sleep(seconds)
 
 
 async def _obey_signals(signals: AsyncIterator[int], look_now: trio.MemorySendChannel[None]) -> None:
@@ -103,12 +138,23 @@ async def _obey_signals(signals: AsyncIterator[int], look_now: trio.MemorySendCh
             look_now.send_nowait(None)
 
 
-async def _keep_worker(order: Order, orders: trio.MemoryReceiveChannel[None]) -> None:
-    """Run the process that keeps the index up to date, and start it again if it dies."""
-    command = [sys.executable, "-m", "vod2strmfs.index.worker"]
+async def _keep(
+    program: Program, arguments: list[str], order: str, orders: trio.MemoryReceiveChannel[None] | None
+) -> None:
+    """Run a process beside the mount, and start it again if it dies.
+
+    Args:
+        program: what runs.
+        arguments: of its command line, which every user can see.
+        order: the first line of its standard input.
+        orders: for each that comes, it gets an empty line.
+    """
     while True:
         process = await trio.lowlevel.open_process(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            [sys.executable, "-m", program.module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
         assert process.stdin is not None
         assert process.stderr is not None
@@ -127,15 +173,16 @@ async def _keep_worker(order: Order, orders: trio.MemoryReceiveChannel[None]) ->
                 if process.returncode is None:
                     process.kill()
                     await process.wait()
-        _log.error("The process that reads the database ended with code %s; starting it again.", process.returncode)
+        _log.error("The process that %s ended with code %s; starting it again.", program.does, process.returncode)
         await trio.sleep(_RESTART_SECONDS)
 
 
-async def _pass_on(order: Order, orders: trio.MemoryReceiveChannel[None], stdin: trio.abc.SendStream) -> None:
+async def _pass_on(order: str, orders: trio.MemoryReceiveChannel[None] | None, stdin: trio.abc.SendStream) -> None:
     with suppress(trio.BrokenResourceError):
-        await stdin.send_all(order.model_dump_json().encode() + b"\n")
-        async for _ in orders:
-            await stdin.send_all(b"\n")
+        await stdin.send_all(order.encode() + b"\n")
+        if orders is not None:
+            async for _ in orders:
+                await stdin.send_all(b"\n")
 
 
 async def _log_lines(stream: trio.abc.ReceiveStream) -> None:
@@ -149,18 +196,15 @@ async def _log_lines(stream: trio.abc.ReceiveStream) -> None:
             _log.log(known or logging.ERROR, "%s", message if known else f"{level} {message}")
 
 
-async def _follow_index(
-    operations: LibraryOperations, state_dir: Path, write_nfo: bool, ready: Callable[[], None]
-) -> None:
+async def _follow_index(follower: Follower, state_dir: Path, ready: Callable[[], None]) -> None:
     """Show the newest generation, and tell the kernel what it changed."""
-    follower = Follower(operations, state_dir, write_nfo)
     announced = False
     while True:
         step = follower.look()
         if step is not None:
             # The kernel may wait for a request that this thread has to answer.
             await trio.to_thread.run_sync(forget, state_dir, step)
-        if operations.tree is not None and not announced:
+        if follower.shows and not announced:
             notify("READY=1")
             ready()
             announced = True

@@ -1,0 +1,81 @@
+"""An HTTP server on loopback that answers as Dispatcharr does where films are played."""
+
+import re
+import threading
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+_FILM = b"\x1aE\xdf\xa3" + bytes(1 << 16)
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+class DispatcharrServer:
+    """Use it as a context manager.
+
+    GET of a film's URL is redirected once, to the same path with a session, and then plays. HEAD is refused. What is
+    not a film's path gets the web page, and a title that has no stream gets 503.
+
+    Args:
+        plays: whether titles have streams.
+        redirects: how often it redirects.
+        status: answers every request with this instead.
+    """
+
+    def __init__(self, *, plays: bool = True, redirects: int = 1, status: int | None = None) -> None:
+        self.plays = plays
+        self.redirects = redirects
+        self.status = status
+        self.requests: list[str] = []
+        """Method and path of each request."""
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _handler(outer) -> type[BaseHTTPRequestHandler]:  # noqa: N805
+        class Handler(BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                outer.requests.append(f"HEAD {self.path}")
+                self.send_error(405)
+
+            def do_GET(self) -> None:
+                outer.requests.append(f"GET {self.path}")
+                path = urlsplit(self.path).path
+                film = re.fullmatch(rf"/proxy/vod/(\w+)/{_UUID}((?:/vod_\d+)*)", path)
+                if outer.status is not None:
+                    self.send_error(outer.status)
+                elif film is None:
+                    self._answer(b"<!doctype html><title>Dispatcharr</title>", "text/html")
+                elif film[2].count("/") < outer.redirects:
+                    self.send_response(301)
+                    self.send_header("Location", f"{path}/vod_{len(outer.requests)}?{urlsplit(self.path).query}")
+                    self.end_headers()
+                elif film[1] not in ("movie", "episode") or not outer.plays:
+                    self.send_error(503)
+                else:
+                    self._answer(_FILM, "video/x-matroska")
+
+            def _answer(self, content: bytes, kind: str) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", kind)
+                self.end_headers()
+                with suppress(OSError):  # They may have seen enough.
+                    self.wfile.write(content)
+
+            def log_message(self, format: str, *arguments: Any) -> None:
+                pass
+
+        return Handler

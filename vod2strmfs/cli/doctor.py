@@ -1,0 +1,58 @@
+"""`vod2strmfs doctor`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vod2strmfs.cli.options import (
+    CATALOGUE,
+    LIBRARY,
+    MOUNT,
+    SELECTION,
+    STATE,
+    GroupedCommand,
+    complete_directory,
+    with_settings,
+)
+from vod2strmfs.errors import Exit
+from vod2strmfs.settings import Settings
+
+if TYPE_CHECKING:
+    from vod2strmfs.doctor.finding import Finding
+
+_COLOURS = {"ok": "green", "note": "blue", "warning": "yellow", "problem": "red"}
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("output_root", metavar="[MOUNTPOINT]", required=False, shell_complete=complete_directory)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, for programs.")
+@click.option("--play/--no-play", default=True, help="Ask Dispatcharr for a film, as a player would.  [default: on]")
+@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, STATE)
+def doctor(settings: Settings, as_json: bool, play: bool) -> None:
+    """Examine the set-up, and say what to do about it.
+
+    Give the same settings as to the mount. Nothing is changed. The exit code is 0 if there is nothing to do, 8 if
+    the worst is a warning, 9 if something does not work.
+    """
+    from vod2strmfs.doctor.examine import examine
+    from vod2strmfs.doctor.finding import Level, worst
+
+    config: Path | None = click.get_current_context().meta.get("config")
+    findings: list[Finding] = []
+    for finding in examine(settings, config, play=play):
+        findings.append(finding)
+        if not as_json:
+            _show(finding)
+    if as_json:
+        click.echo(json.dumps([finding._asdict() for finding in findings], indent=2, ensure_ascii=False))
+    sys.exit({Level.WARNING: Exit.WARNINGS, Level.PROBLEM: Exit.PROBLEMS}.get(worst(findings), Exit.OK))
+
+
+def _show(finding: "Finding") -> None:
+    level = click.style(f"{finding.level:<8}", fg=_COLOURS[finding.level])
+    click.echo(f"{level} {finding.check:<13} {finding.text}")
+    if finding.advice:
+        click.echo(f"{'':<23}→ {finding.advice}")

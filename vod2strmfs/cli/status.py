@@ -1,0 +1,102 @@
+"""`vod2strmfs status`."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vod2strmfs.cli.options import STATE, Group, GroupedCommand, with_settings
+from vod2strmfs.errors import CatalogError, IndexFileError, MountError, ShrinkHeldError
+from vod2strmfs.settings import Settings
+
+if TYPE_CHECKING:
+    from vod2strmfs.status.state import State
+
+_WATCH_SECONDS = 2.0
+
+
+@click.command(cls=GroupedCommand)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+@click.option("--watch", is_flag=True, help="Again every two seconds, until Ctrl-C.")
+@click.option(
+    "--timeout", type=click.FloatRange(0.1, 3600), default=5, show_default=True, help="How many seconds to wait."
+)
+@with_settings(Group(STATE.heading, ("state_dir",)))
+def status(settings: Settings, as_json: bool, watch: bool, timeout: float) -> None:
+    """Say how the running mount is.
+
+    The mount's process is asked, never the mount itself, so an answer or an error comes in time. The exit code is 0
+    while all is well, 5 if no mount is running or it does not answer, 4 if it has nothing to show, 3 if the database
+    cannot be read and what it shows is getting old, 7 if the shrink brake holds items back.
+    """
+    if not watch:
+        _check(_show(settings.state_dir, timeout, as_json=as_json))
+        return
+    while True:
+        if not as_json:
+            click.clear()
+        try:
+            _show(settings.state_dir, timeout, as_json=as_json)
+        except MountError as error:
+            click.echo(f"vod2strmfs: {error}", err=True)
+        time.sleep(_WATCH_SECONDS)
+
+
+def _show(state_dir: Path, timeout: float, *, as_json: bool) -> "State":
+    from vod2strmfs.status.channel import ask
+    from vod2strmfs.status.state import encode
+
+    state = ask(state_dir, timeout)
+    if as_json:
+        click.echo(encode(state))
+    else:
+        for heading, text in _lines(state):
+            click.echo(f"{heading:<14}{text}")
+    return state
+
+
+def _lines(state: "State") -> Iterator[tuple[str, str]]:
+    yield "mount", f"{state.mountpoint}, for {_span(state.now - state.started)} (process {state.pid})"
+    if state.generation:
+        yield "generation", f"{state.generation}, made {_span(state.now - state.made)} ago"
+    else:
+        yield "generation", "none"
+    yield "last sync", f"{_span(state.now - state.synced)} ago" if state.synced else "none"
+    yield "stale since", f"{_moment(state.stale_since)}: {state.error}" if state.stale_since else "-"
+    index = state.metrics.get("index", {})
+    yield "library", ", ".join(f"{index.get(kind, '0')} {kind}" for kind in ("movies", "series", "episodes"))
+    yield "held", str(state.held)
+    yield "requests", f"{state.requests_per_second:.1f} a second, {state.requests} in all, {state.failed} failed"
+    rate = state.cache_hit_rate
+    yield "from memory", "-" if rate is None else f"{rate:.1%}"
+    yield "logged", f"{state.logged_errors} errors, {state.logged_warnings} warnings"
+
+
+def _check(state: "State") -> None:
+    """Raise what is wrong with a mount that answers."""
+    if not state.generation:
+        raise IndexFileError(f"the mount has nothing to show, and answers every request with an error. {state.error}")
+    if state.stale_since:
+        raise CatalogError(
+            f"the database cannot be read since {_moment(state.stale_since)}. What the mount shows stays as it is."
+        )
+    if state.held:
+        raise ShrinkHeldError(
+            f"{state.held} items are gone from the catalogue and were kept, since they are too many at once.\n"
+            "If they are gone for good, run `vod2strmfs sync --accept-shrink`."
+        )
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
+
+
+def _span(seconds: float) -> str:
+    """How long something took, in the largest unit that fits: `3 minutes`."""
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} seconds"

@@ -1,0 +1,28 @@
+"""All checks, in the order in which one would mend things."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from vod2strmfs.doctor import database, disk, index, mount, playing, settings
+from vod2strmfs.doctor.finding import Finding
+from vod2strmfs.settings import Settings
+
+Check = Callable[[Settings], Iterator[Finding]]
+
+
+def examine(given: Settings, config: Path | None, *, play: bool) -> Iterator[Finding]:
+    """Look at everything. Changes nothing.
+
+    Args:
+        given: the settings of the set-up.
+        config: the file that some of them come from.
+        play: whether to ask Dispatcharr for a film, which takes one of the provider's connections for a moment.
+    """
+    yield from settings.origins(given, config)
+    yield from settings.secrets(given, config)
+    yield from settings.unusual(given)
+    checks: list[Check] = [disk.directories, mount.fuse, database.database, index.index, mount.mount, mount.propagation]
+    if play:
+        checks.append(playing.playing)
+    for check in checks:
+        yield from check(given)

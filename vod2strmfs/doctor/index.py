@@ -1,0 +1,108 @@
+"""The index: its age, what the shrink brake holds, and what a viewer will miss."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import datetime
+
+from vod2strmfs.doctor.finding import Finding, Level
+from vod2strmfs.errors import IndexFileError
+from vod2strmfs.index.store import Store
+from vod2strmfs.library import stats
+from vod2strmfs.settings import LibrarySettings, Settings
+
+_OLD_SECONDS = 2 * 86400.0
+
+
+def index(settings: Settings) -> Iterator[Finding]:
+    """Everything about the index."""
+    if not Store.exists(settings.state_dir):
+        yield Finding(
+            "index",
+            Level.WARNING,
+            f"there is none in {settings.state_dir} yet",
+            "`vod2strmfs sync` makes it, and so do `mount` and `materialize`.",
+        )
+        return
+    try:
+        with closing(Store(settings.state_dir)) as store:
+            yield from age(store, time.time())
+            if store.generation:
+                metrics = stats.parse(store.stats())["index"]
+                yield from brake(metrics)
+                yield from missing(metrics)
+                yield from other_settings(settings.library(), store.settings)
+    except IndexFileError as error:
+        yield Finding(
+            "index",
+            Level.PROBLEM,
+            str(error).rstrip("."),
+            "Run this as the user who syncs; if it is damaged, delete"
+            f" {settings.state_dir}/index.db and run `vod2strmfs sync`: names and contents stay the same.",
+        )
+
+
+def age(store: Store, now: float) -> Iterator[Finding]:
+    """Whether it is kept up to date."""
+    if store.failing_since:
+        since = datetime.fromtimestamp(store.failing_since).astimezone().isoformat(" ", "seconds")
+        yield Finding(
+            "index",
+            Level.PROBLEM,
+            f"the database could not be read since {since}: {store.error}".rstrip("."),
+            "Mend what is said of the database, and run `vod2strmfs sync`.",
+        )
+    elif not store.generation:
+        yield Finding("index", Level.WARNING, "no sync has succeeded yet", "Run `vod2strmfs sync`.")
+    elif now - store.compared / 1e9 > _OLD_SECONDS:
+        yield Finding(
+            "index",
+            Level.NOTE,
+            f"generation {store.generation}, last compared {(now - store.compared / 1e9) / 86400:.0f} days ago",
+            "If Dispatcharr scans its accounts every day, see whether the mount or the timer runs.",
+        )
+    else:
+        yield Finding("index", Level.OK, f"generation {store.generation}, up to date")
+
+
+def brake(metrics: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the shrink brake holds anything."""
+    held = int(metrics.get("movies_held", 0)) + int(metrics.get("episodes_held", 0))
+    if held:
+        yield Finding(
+            "shrink brake",
+            Level.WARNING,
+            f"{held} items are gone from the catalogue, and kept",
+            "If they are gone for good, run `vod2strmfs sync --accept-shrink`.",
+        )
+
+
+def missing(metrics: Mapping[str, str]) -> Iterator[Finding]:
+    """What a viewer, or a media server, will miss."""
+    if int(metrics.get("series_without_episodes", 0)):
+        yield Finding(
+            "episodes",
+            Level.NOTE,
+            f"{metrics['series_without_episodes']} series are not shown, since Dispatcharr"
+            " has not fetched their episodes",
+            "Open a series in Dispatcharr's VOD page: it fetches them then.",
+        )
+    without = int(metrics.get("movies_without_ids", 0)) + int(metrics.get("series_without_ids", 0))
+    if without:
+        yield Finding(
+            "ids",
+            Level.NOTE,
+            f"{without} titles have neither a TMDB nor an IMDb id",
+            "Media servers go by name and year there; clean_titles and name_regex help them.",
+        )
+
+
+def other_settings(given: LibrarySettings, made_with: LibrarySettings) -> Iterator[Finding]:
+    """Whether the index was made with other settings than these: the next mount or materialize would change names."""
+    if changed := [name for name in LibrarySettings.model_fields if getattr(given, name) != getattr(made_with, name)]:
+        yield Finding(
+            "library",
+            Level.NOTE,
+            f"the index was made with other settings: {', '.join(changed)}",
+            "Give the same ones as to the mount, best in one file for both; else names or contents change.",
+        )

@@ -1,0 +1,171 @@
+"""FUSE, the mount point, the mount, and who can see it."""
+
+import os
+import pwd
+from collections.abc import Iterator
+from contextlib import suppress
+
+from vod2strmfs.doctor.finding import Finding, Level
+from vod2strmfs.doctor.patience import SECONDS, in_time
+from vod2strmfs.errors import MountError
+from vod2strmfs.mount import point
+from vod2strmfs.settings import Settings
+from vod2strmfs.status.channel import NotRunningError, ask
+from vod2strmfs.status.state import State
+
+
+def fuse(settings: Settings) -> Iterator[Finding]:
+    """Whether this user can mount file systems."""
+    user = _user()
+    try:
+        point.check_fuse(allow_other=settings.allow_other)
+    except MountError as error:
+        text, _, advice = str(error).partition(". ")
+        yield Finding("FUSE", Level.PROBLEM, text, advice)
+        return
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR))
+    except OSError as error:
+        yield Finding(
+            "FUSE",
+            Level.PROBLEM,
+            f"/dev/fuse cannot be opened by {user} ({error.strerror})",
+            "On a host: `chmod 666 /dev/fuse`. In a container: --device /dev/fuse --cap-add SYS_ADMIN.",
+        )
+        return
+    yield Finding("FUSE", Level.OK, f"{user} can mount")
+    if not settings.allow_other:
+        yield Finding(
+            "readers",
+            Level.NOTE,
+            f"only {user} will be able to read the mount",
+            "If the media server runs as another user or in a container, give --allow-other.",
+        )
+
+
+def mount(settings: Settings) -> Iterator[Finding]:
+    """What is at the mount point."""
+    place = settings.output_root.absolute()
+    try:
+        yield from in_time(lambda: list(_mount(settings)))
+    except TimeoutError:
+        yield Finding(
+            "mount",
+            Level.PROBLEM,
+            f"{place} does not answer within {SECONDS:g} seconds: the process behind it hangs",
+            f"End that process, and run `fusermount3 -uz {place}`, or `umount -l {place}` as root.",
+        )
+    except OSError as error:
+        yield Finding("mount", Level.PROBLEM, f"{place} cannot be used ({error.strerror})", "Choose another place.")
+
+
+def _mount(settings: Settings) -> Iterator[Finding]:
+    place = settings.output_root.absolute()
+    mounted = point.mounted_at(place)
+    if mounted is None:
+        yield from _unmounted(settings)
+    elif mounted.kind != point.KIND:
+        yield Finding(
+            "mount",
+            Level.PROBLEM,
+            f"a {mounted.kind} file system is mounted at {place}",
+            f"Unmount it (`umount {place}`), or choose another mount point.",
+        )
+    elif point.is_dead(place):
+        yield Finding(
+            "mount",
+            Level.PROBLEM,
+            f"the mount at {place} is dead: its process has gone",
+            f"`vod2strmfs mount {place}` replaces it; `fusermount3 -uz {place}` only takes it away.",
+        )
+    else:
+        yield from _living(settings)
+
+
+def _unmounted(settings: Settings) -> Iterator[Finding]:
+    place = settings.output_root.absolute()
+    if not place.exists():
+        yield Finding(
+            "mount",
+            Level.WARNING,
+            f"{place} does not exist",
+            f"Make it with `mkdir -p {place}`, or name another place. `materialize` makes it by itself.",
+        )
+    elif not place.is_dir():
+        yield Finding("mount", Level.PROBLEM, f"{place} is not a directory", "Name a directory.")
+    elif not os.access(place, os.W_OK):
+        yield Finding(
+            "mount",
+            Level.PROBLEM,
+            f"{_user()} cannot write {place}, and so can neither mount nor materialize there",
+            f"Run `chown {_user()} {place}` as root, or name another place.",
+        )
+    else:
+        yield Finding(
+            "mount",
+            Level.NOTE,
+            f"nothing is mounted at {place}",
+            f"`vod2strmfs mount {place}` shows the library there. If you materialize, all is well.",
+        )
+
+
+def _living(settings: Settings) -> Iterator[Finding]:
+    place = settings.output_root.absolute()
+    try:
+        state = ask(settings.state_dir, SECONDS / 2)
+    except NotRunningError as error:
+        yield Finding(
+            "mount",
+            Level.WARNING,
+            f"mounted at {place}, but {str(error).partition('. ')[0]}",
+            "If the mount uses another state directory, give it with --state-dir.",
+        )
+        return
+    if state.mountpoint == str(place):
+        yield _running(state)
+    else:
+        yield Finding(
+            "mount",
+            Level.WARNING,
+            f"mounted at {place}; the mount of this state directory is at {state.mountpoint}",
+            "Give each mount a state directory of its own.",
+        )
+
+
+def _running(state: State) -> Finding:
+    if not state.generation:
+        return Finding(
+            "mount",
+            Level.PROBLEM,
+            f"mounted, with nothing to show yet. {state.error}".rstrip(". "),
+            "Mend what is said of the database; the library then appears by itself.",
+        )
+    return Finding("mount", Level.OK, f"generation {state.generation} at {state.mountpoint}, process {state.pid}")
+
+
+def propagation(settings: Settings) -> Iterator[Finding]:
+    """Whether containers see a mount that is made after they were started."""
+    place = settings.output_root.absolute()
+    with suppress(OSError, TimeoutError):
+        above = in_time(lambda: point.mounted_above(place))
+        if above is None:
+            return
+        if above.is_shared:
+            yield Finding(
+                "containers",
+                Level.OK,
+                f"mounts below {above.path} reach containers that are given {place.parent} with rslave",
+            )
+        else:
+            yield Finding(
+                "containers",
+                Level.NOTE,
+                f"{above.path} is not shared: containers would not see the library once it is mounted anew",
+                f"Run `mount --make-rshared {above.path}` before they start, and give them {place.parent} with rslave.",
+            )
+
+
+def _user() -> str:
+    with suppress(KeyError):
+        return pwd.getpwuid(os.geteuid()).pw_name
+    return f"user {os.geteuid()}"

@@ -1,0 +1,64 @@
+"""Settings: where each comes from, and what is allowed and seldom meant."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from vod2strmfs.doctor.finding import Finding, Level
+from vod2strmfs.settings import Settings, is_secret
+
+
+def origins(settings: Settings, config: Path | None) -> Iterator[Finding]:
+    """A line for each setting that is not left at its default."""
+    yield Finding("settings", Level.OK, f"from {config}" if config else "no file; --config names one")
+    for name in Settings.model_fields:
+        if origin := settings.origin(name):
+            value = "(secret)" if is_secret(name) else _shown(getattr(settings, name))
+            yield Finding("setting", Level.OK, f"{name} = {value}, from {origin}")
+    if not settings.origin("database") and os.environ.get("POSTGRES_HOST"):
+        yield Finding("setting", Level.OK, "database = (secret), from POSTGRES_HOST and the like")
+
+
+def secrets(settings: Settings, config: Path | None) -> Iterator[Finding]:
+    """A password in a file that everybody can read, or on a command line that everybody can see."""
+    origin = settings.origin("database")
+    if origin.startswith("--") and _has_password(settings):
+        yield Finding(
+            "password",
+            Level.WARNING,
+            "the database's password is on the command line, where other users can see it",
+            "Put `database` into a file of mode 600 that --config names, or into VOD2STRMFS_DATABASE.",
+        )
+    if config is None or "database" not in origin or not _has_password(settings):
+        return
+    try:
+        mode = config.stat().st_mode
+    except OSError:
+        return
+    if origin.endswith(str(config)) and mode & (stat.S_IRGRP | stat.S_IROTH):
+        yield Finding(
+            "password",
+            Level.WARNING,
+            f"{config} holds the database's password, and others can read it",
+            f"Run `chmod 600 {config}`.",
+        )
+
+
+def unusual(settings: Settings) -> Iterator[Finding]:
+    """What is allowed and seldom meant."""
+    for warning in settings.warnings():
+        text, _, advice = warning.partition(". ")
+        yield Finding("library", Level.WARNING, text.rstrip("."), advice)
+
+
+def _has_password(settings: Settings) -> bool:
+    if settings.database is None:
+        return False
+    text = settings.database.get_secret_value()
+    login, at, _ = text.partition("://")[2].rpartition("@")
+    return "password=" in text or bool(at and ":" in login)
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,1 @@
+"""What a running mount says of itself, and how to ask it."""

@@ -1,0 +1,138 @@
+"""The Unix socket at which a mount says how it is: who connects gets one JSON object, and the end of the stream.
+
+It lies in the state directory, and only the mount's own user can connect. Asking never touches the mount itself, so
+it ends in time whatever is wrong there.
+"""
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from vod2strmfs.errors import MountError
+from vod2strmfs.status.state import State, decode
+
+SOCKET_NAME = "status.sock"
+LOCK_NAME = "status.lock"
+TIMEOUT_SECONDS = 5.0
+
+_CHUNK_BYTES = 65536
+
+
+class NotRunningError(MountError):
+    """No mount of this state directory is running, or it does not answer."""
+
+
+def ask(state_dir: Path, timeout: float = TIMEOUT_SECONDS) -> State:
+    """What the mount with this state directory says of itself.
+
+    Args:
+        state_dir: of the mount.
+        timeout: seconds that the whole exchange may take.
+
+    Raises:
+        NotRunningError: there is none, or it does not answer in time.
+    """
+    try:
+        text = _receive(state_dir, time.monotonic() + timeout)
+    except TimeoutError:
+        raise NotRunningError(
+            f"state directory {state_dir}: the mount does not answer within {timeout:g} seconds. See its log;"
+            " restart it if it stays so."
+        ) from None
+    except PermissionError:
+        raise NotRunningError(
+            f"state directory {state_dir}: only the user who mounts can ask. Run this as that user, or as root."
+        ) from None
+    except OSError as error:
+        raise NotRunningError(
+            f"state directory {state_dir}: no mount is running ({error.strerror}).\n"
+            "`vod2strmfs mount` starts one; --state-dir names another mount's directory."
+        ) from error
+    try:
+        return decode(text)
+    except msgspec.MsgspecError as error:
+        raise NotRunningError(
+            f"state directory {state_dir}: the mount's answer is not understood ({error})."
+            " It may be of another version: restart it."
+        ) from error
+
+
+def _receive(state_dir: Path, deadline: float) -> bytes:
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(_address(state_dir))
+        channel = stack.enter_context(socket.socket(socket.AF_UNIX))
+        _limit(channel, deadline)
+        try:
+            channel.connect(address)
+        except BlockingIOError:  # Linux's answer while too many others are waiting
+            raise TimeoutError from None
+        parts: list[bytes] = []
+        while True:
+            _limit(channel, deadline)
+            part = channel.recv(_CHUNK_BYTES)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+
+
+def _limit(channel: socket.socket, deadline: float) -> None:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    channel.settimeout(left)
+
+
+@contextlib.contextmanager
+def listening(state_dir: Path) -> Iterator[socket.socket | None]:
+    """A listening socket in the state directory for as long as the context lasts; None if another process has it.
+
+    Who has it is decided by a lock that ends with its process, however that ends. So what a dead process left behind
+    can be replaced, and the socket of a living one never is.
+
+    Raises:
+        OSError: the directory cannot be written, or has no room for sockets.
+    """
+    with contextlib.ExitStack() as stack:
+        lock = stack.enter_context((state_dir / LOCK_NAME).open("a"))
+        if not _locked(lock):
+            yield None
+            return
+        address = stack.enter_context(_address(state_dir))
+        channel = stack.enter_context(socket.socket(socket.AF_UNIX))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(address)
+        # The file gets the permissions that the socket has when it is bound.
+        os.fchmod(channel.fileno(), 0o600)
+        channel.bind(address)
+        try:
+            channel.listen()
+            channel.setblocking(False)
+            yield channel
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(address)
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _address(state_dir: Path) -> Iterator[str]:
+    """The socket's path, short however long that of the directory is: AF_UNIX takes 107 bytes."""
+    directory = os.open(state_dir, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{directory}/{SOCKET_NAME}"
+    finally:
+        os.close(directory)

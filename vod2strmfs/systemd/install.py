@@ -1,0 +1,96 @@
+"""Writing units and settings where systemd finds them."""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import tomli_w
+
+from vod2strmfs.errors import OutputError, SettingsError
+from vod2strmfs.settings import Settings, load
+from vod2strmfs.systemd.units import Work, config_of, unit_name, units
+
+_NEVER = ("state_dir",)
+"""Settings that the units give themselves."""
+
+
+class Installed(NamedTuple):
+    """What was written, and what starts it."""
+
+    files: list[Path]
+    unit: str
+
+
+def install(
+    settings: Settings, work: Work, instance: str, program: Path, *, root: Path = Path("/"), force: bool = False
+) -> Installed:
+    """Write the units for a library, and a file with its settings that only root can read.
+
+    Args:
+        settings: of the library.
+        work: what the units do.
+        instance: the library's name; empty if there is one library on this host.
+        program: the installed `vod2strmfs`.
+        root: below which to write, for images that are built.
+        force: whether to write over files that are there and differ.
+
+    Raises:
+        OutputError: a file is there and differs, or cannot be written. Then none was written.
+        SettingsError: the name cannot be one, or there is no database.
+    """
+    if instance and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", instance):
+        raise SettingsError(f"--name {instance}: must be of letters, digits, _, - and ., a letter or digit first.")
+    config = root / config_of(instance).relative_to("/")
+    contents = {} if _says(config, settings) else {config: tomli_w.dumps(_values(settings))}
+    for name, text in units(work, program, templated=bool(instance)).items():
+        contents[root / "etc/systemd/system" / name] = text
+    for path, text in contents.items():
+        if not force and _differs(path, text):
+            raise OutputError(f"{path}: is there already, and differs. Look at it; --force writes over it.")
+    for path, text in contents.items():
+        _write(path, text, 0o600 if path.suffix == ".toml" else 0o644)
+    kind = "service" if work == "mount" else "timer"
+    return Installed(list(contents), unit_name(work, kind, instance))
+
+
+def _values(settings: Settings) -> dict[str, object]:
+    """What was given, as the file takes it; the database from Dispatcharr's variables too."""
+    values = settings.model_dump(mode="json", include=set(settings.model_fields_set) - {*_NEVER, "database"})
+    values |= {name: str(Path(value).absolute()) for name, value in values.items() if _is_path(settings, name)}
+    if "umask" in values:
+        values["umask"] = f"{settings.umask:03o}"
+    return {"database": settings.source()} | {name: value for name, value in values.items() if value is not None}
+
+
+def _says(config: Path, settings: Settings) -> bool:
+    """Whether a file has just these settings already, in whatever words."""
+    try:
+        return _values(load(config, {}, {})) == _values(settings)
+    except SettingsError:
+        return False
+
+
+def _is_path(settings: Settings, name: str) -> bool:
+    return isinstance(getattr(settings, name), Path)
+
+
+def _differs(path: Path, text: str) -> bool:
+    try:
+        return path.read_text() != text
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(path.name + ".new")
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+            file.write(text)
+        draft.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}). Run this as root.") from error

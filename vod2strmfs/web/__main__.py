@@ -1,0 +1,40 @@
+"""The process that serves the status page: `python -m vod2strmfs.web ADDRESS REPORT_DIR STATE_DIR`.
+
+It is a process of its own, so that a page with a large report never holds the interpreter that answers the file
+system. It knows no settings, and so no password. The end of its standard input, which comes however the mount
+ends, means "stop". What it says goes to standard error, a line a message, the level first.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from vod2strmfs.web.server import serve
+
+_log = logging.getLogger("vod2strmfs")
+
+
+def main() -> int:
+    """Serve until told to stop."""
+    address, report_dir, state_dir = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the mount.
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    try:
+        serve(address, Path(state_dir), Path(report_dir))
+    except OSError as error:
+        _log.error("status_listen %s: %s. Choose another port.", address, error.strerror)
+        return 1
+    return 0
+
+
+def _end_with_input() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""A mount's state as Prometheus metrics."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+
+from vod2strmfs.status.state import State
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+
+def render(state: State | None) -> bytes:
+    """The metrics in Prometheus' text format.
+
+    Args:
+        state: the mount's; None if it does not answer.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(state))
+    return generate_latest(registry)
+
+
+class _Collector:
+    def __init__(self, state: State | None) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client."""
+        yield GaugeMetricFamily("vod2strmfs_up", "Whether the mount answers.", value=self._state is not None)
+        if self._state is not None:
+            yield from _metrics(self._state)
+
+
+def _metrics(state: State) -> Iterator[Metric]:
+    about = {"version": state.version, "mountpoint": state.mountpoint}
+    yield InfoMetricFamily("vod2strmfs_mount", "Which mount this is.", value=about)
+    gauges = {
+        "start_time_seconds": ("When the mount started.", state.started),
+        "generation": ("The number of the generation shown; 0: none.", state.generation),
+        "generation_time_seconds": ("When that was made.", state.made),
+        "sync_time_seconds": ("When the catalogue was last compared.", state.synced),
+        "stale_since_seconds": ("Since when the database cannot be read; 0 while it can.", state.stale_since),
+        "held_items": ("Items kept by the shrink brake.", state.held),
+    }
+    for name, (text, value) in gauges.items():
+        yield GaugeMetricFamily(f"vod2strmfs_{name}", text, value=value)
+    counters = {
+        "requests": ("Requests of the kernel.", state.requests),
+        "failed_requests": ("Requests answered with an input/output error.", state.failed),
+        "cache_lookups": ("Rows of the index that were asked for.", state.cache_asked),
+        "cache_misses": ("Rows that had to be read from the index file.", state.cache_missed),
+    }
+    for name, (text, value) in counters.items():
+        yield CounterMetricFamily(f"vod2strmfs_{name}", text, value=value)
+    logged = CounterMetricFamily("vod2strmfs_logged_messages", "Warnings and errors logged.", labels=["level"])
+    logged.add_metric(["error"], state.logged_errors)
+    logged.add_metric(["warning"], state.logged_warnings)
+    yield logged
+    library = GaugeMetricFamily("vod2strmfs_library", "What .stats.csv counts.", labels=["scope", "metric"])
+    for scope, metrics in state.metrics.items():
+        for metric, counted in metrics.items():
+            if counted.isdecimal():
+                library.add_metric([scope, metric], int(counted))
+    yield library

@@ -1,0 +1,128 @@
+"""The pages. Whatever they show is escaped: titles come from providers."""
+
+import csv
+from collections import Counter
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from vod2strmfs.errors import IndexFileError
+from vod2strmfs.index.recent import changed_titles, gone_names
+from vod2strmfs.library.kinds import NodeKind
+from vod2strmfs.materialize.report import reports
+from vod2strmfs.status.channel import NotRunningError, ask
+from vod2strmfs.status.state import State
+
+_RECENT = 25
+_REPORTS = 25
+_PAGE_ROWS = 500
+_ACTION = "action"
+
+
+class NoSuchPageError(Exception):
+    """There is nothing at this address."""
+
+
+class Pages:
+    """Makes the pages about one state directory.
+
+    Args:
+        state_dir: the mount's.
+        report_dir: where materialize writes its reports.
+    """
+
+    def __init__(self, state_dir: Path, report_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._report_dir = report_dir
+        self._templates = Environment(
+            loader=PackageLoader("vod2strmfs.web"), autoescape=True, undefined=StrictUndefined,
+            trim_blocks=True, lstrip_blocks=True,
+        )  # fmt: skip
+        self._templates.filters["moment"] = _moment
+
+    def state(self) -> State | None:
+        """The mount's; None if it does not answer."""
+        try:
+            return ask(self._state_dir)
+        except NotRunningError:
+            return None
+
+    def style(self) -> str:
+        """The style sheet."""
+        return self._render("style.css")
+
+    def front(self) -> str:
+        """How the mount is, what the library holds, what changed last, and the reports."""
+        try:
+            titles = changed_titles(self._state_dir, _RECENT)
+            gone = gone_names(self._state_dir, _RECENT)
+        except IndexFileError:
+            titles, gone = [], []
+        return self._render(
+            "front.html",
+            state=self.state(),
+            titles=[(NodeKind(title.kind).name.lower(), title.name, title.changed / 1e9) for title in titles],
+            gone=gone,
+            reports=[path.name for path in reports(self._report_dir)[:_REPORTS]],
+        )
+
+    def report(self, name: str, action: str, page: int) -> str:
+        """One report as a table.
+
+        Args:
+            name: of its file.
+            action: shows the rows with this action alone; empty: all.
+            page: which page of the table, from 1.
+
+        Raises:
+            NoSuchPageError: there is no such report, or no such page of it.
+        """
+        # Names are compared with what is there: no path comes from the request.
+        path = next((path for path in reports(self._report_dir) if path.name == name), None)
+        if path is None or page < 1:
+            raise NoSuchPageError
+        try:
+            columns, counts, rows = _read(path, action, (page - 1) * _PAGE_ROWS)
+        except (OSError, csv.Error):
+            raise NoSuchPageError from None
+        total = counts[action] if action else counts.total()
+        pages = max(1, -(-total // _PAGE_ROWS))
+        if page > pages:
+            raise NoSuchPageError
+        return self._render(
+            "report.html", name=name, columns=columns, rows=rows, counts=sorted(counts.items()), action=action,
+            total=total, page=page, pages=pages,
+        )  # fmt: skip
+
+    def _render(self, template: str, **values: Any) -> str:
+        return self._templates.get_template(template).render(**values)
+
+
+def _read(path: Path, action: str, skip: int) -> tuple[list[str], Counter[str], list[list[str]]]:
+    """The columns of a report, how many rows of each action it has, and the rows of one page."""
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = csv.reader(file)
+        columns = next(lines, [])
+        place = columns.index(_ACTION) if _ACTION in columns else 0
+        counts: Counter[str] = Counter()
+
+        def wanted() -> Any:
+            for line in lines:
+                if len(line) == len(columns):  # The last one may be half written.
+                    counts[line[place]] += 1
+                    if action in ("", line[place]):
+                        yield line
+
+        selected = wanted()
+        rows = list(islice(selected, skip, skip + _PAGE_ROWS))
+        for _ in selected:  # Count the rest.
+            pass
+    return columns, counts, rows
+
+
+def _moment(seconds: float) -> str:
+    """A time as people read it; empty for never."""
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if seconds else ""
