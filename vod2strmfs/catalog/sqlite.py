@@ -44,7 +44,7 @@ class SQLiteSource:
         return " ".join(signs), ""
 
     @contextmanager
-    def snapshot(self, *, versions: bool = False) -> Iterator["SQLiteSnapshot"]:
+    def snapshot(self, *, versions: bool = False, after: str = "") -> Iterator["SQLiteSnapshot"]:
         """See `Source.snapshot`."""
         if not os.path.isfile(self._path):
             raise CatalogError(f"database: no SQLite file {self._path}.")
@@ -75,6 +75,10 @@ class SQLiteSnapshot:
         columns = {table: names for table, names in found.items() if names}
         check_schema(str(path), columns)
         self._queries = Queries(SQLITE, columns, versions=versions)
+
+    def position(self) -> str:
+        """There is one file, and it does not go back."""
+        return ""
 
     def digests(self, kind: Kind) -> None:
         """SQLite has no hash function to digest rows with."""

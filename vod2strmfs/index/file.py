@@ -24,7 +24,7 @@ FILE_NAME = "index.db"
 LOCK_NAME = "sync.lock"
 
 _APPLICATION_ID = 0x76326673
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 
 _SCHEMA = f"""
 CREATE TABLE node (
@@ -55,6 +55,14 @@ CREATE TABLE filtered (kind TEXT NOT NULL, source INTEGER NOT NULL, setting TEXT
     uuid TEXT NOT NULL, PRIMARY KEY (kind, source));
 CREATE TABLE provider (account INTEGER PRIMARY KEY, url TEXT NOT NULL);  -- with passwords: only for direct_urls
 CREATE TABLE block (kind TEXT NOT NULL, block INTEGER NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (kind, block));
+CREATE TABLE mark (                    -- for the shrink brake: how it was at some times of the last day
+    kind INTEGER NOT NULL,
+    at INTEGER NOT NULL,               -- nanoseconds since the epoch
+    next_node INTEGER NOT NULL,        -- items with a lower node were there
+    total INTEGER NOT NULL,            -- how many
+    lost INTEGER NOT NULL,             -- how many of them have been removed since
+    PRIMARY KEY (kind, at)
+);
 CREATE TABLE change (generation INTEGER NOT NULL, what INTEGER NOT NULL, inode INTEGER NOT NULL,
     parent INTEGER NOT NULL, name TEXT NOT NULL);
 CREATE TABLE generation (
@@ -70,6 +78,7 @@ CREATE TABLE attempt (
     took INTEGER NOT NULL,
     quiet TEXT NOT NULL,               -- the source's marker then
     written TEXT NOT NULL,
+    position TEXT NOT NULL,            -- where the database stood then; see Source.snapshot
     failing_since INTEGER NOT NULL,    -- seconds since the epoch; 0: the last attempt succeeded
     error TEXT NOT NULL
 );
@@ -205,7 +214,7 @@ def _create_file(path: Path, first_node: int) -> None:
             [(number, kind, parent, name, fold(name)) for number, kind, parent, name in _FIXED_NODES],
         )
         connection.execute("INSERT INTO generation VALUES (0, 0, '', '', '{}', ?)", [first_node])
-        connection.execute("INSERT INTO attempt VALUES (0, 0, '', '', 0, '')")
+        connection.execute("INSERT INTO attempt VALUES (0, 0, '', '', '', 0, '')")
     finally:
         connection.close()
     draft.rename(path)
