@@ -24,7 +24,6 @@ listen_addresses = '{address}'
 unix_socket_directories = '.'
 port = {port}
 fsync = off
-synchronous_commit = off
 full_page_writes = off
 """
 
@@ -82,6 +81,10 @@ class PostgresServer:
     def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
         """Stop it, and wait until it is gone; `fast` cuts connections off, `immediate` is a crash."""
         self._run("pg_ctl", "stop", "-w", "-D", "data", "-m", mode)
+
+    def is_running(self) -> bool:
+        """Whether it has been started and not stopped."""
+        return self._call("pg_ctl", "status", "-D", "data").returncode == 0
 
     def kill(self) -> None:
         """Kill every process of it at once, as a power cut would, and wait until they are gone."""
@@ -152,7 +155,7 @@ class PostgresServer:
 
     def _clean_up(self) -> None:
         try:
-            if self._call("pg_ctl", "status", "-D", "data").returncode == 0:
+            if self.is_running():
                 self.kill()
         finally:
             shutil.rmtree(self._folder)
