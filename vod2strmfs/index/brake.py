@@ -15,7 +15,7 @@ MIN_ITEMS = 20
 WINDOW = 24 * 3600 * 10**9
 """Nanoseconds; the removals within it count together."""
 _SPACING = 60 * 10**9
-"""Nanoseconds between two marks, so that there are never more than a day has minutes."""
+"""Nanoseconds between two marks between which nothing was added."""
 
 
 def holds(gone: int, total: int, max_shrink: int) -> bool:
@@ -89,12 +89,15 @@ class Brake:
 
     def _mark(self, kind: int, total: int) -> None:
         """Remember what was there before this sync."""
-        if total == 0:
+        newest = self.connection.execute(
+            "SELECT at, next_node FROM mark WHERE kind = ? ORDER BY at DESC LIMIT 1", (kind,)
+        ).fetchone()
+        # While nothing is added, the older of two marks is the stricter one.
+        if newest and newest[1] == self.next_node and 0 <= self.now - newest[0] < _SPACING:
             return
-        near = (kind, self.now - _SPACING, self.now)
-        if self.connection.execute("SELECT 1 FROM mark WHERE kind = ? AND at BETWEEN ? AND ?", near).fetchone():
-            return
-        self.connection.execute("INSERT INTO mark VALUES (?, ?, ?, ?, 0)", (kind, self.now, self.next_node, total))
+        if total:
+            mark = (kind, self.now, self.next_node, total)
+            self.connection.execute("INSERT OR IGNORE INTO mark VALUES (?, ?, ?, ?, 0)", mark)
 
 
 def emptied_series(connection: sqlite3.Connection, gone: Set[int], lost_series: Set[int]) -> set[int]:
