@@ -93,6 +93,8 @@ class PostgresServer:
             os.kill(process, signal.SIGKILL)
         while any(_lives(process) for process in processes):
             time.sleep(0.02)
+        # As long as nobody has waited for the dead process, PostgreSQL would take it for a running server.
+        (self._folder / "data/postmaster.pid").unlink()
 
     def pause(self) -> None:
         """Stop every process of it where it is; the kernel goes on acknowledging what comes in."""
