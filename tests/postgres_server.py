@@ -21,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 _SETTINGS = """
 listen_addresses = '{address}'
-unix_socket_directories = '.'
+unix_socket_directories = '{sockets}'
 port = {port}
 fsync = off
 full_page_writes = off
@@ -153,7 +153,8 @@ class PostgresServer:
             with (self._folder / "data" / "pg_hba.conf").open("a") as access:
                 access.write("host all all samenet scram-sha-256\n")
         with (self._folder / "data" / "postgresql.conf").open("a") as config:
-            config.write(_SETTINGS.format(address=self._address, port=self.port))
+            sockets = "." if self._namespace else ""
+            config.write(_SETTINGS.format(address=self._address, sockets=sockets, port=self.port))
 
     def _clean_up(self) -> None:
         try:
