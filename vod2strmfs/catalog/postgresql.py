@@ -1,7 +1,7 @@
 """Dispatcharr's PostgreSQL as a source."""
 
 from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 from psycopg import IsolationLevel
@@ -79,6 +79,13 @@ class PostgreSQLSource:
         As long as the first stands still no transaction has committed, on a standby too. The counters tell
         other tables' writes from ours, but lag behind by up to a minute, and stand still on a standby.
         """
+        if self._connection is not None:
+            # One that was cut off since the last look says nothing of the server, which may be back.
+            with suppress(CatalogError):
+                return self._marker()
+        return self._marker()
+
+    def _marker(self) -> tuple[str, str]:
         with self._errors(), self._transaction() as connection:
             [[quiet]] = connection.execute(_QUIET).fetchall()
             [[written]] = connection.execute(_WRITTEN, [tables()]).fetchall()

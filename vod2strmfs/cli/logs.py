@@ -1,7 +1,6 @@
 """Where messages go: standard error, and with `debug_logging` a rotated file."""
 
 import logging
-import os
 import platform
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from vod2strmfs import __version__
 from vod2strmfs.errors import OutputError
+from vod2strmfs.private import private
 from vod2strmfs.settings import Settings
 
 FILE_NAME = "vod2strm.log"
@@ -19,8 +19,7 @@ class _PrivateFileHandler(RotatingFileHandler):
     """Each of its files can be read by their owner alone."""
 
     def _open(self) -> TextIOWrapper:
-        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        return os.fdopen(descriptor, "a", encoding=self.encoding, errors=self.errors)
+        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=private)
 
 
 def set_up(settings: Settings, *, to_file: bool = False) -> None:

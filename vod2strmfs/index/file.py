@@ -17,6 +17,7 @@ from pathlib import Path
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.library.kinds import FIRST_FREE_NODE, MOVIES_NODE, ROOT_NODE, TV_NODE, NodeKind
 from vod2strmfs.library.names import fold
+from vod2strmfs.private import private
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -120,7 +121,7 @@ def make_directory(state_dir: Path) -> None:
     """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (state_dir / LOCK_NAME).open("a").close()
+        open(state_dir / LOCK_NAME, "a", opener=private).close()
     except OSError as error:
         raise IndexFileError(
             f"state directory {state_dir}: {error.strerror}. Give one that this user can write with --state-dir."
