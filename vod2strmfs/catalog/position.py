@@ -8,7 +8,11 @@ _QUERY = """
     SELECT (SELECT system_identifier FROM pg_control_system()), pg_is_in_recovery(),
         CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
         CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END
-            - pg_lsn '0/0'"""
+            - pg_lsn '0/0',
+        current_setting('wal_block_size')::int"""
+
+_PAGE_HEADERS = (24, 40)
+"""Bytes, of a page of the write-ahead log and of the first in its file."""
 
 
 class Position(NamedTuple):
@@ -24,8 +28,12 @@ class Position(NamedTuple):
     @classmethod
     def of(cls, connection: psycopg.Connection[tuple[object, ...]]) -> "Position":
         """Where a session's server stands. All that a snapshot of before shows is at or before this."""
-        [[cluster, standby, timeline, location]] = connection.execute(_QUERY).fetchall()
-        return cls(str(cluster), bool(standby), int(str(timeline or "0"), 16), int(str(location)))
+        [[cluster, standby, timeline, after, page]] = connection.execute(_QUERY).fetchall()
+        location = int(str(after))
+        # A primary counts the header of a page before anything is on it; its standbys do not.
+        if (header := location % int(str(page))) in _PAGE_HEADERS:
+            location -= header
+        return cls(str(cluster), bool(standby), int(str(timeline or "0"), 16), location)
 
     def __str__(self) -> str:
         return f"{self.cluster} {self.standby:d} {self.timeline} {self.location}"
