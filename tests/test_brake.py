@@ -1,4 +1,4 @@
-"""What Dispatcharr's refreshes do to its rows, and what the shrink brake makes of it."""
+"""The shrink brake, and what it makes of the refreshes that delete rows and make them again."""
 
 import random
 import subprocess
