@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.harness import Figure, table
 
-PARTS: dict[str, str] = {}
+PARTS: dict[str, str] = {"mounts": "bench.mounts", "sync": "bench.sync", "size": "bench.size"}
 """The module of each part, by its name. It has `measure(directory: Path) -> Iterator[Figure]`."""
 
 

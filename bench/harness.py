@@ -1,15 +1,14 @@
 """Measuring side by side: these machines are noisy, so seconds mean little and ratios of neighbours mean more."""
 
-import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 PAIRS = 5
 """Alternating pairs behind each ratio, at the least."""
 
+Result = TypeVar("Result")
 Measure = Callable[[], float]
 """Does some work once; returns the seconds it took."""
 
@@ -26,28 +25,34 @@ class Figure(NamedTuple):
     unit: str = ""
     """Empty for a ratio."""
 
+    @classmethod
+    def of(cls, work: str, against: str, values: Sequence[float], target: float, unit: str = "") -> "Figure":
+        """From measured values, whose median counts."""
+        return cls(work, against, statistics.median(values), min(values), max(values), target, unit)
+
     @property
     def met(self) -> bool:
         """Whether the target is reached."""
         return self.value <= self.target
 
 
-def ratio(work: str, ours: Measure, against: str, theirs: Measure, target: float, pairs: int = PAIRS) -> Figure:
-    """The median over alternating pairs of what ours takes against theirs. Who goes first alternates too."""
-    ratios = []
+def alternate(
+    ours: Callable[[], Result], theirs: Callable[[], Result], pairs: int = PAIRS
+) -> Iterator[tuple[Result, Result]]:
+    """What ours and theirs return, pair by pair. Who goes first alternates too."""
     for number in range(pairs):
         if number % 2:
             other = theirs()
-            ratios.append(ours() / other)
+            yield ours(), other
         else:
             own = ours()
-            ratios.append(own / theirs())
-    return Figure(work, against, statistics.median(ratios), min(ratios), max(ratios), target)
+            yield own, theirs()
 
 
-def single(work: str, values: Sequence[float], target: float, unit: str) -> Figure:
-    """The median of something measured by itself."""
-    return Figure(work, unit, statistics.median(values), min(values), max(values), target, unit)
+def ratio(work: str, ours: Measure, against: str, theirs: Measure, target: float, pairs: int = PAIRS) -> Figure:
+    """The median over alternating pairs of what ours takes against theirs."""
+    ratios = [own / other for own, other in alternate(ours, theirs, pairs)]
+    return Figure.of(work, against, ratios, target)
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -55,13 +60,6 @@ def timed(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
-
-
-def drop_caches() -> None:
-    """Have the kernel forget names, attributes and pages; without the right to, warm caches serve both sides alike."""
-    os.sync()
-    with suppress(OSError), open("/proc/sys/vm/drop_caches", "w") as switch:
-        switch.write("3")
 
 
 def table(figures: Sequence[Figure]) -> str:

@@ -11,7 +11,7 @@ from databases import Database
 from postgres_server import PostgresServer
 
 from vod2strmfs.catalog.postgresql import PostgreSQLSource
-from vod2strmfs.catalog.queries import KINDS
+from vod2strmfs.catalog.queries import KINDS, POSTGRESQL, POSTGRESQL_13, Dialect
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
 from vod2strmfs.catalog.source import open_source
 from vod2strmfs.demo.catalogue import Catalogue
@@ -161,7 +161,11 @@ def test_the_marker_stands_still_while_nothing_is_written(database: Database) ->
         assert source.marker()[0] != first[0]
 
 
-def test_digests_tell_which_blocks_changed(postgres: PostgresServer) -> None:
+@pytest.mark.parametrize("dialect", [POSTGRESQL, POSTGRESQL_13])
+def test_digests_tell_which_blocks_changed(
+    postgres: PostgresServer, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vod2strmfs.catalog.postgresql.POSTGRESQL", dialect)
     database = Database(postgres.new_database())
     catalogue = Catalogue()
     for number in (1, 2, 1024, 5000):
@@ -180,6 +184,24 @@ def test_digests_tell_which_blocks_changed(postgres: PostgresServer) -> None:
     assert before is not None
     assert after is not None
     assert {block for block, _ in before.items() ^ after.items()} == {0, 4}
+
+
+@pytest.mark.parametrize("versions", [False, True])
+def test_digests_are_the_same_whether_all_rows_were_read_before_or_not(
+    postgres: PostgresServer, versions: bool
+) -> None:
+    url = postgres.new_database()
+    write_demo(url, movies=1500, series=40, episodes=1200, seed=1)
+    with closing(open_source(url)) as source:
+        with source.snapshot(versions=versions) as snapshot:
+            before = {kind: snapshot.digests(kind) for kind in KINDS}
+        with source.snapshot(versions=versions) as snapshot:
+            for kind in KINDS:
+                ids = [row.id for row in snapshot.rows(kind)]
+                assert ids == sorted(set(ids))
+                assert snapshot.digests(kind) == before[kind]
+    assert before["movie"]
+    assert len(before["movie"]) == 2
 
 
 def test_one_snapshot_sees_one_state(postgres: PostgresServer) -> None:

@@ -161,6 +161,40 @@ def test_two_titles_of_one_name_both_appear_and_keep_their_names(library: Librar
     assert library.metrics()["index.collisions"] == "2"
 
 
+def cut_names(library: Library) -> list[str]:
+    with closing(Store(library.state_dir)) as store:
+        names = [remark.name for remark in store.remarks() if remark.what == "cut"]
+    assert library.metrics()["index.names_cut"] == str(len(names))
+    return names
+
+
+def test_a_name_without_room_for_its_title_is_remarked_upon(library: Library) -> None:
+    def catalogue(title: str, seed: int) -> Catalogue:
+        made = show(title, seed=seed)
+        made.movie(title, year=1995)
+        return made
+
+    long = " ".join(["A Very Long Way Home"] * 12)
+    for seed in (0, 1):  # the second time the same items under new keys
+        library.show(catalogue(long, seed))
+        film, episode = cut_names(library)
+        assert film.startswith(long[:190])
+        assert film.endswith(" (1995)")
+        assert episode.startswith(f"S01E01 – {long[:190]}")
+    library.show(catalogue("A Short Way Home", 1))
+    assert cut_names(library) == []
+    library.show(catalogue(long, 1))
+    assert len(cut_names(library)) == 2
+
+
+def test_a_name_cut_for_what_tells_it_from_another_is_remarked_upon(library: Library) -> None:
+    name = "x" * 205
+    library.show(films(name, name.upper()))
+    [cut] = cut_names(library)
+    assert cut.startswith("X" * 190)
+    assert cut.endswith("]")
+
+
 def test_names_do_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:
     catalogues = []
     for order in ((9, 10, 11), (11, 9, 10)):

@@ -1,7 +1,9 @@
 """Dispatcharr's PostgreSQL as a source."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import psycopg
 from psycopg import IsolationLevel
@@ -10,12 +12,26 @@ from psycopg.rows import tuple_row
 
 from vod2strmfs.catalog.connection import Connection
 from vod2strmfs.catalog.position import Position
-from vod2strmfs.catalog.queries import CREDENTIALS, POSTGRESQL, REQUIRED, Kind, Queries, in_blocks
+from vod2strmfs.catalog.queries import (
+    BLOCK_BITS,
+    CREDENTIALS,
+    POSTGRESQL,
+    POSTGRESQL_13,
+    REQUIRED,
+    Kind,
+    Queries,
+    in_blocks,
+)
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.source import Row, check_schema, tables
 from vod2strmfs.errors import CatalogError
 
-_MAKERS = {"movie": MovieRow._make, "version": VersionRow._make, "series": SeriesRow._make, "episode": EpisodeRow._make}
+_MAKERS: dict[Kind, Callable[[tuple[Any, ...]], Row]] = {
+    "movie": MovieRow._make,
+    "version": VersionRow._make,
+    "series": SeriesRow._make,
+    "episode": EpisodeRow._make,
+}
 _CHUNK_ROWS = 500
 
 _DEFAULTS = {
@@ -179,7 +195,9 @@ class PostgreSQLSnapshot:
                 "Grant it SELECT on the columns that docs/database-role.sql lists."
             )
         check_schema(f"database {name}", columns)
-        self._queries = Queries(POSTGRESQL, columns, versions=versions)
+        dialect = POSTGRESQL if connection.info.server_version >= 140000 else POSTGRESQL_13
+        self._queries = Queries(dialect, columns, versions=versions)
+        self._digests: dict[Kind, dict[int, str]] = {}
 
     def position(self) -> str:
         """See `Snapshot.position`."""
@@ -187,13 +205,32 @@ class PostgreSQLSnapshot:
 
     def digests(self, kind: Kind) -> dict[int, str]:
         """See `Snapshot.digests`."""
-        return {int(str(block)): str(digest) for block, digest in self._execute(self._queries.digests(kind))}
+        if kind not in self._digests:
+            rows = self._execute(self._queries.digests(kind))
+            self._digests[kind] = {int(str(block)): f"{count}:{total}" for block, count, total in rows}
+        return self._digests[kind]
 
     def rows(self, kind: Kind, blocks: Set[int] | None = None) -> Iterator[Row]:
         """See `Snapshot.rows`. The server sends while the rows before are worked on."""
-        query = self._queries.rows(kind, in_blocks(blocks) if blocks else "").encode()
+        if not blocks:
+            return self._all_rows(kind)
+        return map(_MAKERS[kind], self._stream(self._queries.rows(kind, in_blocks(blocks))))
+
+    def _all_rows(self, kind: Kind) -> Iterator[Row]:
+        """All rows. The server hashes them as it sends them, so that their digests cost no query of their own."""
+        make = _MAKERS[kind]
+        counts: Counter[int] = Counter()
+        totals: Counter[int] = Counter()
+        for row in self._stream(self._queries.rows_with_hashes(kind)):
+            block = row[0] >> BLOCK_BITS
+            counts[block] += 1
+            totals[block] += row[-1]
+            yield make(row[:-1])
+        self._digests[kind] = {block: f"{count}:{totals[block]}" for block, count in counts.items()}
+
+    def _stream(self, query: str) -> Iterator[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:
-            yield from map(_MAKERS[kind], cursor.stream(query, binary=True, size=_CHUNK_ROWS))
+            yield from cursor.stream(query.encode(), binary=True, size=_CHUNK_ROWS)
 
     def counts(self) -> dict[str, int]:
         """See `Snapshot.counts`."""

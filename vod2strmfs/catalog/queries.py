@@ -2,7 +2,9 @@
 
 A relation counts when its account is active and its category is null or enabled for that account. Among
 the relations that count, Dispatcharr plays the one of the account with the highest priority, then the one
-with the lowest id. The choice is made on narrow rows first; the wide ones are joined to the winner only.
+with the lowest id. The choice is made on narrow rows first; the wide ones are joined to the winner only. It
+leaves the narrow rows in the order in which all are wanted, and PostgreSQL keeps it when it looks up the wide
+ones: no wide row is ever sorted, and the first ones come while the rest are still being looked up.
 """
 
 from collections.abc import Iterable, Mapping
@@ -55,6 +57,8 @@ class Dialect(NamedTuple):
     json: str
     date: str
     epoch: str
+    hash: str = ""
+    """Takes a record; 64 bits."""
 
 
 POSTGRESQL = Dialect(
@@ -62,7 +66,12 @@ POSTGRESQL = Dialect(
     json="{}::text",
     date="{}::text",
     epoch="floor(extract(epoch from {}))::bigint",
+    # Half as dear as to hash a record's text, of which the JSON's text is the dearest part.
+    hash="hash_record_extended({}, 0)",
 )
+POSTGRESQL_13 = POSTGRESQL._replace(hash="hashtextextended({}::text, 0)")
+"""Up to that version."""
+_AS_STORED = Dialect("{}", "{}", "{}", "{}")
 
 _HEX_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
 SQLITE = Dialect(
@@ -111,6 +120,7 @@ class Queries:
         self._dialect = dialect
         self._adult = "m.is_adult" if "is_adult" in columns["vod_movie"] else "false"
         self._logos = "vod_vodlogo" in columns and "logo_id" in columns["vod_movie"]
+        self._logo_url = "logo.url" if self._logos else "CAST(NULL AS text)"
 
     def rows(self, kind: Kind, where: str = "") -> str:
         """Every eligible row of a kind in ascending order of its id, with the columns of its row type.
@@ -119,19 +129,53 @@ class Queries:
             kind: the kind of row.
             where: a condition on `{id}`, to read a part.
         """
-        text, key = {
-            "movie": (self._movies, "m.id"),
-            "version": (self._all_versions, "r.id"),
-            "series": (self._series, "s.id"),
-            "episode": (self._episodes, self._episode_key),
-        }[kind]
-        return text().replace("{where}", f"AND {where.format(id=key)}" if where else "") + f" ORDER BY {key}"
+        return self._select(kind, self._columns(kind, self._dialect), where)
+
+    def rows_with_hashes(self, kind: Kind) -> str:
+        """The same rows, all of them, each with its hash as one more column (PostgreSQL only)."""
+        return self._select(kind, f"{self._columns(kind, self._dialect)}, {self._hash(kind)}")
 
     def digests(self, kind: Kind) -> str:
-        """A digest of every block of rows (PostgreSQL only): `block, digest`."""
-        return f"""
-            SELECT q.id >> {BLOCK_BITS}, count(*) || ':' || sum(hashtextextended(q::text, 0))
-            FROM ({self.rows(kind).rpartition("ORDER BY")[0]}) q GROUP BY 1"""
+        """A digest of every block of rows (PostgreSQL only): `block, number of rows, sum of hashes`."""
+        hashes = self._select(kind, f"{self._key(kind)} AS id, {self._hash(kind)} AS hash")
+        # OFFSET 0: hash first, then sort by block; not the other way round, with wide rows.
+        return f"SELECT id >> {BLOCK_BITS}, count(*), sum(hash) FROM ({hashes} OFFSET 0) q GROUP BY 1"
+
+    def _hash(self, kind: Kind) -> str:
+        return self._dialect.hash.format(f"ROW({self._columns(kind, _AS_STORED)})")
+
+    def _key(self, kind: Kind) -> str:
+        if kind == "version":
+            return "r.id"
+        return "chosen.id" if kind == "episode" and self._versions else "chosen.item"
+
+    def _select(self, kind: Kind, columns: str, where: str = "") -> str:
+        source = {
+            "movie": self._movies, "version": self._all_versions, "series": self._series, "episode": self._episodes,
+        }[kind]  # fmt: skip
+        key = self._key(kind)
+        condition = f"AND {where.format(id=key)}" if where else ""
+        return f"SELECT {columns} FROM {source()} {condition} ORDER BY {key}"
+
+    def _columns(self, kind: Kind, d: Dialect) -> str:
+        """The columns of a row type, spelled as a dialect spells them."""
+        return {
+            "movie": f"""m.id, {d.uuid.format("m.uuid")}, m.name, m.description, m.year, m.rating, m.genre,
+                m.duration_secs, m.tmdb_id, m.imdb_id, {self._adult}, {d.json.format("m.custom_properties")},
+                {d.epoch.format("m.created_at")}, {self._logo_url}, r.id, account_id, account_name, r.stream_id,
+                category, r.container_extension, {d.json.format("r.custom_properties")}""",
+            "version": f"""r.id, {d.uuid.format("m.uuid")}, m.id, {d.epoch.format("m.created_at")}, a.id, a.name,
+                r.stream_id, r.container_extension""",
+            "series": f"""s.id, {d.uuid.format("s.uuid")}, s.name, s.description, s.year, s.rating, s.genre,
+                s.tmdb_id, s.imdb_id, {d.json.format("s.custom_properties")}, {d.epoch.format("s.created_at")},
+                {self._logo_url}, r.id, account_id, account_name, r.external_series_id, category,
+                {d.json.format("r.custom_properties")}""",
+            "episode": f"""{self._key("episode")}, {d.uuid.format("e.uuid")}, e.series_id, e.name, e.description,
+                {d.date.format("e.air_date")}, e.rating, e.duration_secs, e.season_number, e.episode_number,
+                e.tmdb_id, e.imdb_id, {d.json.format("e.custom_properties")}, {d.epoch.format("e.created_at")},
+                r.id, account_id, account_name, r.stream_id, r.container_extension,
+                {d.json.format("r.custom_properties")}""",
+        }[kind]
 
     def counts(self) -> dict[str, str]:
         """Queries of one number each, by the metric's name: what the database holds, eligible or not."""
@@ -149,77 +193,49 @@ class Queries:
 
     def _chosen(self, table: str, item: str) -> str:
         return f"""
-        SELECT r.id, row_number() OVER (PARTITION BY r.{item} ORDER BY a.priority DESC, r.id) AS place
-        FROM {table} r {_ACTIVE} {_ENABLED} WHERE {_COUNTS}"""
+        SELECT r.id, r.{item} AS item, a.id AS account_id, a.name AS account_name, c.name AS category,
+            row_number() OVER (PARTITION BY r.{item} ORDER BY a.priority DESC, r.id) AS place
+        FROM {table} r {_ACTIVE} {_ENABLED} LEFT JOIN vod_vodcategory c ON c.id = r.category_id WHERE {_COUNTS}"""
 
-    def _logo(self, item: str) -> tuple[str, str]:
-        if not self._logos:
-            return "NULL", ""
-        return "logo.url", f"LEFT JOIN vod_vodlogo logo ON logo.id = {item}.logo_id"
+    def _logo(self, item: str) -> str:
+        return f"LEFT JOIN vod_vodlogo logo ON logo.id = {item}.logo_id" if self._logos else ""
+
+    # What stands after FROM, up to where another condition may be added.
 
     def _movies(self) -> str:
-        d = self._dialect
-        logo, logo_join = self._logo("m")
         return f"""
-        SELECT m.id, {d.uuid.format("m.uuid")}, m.name, m.description, m.year, m.rating, m.genre, m.duration_secs,
-            m.tmdb_id, m.imdb_id, {self._adult}, {d.json.format("m.custom_properties")},
-            {d.epoch.format("m.created_at")}, {logo}, r.id AS relation_id, a.id AS account_id, a.name AS account_name,
-            r.stream_id, c.name AS category, r.container_extension,
-            {d.json.format("r.custom_properties")} AS relation_properties
-        FROM ({self._chosen("vod_m3umovierelation", "movie_id")}) chosen
+        ({self._chosen("vod_m3umovierelation", "movie_id")}) chosen
         JOIN vod_m3umovierelation r ON r.id = chosen.id
-        JOIN vod_movie m ON m.id = r.movie_id
-        JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id
-        LEFT JOIN vod_vodcategory c ON c.id = r.category_id
-        {logo_join}
-        WHERE chosen.place = 1 {{where}}"""
+        JOIN vod_movie m ON m.id = chosen.item
+        {self._logo("m")}
+        WHERE chosen.place = 1"""
 
     def _all_versions(self) -> str:
-        d = self._dialect
         return f"""
-        SELECT r.id, {d.uuid.format("m.uuid")}, m.id AS movie_id, {d.epoch.format("m.created_at")},
-            a.id AS account_id, a.name AS account_name, r.stream_id, r.container_extension
-        FROM vod_m3umovierelation r
+        vod_m3umovierelation r
         {_ACTIVE}
         {_ENABLED}
         JOIN vod_movie m ON m.id = r.movie_id
-        WHERE {_COUNTS} {{where}}"""
-
-    @property
-    def _episode_key(self) -> str:
-        return "r.id" if self._versions else "e.id"
+        WHERE {_COUNTS}"""
 
     def _series(self) -> str:
-        d = self._dialect
-        logo, logo_join = self._logo("s")
         return f"""
-        SELECT s.id, {d.uuid.format("s.uuid")}, s.name, s.description, s.year, s.rating, s.genre,
-            s.tmdb_id, s.imdb_id, {d.json.format("s.custom_properties")},
-            {d.epoch.format("s.created_at")}, {logo}, r.id AS relation_id, a.id AS account_id, a.name AS account_name,
-            r.external_series_id, c.name AS category, {d.json.format("r.custom_properties")} AS relation_properties
-        FROM ({self._chosen("vod_m3useriesrelation", "series_id")}) chosen
+        ({self._chosen("vod_m3useriesrelation", "series_id")}) chosen
         JOIN vod_m3useriesrelation r ON r.id = chosen.id
-        JOIN vod_series s ON s.id = r.series_id
-        JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id
-        LEFT JOIN vod_vodcategory c ON c.id = r.category_id
-        {logo_join}
-        WHERE chosen.place = 1 {{where}}"""
+        JOIN vod_series s ON s.id = chosen.item
+        {self._logo("s")}
+        WHERE chosen.place = 1"""
 
     def _episodes(self) -> str:
         """Episodes have no category of their own: the series' decides, the relation's account has to be active."""
-        d = self._dialect
+        place = "row_number() OVER (PARTITION BY r.episode_id ORDER BY a.priority DESC, r.id)"
         return f"""
-        SELECT {self._episode_key}, {d.uuid.format("e.uuid")}, e.series_id, e.name, e.description,
-            {d.date.format("e.air_date")}, e.rating, e.duration_secs, e.season_number, e.episode_number,
-            e.tmdb_id, e.imdb_id, {d.json.format("e.custom_properties")}, {d.epoch.format("e.created_at")},
-            r.id AS relation_id, a.id AS account_id, a.name AS account_name, r.stream_id, r.container_extension,
-            {d.json.format("r.custom_properties")} AS relation_properties
-        FROM (
-            SELECT r.id, row_number() OVER (PARTITION BY r.episode_id ORDER BY a.priority DESC, r.id) AS place
+        (
+            SELECT r.id, r.episode_id AS item, a.id AS account_id, a.name AS account_name,
+                {"1" if self._versions else place} AS place
             FROM vod_m3uepisoderelation r {_ACTIVE}) chosen
         JOIN vod_m3uepisoderelation r ON r.id = chosen.id
-        JOIN vod_episode e ON e.id = r.episode_id
-        JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id
-        WHERE {"true" if self._versions else "chosen.place = 1"}
+        JOIN vod_episode e ON e.id = chosen.item
+        WHERE chosen.place = 1
             AND e.series_id IN (
-                SELECT r.series_id FROM vod_m3useriesrelation r {_ACTIVE} {_ENABLED} WHERE {_COUNTS}) {{where}}"""
+                SELECT r.series_id FROM vod_m3useriesrelation r {_ACTIVE} {_ENABLED} WHERE {_COUNTS})"""

@@ -15,7 +15,10 @@ class Snapshot(Protocol):
     """One consistent view of the catalogue; everything read from it belongs together."""
 
     def digests(self, kind: Kind) -> dict[int, str] | None:
-        """A digest by block of ids, equal as long as no row of the block changed; None if the source has none."""
+        """A digest by block of ids, equal as long as no row of the block changed; None if the source has none.
+
+        They cost next to nothing once all rows of the kind were read.
+        """
 
     def rows(self, kind: Kind, blocks: Set[int] | None = None) -> Iterator[Row]:
         """The eligible rows in ascending order of id, streamed; of the given blocks only, if any are given."""

@@ -59,7 +59,7 @@ class Brake:
             gone: the nodes of all items of that kind that are no longer in the catalogue, which are still there.
             added: how many this sync has added.
         """
-        [total] = self.connection.execute("SELECT count(*) FROM node WHERE kind = ?", (kind,)).fetchone()
+        [total] = self.connection.execute("SELECT count(*) FROM content WHERE kind = ?", (kind,)).fetchone()
         before = total - added
         self.connection.execute("DELETE FROM mark WHERE at <= ?", (self.now - WINDOW,))
         if gone or added:

@@ -11,6 +11,7 @@ _INDEX = {
     "episodes": f"kind = {NodeKind.EPISODE:d}",
     "series_without_episodes": f"kind = {NodeKind.SERIES:d} AND parent = {WAITING_NODE}",
     "collisions": "plain IS NOT NULL",
+    "names_cut": "cut",
     "movies_held": f"kind = {NodeKind.MOVIE:d} AND held",
     "episodes_held": f"kind = {NodeKind.EPISODE:d} AND held",
 }

@@ -5,19 +5,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vod2strmfs.index.fresh import File, Fresh, Keys, digest, files_of
-from vod2strmfs.library.contents import encode
+from vod2strmfs.library.contents import decode_kind, encode
 from vod2strmfs.library.items import Category, Season
 from vod2strmfs.library.kinds import NodeKind
-from vod2strmfs.library.names import fold
+from vod2strmfs.library.names import CutName, fold
 from vod2strmfs.library.naming import node_name
 from vod2strmfs.settings import LibrarySettings
 
 _BATCH_ROWS = 2000
 
 _NODE_COLUMNS = (
-    "id, kind, parent, name, fold, alias, mtime, strm_size, strm_mtime, strm_hash, nfo_size, nfo_mtime, nfo_hash"
+    "id, kind, parent, name, fold, alias, mtime, strm_size, strm_mtime, strm_hash, nfo_size, nfo_mtime, nfo_hash, cut"
 )
-_INSERT_NODE = f"INSERT INTO node ({_NODE_COLUMNS}, held) VALUES ({', '.join('?' * 13)}, 0)"
+_INSERT_NODE = f"INSERT INTO node ({_NODE_COLUMNS}, held) VALUES ({', '.join('?' * 14)}, 0)"
 _INSERT_CONTENT = """
     INSERT INTO content (id, kind, source, uuid, account, stream, tmdb, imdb, bad_fields, item)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -67,8 +67,10 @@ class Draft:
         node = self.next_node
         self.next_node += 1
         strm_file, nfo = files_of(fresh, self.settings, self.providers)
+        name = fresh.name
+        cut = type(name) is CutName
         self.nodes.append(
-            (node, fresh.kind, fresh.parent, fresh.name, fold(fresh.name), fresh.alias, fresh.created, *strm_file, *nfo)
+            (node, fresh.kind, fresh.parent, name, fold(name), fresh.alias, fresh.created, *strm_file, *nfo, cut)
         )
         self.contents.append((node, fresh.kind, *fresh.keys))
         if not self.first:
@@ -119,13 +121,16 @@ class Draft:
 
     def absorb(self, node: int, arrived: int) -> None:
         """Give a node what was added to this draft as another one: it is the same item, under new keys."""
-        kind, parent, name, alias, *keys = self.connection.execute(
-            "SELECT content.kind, parent, name, alias, source, uuid, account, stream, tmdb, imdb, bad_fields, item"
+        kind, parent, name, cut, alias, *keys = self.connection.execute(
+            "SELECT content.kind, parent, name, cut, alias, source, uuid, account, stream, tmdb, imdb, bad_fields, item"
             " FROM node JOIN content USING (id) WHERE id = ?",
             (arrived,),
         ).fetchone()
         self.remove([arrived])
-        self.update(node, Fresh(NodeKind(kind), parent, Keys._make(keys), name, alias, created=0), rekeyed=True)
+        known = Keys._make(keys)
+        item = decode_kind(known.item, kind)
+        name = CutName(name) if cut else name
+        self.update(node, Fresh(NodeKind(kind), parent, known, item, name, alias, created=0), rekeyed=True)
 
     def place(self, node: int, parent: int, name: str, alias: str = "") -> bool:
         """Put a node into a directory, under a name that has yet to be settled there.
@@ -139,8 +144,8 @@ class Draft:
         if (before, plain, bool(alias_before)) == (parent, name, bool(alias)):
             return False
         self.connection.execute(
-            "UPDATE node SET parent = ?, name = ?, fold = ?, plain = NULL, alias = ? WHERE id = ?",
-            (parent, name, fold(name), alias, node),
+            "UPDATE node SET parent = ?, name = ?, fold = ?, plain = NULL, alias = ?, cut = ? WHERE id = ?",
+            (parent, name, fold(name), alias, type(name) is CutName, node),
         )
         if not self.first:
             self.changed.add(node)
@@ -175,7 +180,7 @@ class Draft:
         item = Season(number, title)
         name = node_name(item, self.settings)
         self.series.add(series)
-        return self.add(Fresh(NodeKind.SEASON, series, _keys(encode(item), source=number), name, "", created))
+        return self.add(Fresh(NodeKind.SEASON, series, _keys(encode(item), source=number), item, name, "", created))
 
     def section(self, section: int, category: str, created: int) -> int:
         """The directory for the titles of a category: `Movies` or `TV`, or the category's own in it."""
@@ -194,7 +199,7 @@ class Draft:
             item = Category(category)
             name = node_name(item, self.settings)
             keys = _keys(encode(item), stream=category)
-            node = self.add(Fresh(NodeKind.CATEGORY, section, keys, name, "", created))
+            node = self.add(Fresh(NodeKind.CATEGORY, section, keys, item, name, "", created))
             self._categories[section, category] = node
         return node
 

@@ -41,7 +41,8 @@ CREATE TABLE node (
     strm_version INTEGER NOT NULL DEFAULT 0,
     nfo_size INTEGER NOT NULL, nfo_mtime INTEGER NOT NULL, nfo_hash INTEGER NOT NULL,
     nfo_version INTEGER NOT NULL DEFAULT 0,
-    held INTEGER NOT NULL              -- 1: gone from the catalogue, kept by the shrink brake
+    held INTEGER NOT NULL,             -- 1: gone from the catalogue, kept by the shrink brake
+    cut INTEGER NOT NULL DEFAULT 0     -- 1: the name had no room for all of the title
 );
 CREATE TABLE content (
     id INTEGER PRIMARY KEY,            -- the node's
@@ -91,6 +92,7 @@ INDEXES = (
     "CREATE INDEX IF NOT EXISTS node_name ON node (parent, fold)",
     "CREATE INDEX IF NOT EXISTS node_children ON node (parent)",
     "CREATE INDEX IF NOT EXISTS content_source ON content (kind, source)",
+    "CREATE INDEX IF NOT EXISTS node_held ON node (kind) WHERE held = 1",
 )
 """Made after the first generation is loaded: sorting once is faster than a million insertions."""
 
@@ -211,7 +213,7 @@ def _create_file(path: Path, first_node: int) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(_SCHEMA)
         connection.executemany(
-            "INSERT INTO node VALUES (?, ?, ?, ?, ?, NULL, '', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+            "INSERT INTO node VALUES (?, ?, ?, ?, ?, NULL, '', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
             [(number, kind, parent, name, fold(name)) for number, kind, parent, name in _FIXED_NODES],
         )
         connection.execute("INSERT INTO generation VALUES (0, 0, '', '', '{}', ?)", [first_node])

@@ -8,7 +8,7 @@ from vod2strmfs.library.items import Season, Series, Version
 from vod2strmfs.library.kinds import TV_NODE, WAITING_NODE, NodeKind
 from vod2strmfs.library.naming import node_name, version_name
 
-_EMPTY = "NOT EXISTS (SELECT 1 FROM node AS below WHERE below.parent = node.id)"
+_EMPTY = "NOT EXISTS (SELECT 1 FROM node AS below WHERE below.parent = content.id)"
 
 
 def settle_folders(draft: Draft, lost_series: Set[int]) -> None:
@@ -18,16 +18,16 @@ def settle_folders(draft: Draft, lost_series: Set[int]) -> None:
         draft: with all episodes in place.
         lost_series: the series that are no longer in the catalogue. One that still has episodes is held.
     """
-    draft.remove(_nodes(draft, f"kind = ? AND {_EMPTY}", NodeKind.SEASON))
+    draft.remove(_nodes(draft, _EMPTY, NodeKind.SEASON))
     draft.hold(lost_series)
-    draft.remove(_nodes(draft, f"kind = ? AND held = 1 AND {_EMPTY}", NodeKind.SERIES))
-    for node in _nodes(draft, f"kind = ? AND parent != {WAITING_NODE} AND {_EMPTY}", NodeKind.SERIES):
+    draft.remove(_nodes(draft, f"held = 1 AND {_EMPTY}", NodeKind.SERIES))
+    for node in _nodes(draft, f"parent != {WAITING_NODE} AND {_EMPTY}", NodeKind.SERIES):
         draft.place(node, WAITING_NODE, node_name(_series(draft, node), draft.settings))
-    only = "" if draft.first or draft.everything else f"AND id IN ({', '.join(map(str, draft.series))})"
-    for node in _nodes(draft, f"kind = ? AND NOT {_EMPTY} {only}", NodeKind.SERIES):
+    only = "" if draft.first or draft.everything else f"AND content.id IN ({', '.join(map(str, draft.series))})"
+    for node in _nodes(draft, f"NOT {_EMPTY} {only}", NodeKind.SERIES):
         _place_and_render(draft, node)
     draft.flush()
-    draft.remove(_nodes(draft, f"kind = ? AND {_EMPTY}", NodeKind.CATEGORY))
+    draft.remove(_nodes(draft, _EMPTY, NodeKind.CATEGORY))
 
 
 def _place_and_render(draft: Draft, node: int) -> None:
@@ -65,4 +65,5 @@ def _series(draft: Draft, node: int) -> Series:
 
 
 def _nodes(draft: Draft, condition: str, kind: NodeKind) -> list[int]:
-    return [node for (node,) in draft.connection.execute(f"SELECT id FROM node WHERE {condition}", (kind,)).fetchall()]
+    query = f"SELECT content.id FROM content JOIN node USING (id) WHERE content.kind = ? AND {condition}"
+    return [node for (node,) in draft.connection.execute(query, (kind,)).fetchall()]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
-from vod2strmfs.library.contents import Record, nfo_file, strm
+from vod2strmfs.library.contents import Item, Record, nfo_of, strm
 from vod2strmfs.library.kinds import FILE_KINDS, NodeKind
 from vod2strmfs.settings import LibrarySettings
 
@@ -31,6 +31,8 @@ class Fresh(NamedTuple):
     parent: int
     """Of a series: where it waits for its first episode; one that is in the index stays where it is."""
     keys: Keys
+    item: Item
+    """What `keys` has in its encoded form."""
     name: str
     alias: str
     created: int
@@ -62,12 +64,12 @@ def files_of(fresh: Fresh, settings: LibrarySettings, providers: Mapping[int, st
     if kind == NodeKind.SERIES:
         # tvshow.nfo lists the seasons: it is rendered when they are known.
         return NO_FILE, File(0, fresh.created, 0)
-    provider = providers.get(keys.account, "")
-    record = Record(kind, keys.uuid, keys.account, keys.stream, keys.item, provider=provider)
     strm_file = nfo = NO_FILE
     if kind != NodeKind.VERSION:
-        nfo = digest(nfo_file(record, settings), fresh.created)
+        nfo = digest(nfo_of(fresh.item, settings), fresh.created)
     if kind in FILE_KINDS or (kind == NodeKind.MOVIE and settings.versions == "best"):
+        provider = providers.get(keys.account, "")
+        record = Record(kind, keys.uuid, keys.account, keys.stream, keys.item, provider=provider)
         strm_file = digest(strm(record, settings), fresh.created)
     return strm_file, nfo
 

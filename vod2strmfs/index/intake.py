@@ -87,7 +87,7 @@ class Intake:
         item = Version(row.account_name, row.container_extension or "")
         keys = Keys(row.id, row.uuid, row.account_id, row.stream_id, "", "", 0, encode(item))
         name = version_name("", row.account_name)
-        return Fresh(NodeKind.VERSION, movie, keys, name, "", row.created_at * _SECOND)
+        return Fresh(NodeKind.VERSION, movie, keys, item, name, "", row.created_at * _SECOND)
 
     def _refuses(self, kind: Kind, row: MovieRow | SeriesRow, item: Movie | Series) -> bool:
         if not self.filter.active:
@@ -124,4 +124,4 @@ class Intake:
         keys = Keys(
             row.id, row.uuid, row.account_id, row.stream_id, item.tmdb, item.imdb, bad_fields, encode(item)
         )  # fmt: skip
-        return Fresh(kind, parent, keys, name, alias if alias != name else "", row.created_at * _SECOND)
+        return Fresh(kind, parent, keys, item, name, alias if alias != name else "", row.created_at * _SECOND)

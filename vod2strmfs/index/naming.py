@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from vod2strmfs.index.draft import Draft
 from vod2strmfs.library.contents import Item, decode_kind
 from vod2strmfs.library.items import Version
-from vod2strmfs.library.names import disambiguator, fold
+from vod2strmfs.library.names import CutName, disambiguator, fold
 from vod2strmfs.library.naming import alias_name, node_name, version_name
 from vod2strmfs.settings import LibrarySettings
 
@@ -81,7 +81,8 @@ def _rename(draft: Draft, node: int, tags: Iterable[str]) -> None:
         key = fold(name)
         if not connection.execute("SELECT 1 FROM node WHERE parent = ? AND fold = ?", (parent, key)).fetchone():
             connection.execute(
-                "UPDATE node SET plain = coalesce(plain, name), name = ?, fold = ? WHERE id = ?", (name, key, node)
+                "UPDATE node SET plain = coalesce(plain, name), name = ?, fold = ?, cut = ? WHERE id = ?",
+                (name, key, type(name) is CutName, node),
             )
             return
 

@@ -56,6 +56,7 @@ _REMARKS = f"""
     SELECT content.kind, coalesce(series.name, ''), coalesce(season.name, ''), node.name, content.uuid, what, node.plain
     FROM (
         SELECT id, 'collision' AS what FROM node WHERE plain IS NOT NULL
+        UNION ALL SELECT id, 'cut' FROM node WHERE cut
         UNION ALL SELECT id, 'held' FROM node WHERE held
         UNION ALL SELECT id, 'no episodes' FROM node WHERE kind = {NodeKind.SERIES:d} AND parent = {WAITING_NODE}
         UNION ALL SELECT id, 'bad fields' FROM content WHERE bad_fields > 0
@@ -79,7 +80,8 @@ class Remark(NamedTuple):
     name: str
     uuid: str
     what: str
-    """`collision`: its name was told from another's. `held`: gone from the catalogue, kept by the shrink brake.
+    """`collision`: its name was told from another's. `cut`: its name had no room for all of its title.
+    `held`: gone from the catalogue, kept by the shrink brake.
     `no episodes`: a series that is not shown. `bad fields`: something that the provider said of it was left out.
     `filtered`: kept out by a setting."""
     detail: str | None

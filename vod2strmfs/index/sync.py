@@ -181,8 +181,8 @@ class _Run:
                 self.connection, self.settings, number == 0, started, next_node, not same_form, self._providers()
             )
             unmatched = self._take_all(snapshot, draft, counts)
-            in_database = snapshot.counts()
-        changed = bool(draft.first or draft.added or draft.changed or not same_form)
+            changed = bool(draft.first or draft.added or draft.changed or not same_form)
+            in_database = snapshot.counts() if changed else {}
         outcome = Outcome(number, changed, counts, unmatched)
         if outcome.changed:
             self._refuse_empty()
@@ -269,8 +269,7 @@ class _Run:
         """
         if kind == "version" and not self._all_versions:
             return self._nodes(kind)
-        digests = snapshot.digests(kind)
-        blocks = self._blocks_to_read(kind, digests, draft)
+        blocks = self._blocks_to_read(kind, snapshot, draft)
         gone = self._nodes(kind, "held = 1")
         where = "AND " + in_blocks(blocks).format(id="source") if blocks else ""
         if blocks is None or blocks:
@@ -300,7 +299,7 @@ class _Run:
                         draft.update(known.node, fresh)
                         counts[kind, "changed"] += differs
         draft.flush()
-        self._note_digests(kind, digests)
+        self._note_digests(kind, snapshot.digests(kind))
         if gone and arrived:
             for new, old in reunite(self.connection, gone, arrived).items():
                 draft.absorb(old, new)
@@ -309,9 +308,12 @@ class _Run:
                 counts[kind, "changed"] += 1
         return gone
 
-    def _blocks_to_read(self, kind: Kind, digests: dict[int, str] | None, draft: Draft) -> Set[int] | None:
+    def _blocks_to_read(self, kind: Kind, snapshot: Snapshot, draft: Draft) -> Set[int] | None:
         """The blocks of rows that differ from the last time; None for all."""
-        if digests is None or draft.everything or (kind == "episode" and draft.series_moved):
+        if draft.first or draft.everything or (kind == "episode" and draft.series_moved):
+            return None
+        digests = snapshot.digests(kind)
+        if digests is None:
             return None
         before = dict(self.connection.execute("SELECT block, digest FROM block WHERE kind = ?", (kind,)))
         return {block for block, _ in before.items() ^ digests.items()}

@@ -88,19 +88,26 @@ def provider_url(server: str, user: str, password: str) -> str:
 
 
 def _quoted(text: str) -> str:
+    if text.isalnum() and text.isascii():  # nearly all stream ids are; quote() costs as much as all the rest of a .strm
+        return text
     return quote(text, safe="", errors="replace")
 
 
 def nfo_file(record: Record, settings: LibrarySettings) -> bytes:
     """The NFO of a movie, a series, a season or an episode."""
-    match decode_kind(record.item, record.kind):
-        case Movie() as movie:
-            return nfo.movie_nfo(movie, settings.media_server)
-        case Series() as series:
-            return nfo.tvshow_nfo(series, record.seasons, settings.media_server)
-        case Season() as season:
-            return nfo.season_nfo(season, settings.media_server)
-        case Episode() as episode:
-            return nfo.episode_nfo(episode, settings.media_server)
+    return nfo_of(decode_kind(record.item, record.kind), settings, record.seasons)
+
+
+def nfo_of(item: Item, settings: LibrarySettings, seasons: tuple[int | None, ...] = ()) -> bytes:
+    """The same, from the item itself; see `Record` for the seasons."""
+    match item:
+        case Movie():
+            return nfo.movie_nfo(item, settings.media_server)
+        case Series():
+            return nfo.tvshow_nfo(item, seasons, settings.media_server)
+        case Season():
+            return nfo.season_nfo(item, settings.media_server)
+        case Episode():
+            return nfo.episode_nfo(item, settings.media_server)
         case Category() | Version():
             return b""

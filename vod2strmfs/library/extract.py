@@ -292,16 +292,17 @@ def _read(panels: Iterable[_Panel], columns: _Facts, properties: str | None, pro
     if properties:
         sources.append(_facts(_decode(_Panel, properties, "properties", problems)))
     fields: dict[str, Any] = {}
-    for source in sources:
-        for value, field in zip(source, _FIELDS, strict=False):
-            if value and field[0] not in fields:
-                name, parse = field
-                # The same as `_usable`, without the call: a sync comes here some ten times for each row.
+    for (name, parse), values in zip(_FIELDS, zip(*sources, strict=True), strict=True):
+        for value in values:
+            if value:
+                # The same as `_first`, without the calls: a sync comes here some ten times for each row.
                 try:
                     if parsed := parse(value):
                         fields[name] = parsed
+                        break
                 except (ValueError, OverflowError):
                     problems[name] += 1
+    for source in sources:
         if isinstance(source.plot, str) and len(source.plot) > MAX_PLOT:
             problems["plot"] += 1
     return fields
@@ -394,14 +395,29 @@ def _video(panel: _Panel, seconds: int, problems: Counter[str]) -> Video:
         return _NO_VIDEO
     picture = _object(panel.video, _NO_STREAM, problems, "video")
     sound = _object(panel.audio, _NO_STREAM, problems, "video")
-    codec = _usable("video", _codec, picture.codec_name, problems) or ""
-    width = _usable("video", _pixels, picture.width, problems) or 0
-    height = _usable("video", _pixels, picture.height, problems) or 0
-    audio_codec = _usable("video", _codec, sound.codec_name, problems) or ""
-    channels = _usable("video", _channels, sound.channels, problems) or 0
-    if not (codec or width or height or audio_codec or channels):
-        return _NO_VIDEO
-    return Video(codec, width, height, audio_codec, channels, seconds)
+    raw = (picture.codec_name, picture.width, picture.height, sound.codec_name, sound.channels)
+    if tuple(map(type, raw)) == (str, int, int, str, int) and len(raw[0]) + len(raw[3]) <= 100:
+        facts, bad = _stream_facts(raw)
+    else:
+        facts, bad = _stream_facts.__wrapped__(raw)
+    if bad:
+        problems["video"] += bad
+    return Video(*facts, seconds) if any(facts) else _NO_VIDEO
+
+
+@lru_cache(maxsize=1024)
+def _stream_facts(raw: tuple[Any, Any, Any, Any, Any]) -> tuple[tuple[str, int, int, str, int], int]:
+    """Codec, width, height, audio codec and channels, and how many of them were junk. Many items share them all."""
+    problems: Counter[str] = Counter()
+    codec, width, height, audio_codec, channels = raw
+    facts = (
+        _usable("video", _codec, codec, problems) or "",
+        _usable("video", _pixels, width, problems) or 0,
+        _usable("video", _pixels, height, problems) or 0,
+        _usable("video", _codec, audio_codec, problems) or "",
+        _usable("video", _channels, channels, problems) or 0,
+    )
+    return facts, problems["video"]
 
 
 _NO_VIDEO = Video()
@@ -472,9 +488,9 @@ def _is_scraper_page(text: str) -> bool:
 
 def _text(value: object) -> str:
     """A text, from what panels send as one: a text, a number, or a list of which the first is one of these."""
-    if isinstance(value, list):
-        value = next(filter(None, value), None)
     if isinstance(value, str):
+        return value
+    if isinstance(value, list) and isinstance(value := next(filter(None, value), None), str):
         return value
     if not value:
         return ""
@@ -507,6 +523,8 @@ def _names(value: object) -> tuple[str, ...]:
     text = _one_line(text)
     if text in _NO_VALUE:
         return ()
+    if "," not in text and "/" not in text and "|" not in text and ";" not in text:
+        return (text,)
     pieces = text.replace("/", ",").replace("|", ",").replace(";", ",").split(",")
     names = dict.fromkeys(map(str.strip, pieces))
     if _NO_VALUE.isdisjoint(names):
@@ -517,6 +535,11 @@ def _names(value: object) -> tuple[str, ...]:
 def _date(value: object) -> tuple[str, int] | None:
     """A day as `yyyy-MM-dd` ("" where only the year is known), and its year."""
     text = _text(value).strip()
+    if len(text) == 10 and text[4] == text[7] == "-" and "1870" <= text[:4] <= "2100":
+        try:
+            return text, date.fromisoformat(text).year
+        except ValueError:
+            pass  # such as 2019-00-00, of which the year counts
     if text in _NO_VALUE or text.startswith(("0000", "-0001")):
         return None
     if match := _YEAR_FIRST.fullmatch(text):
@@ -548,6 +571,8 @@ def _year(value: object) -> int:
 
 def _whole(value: object) -> int:
     """A number without sign or fraction; 0 for nothing."""
+    if type(value) is int and 0 <= value < 10**18:
+        return value
     text = _text(value).strip()
     if text.isdigit() and text.isascii() and len(text) <= 18:
         return int(text)
@@ -686,7 +711,7 @@ def _remembering(parse: Callable[[Any], T]) -> Callable[[Any], T]:
 
 _PARSERS = _Facts(
     plot=_plot,
-    premiered=_remembering(_date),
+    premiered=_date,
     runtime=_seconds,
     rating=_remembering(_rating),
     mpaa=_remembering(_line),

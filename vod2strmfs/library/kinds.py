@@ -70,6 +70,11 @@ def slot_of(inode: int) -> int:
     return inode & ((1 << _SLOT_BITS) - 1)
 
 
+def content_inode(inode: int) -> int:
+    """The inode of the file that holds the same bytes as long as both exist: an episode's two NFOs differ in name."""
+    return inode - Slot.ALIAS + Slot.NFO if slot_of(inode) == Slot.ALIAS else inode
+
+
 def folder_inode(node: int) -> int:
     """The inode number of a node's directory."""
     return node << _NODE_SHIFT or ROOT_INODE

@@ -101,6 +101,12 @@ def _hyphen(match: re.Match[str]) -> str:
     return " - " if match[1] or match[2] else "-"
 
 
+class CutName(str):
+    """A name that had no room for all of its stem."""
+
+    __slots__ = ()
+
+
 def fit(stem: str, suffix: str = "", *, reserve: int = 0) -> str:
     """Stem and suffix in at most `NAME_MAX - reserve` bytes. Only the stem is cut, between grapheme clusters.
 
@@ -111,6 +117,9 @@ def fit(stem: str, suffix: str = "", *, reserve: int = 0) -> str:
         suffix: what has to stay whole, such as ` (1995)`.
         reserve: bytes to keep free after the suffix.
 
+    Returns:
+        A `CutName` if the stem was cut.
+
     Raises:
         ValueError: suffix and reserve leave no room for a stem.
     """
@@ -119,7 +128,7 @@ def fit(stem: str, suffix: str = "", *, reserve: int = 0) -> str:
         return stem + suffix
     if room < 1:
         raise ValueError(f"no room for a name before {suffix!r} and {reserve} more bytes")
-    return _cut(stem, room) + suffix
+    return CutName(_cut(stem, room) + suffix)
 
 
 def _cut(stem: str, room: int) -> str:

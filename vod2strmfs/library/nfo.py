@@ -4,8 +4,9 @@ Two spaces of indentation, one element a line, nothing empty; the same item alwa
 elements is of no matter to the servers and made for people: what it is, when, what about, who, how it looks.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from vod2strmfs.library.items import Episode, Movie, Season, Series, Title, Video
@@ -143,22 +144,28 @@ def _add_ids(lines: list[str], item: Title, forms: _Forms) -> None:
 
 def _add_details(lines: list[str], item: Title, forms: _Forms) -> None:
     if item.rating:
-        if forms.ratings:
-            lines.append(_RATINGS.format(item.rating))
-        if forms.rating:
-            lines.append(f"  <rating>{item.rating:g}</rating>")
+        lines.append(_rating(item.rating, forms.ratings, forms.rating))
     lines += [f"  <genre>{_escape(genre)}</genre>" for genre in item.genres]
     lines += [f"  <country>{_escape(country)}</country>" for country in item.countries]
     lines += [f"  <director>{_escape(director)}</director>" for director in item.directors]
     for place, actor in enumerate(item.actors):
-        lines.append(f"  <actor>\n    <name>{_escape(actor)}</name>")
-        if forms.order:
-            lines.append(f"    <order>{place}</order>")
-        if forms.sort_order:
-            lines.append(f"    <sortorder>{place}</sortorder>")
-        lines.append("  </actor>")
+        lines.append(
+            f"  <actor>\n    <name>{_escape(actor)}</name>\n{_orders(place, forms.order, forms.sort_order)}  </actor>"
+        )
     if item.added:
         lines.append(f"  <dateadded>{_EPOCH + timedelta(seconds=item.added)}</dateadded>")
+
+
+# What many items share is put together once: a sync renders every NFO, to know its size.
+
+
+@lru_cache(maxsize=1024)
+def _rating(rating: float, ratings: bool, bare: bool) -> str:
+    """Both forms of a rating, or one."""
+    parts = [_RATINGS.format(rating)] if ratings else []
+    if bare:
+        parts.append(f"  <rating>{rating:g}</rating>")
+    return "\n".join(parts)
 
 
 _RATINGS = """\
@@ -167,6 +174,14 @@ _RATINGS = """\
       <value>{:g}</value>
     </rating>
   </ratings>"""
+
+
+@lru_cache(maxsize=1024)
+def _orders(place: int, order: bool, sort_order: bool) -> str:
+    """An actor's place, with a line end after each line."""
+    text = f"    <order>{place}</order>\n" if order else ""
+    return f"{text}    <sortorder>{place}</sortorder>\n" if sort_order else text
+
 
 _EPOCH = datetime(1970, 1, 1)
 
@@ -189,22 +204,33 @@ def _add_art(lines: list[str], item: Title, forms: _Forms, aspect: str) -> None:
 def _add_streams(lines: list[str], video: Video) -> None:
     if video == _NO_VIDEO:
         return
-    picture = _elements(
-        (("codec", video.codec), ("width", video.width), ("height", video.height), ("durationinseconds", video.seconds))
-    )
-    sound = _elements((("codec", video.audio_codec), ("channels", video.channels)))
-    lines.append("  <fileinfo>\n    <streamdetails>")
-    for stream, elements in (("video", picture), ("audio", sound)):
-        if elements:
-            lines += [f"      <{stream}>", *elements, f"      </{stream}>"]
-    lines.append("    </streamdetails>\n  </fileinfo>")
+    picture = _picture(video.codec, video.width, video.height)
+    if video.seconds:
+        picture += f"        <durationinseconds>{video.seconds}</durationinseconds>\n"
+    if picture:
+        picture = f"      <video>\n{picture}      </video>\n"
+    sound = _sound(video.audio_codec, video.channels)
+    lines.append(f"  <fileinfo>\n    <streamdetails>\n{picture}{sound}    </streamdetails>\n  </fileinfo>")
 
 
 _NO_VIDEO = Video()
 
 
-def _elements(values: Sequence[tuple[str, str | int]]) -> list[str]:
-    return [f"        <{name}>{_escape(str(value))}</{name}>" for name, value in values if value]
+@lru_cache(maxsize=1024)
+def _picture(codec: str, width: int, height: int) -> str:
+    """What is in `<video>`, but for the duration; with a line end after each line."""
+    return _element("codec", codec) + _element("width", width) + _element("height", height)
+
+
+@lru_cache(maxsize=1024)
+def _sound(codec: str, channels: int) -> str:
+    """`<audio>`, with a line end after each line; "" when nothing is known."""
+    elements = _element("codec", codec) + _element("channels", channels)
+    return f"      <audio>\n{elements}      </audio>\n" if elements else ""
+
+
+def _element(name: str, value: str | int) -> str:
+    return f"        <{name}>{_escape(str(value))}</{name}>\n" if value else ""
 
 
 def _escape(text: str) -> str:

@@ -227,6 +227,8 @@ def _tidy(raw: str) -> str:
 
 def _without_prefix(text: str, codes: list[str]) -> str:
     """The text without the marks before it; their language codes are added to `codes`."""
+    if text[:1].isalnum() and text[1:2].islower():
+        return text  # no mark begins like this, and nearly every title does
     while mark := _PREFIX.match(text) or _STRAY_START.match(text):
         code = _prefix_code(mark)
         rest = text[mark.end() :].lstrip(_EDGES)

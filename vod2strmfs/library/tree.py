@@ -67,6 +67,16 @@ class Entry(NamedTuple):
     is_dir: bool
 
 
+class Page(NamedTuple):
+    """Some of a directory's entries."""
+
+    above: int
+    """The inode of the directory that it is in; of the root, its own."""
+    entries: list[Entry]
+    whole: bool
+    """Whether nothing comes after them."""
+
+
 class Store(Protocol):
     """Where the tree's nodes come from: one generation of the index. Raises IndexFileError when it cannot be read."""
 
@@ -138,7 +148,7 @@ class Tree:
         child = self._store.child(parent.id, fold(name))
         return folder_entry(child) if child is not None and child.name == name else None
 
-    def entries(self, directory: int, after: int = 0, limit: int = 256) -> list[Entry]:
+    def page(self, directory: int, after: int = 0, limit: int = 256) -> Page | None:
         """Some of a directory's entries, in a stable order.
 
         Args:
@@ -147,43 +157,43 @@ class Tree:
             limit: of how many children the entries are wanted.
 
         Returns:
-            The next entries; an empty list at the end. The order is by node, but for the directory's own
+            The next entries, or None if there is no such directory. The order is by node, but for the directory's own
             files, which come first: an entry keeps its place as long as it exists, whatever comes and goes.
         """
-        parent = node_of(directory)
-        found: list[Entry] = []
-        if after == 0 or node_of(after) == parent:
-            node = self._store.node(parent)
-            if node is None or directory != folder_inode(parent):
-                return found
-            own = [self._stats_entry()] if parent == ROOT_NODE and self._with_stats else self.files(node)
-            found = [entry for entry in own if slot_of(entry.inode) > slot_of(after)] if after else own
-            after = 0
+        node = self._store.node(node_of(directory))
+        if node is None or directory != folder_inode(node.id):
+            return None
+        above = folder_inode(node.parent)
+        last, slot = node_of(after), slot_of(after)
+        entries: list[Entry] = []
+        if after == 0 or last == node.id:
+            entries = self._own_files(node)
+            if slot:
+                entries = [entry for entry in entries if slot_of(entry.inode) > slot]
             if node.kind == NodeKind.MOVIE and self._settings.versions == "best":
-                return found
-        elif (
-            slot_of(after) != Slot.FOLDER
-            and (last := self._store.node(node_of(after))) is not None
-            and last.parent == parent
-        ):
+                return Page(above, entries, True)
+            last = 0
+        elif slot != Slot.FOLDER and (child := self._store.node(last)) is not None and child.parent == node.id:
             # The rest of the files of a child of which some were seen.
-            found = [entry for entry in self.files(last) if slot_of(entry.inode) > slot_of(after)]
-        for child in self._store.children(parent, node_of(after), limit):
+            entries = [entry for entry in self.files(child) if slot_of(entry.inode) > slot]
+        children = self._store.children(node.id, last, limit)
+        for child in children:
             if child.kind in FILE_KINDS:
-                found += self.files(child)
+                entries += self.files(child)
             else:
-                found.append(folder_entry(child))
-        return found
+                entries.append(folder_entry(child))
+        return Page(above, entries, len(children) < limit)
+
+    def _own_files(self, node: Node) -> list[Entry]:
+        """The files that stand in a node's own directory, and are not its children's."""
+        if node.id == ROOT_NODE and self._with_stats:
+            return [self._stats_entry()]
+        return self.files(node)
 
     def files(self, node: Node) -> list[Entry]:
         """The files of a node: in its directory, or (an episode's) in its season's."""
         entries = files(node, self._settings)
         return entries if self._write_nfo else [entry for entry in entries if slot_of(entry.inode) == Slot.STRM]
-
-    def parent(self, directory: int) -> int | None:
-        """The inode of the directory that a directory is in (of the root, its own), or None if there is no such."""
-        node = self._store.node(node_of(directory))
-        return folder_inode(node.parent) if node is not None and directory == folder_inode(node.id) else None
 
     def open(self, inode: int) -> Callable[[], bytes]:
         """What gives the whole content of a file as it is now, whenever it is called."""
@@ -208,14 +218,15 @@ class Tree:
 
     def walk(self, directory: int = ROOT_INODE, path: str = "") -> Iterator[tuple[str, Entry]]:
         """Every entry below a directory with its path relative to it, directories before what they hold."""
-        after = 0
-        while page := self.entries(directory, after):
-            for entry in page:
+        after, whole = 0, False
+        while not whole and (page := self.page(directory, after)) is not None:
+            for entry in page.entries:
                 below = f"{path}{entry.name}"
                 yield below, entry
                 if entry.is_dir:
                     yield from self.walk(entry.inode, below + "/")
-            after = page[-1].inode
+                after = entry.inode
+            whole = page.whole
 
     def _lookup_file_of_child(self, parent: Node, name: str) -> Entry | None:
         base, dot, _ = name.rpartition(".")

@@ -101,6 +101,8 @@ class Reason(StrEnum):
     """skipped: a series of which Dispatcharr knows no episodes yet."""
     COLLISION = "collision"
     """noted: its name was told from another's; the name that it would have."""
+    CUT = "cut"
+    """noted: its name had no room for all of its title."""
     HELD = "held"
     """noted: it is gone from the catalogue, and the shrink brake of the sync keeps it in the library."""
     BAD_FIELDS = "bad fields"

@@ -9,7 +9,7 @@ request has come, the loop is an ordinary trio program, and uses no processor ti
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -44,14 +44,24 @@ def direct() -> Iterator[None]:
         vars(pyfuse3)["trio"] = trio
 
 
+class _Done:
+    """Awaited, it is done: without a coroutine, of which there would be three for each request."""
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+
+_DONE = _Done()
+
+
 class _NoLock:
     """Stands for the lock that several workers would need: there is one."""
 
-    async def __aenter__(self) -> None:
-        pass
+    def __aenter__(self) -> _Done:
+        return _DONE
 
-    async def __aexit__(self, *error: object) -> None:
-        pass
+    def __aexit__(self, *error: object) -> _Done:
+        return _DONE
 
 
 class _Waiter:
@@ -60,16 +70,16 @@ class _Waiter:
         self._registered = -1
         self._turns = 0
 
-    async def wait_readable(self, descriptor: int) -> None:
+    def wait_readable(self, descriptor: int) -> Awaitable[None] | _Done:
         """Return when the descriptor can be read, or raise what `trio.lowlevel.wait_readable` does."""
         if descriptor != self._registered:
             self._poll.register(descriptor, select.POLLIN)
             self._registered = descriptor
         if self._turns < _TURNS and self._readable_soon():
             self._turns += 1
-            return
+            return _DONE
         self._turns = 0
-        await trio.lowlevel.wait_readable(descriptor)
+        return trio.lowlevel.wait_readable(descriptor)
 
     def _readable_soon(self) -> bool:
         poll = self._poll.poll

@@ -12,19 +12,16 @@ from cachetools import LRUCache
 from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, FUSEError, InodeT, ModeT, ReaddirToken, RequestContext
 
 from vod2strmfs.errors import IndexFileError
+from vod2strmfs.library.kinds import content_inode
 from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.library.tree import Entry, Tree
+from vod2strmfs.mount.listings import DOTDOT, Cursor
 
 CACHE_SECONDS = 86400.0
 """How long the kernel may keep names and attributes. Whatever changes is invalidated at once."""
 
 _BLOCK = 4096
-_DOT, _DOTDOT = 1, 2
-"""Places of `.` and `..` in a listing. No entry has these inode numbers."""
-_PAGE = 256
-"""For how many children a listing asks the tree at once: more than fit into one answer."""
-_REST_ENTRIES = 1 << 14
-"""A few megabytes."""
+_CONTENTS_BYTES = 8 << 20
 _WRITE = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_APPEND
 _XATTR_PREFIX = b"user.vod2strmfs."
 
@@ -45,18 +42,13 @@ class Opened:
         render: gives its content.
     """
 
-    __slots__ = ("_content", "_render", "entry")
+    __slots__ = ("content", "entry", "render")
 
     def __init__(self, entry: Entry, render: Callable[[], bytes]) -> None:
         self.entry = entry
-        self._render = render
-        self._content: bytes | None = None
-
-    def content(self) -> bytes:
-        """The whole content, made when it is first asked for: most readers find it in the kernel's page cache."""
-        if self._content is None:
-            self._content = self._render()
-        return self._content
+        self.render = render
+        self.content: bytes | None = None
+        """Made when it is first asked for: most readers find it in the kernel's page cache."""
 
 
 class LibraryOperations(pyfuse3.Operations):
@@ -76,10 +68,9 @@ class LibraryOperations(pyfuse3.Operations):
         self._tree: Tree | None = None
         self._file = _template(owner, stat.S_IFREG, 0o444)
         self._folder = _template(owner, stat.S_IFDIR, 0o555)
-        self._rests: LRUCache[tuple[int, int], list[Entry]] = LRUCache(_REST_ENTRIES, getsizeof=len)
-        """What did not fit into an answer, by directory and the place after which it comes."""
-        self._ends: dict[int, int] = {}
-        """The last places of directories that were listed whole and are still open."""
+        self._cursors: dict[int, Cursor] = {}
+        """Of directories that are open. What did not fit into one answer waits there for the next."""
+        self._contents: LRUCache[int, bytes] = LRUCache(_CONTENTS_BYTES, getsizeof=len)
         self._opened: dict[FileHandleT, Opened] = {}
         self._last_handle = 0
 
@@ -91,8 +82,8 @@ class LibraryOperations(pyfuse3.Operations):
     @tree.setter
     def tree(self, tree: Tree | None) -> None:
         self._tree = tree
-        self._rests.clear()
-        self._ends.clear()
+        self._cursors.clear()
+        self._contents.clear()
 
     async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
         """Find a name in a directory."""
@@ -114,32 +105,22 @@ class LibraryOperations(pyfuse3.Operations):
 
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         """Open a directory. The handle is the inode, so that a listing can be taken up anywhere at any time."""
-        self._shown()
-        return FileHandleT(inode)
+        if self._tree is None:
+            raise FUSEError(errno.EIO)
+        return inode
 
     async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
-        """List a directory from an entry on; see `Tree.entries` for what the places are."""
-        if self._ends.get(fh) == start_id:
-            return
+        """List a directory from an entry on; see `Tree.page` for their order."""
         with _INDEX:
-            if start_id < _DOTDOT and not self._reply_dots(fh, start_id, token):
-                return
-            after = start_id if start_id > _DOTDOT else 0
-            entries = self._rests.pop((fh, after), None) if after else None
-            if entries is None:
-                entries = self._shown().entries(fh, after, _PAGE)
-        reply = pyfuse3.readdir_reply
-        for number, entry in enumerate(entries):
-            if not reply(token, entry.name.encode(), self._attributes(entry), entry.inode):
-                if number:
-                    self._rests[fh, entries[number - 1].inode] = entries[number:]
-                return
-        if not after and 0 < len(entries) < _PAGE:
-            self._ends[fh] = entries[-1].inode
+            cursor = self._cursors.get(fh)
+            if cursor is None or cursor.place != start_id or not start_id:
+                cursor = self._cursors[fh] = Cursor(self._shown(), fh, start_id)
+            if start_id >= DOTDOT or self._reply_dots(fh, cursor, token):
+                self._reply_entries(cursor, token)
 
     async def releasedir(self, fh: FileHandleT) -> None:
         """Close a directory."""
-        self._ends.pop(fh, None)
+        self._cursors.pop(fh, None)
 
     async def open(self, inode: InodeT, flags: int, ctx: RequestContext) -> FileInfo:
         """Open a file; what it holds now is what its readers get until they close it."""
@@ -155,7 +136,10 @@ class LibraryOperations(pyfuse3.Operations):
 
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
         """Part of an open file."""
-        return self._opened[fh].content()[off : off + size]
+        opened = self._opened[fh]
+        if opened.content is None:
+            opened.content = self._content(opened)
+        return opened.content[off : off + size]
 
     async def release(self, fh: FileHandleT) -> None:
         """Close a file."""
@@ -207,22 +191,43 @@ class LibraryOperations(pyfuse3.Operations):
                 raise FUSEError(errno.ESTALE)
         return entry
 
+    def _content(self, opened: Opened) -> bytes:
+        """The whole content of an open file."""
+        key = content_inode(opened.entry.inode)
+        content = self._contents.get(key)
+        if content is None:
+            content = opened.render()
+            if len(content) < _CONTENTS_BYTES:
+                self._contents[key] = content
+        return content
+
     def _identity(self, inode: InodeT) -> dict[str, str]:
         with _INDEX:
             return self._shown().identity(inode)
 
-    def _reply_dots(self, directory: int, start_id: int, token: ReaddirToken) -> bool:
+    def _reply_dots(self, directory: int, cursor: Cursor, token: ReaddirToken) -> bool:
         """List `.` and `..`; returns whether there is room for more."""
-        above = self._shown().parent(directory)
-        if above is None:
-            raise FUSEError(errno.ESTALE)
-        for name, inode, place in ((b".", directory, _DOT), (b"..", above, _DOTDOT)):
-            if start_id < place:
+        for name, inode, place in ((b".", directory, DOTDOT - 1), (b"..", cursor.above, DOTDOT)):
+            if cursor.place < place:
                 # The kernel takes nothing but the number and the kind from these two.
-                self._folder.st_ino = InodeT(inode)
+                self._folder.st_ino = inode
                 if not pyfuse3.readdir_reply(token, name, self._folder, place):
                     return False
+                cursor.place = place
         return True
+
+    def _reply_entries(self, cursor: Cursor, token: ReaddirToken) -> None:
+        """List as many entries as there is room for."""
+        reply = pyfuse3.readdir_reply
+        while True:
+            for entry in cursor.entries[cursor.position :]:
+                if not reply(token, entry.name.encode(), self._attributes(entry), entry.inode):
+                    return
+                cursor.position += 1
+                cursor.place = entry.inode
+            if cursor.whole:
+                return
+            cursor.turn()
 
     def _attributes(self, entry: Entry) -> EntryAttributes:
         if entry.is_dir:
@@ -231,7 +236,7 @@ class LibraryOperations(pyfuse3.Operations):
             attributes = self._file
             attributes.st_size = entry.size
             attributes.st_blocks = (entry.size + 511) // 512
-        attributes.st_ino = InodeT(entry.inode)
+        attributes.st_ino = entry.inode
         attributes.st_atime_ns = attributes.st_ctime_ns = attributes.st_mtime_ns = entry.mtime
         return attributes
 
@@ -259,6 +264,8 @@ class _Index:
     ) -> None:
         if isinstance(error, IndexFileError):
             raise FUSEError(errno.EIO) from error
+        if isinstance(error, FileNotFoundError):
+            raise FUSEError(errno.ESTALE) from error
 
 
 _INDEX = _Index()

@@ -1,0 +1,113 @@
+"""A mount under the scans of a media server, against C and Go file systems over the same tree as real files."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from bench.catalogues import USUAL, catalogue
+from bench.harness import Figure, alternate, timed
+
+Mounted = Callable[[], AbstractContextManager[Path]]
+"""Mounts the library anew, and gives the path."""
+
+_SCANNERS = 4
+
+
+def measure(directory: Path) -> Iterator[Figure]:
+    """Each pair mounts both file systems anew and scans them in turn, so that nothing is left in the kernel's caches.
+
+    The files that bindfs and rclone show are in the page cache; so is our index.
+    """
+    with catalogue(USUAL) as url:
+        options = ("--database", url, "--state-dir", directory / "state")
+        _vod2strmfs("materialize", directory / "tree", *options)
+        ours, bindfs, rclone = _mounts(directory, options)
+        for mounted in (ours, bindfs):
+            with mounted() as path:
+                _read(path)
+
+        pairs = list(alternate(lambda: _scan(ours), lambda: _scan(bindfs)))
+        works = (
+            "`find -type f`, first time after mount",
+            "the same again",
+            "`find -printf '%s %T@'`",
+            "read every file",
+        )
+        for number, (work, target) in enumerate(zip(works, (1.0, 1.0, 1.0, 1.1), strict=True)):
+            ratios = [mine[number] / other[number] for mine, other in pairs]
+            yield Figure.of(work, "bindfs", ratios, target)
+
+        pairs = list(alternate(lambda: _scan(ours), lambda: _scan(rclone)))
+        yield Figure.of("all of the above", "rclone mount", [sum(mine) / sum(other) for mine, other in pairs], 0.35)
+
+        together = list(alternate(lambda: _scan_together(ours), lambda: _scan_together(bindfs)))
+        yield Figure.of(f"{_SCANNERS} scans at once", "bindfs", [mine / other for mine, other in together], 1.3)
+
+
+def _scan(mounted: Mounted) -> tuple[float, float, float, float]:
+    """The seconds of one work after the other, on a fresh mount."""
+    with mounted() as path:
+        return (
+            timed(lambda: _run("find", path, "-type", "f")),
+            timed(lambda: _run("find", path, "-type", "f")),
+            timed(lambda: _run("find", path, "-printf", "%s %T@\n")),
+            timed(lambda: _read(path)),
+        )
+
+
+def _scan_together(mounted: Mounted) -> float:
+    """The seconds until all scanners have listed and read everything, on a fresh mount."""
+    with mounted() as path:
+
+        def scan() -> None:
+            scanners = [_reader(path) for _ in range(_SCANNERS)]
+            for scanner in scanners:
+                assert scanner.wait() == 0
+
+        return timed(scan)
+
+
+def _mounts(directory: Path, options: tuple[str | Path, ...]) -> tuple[Mounted, Mounted, Mounted]:
+    tree = directory / "tree"
+
+    def at(name: str, mount: Callable[[Path], None]) -> Mounted:
+        @contextmanager
+        def mounted() -> Iterator[Path]:
+            path = directory / name
+            path.mkdir(exist_ok=True)
+            mount(path)
+            try:
+                yield path
+            finally:
+                _run("fusermount3", "-u", path)
+
+        return mounted
+
+    return (
+        at("ours", lambda path: _vod2strmfs("mount", path, "--daemon", *options)),
+        at("bindfs", lambda path: _run("bindfs", "-o", "ro", tree, path)),
+        # As its users mount what does not change behind its back.
+        at(
+            "rclone",
+            lambda path: _run("rclone", "mount", tree, path, "--daemon", "--read-only", "--dir-cache-time=24h"),
+        ),
+    )
+
+
+def _read(path: Path) -> None:
+    assert _reader(path).wait() == 0
+
+
+def _reader(path: Path) -> "subprocess.Popen[bytes]":
+    command = ("find", path, "-type", "f", "-exec", "cat", "{}", "+")
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+
+def _vod2strmfs(*arguments: str | Path) -> None:
+    _run(sys.executable, "-m", "vod2strmfs", *arguments)
+
+
+def _run(*command: str | Path) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

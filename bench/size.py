@@ -1,0 +1,110 @@
+"""Libraries of 10 k, 100 k and a million items: what grows with them, and what must not."""
+
+import math
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+from bench.catalogues import SIZES, catalogue
+from bench.harness import PAIRS, Figure, timed
+from vod2strmfs.index.store import Store
+from vod2strmfs.library.kinds import MOVIES_NODE, folder_inode
+from vod2strmfs.library.tree import Tree
+
+_SAMPLES = 2000
+_MEGABYTE = 1 << 20
+
+
+def measure(directory: Path) -> Iterator[Figure]:
+    """Syncs and mounts one library of each size. Takes about a quarter of an hour."""
+    small, *_, large = SIZES
+    lookups: dict[int, list[float]] = {}
+    for items, size in SIZES.items():
+        state_dir = directory / f"{items}"
+        with catalogue(size) as url:
+            sync = (sys.executable, "-m", "vod2strmfs", "sync", "--database", url, "--state-dir", state_dir)
+            subprocess.run(sync, check=True, stdout=subprocess.DEVNULL)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+        paths = _movies(state_dir)
+        lookups[items] = [_lookup(directory, state_dir, paths) for _ in range(PAIRS)]
+        microseconds = [1e6 * seconds for seconds in lookups[items]]
+        yield Figure.of(f"a lookup among {items:,} items", "", microseconds, math.inf, "µs")
+    growth = [mine / statistics.median(lookups[small]) for mine in lookups[large]]
+    target = math.log(large) / math.log(small)
+    yield Figure.of(f"a lookup among {large:,} items", f"among {small:,}", growth, target)
+    yield Figure.of("peak memory of the first sync", "", [peak / _MEGABYTE], 300, "MB")
+    starts = [_start(directory, state_dir) for _ in range(PAIRS)]
+    yield Figure.of("start, until the first `ls` answers", "", starts, 1.0, "s")
+    memory, pause = _scan(directory, state_dir, paths)
+    yield Figure.of("memory of the mount after a full scan", "", [memory / _MEGABYTE], 250, "MB")
+    yield Figure.of("longest pause while `Movies` is listed", "", [pause], 1.0, "s")
+
+
+def _movies(state_dir: Path) -> list[str]:
+    """The names of some movies' directories."""
+    with closing(Store(state_dir)) as store:
+        tree, chance = Tree(store), random.Random(1)
+        names, after = [], 0
+        while (page := tree.page(folder_inode(MOVIES_NODE), after)) and page.entries:
+            names += [entry.name for entry in page.entries]
+            after = page.entries[-1].inode
+        return chance.sample(names, min(_SAMPLES, len(names)))
+
+
+@contextmanager
+def _mounted(directory: Path, state_dir: Path) -> Iterator[Path]:
+    path = directory / "mount"
+    path.mkdir(exist_ok=True)
+    # There is no database any more, and none is needed.
+    options = ("--database", f"sqlite:///{directory}/none.db", "--state-dir", state_dir)
+    command = (sys.executable, "-m", "vod2strmfs", "mount", path, "--daemon", *options)
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    try:
+        yield path
+    finally:
+        subprocess.run(["fusermount3", "-u", path], check=True)
+
+
+def _lookup(directory: Path, state_dir: Path, names: list[str]) -> float:
+    """Seconds that the mount takes to find a name that the kernel has not cached."""
+    with _mounted(directory, state_dir) as path:
+        return timed(lambda: [os.stat(path / "Movies" / name) for name in names]) / len(names)
+
+
+def _start(directory: Path, state_dir: Path) -> float:
+    """Seconds from the command to the answer."""
+    started = time.perf_counter()
+    with _mounted(directory, state_dir) as path:
+        assert os.listdir(path)
+        return time.perf_counter() - started
+
+
+def _scan(directory: Path, state_dir: Path, names: list[str]) -> tuple[int, float]:
+    """List and read everything; returns the mount's memory (bytes), and the longest pause of a reader (seconds) while
+    the largest directory is listed."""
+    with _mounted(directory, state_dir) as path:
+        with subprocess.Popen(["ls", "-f", path / "Movies"], stdout=subprocess.DEVNULL) as listing:
+            pauses = [0.0]
+            for name in names:
+                if listing.poll() is not None:
+                    break
+                pauses.append(timed(partial(os.stat, path / "Movies" / name)))
+                time.sleep(0.002)
+        reading = ("find", path, "-type", "f", "-exec", "cat", "{}", "+")
+        subprocess.run(reading, check=True, stdout=subprocess.DEVNULL)
+        return _memory(path), max(pauses)
+
+
+def _memory(mount: Path) -> int:
+    """The resident memory of the process that serves a mount, in bytes."""
+    found = subprocess.run(["pgrep", "-f", f"vod2strmfs mount {mount}"], check=True, capture_output=True, text=True)
+    status = Path("/proc", found.stdout.split()[0], "status").read_text()
+    return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmRSS"))
