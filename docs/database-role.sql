@@ -1,8 +1,14 @@
 -- A role that can read what vod2strmfs reads, and nothing else: the accounts' passwords stay out of its reach.
 -- Run as the database's owner:  psql -d dispatcharr -f database-role.sql
--- and choose the password:      ALTER ROLE vod2strmfs PASSWORD '…';
+-- and choose the password:      \password vod2strmfs
+-- Running it again does no harm. On a Dispatcharr before v0.29 the lines with is_adult or vod_vodlogo may fail: take
+-- out is_adult; there are no logos before v0.12.
 
-CREATE ROLE vod2strmfs LOGIN;
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'vod2strmfs') THEN
+        CREATE ROLE vod2strmfs LOGIN;
+    END IF;
+END $$;
 ALTER ROLE vod2strmfs SET default_transaction_read_only = on;
 
 GRANT SELECT (id, uuid, name, description, year, rating, genre, duration_secs, tmdb_id, imdb_id, is_adult, logo_id, custom_properties, created_at) ON vod_movie TO vod2strmfs;
@@ -15,3 +21,6 @@ GRANT SELECT (id, m3u_account_id, series_id, category_id, external_series_id, cu
 GRANT SELECT (id, m3u_account_id, episode_id, stream_id, container_extension, custom_properties) ON vod_m3uepisoderelation TO vod2strmfs;
 GRANT SELECT (m3u_account_id, category_id, enabled) ON vod_m3uvodcategoryrelation TO vod2strmfs;
 GRANT SELECT (id, name, is_active, priority) ON m3u_m3uaccount TO vod2strmfs;
+
+-- Only for the setting direct_urls, which writes the provider's own URLs, passwords included:
+-- GRANT SELECT (server_url, username, password, account_type) ON m3u_m3uaccount TO vod2strmfs;

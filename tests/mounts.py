@@ -31,6 +31,17 @@ class Mount:
         self.process.terminate()
         return self.process.wait(TIMEOUT)
 
+    def worker(self) -> int:
+        """The process that keeps its index up to date."""
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        [worker] = " ".join(children.read_text() for children in threads).split()
+        return int(worker)
+
+    def stat(self, metric: str) -> str:
+        """A value of `.stats.csv`."""
+        rows = (line.split(",") for line in (self.path / ".stats.csv").read_text().splitlines())
+        return next(value for _, name, value in rows if name == metric)
+
 
 def is_mounted(path: Path) -> bool:
     """Whether a file system is mounted there, dead or alive."""
@@ -52,7 +63,7 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def mounted(directory: Path, database: str, *options: str, wait: bool = True) -> Iterator[Mount]:
+def mounted(directory: Path, database: str, *options: str, wait: bool = True, namespace: str = "") -> Iterator[Mount]:
     """Mount a database's library at `directory/mount`, with its state in `directory/state`.
 
     Args:
@@ -60,12 +71,14 @@ def mounted(directory: Path, database: str, *options: str, wait: bool = True) ->
         database: as `--database` takes it.
         options: of the command.
         wait: whether to wait until the library can be seen.
+        namespace: the network namespace that its processes run in, if not ours.
     """
     path, log = directory / "mount", directory / "mount.log"
     path.mkdir(exist_ok=True)
     arguments = ("mount", path, "--database", database, "--state-dir", directory / "state", "--poll-interval", "0.5")
+    enter = ["nsenter", f"--net=/run/netns/{namespace}", "--"] if namespace else []
     with log.open("ab") as output:
-        process = subprocess.Popen(command(*arguments, *options), stdout=output, stderr=output)
+        process = subprocess.Popen([*enter, *command(*arguments, *options)], stdout=output, stderr=output)
     mount = Mount(process, path, log)
     try:
         if wait:

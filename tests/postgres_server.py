@@ -5,23 +5,25 @@ import pwd
 import random
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
+from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 _SETTINGS = """
-listen_addresses = '127.0.0.1'
-unix_socket_directories = ''
+listen_addresses = '{address}'
+unix_socket_directories = '{sockets}'
 port = {port}
 fsync = off
-synchronous_commit = off
 full_page_writes = off
 """
 
@@ -31,14 +33,25 @@ class PostgresServer:
 
     Its port and password stay the same over `stop` and `start`, so URLs outlive an outage.
 
+    Args:
+        primary: the server that this one is a streaming standby of; without one it is a primary itself.
+        namespace: the network namespace that it runs in, if not ours. URLs lead to its socket in the file system,
+            which all namespaces share.
+        address: where it listens.
+
     Raises:
         RuntimeError: PostgreSQL's server programs are missing or fail; the message says what they said.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, primary: "PostgresServer | None" = None, namespace: str = "", address: str = "127.0.0.1"
+    ) -> None:
         self._programs = _find_programs()
-        self._password = secrets.token_hex(8)
-        self._port = _free_port()
+        self._primary = primary
+        self._namespace = namespace
+        self._address = address
+        self._password: str = primary._password if primary else secrets.token_hex(8)
+        self.port = _free_port()
         self._names = 0
 
     def __enter__(self) -> Self:
@@ -69,6 +82,34 @@ class PostgresServer:
         """Stop it, and wait until it is gone; `fast` cuts connections off, `immediate` is a crash."""
         self._run("pg_ctl", "stop", "-w", "-D", "data", "-m", mode)
 
+    def is_running(self) -> bool:
+        """Whether it has been started and not stopped."""
+        return self._call("pg_ctl", "status", "-D", "data").returncode == 0
+
+    def kill(self) -> None:
+        """Kill every process of it at once, as a power cut would, and wait until they are gone."""
+        processes = self._processes()
+        for process in processes:
+            os.kill(process, signal.SIGKILL)
+        while any(_lives(process) for process in processes):
+            time.sleep(0.02)
+        # As long as nobody has waited for the dead process, PostgreSQL would take it for a running server.
+        (self._folder / "data/postmaster.pid").unlink()
+
+    def pause(self) -> None:
+        """Stop every process of it where it is; the kernel goes on acknowledging what comes in."""
+        for process in self._processes():
+            os.kill(process, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        for process in self._processes():
+            os.kill(process, signal.SIGCONT)
+
+    def promote(self) -> None:
+        """Make a standby a primary, and wait until it is one."""
+        self._run("pg_ctl", "promote", "-w", "-D", "data")
+
     def new_database(self) -> str:
         """The superuser's URL of a database that is new and empty."""
         name = self._new_name("database")
@@ -97,19 +138,28 @@ class PostgresServer:
         user, group = _run_as()
         if user is not None:
             shutil.chown(self._folder, user, group)
-        password_file = self._folder / "password"
-        password_file.write_text(self._password)
-        self._run(
-            "initdb", "-D", "data", "-U", "postgres", "-A", "scram-sha-256", "--pwfile", "password",
-            "--encoding", "UTF8", "--locale", "C", "--no-sync",
-        )  # fmt: skip
+        if self._primary is not None:
+            self._run(
+                "pg_basebackup", "-D", "data", "-d", self._primary.superuser_url, "--write-recovery-conf",
+                "--checkpoint", "fast", "--no-sync",
+            )  # fmt: skip
+        else:
+            password_file = self._folder / "password"
+            password_file.write_text(self._password)
+            self._run(
+                "initdb", "-D", "data", "-U", "postgres", "-A", "scram-sha-256", "--pwfile", "password",
+                "--encoding", "UTF8", "--locale", "C", "--no-sync",
+            )  # fmt: skip
+            with (self._folder / "data" / "pg_hba.conf").open("a") as access:
+                access.write("host all all samenet scram-sha-256\n")
         with (self._folder / "data" / "postgresql.conf").open("a") as config:
-            config.write(_SETTINGS.format(port=self._port))
+            sockets = "." if self._namespace else ""
+            config.write(_SETTINGS.format(address=self._address, sockets=sockets, port=self.port))
 
     def _clean_up(self) -> None:
         try:
-            if self._call("pg_ctl", "status", "-D", "data").returncode == 0:
-                self.stop("immediate")
+            if self.is_running():
+                self.kill()
         finally:
             shutil.rmtree(self._folder)
 
@@ -118,7 +168,17 @@ class PostgresServer:
         return f"{kind}_{self._names}"
 
     def _url(self, user: str, password: str, database: str) -> str:
-        return f"postgresql://{user}:{password}@127.0.0.1:{self._port}/{database}"
+        if self._namespace:
+            folder = quote(str(self._folder / "data"), safe="")
+            return f"postgresql://{user}:{password}@{folder}:{self.port}/{database}"
+        return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
+
+    def _processes(self) -> list[int]:
+        """The server's processes, the first one first: no other can come when that is stopped."""
+        first = int((self._folder / "data/postmaster.pid").read_text().split()[0])
+        os.kill(first, 0)
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return [first, *map(int, children)]
 
     def _run(self, program: str, *arguments: str) -> None:
         result = self._call(program, *arguments)
@@ -130,8 +190,13 @@ class PostgresServer:
 
     def _call(self, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         user, group = _run_as()
+        command = [str(self._programs / program), *arguments]
+        if self._namespace:
+            identity = [] if user is None else [f"--setuid={user}", f"--setgid={group}"]
+            command = ["nsenter", f"--net=/run/netns/{self._namespace}", *identity, "--", *command]
+            user = group = None
         return subprocess.run(
-            [self._programs / program, *arguments],
+            command,
             cwd=self._folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -140,6 +205,13 @@ class PostgresServer:
             group=group,
             extra_groups=None if user is None else (),
         )
+
+
+def _lives(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _find_programs() -> Path:

@@ -221,26 +221,13 @@ def test_every_session_refuses_to_write(postgres: PostgresServer) -> None:
     catalogue = Catalogue()
     catalogue.movie("Heat")
     database.fill(catalogue)
-    source = PostgreSQLSource(database.url)
+    source = PostgreSQLSource(database.owner_url)
     with (
         closing(source),
         pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
         source._transaction() as connection,
     ):
         connection.execute("UPDATE vod_movie SET name = 'Ran'")
-
-
-def test_a_role_with_rights_on_the_columns_used_is_enough(postgres: PostgresServer) -> None:
-    url = postgres.new_database()
-    write_demo(url, movies=20, series=2, episodes=5, seed=1)
-    script = (Path(__file__).parent.parent / "docs" / "database-role.sql").read_text()
-    lines = (line for line in script.splitlines() if line.startswith("GRANT "))
-    grants = [line.removeprefix("GRANT ").partition(" TO ")[0] for line in lines]
-    role = postgres.create_role(url, *grants)
-    for kind in KINDS:
-        assert rows(role, kind) == rows(url, kind)
-    with psycopg.connect(role) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        connection.execute("SELECT password FROM m3u_m3uaccount")
 
 
 def test_a_role_without_rights_is_told_what_it_may_not_read(postgres: PostgresServer) -> None:
@@ -280,6 +267,4 @@ def test_a_broken_connection_is_opened_again(postgres: PostgresServer) -> None:
     with closing(open_source(database.url)) as source:
         source.marker()
         database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'vod2strmfs'")
-        with pytest.raises(CatalogError):
-            source.marker()
         assert source.marker()

@@ -274,7 +274,7 @@ class Settings(LibrarySettings):
 
     write_nfo: bool = Field(True, description="show or write .nfo files beside the .strm files")
     max_shrink: int = Field(
-        20, ge=0, le=100, description="hold removals back when more than this percentage would vanish at once"
+        20, ge=0, le=100, description="hold removals back when more than this percentage would vanish within a day"
     )
     debug_logging: bool = Field(False, description="log verbosely, to vod2strm.log in the log directory")
 

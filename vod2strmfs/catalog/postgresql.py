@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import psycopg
 from psycopg import IsolationLevel
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from psycopg.rows import tuple_row
 
+from vod2strmfs.catalog.connection import Connection
+from vod2strmfs.catalog.position import Position
 from vod2strmfs.catalog.queries import (
     BLOCK_BITS,
     CATEGORIES,
@@ -54,6 +56,11 @@ _FACTS = """
             AND has_table_privilege(oid, 'INSERT, UPDATE, DELETE') ORDER BY 1),
         EXISTS(SELECT FROM pg_attribute WHERE attrelid = to_regclass('m3u_m3uaccount') AND attname = 'password'
             AND has_column_privilege(attrelid, attnum, 'SELECT'))"""
+# Ids start anew when a server is rebuilt, but not at the same time. A standby's snapshot does not list the
+# transactions that are open, so it can stand still while one commits; what it has replayed cannot.
+_QUIET = """
+    SELECT concat_ws(' ', extract(epoch from pg_postmaster_start_time()), pg_current_snapshot(),
+        pg_last_wal_replay_lsn())"""
 
 _WRITTEN = """
     SELECT coalesce(string_agg(concat_ws(':', relid, n_tup_ins, n_tup_upd, n_tup_del), ' ' ORDER BY relid), '')
@@ -83,36 +90,46 @@ class PostgreSQLSource:
                 "database: not a libpq connection string. Write postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
                 " (percent-encode special characters in the password) or sqlite:///PATH."
             ) from None
-        self._conninfo = make_conninfo("", **{**_DEFAULTS, **given})
+        parameters = {**_DEFAULTS, **given}
+        self._conninfo = make_conninfo("", **parameters)
+        self._patience = timeout_from_conninfo(parameters)
         self._name = _without_password(given)
-        self._connection: psycopg.Connection[tuple[object, ...]] | None = None
+        self._connection: Connection | None = None
 
     def marker(self) -> tuple[str, str]:
-        """The server's transaction snapshot, and its counters of rows written.
+        """Which server this is and the transactions that it has seen, and its counters of rows written.
 
-        As long as `pg_current_snapshot` stands still no transaction has committed, which holds on a standby
-        too. The counters tell other tables' writes from ours, but lag behind by up to a minute, and stand
-        still on a standby.
+        As long as the first stands still no transaction has committed, on a standby too. The counters tell
+        other tables' writes from ours, but lag behind by up to a minute, and stand still on a standby.
         """
+        if self._connection is not None:
+            # One that was cut off since the last look says nothing of the server, which may be back.
+            with suppress(CatalogError):
+                return self._marker()
+        return self._marker()
+
+    def _marker(self) -> tuple[str, str]:
         with self._errors(), self._transaction() as connection:
-            # Ids start anew when a server is rebuilt, but not at the same time.
-            [[snapshot]] = connection.execute(
-                "SELECT concat_ws(' ', extract(epoch from pg_postmaster_start_time()), pg_current_snapshot())"
-            ).fetchall()
+            [[quiet]] = connection.execute(_QUIET).fetchall()
             [[written]] = connection.execute(_WRITTEN, [tables()]).fetchall()
-            return str(snapshot), str(written)
+            return str(quiet), str(written)
 
     @contextmanager
-    def snapshot(self, *, versions: bool = False) -> Iterator["PostgreSQLSnapshot"]:
+    def snapshot(self, *, versions: bool = False, after: str = "") -> Iterator["PostgreSQLSnapshot"]:
         """See `Source.snapshot`."""
+        known = Position.parse(after) if after else None
+        if known:
+            # In a transaction of its own: within the snapshot's, a standby may have replayed more than is seen.
+            with self._errors(), self._transaction() as connection:
+                self._refuse_older(Position.of(connection), known)
         with self._errors(), self._transaction() as connection:
             connection.execute(_PLANNING)
-            yield PostgreSQLSnapshot(connection, self._name, versions)
+            yield PostgreSQLSnapshot(connection, self._name, versions, known)
 
     def facts(self) -> Facts:
         """See `Source.facts`."""
         with self._errors(), self._transaction() as connection:
-            snapshot = PostgreSQLSnapshot(connection, self._name, versions=False)
+            snapshot = PostgreSQLSnapshot(connection, self._name, versions=False, known=None)
             [[version, clock, writable, passwords]] = connection.execute(_FACTS, [tables()]).fetchall()
             [[categories, disabled]] = connection.execute(CATEGORIES).fetchall()
             return Facts(
@@ -132,15 +149,45 @@ class PostgreSQLSource:
             self._connection.close()
             self._connection = None
 
+    def _refuse_older(self, here: Position, known: Position) -> None:
+        if not here.is_older(known):
+            return
+        connection = self._connection
+        server = f"{connection.info.host}:{connection.info.port}" if connection else ""
+        self.close()  # The next look may find another server.
+        if here.standby:
+            raise CatalogError(
+                f"database {self._name}: the standby {server} is {known.location - here.location} bytes of"
+                " write-ahead log behind what was read last.\nIf it does not catch up, check its replication;"
+                " `vod2strmfs sync --accept-shrink` takes what it has."
+            )
+        raise CatalogError(
+            f"database {self._name}: the server {server} is the primary of timeline {here.timeline}, and what was read"
+            f" last is of timeline {known.timeline}.\nStop it if a standby was promoted in its place;"
+            " `vod2strmfs sync --accept-shrink` takes what it has."
+        )
+
     @contextmanager
-    def _transaction(self) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    def _transaction(self) -> Iterator[Connection]:
         if self._connection is None or self._connection.closed:
-            connection = psycopg.connect(self._conninfo, row_factory=tuple_row)
+            connection = Connection.connect(self._conninfo, row_factory=tuple_row)
+            connection.server = self._only(connection.info)
+            connection.patience = self._patience
             connection.read_only = True
             connection.isolation_level = IsolationLevel.REPEATABLE_READ
             self._connection = connection
         with self._connection.transaction():
             yield self._connection
+
+    def _only(self, connected: psycopg.ConnectionInfo) -> str:
+        """The connection string, with the server connected to as the only one."""
+        return make_conninfo(
+            self._conninfo,
+            host=connected.host,
+            hostaddr=connected.hostaddr or None,
+            port=connected.port,
+            target_session_attrs="any",
+        )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -155,8 +202,9 @@ class PostgreSQLSource:
 class PostgreSQLSnapshot:
     """One repeatable-read, read-only transaction."""
 
-    def __init__(self, connection: psycopg.Connection[tuple[object, ...]], name: str, versions: bool) -> None:
+    def __init__(self, connection: Connection, name: str, versions: bool, known: Position | None) -> None:
         self._connection = connection
+        self._known = known
         columns: dict[str, set[str]] = {}
         refused: dict[str, list[str]] = {}
         for table, column, readable in connection.execute(_COLUMNS, [tables()]):
@@ -175,6 +223,10 @@ class PostgreSQLSnapshot:
         dialect = POSTGRESQL if connection.info.server_version >= 140000 else POSTGRESQL_13
         self._queries = Queries(dialect, columns, versions=versions)
         self._digests: dict[Kind, dict[int, str]] = {}
+
+    def position(self) -> str:
+        """See `Snapshot.position`."""
+        return str(Position.of(self._connection).following(self._known))
 
     def digests(self, kind: Kind) -> dict[int, str]:
         """See `Snapshot.digests`."""
@@ -234,6 +286,10 @@ def _advice(error: psycopg.Error) -> str:
         return "Check the user and the password."
     if 'database "' in text and "does not exist" in text:
         return "Check the database's name (Dispatcharr's default is dispatcharr)."
+    if "too many c" in text or "connection slots are reserved" in text:
+        return "End sessions that nobody needs, or raise the server's or the role's limit of connections."
+    if "conflict with recovery" in text:
+        return "Set hot_standby_feedback = on on the standby, or raise its max_standby_streaming_delay."
     if "no pg_hba.conf entry" in text:
         return "The server's pg_hba.conf has to admit this host, user and database."
     if isinstance(error, psycopg.errors.InsufficientPrivilege):

@@ -23,6 +23,9 @@ class Snapshot(Protocol):
     def rows(self, kind: Kind, blocks: Set[int] | None = None) -> Iterator[Row]:
         """The eligible rows in ascending order of id, streamed; of the given blocks only, if any are given."""
 
+    def position(self) -> str:
+        """Where in the database's history the snapshot stands, or a little later: see `Source.snapshot`."""
+
     def counts(self) -> dict[str, int]:
         """What the database holds, eligible or not, by metric."""
 
@@ -37,11 +40,12 @@ class Source(Protocol):
         """Two cheap signs: while the first is the same, nothing was written at all; while the second is the
         same, no writes to Dispatcharr's tables have been counted (counting can lag behind)."""
 
-    def snapshot(self, *, versions: bool = False) -> AbstractContextManager[Snapshot]:
+    def snapshot(self, *, versions: bool = False, after: str = "") -> AbstractContextManager[Snapshot]:
         """A consistent snapshot, for as long as the context lasts.
 
         Args:
             versions: whether it has the relations that Dispatcharr would not choose, too.
+            after: a position; a server that is certain to show something older is refused.
         """
 
     def facts(self) -> "Facts":

@@ -44,7 +44,7 @@ class SQLiteSource:
         return " ".join(signs), ""
 
     @contextmanager
-    def snapshot(self, *, versions: bool = False) -> Iterator["SQLiteSnapshot"]:
+    def snapshot(self, *, versions: bool = False, after: str = "") -> Iterator["SQLiteSnapshot"]:
         """See `Source.snapshot`."""
         if not os.path.isfile(self._path):
             raise CatalogError(f"database: no SQLite file {self._path}.")
@@ -89,6 +89,10 @@ class SQLiteSnapshot:
         """How many categories active accounts have, and how many of them are disabled."""
         number, disabled = self._connection.execute(CATEGORIES).fetchone()
         return number, disabled
+
+    def position(self) -> str:
+        """There is one file, and it does not go back."""
+        return ""
 
     def digests(self, kind: Kind) -> None:
         """SQLite has no hash function to digest rows with."""

@@ -86,21 +86,23 @@ cli.add_command(install_service)
 
 
 @cli.command("sync", cls=GroupedCommand)
-@click.option("--accept-shrink", is_flag=True, help="Remove what the shrink brake holds back.")
+@click.option(
+    "--accept-shrink", is_flag=True, help="Take the catalogue as it is: remove what the shrink brake holds back."
+)
 @with_settings(CATALOGUE, SELECTION, LIBRARY, STATE)
 def sync_command(settings: Settings, accept_shrink: bool) -> None:
     """Refresh the index once, and say what changed.
 
     A mount with the same state directory shows the result within a second. Settings of the library that are not given
-    stay as they are. The exit code is 7 while items that
-    are gone from the catalogue are held back, since they are too many at once.
+    stay as they are. The exit code is 7 while items that are gone from the catalogue are held back, since they are
+    too many for a day.
     """
     logs.set_up(settings)
     outcome = refresh(settings, accept_shrink=accept_shrink, keep_library=True)
     click.echo(f"generation {outcome.generation}: {outcome.describe()}")
     if outcome.held:
         raise ShrinkHeldError(
-            f"{outcome.held} items are gone from the catalogue and were kept, since they are too many at once.\n"
+            f"{outcome.held} items are gone from the catalogue and were kept, since they are too many for a day.\n"
             "If they are gone for good, run `vod2strmfs sync --accept-shrink`."
         )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from vod2strmfs import __version__
 from vod2strmfs.errors import OutputError
+from vod2strmfs.private import private
 from vod2strmfs.settings import Settings
 
 FILE_NAME = "vod2strm.log"
@@ -34,8 +35,7 @@ class _PrivateFileHandler(RotatingFileHandler):
     """Each of its files can be read by their owner alone."""
 
     def _open(self) -> TextIOWrapper:
-        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        return os.fdopen(descriptor, "a", encoding=self.encoding, errors=self.errors)
+        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=private)
 
 
 class _JournalFormatter(logging.Formatter):

@@ -17,6 +17,7 @@ from pathlib import Path
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.library.kinds import FIRST_FREE_NODE, MOVIES_NODE, ROOT_NODE, TV_NODE, NodeKind
 from vod2strmfs.library.names import fold
+from vod2strmfs.private import private
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -56,6 +57,14 @@ CREATE TABLE filtered (kind TEXT NOT NULL, source INTEGER NOT NULL, setting TEXT
     uuid TEXT NOT NULL, PRIMARY KEY (kind, source));
 CREATE TABLE provider (account INTEGER PRIMARY KEY, url TEXT NOT NULL);  -- with passwords: only for direct_urls
 CREATE TABLE block (kind TEXT NOT NULL, block INTEGER NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (kind, block));
+CREATE TABLE mark (                    -- for the shrink brake: how it was at some times of the last day
+    kind INTEGER NOT NULL,
+    at INTEGER NOT NULL,               -- nanoseconds since the epoch
+    next_node INTEGER NOT NULL,        -- items with a lower node were there
+    total INTEGER NOT NULL,            -- how many
+    lost INTEGER NOT NULL,             -- how many of them have been removed since
+    PRIMARY KEY (kind, at)
+);
 CREATE TABLE change (generation INTEGER NOT NULL, what INTEGER NOT NULL, inode INTEGER NOT NULL,
     parent INTEGER NOT NULL, name TEXT NOT NULL);
 CREATE TABLE generation (
@@ -71,6 +80,7 @@ CREATE TABLE attempt (
     took INTEGER NOT NULL,
     quiet TEXT NOT NULL,               -- the source's marker then
     written TEXT NOT NULL,
+    position TEXT NOT NULL,            -- where the database stood then; see Source.snapshot
     failing_since INTEGER NOT NULL,    -- seconds since the epoch; 0: the last attempt succeeded
     error TEXT NOT NULL
 );
@@ -113,7 +123,7 @@ def make_directory(state_dir: Path) -> None:
     """
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (state_dir / LOCK_NAME).open("a").close()
+        open(state_dir / LOCK_NAME, "a", opener=private).close()
     except OSError as error:
         raise IndexFileError(
             f"state directory {state_dir}: {error.strerror}. Give one that this user can write with --state-dir."
@@ -207,7 +217,7 @@ def _create_file(path: Path, first_node: int) -> None:
             [(number, kind, parent, name, fold(name)) for number, kind, parent, name in _FIXED_NODES],
         )
         connection.execute("INSERT INTO generation VALUES (0, 0, '', '', '{}', ?)", [first_node])
-        connection.execute("INSERT INTO attempt VALUES (0, 0, '', '', 0, '')")
+        connection.execute("INSERT INTO attempt VALUES (0, 0, '', '', '', 0, '')")
     finally:
         connection.close()
     draft.rename(path)

@@ -3,13 +3,15 @@
 import logging
 from pathlib import Path
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from vod2strmfs.settings import LibrarySettings
 
 
 class Order(BaseModel):
     """What to keep up to date."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     database: str = Field(repr=False)
     library: LibrarySettings

@@ -14,7 +14,8 @@ from vod2strmfs import __version__
 from vod2strmfs.catalog.queries import KINDS, Kind, in_blocks
 from vod2strmfs.catalog.source import Row, Snapshot, Source
 from vod2strmfs.errors import CatalogError, IndexFileError
-from vod2strmfs.index import brake, naming
+from vod2strmfs.index import naming
+from vod2strmfs.index.brake import Brake, emptied_series
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, differences
 from vod2strmfs.index.counts import count
 from vod2strmfs.index.draft import Draft
@@ -102,21 +103,27 @@ def sync(
         with writing(state_dir):
             create(state_dir)
             with closing(connect(state_dir, writable=True)) as connection:
+                started = time.time_ns()
                 try:
-                    return _Run(connection, state_dir, settings, max_shrink, accept_shrink).sync(source, patient)
+                    return _Run(connection, state_dir, settings, max_shrink, accept_shrink, started).sync(
+                        source, patient
+                    )
                 except Exception as error:
-                    _note_failure(connection, str(error))
+                    _note_failure(connection, started, str(error))
                     raise
     except (sqlite3.Error, OSError) as error:
         raise IndexFileError(f"state directory {state_dir}: the index cannot be written ({error}).") from error
 
 
-def _note_failure(connection: sqlite3.Connection, error: str) -> None:
+def _note_failure(connection: sqlite3.Connection, started: int, error: str) -> None:
+    """Note that a sync failed, and since when they do: some fail only after having waited for long."""
     if connection.in_transaction:
         connection.execute("ROLLBACK")
     connection.execute(
-        "UPDATE attempt SET failing_since = ?, error = ? WHERE failing_since = 0", (int(time.time()), error)
+        "UPDATE attempt SET failing_since = ?, error = ? WHERE failing_since = 0", (started // 10**9, error)
     )
+    # Written only when it differs: whatever is written makes a mount read its index anew.
+    connection.execute("UPDATE attempt SET error = ? WHERE error != ?", (error, error))
 
 
 class _Known(NamedTuple):
@@ -148,6 +155,8 @@ class _Run:
     settings: LibrarySettings
     max_shrink: int
     accept_shrink: bool
+    started: int
+    """When, in nanoseconds since the epoch."""
 
     def sync(self, source: Source, patient: bool) -> Outcome:
         """See the function of this name."""
@@ -161,10 +170,12 @@ class _Run:
             self.connection.execute("UPDATE attempt SET failing_since = 0, error = '' WHERE failing_since != 0")
             return Outcome(number, counts=self._held())
 
-        started = time.time_ns()
+        started = self.started
         self.connection.execute("BEGIN IMMEDIATE")
         counts: Counts = Counter()
-        with source.snapshot(versions=self._all_versions) as snapshot:
+        after = "" if self.accept_shrink else self._position()
+        with source.snapshot(versions=self._all_versions, after=after) as snapshot:
+            position = snapshot.position()
             same_form &= not self._renew_providers(snapshot)
             draft = Draft(
                 self.connection, self.settings, number == 0, started, next_node, not same_form, self._providers()
@@ -182,11 +193,16 @@ class _Run:
                 (outcome.generation, started, *form, draft.next_node, json.dumps(count(self.connection, in_database))),
             )
         self.connection.execute(
-            "UPDATE attempt SET compared = ?, took = ?, quiet = ?, written = ?, failing_since = 0, error = ''",
-            (started, time.time_ns() - started, quiet, written),
+            "UPDATE attempt SET compared = ?, took = ?, quiet = ?, written = ?, position = ?, failing_since = 0,"
+            " error = ''",
+            (started, time.time_ns() - started, quiet, written, position),
         )
         self.connection.execute("COMMIT")
         return outcome
+
+    def _position(self) -> str:
+        """Where the database stood when it was last compared."""
+        return str(self.connection.execute("SELECT position FROM attempt").fetchone()[0])
 
     @property
     def _all_versions(self) -> bool:
@@ -223,6 +239,9 @@ class _Run:
         """Bring everything up to date; returns what `Outcome.unmatched` is."""
         intake = Intake(draft)
         lost: dict[Kind, set[int]] = {}
+        limit = Brake(self.connection, draft.now, draft.next_node, self.max_shrink)
+        if self.accept_shrink:
+            limit.release()
         for kind in KINDS:
             intake.prepare(kind, lost)
             lost[kind] = self._take(kind, snapshot, draft, intake, counts)
@@ -230,7 +249,7 @@ class _Run:
                 # An episode's row says nothing of its series: whether that is filtered, or has another title.
                 draft.series_moved |= bool(lost[kind]) or (counts[kind, "added"] > 0 and intake.filter.active)
             else:
-                self._let_go(kind, draft, lost, counts)
+                self._let_go(kind, draft, lost, counts, limit)
         if draft.first:
             for statement in INDEXES:
                 self.connection.execute(statement)
@@ -308,24 +327,23 @@ class _Run:
         query = f"SELECT id FROM node WHERE kind = ? AND {condition}"
         return {node for (node,) in self.connection.execute(query, (_NODE_KINDS[kind],))}
 
-    def _let_go(self, kind: Kind, draft: Draft, lost: Mapping[Kind, Set[int]], counts: Counts) -> None:
+    def _let_go(self, kind: Kind, draft: Draft, lost: Mapping[Kind, Set[int]], counts: Counts, limit: Brake) -> None:
         """Remove what is gone, or hold it back."""
         gone = lost[kind]
-        [total] = self.connection.execute(
-            "SELECT count(*) FROM content WHERE kind = ?", (_NODE_KINDS[kind],)
-        ).fetchone()
         held: Set[int] = set()
         if kind == "version":
             # They go with their movie, and are held with it.
             held = gone & self._nodes(kind, "parent IN (SELECT id FROM node WHERE held = 1)")
         elif self.accept_shrink:
             pass
-        elif brake.holds(len(gone), total, self.max_shrink):
+        elif limit.holds(_NODE_KINDS[kind], gone, counts[kind, "added"]):
             held = gone
         elif kind == "episode":
-            held = brake.emptied_series(self.connection, gone, lost["series"])
+            held = emptied_series(self.connection, gone, lost["series"])
         draft.hold(held)
         draft.remove(gone - held)
+        if not self.accept_shrink and kind != "version":
+            limit.note(_NODE_KINDS[kind], gone - held)
         counts[kind, "removed"] += len(gone) - len(held)
         counts[kind, "held"] += len(held)
 

@@ -49,11 +49,16 @@ class Worker:
         """Sync again and again."""
         asked = False
         while True:
-            self._sync(patient=not asked)
-            asked = self._asked.wait(self._pause())
+            self.look(patient=not asked)
+            asked = self._asked.wait(self.pause())
             self._asked.clear()
 
-    def _sync(self, *, patient: bool) -> None:
+    def look(self, *, patient: bool = False) -> None:
+        """Sync once, and report; a failure is reported when it is the first.
+
+        Args:
+            patient: see `sync`.
+        """
         order = self._order
         try:
             self._source = self._source or open_source(order.database)
@@ -83,14 +88,15 @@ class Worker:
             _log.warning("%s", warning)
         if outcome.held and outcome.held != self._held:
             _log.warning(
-                "%d items are gone from the catalogue and held back, since that is more than %d %% of them or all"
-                " that a series had. `vod2strmfs sync --accept-shrink` removes them.",
+                "%d items are gone from the catalogue and held back, since more than %d %% of them would have vanished"
+                " within a day, or all that a series had. `vod2strmfs sync --accept-shrink` removes them.",
                 outcome.held,
                 self._order.max_shrink,
             )
         self._held = outcome.held
 
-    def _pause(self) -> float:
+    def pause(self) -> float:
+        """Seconds until the next look."""
         if not self._failures:
             return self._order.poll_interval
         longest = max(self._order.poll_interval, _LONGEST_RETRY)

@@ -16,6 +16,7 @@ import msgspec
 from vod2strmfs.errors import OutputError
 from vod2strmfs.library.kinds import ROOT_NODE, NodeKind
 from vod2strmfs.library.names import fold
+from vod2strmfs.private import private
 
 ROOT = 1
 """The id of the output root."""
@@ -274,6 +275,8 @@ class Manifest:
         return int(self._run(query, *parameters).fetchone()[0])
 
     def _open(self) -> sqlite3.Connection:
+        if self._target:
+            open(self._target, "a", opener=private).close()
         connection = sqlite3.connect(self._target, isolation_level=None, timeout=60, cached_statements=64)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:

@@ -18,6 +18,7 @@ from typing import NamedTuple, TextIO
 
 from vod2strmfs.errors import OutputError
 from vod2strmfs.library.kinds import NodeKind, Slot
+from vod2strmfs.private import private
 
 COLUMNS = ("type", "series_name", "season", "title", "uuid", "action", "reason")
 
@@ -226,7 +227,7 @@ class Report:
         while True:
             self.path = directory / f"report_{mode}_{moment:{_TIMESTAMP}}.csv"
             try:
-                return self.path.open("x", encoding="utf-8", newline="", errors="replace")
+                return open(self.path, "x", encoding="utf-8", newline="", errors="replace", opener=private)
             except FileExistsError:
                 # Two runs within a second: the later one has the later name.
                 moment += timedelta(seconds=1)

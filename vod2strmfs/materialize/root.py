@@ -18,6 +18,7 @@ from typing import IO, NamedTuple
 
 from vod2strmfs.errors import OutputError
 from vod2strmfs.materialize.files import DIRECTORY_FLAGS
+from vod2strmfs.private import private
 
 _OURS = "fuse.vod2strmfs"
 _UNUSED_IN_NAMES = re.compile(r"[^\w.-]+")
@@ -122,7 +123,7 @@ def _locked(state_dir: Path, stem: str, path: Path) -> Iterator[None]:
     """Hold the lock file in the state directory. It works whatever file system the root is on."""
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = (state_dir / f"{stem}.lock").open("a+")
+        file = open(state_dir / f"{stem}.lock", "a+", opener=private)  # noqa: SIM115  # held below
     except OSError as error:
         raise OutputError(
             f"state directory {state_dir}: {error.strerror}. Give one that this user can write with --state-dir."
