@@ -23,6 +23,7 @@ from vod2strmfs.cli.options import (
     with_settings,
 )
 from vod2strmfs.cli.refresh import refresh
+from vod2strmfs.cli.report import report
 from vod2strmfs.cli.run import run
 from vod2strmfs.errors import Exit, IndexFileError, OutputError, ShrinkHeldError, UserError
 from vod2strmfs.settings import Settings
@@ -76,6 +77,7 @@ def mount(settings: Settings, daemon: bool) -> None:
 
 cli.add_command(materialize)
 cli.add_command(run)
+cli.add_command(report)
 
 
 @cli.command("sync", cls=GroupedCommand)
