@@ -1,11 +1,8 @@
 """The commands."""
 
-import os
 import sys
 import traceback
-from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 import click
 
@@ -25,7 +22,8 @@ from vod2strmfs.cli.options import (
 from vod2strmfs.cli.refresh import refresh
 from vod2strmfs.cli.report import report
 from vod2strmfs.cli.run import run
-from vod2strmfs.errors import Exit, IndexFileError, OutputError, ShrinkHeldError, UserError
+from vod2strmfs.cli.stats import stats
+from vod2strmfs.errors import Exit, ShrinkHeldError, UserError
 from vod2strmfs.settings import Settings
 
 # What a command needs is imported when it runs: help is there at once, and only a mount needs libfuse3.
@@ -33,7 +31,6 @@ from vod2strmfs.settings import Settings
 _INTERRUPTED = 130
 """What shells expect of a command that Ctrl-C ended."""
 
-_PATH = click.Path(path_type=Path, readable=False)
 _MOUNT = Group("Mount", ("write_nfo", "poll_interval", "allow_other", "uid", "gid", "umask"))
 
 
@@ -78,6 +75,7 @@ def mount(settings: Settings, daemon: bool) -> None:
 cli.add_command(materialize)
 cli.add_command(run)
 cli.add_command(report)
+cli.add_command(stats)
 
 
 @cli.command("sync", cls=GroupedCommand)
@@ -100,30 +98,6 @@ def sync_command(settings: Settings, accept_shrink: bool) -> None:
         )
 
 
-@cli.command(cls=GroupedCommand)
-@click.option("--output", type=_PATH, help="Write to this file instead of standard output.")
-@with_settings(Group(STATE.heading, ("state_dir",)))
-def stats(settings: Settings, output: Path | None) -> None:
-    """Write the statistics as CSV.
-
-    They say what is in the database, in the index and in the tree, as of the last sync; a mount has the same in
-    .stats.csv.
-    """
-    text = _stats(settings.state_dir)
-    try:
-        if output is None:
-            click.echo(text, nl=False)
-        else:
-            output.write_bytes(text)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        if output is None:
-            # Python would try to write what is left when it ends, and fail with a message and a code of its own.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OutputError(f"{output or 'standard output'}: cannot be written ({error.strerror}).") from error
-
-
 @cli.command()
 @click.argument("file")
 @click.option("--movies", type=click.IntRange(0), default=200, show_default=True, help="How many movies.")
@@ -140,20 +114,6 @@ def demo(file: str, movies: int, series: int, episodes: int, seed: int) -> None:
 
     write_demo(file, movies=movies, series=series, episodes=episodes, seed=seed)
     click.echo(f"{movies} movies, {series} series and {episodes} episodes written.")
-
-
-def _stats(state_dir: Path) -> bytes:
-    from vod2strmfs.index.store import Store
-
-    advice = "`vod2strmfs sync` makes the index; --state-dir names another place."
-    try:
-        store = Store(state_dir)
-    except IndexFileError as error:
-        raise IndexFileError(f"{error}\n{advice}") from error
-    with closing(store):
-        if not store.generation:
-            raise IndexFileError(f"state directory {state_dir}: no sync has succeeded yet. {store.error}\n{advice}")
-        return store.stats()
 
 
 def main() -> None:

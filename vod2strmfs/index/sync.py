@@ -181,12 +181,22 @@ class _Run:
                 "UPDATE generation SET number = ?, made = ?, settings = ?, version = ?, next_node = ?, stats = ?",
                 (outcome.generation, started, *form, draft.next_node, json.dumps(count(self.connection, in_database))),
             )
+        else:
+            self._renew_database_counts(in_database)
         self.connection.execute(
             "UPDATE attempt SET compared = ?, took = ?, quiet = ?, written = ?, failing_since = 0, error = ''",
             (started, time.time_ns() - started, quiet, written),
         )
         self.connection.execute("COMMIT")
         return outcome
+
+    def _renew_database_counts(self, in_database: dict[str, int]) -> None:
+        """Without a new generation, what is not eligible may have changed."""
+        [text] = self.connection.execute("SELECT stats FROM generation").fetchone()
+        stats = json.loads(text)
+        if stats.get("database") != in_database:
+            text = json.dumps(stats | {"database": in_database})
+            self.connection.execute("UPDATE generation SET stats = ?", (text,))
 
     @property
     def _all_versions(self) -> bool:
