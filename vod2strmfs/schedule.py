@@ -1,7 +1,9 @@
 """When to run: `daily HH:MM`, or a crontab of five or six fields, as the original specification has it."""
 
+import os
 import re
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
@@ -34,3 +36,23 @@ def next_time(schedule: str, after: datetime) -> datetime:
             runs when it has ended, and what falls into the hour that comes twice runs once.
     """
     return next(CronSim(crontab(schedule), after))
+
+
+def zone(name: str) -> tzinfo:
+    """A time zone with its daylight-saving changes.
+
+    Args:
+        name: as in Europe/Berlin; "" for this host's.
+    """
+    name = name or os.environ.get("TZ", "").removeprefix(":")
+    if name:
+        try:
+            return ZoneInfo(name)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            # TZ can hold more than names; what the offset is today is all that Python makes of it.
+            return datetime.now().astimezone().tzinfo or UTC
+    try:
+        with open("/etc/localtime", "rb") as file:
+            return ZoneInfo.from_file(file)
+    except (OSError, ValueError):
+        return UTC

@@ -8,6 +8,7 @@ import click
 
 from vod2strmfs import __version__
 from vod2strmfs.cli import logs
+from vod2strmfs.cli.answer import JSON_FLAG, answer, answer_options, say_json
 from vod2strmfs.cli.materialize import materialize
 from vod2strmfs.cli.options import (
     CATALOGUE,
@@ -19,7 +20,7 @@ from vod2strmfs.cli.options import (
     debug_option,
     with_settings,
 )
-from vod2strmfs.cli.refresh import refresh
+from vod2strmfs.cli.refresh import refresh, sync_fields
 from vod2strmfs.cli.report import report
 from vod2strmfs.cli.run import run
 from vod2strmfs.cli.stats import stats
@@ -80,22 +81,25 @@ cli.add_command(stats)
 
 @cli.command("sync", cls=GroupedCommand)
 @click.option("--accept-shrink", is_flag=True, help="Remove what the shrink brake holds back.")
+@answer_options
 @with_settings(CATALOGUE, SELECTION, LIBRARY, STATE)
-def sync_command(settings: Settings, accept_shrink: bool) -> None:
+def sync_command(settings: Settings, accept_shrink: bool, quiet: bool, as_json: bool) -> None:
     """Refresh the index once, and say what changed.
 
     A mount with the same state directory shows the result within a second. Settings of the library that are not given
     stay as they are. The exit code is 7 while items that
     are gone from the catalogue are held back, since they are too many at once.
     """
-    logs.set_up(settings)
-    outcome = refresh(settings, accept_shrink=accept_shrink, keep_library=True)
-    click.echo(f"generation {outcome.generation}: {outcome.describe()}")
+    logs.set_up(settings, quiet=quiet)
+    outcome = refresh(settings, accept_shrink=accept_shrink, keep_library=True, quiet=quiet)
+    error = None
     if outcome.held:
-        raise ShrinkHeldError(
+        error = ShrinkHeldError(
             f"{outcome.held} items are gone from the catalogue and were kept, since they are too many at once.\n"
             "If they are gone for good, run `vod2strmfs sync --accept-shrink`."
         )
+    text = f"generation {outcome.generation}: {outcome.describe()}"
+    answer(text, sync_fields(outcome), error, quiet=quiet, as_json=as_json)
 
 
 @cli.command()
@@ -130,18 +134,25 @@ def _report(error: BaseException) -> int:
     cause = error
     while isinstance(cause, BaseExceptionGroup):  # trio's
         cause = cause.exceptions[0]
+    as_json = JSON_FLAG in sys.argv
     if isinstance(cause, click.ClickException):
-        cause.show()
+        if as_json:
+            say_json({}, cause.format_message(), cause.exit_code)
+        else:
+            cause.show()
         return cause.exit_code
     if isinstance(cause, click.Abort | KeyboardInterrupt):
         return _INTERRUPTED
     debug = "--debug" in sys.argv
     if debug:
         traceback.print_exception(error)
+    code, message = Exit.FAILED, f"unexpected error: {type(cause).__name__}: {cause}"
     if isinstance(cause, UserError):
-        click.echo(f"vod2strmfs: {cause}", err=True)
-        return cause.exit_code
-    click.echo(f"vod2strmfs: unexpected error: {type(cause).__name__}: {cause}", err=True)
-    if not debug:
+        code, message = cause.exit_code, str(cause)
+    if as_json:
+        say_json({}, message, code)
+        return code
+    click.echo(f"vod2strmfs: {message}", err=True)
+    if not debug and not isinstance(cause, UserError):
         click.echo("Run the command again with --debug to see where, and report it.", err=True)
-    return Exit.FAILED
+    return code

@@ -3,9 +3,11 @@
 import logging
 import os
 import platform
+import sys
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import TextIO
 
 from vod2strmfs import __version__
 from vod2strmfs.errors import OutputError
@@ -23,12 +25,22 @@ class _PrivateFileHandler(RotatingFileHandler):
         return os.fdopen(descriptor, "a", encoding=self.encoding, errors=self.errors)
 
 
-def set_up(settings: Settings, *, to_file: bool = False) -> None:
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at the time: a progress bar takes its place for a while."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging."""
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def set_up(settings: Settings, *, to_file: bool = False, quiet: bool = False) -> None:
     """Send the program's messages to standard error, and to the log file if that is wanted.
 
     Args:
         settings: of the command. With `debug_logging`, the file gets every message.
         to_file: whether the file gets the messages of standard error otherwise.
+        quiet: whether standard error gets errors only.
 
     Raises:
         OutputError: the log file cannot be written.
@@ -41,8 +53,8 @@ def set_up(settings: Settings, *, to_file: bool = False) -> None:
     for handler in logger.handlers[:]:
         logger.removeHandler(handler)
         handler.close()
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
-    handlers[0].setLevel(logging.INFO)
+    handlers: list[logging.Handler] = [_StandardError()]
+    handlers[0].setLevel(logging.ERROR if quiet else logging.INFO)
     if settings.debug_logging or to_file:
         handlers.append(_file(settings.logs / FILE_NAME))
     for handler in handlers:

@@ -24,6 +24,7 @@ from vod2strmfs.index.fresh import Fresh
 from vod2strmfs.index.identity import reunite
 from vod2strmfs.index.intake import Intake
 from vod2strmfs.index.mtimes import settle_mtimes
+from vod2strmfs.index.progress import Tell
 from vod2strmfs.index.store import Store, node_in
 from vod2strmfs.library.contents import provider_url
 from vod2strmfs.library.kinds import NodeKind
@@ -35,6 +36,7 @@ _NODE_KINDS: dict[Kind, NodeKind] = {
     "series": NodeKind.SERIES,
     "episode": NodeKind.EPISODE,
 }
+_ROWS_TOLD = 500
 _PATIENCE = 20
 """While the counters stand still, comparing may take one part in so many of the time."""
 
@@ -82,6 +84,7 @@ def sync(
     max_shrink: int = 20,
     accept_shrink: bool = False,
     patient: bool = False,
+    tell: Tell = lambda done, total: None,
 ) -> Outcome:
     """One refresh of the index.
 
@@ -93,6 +96,7 @@ def sync(
         accept_shrink: whether to remove what is held back.
         patient: whether a comparison may be put off when it is costly and nothing says that the catalogue
             changed, as in regular looks.
+        tell: called now and then with how many rows have been read.
 
     Raises:
         CatalogError: the catalogue cannot be read; the index says so from now on, and keeps its generation.
@@ -103,7 +107,7 @@ def sync(
             create(state_dir)
             with closing(connect(state_dir, writable=True)) as connection:
                 try:
-                    return _Run(connection, state_dir, settings, max_shrink, accept_shrink).sync(source, patient)
+                    return _Run(connection, state_dir, settings, max_shrink, accept_shrink, tell).sync(source, patient)
                 except Exception as error:
                     _note_failure(connection, str(error))
                     raise
@@ -148,6 +152,11 @@ class _Run:
     settings: LibrarySettings
     max_shrink: int
     accept_shrink: bool
+    tell: Tell
+    _read: int = 0
+    """How many rows have been read."""
+    _eligible: int = 0
+    """How many there are, if all are read; else 0."""
 
     def sync(self, source: Source, patient: bool) -> Outcome:
         """See the function of this name."""
@@ -169,8 +178,10 @@ class _Run:
             draft = Draft(
                 self.connection, self.settings, number == 0, started, next_node, not same_form, self._providers()
             )
-            unmatched = self._take_all(snapshot, draft, counts)
             in_database = snapshot.counts()
+            if draft.everything and not self._all_versions:
+                self._eligible = sum(in_database[f"{kind}_eligible"] for kind in ("movies", "series", "episodes"))
+            unmatched = self._take_all(snapshot, draft, counts)
         changed = bool(draft.first or draft.added or draft.changed or not same_form)
         outcome = Outcome(number, changed, counts, unmatched)
         if outcome.changed:
@@ -269,7 +280,7 @@ class _Run:
         arrived: set[int] = set()
         if blocks is None or blocks:
             with closing(connect(self.state_dir)) as before:
-                for row, known in _merge(snapshot.rows(kind, blocks), _known(before, kind, blocks)):
+                for row, known in _merge(self._told(snapshot.rows(kind, blocks)), _known(before, kind, blocks)):
                     if known is not None and (row is None or row.uuid != known.uuid):
                         gone.add(known.node)
                         known = None
@@ -299,6 +310,13 @@ class _Run:
                 counts[kind, "added"] -= 1
                 counts[kind, "changed"] += 1
         return gone
+
+    def _told(self, rows: Iterable[Row]) -> Iterator[Row]:
+        for row in rows:
+            yield row
+            self._read += 1
+            if self._read % _ROWS_TOLD == 0:
+                self.tell(self._read, self._eligible)
 
     def _blocks_to_read(self, kind: Kind, digests: dict[int, str] | None, draft: Draft) -> Set[int] | None:
         """The blocks of rows that differ from the last time; None for all."""

@@ -18,8 +18,8 @@ from vod2strmfs.index.order import Order
 from vod2strmfs.mount import point
 from vod2strmfs.mount.follow import Follower, forget
 from vod2strmfs.mount.loop import direct
-from vod2strmfs.mount.notify import notify
 from vod2strmfs.mount.operations import LibraryOperations, Owner
+from vod2strmfs.notify import notify
 from vod2strmfs.settings import Settings
 
 _log = logging.getLogger("vod2strmfs")
