@@ -1,5 +1,6 @@
 """Where messages go: standard error, and with `debug_logging` a rotated file."""
 
+import fcntl
 import logging
 import os
 import platform
@@ -17,8 +18,58 @@ FILE_NAME = "vod2strm.log"
 _BYTES, _FILES = 10_000_000, 5
 
 
-class _PrivateFileHandler(RotatingFileHandler):
-    """Each of its files can be read by their owner alone."""
+class _SharedFileHandler(RotatingFileHandler):
+    """A log file that several processes write and rotate; each part of it can be read by its owner alone.
+
+    A line is one write at the end of the file, which needs no lock, and no process ever waits for another. One alone
+    rotates: it holds a lock on the directory, and only if the file still is the one that it has open. The others
+    notice that the file is another one before their next line.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging."""
+        try:
+            if not self._is_current():
+                self._reopen()
+        except OSError:
+            self.handleError(record)
+            return
+        super().emit(record)
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802
+        """See logging."""
+        assert self.stream is not None
+        length = len(self.format(record).encode(errors="replace")) + 1
+        return os.fstat(self.stream.fileno()).st_size + length > self.maxBytes
+
+    def doRollover(self) -> None:  # noqa: N802
+        """See logging. Left undone while another process does it."""
+        directory = os.open(os.path.dirname(self.baseFilename), os.O_RDONLY)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if self._is_current():
+                super().doRollover()
+            else:
+                self._reopen()
+        except OSError:
+            pass  # Somebody rotates it, or nobody can: the line goes to the file that is open.
+        finally:
+            os.close(directory)
+        if self.stream is None:
+            self.stream = self._open()
+
+    def _is_current(self) -> bool:
+        """Whether the file is still the one that is open."""
+        assert self.stream is not None
+        try:
+            return os.path.samestat(os.fstat(self.stream.fileno()), os.stat(self.baseFilename))
+        except FileNotFoundError:
+            return False
+
+    def _reopen(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
+        self.stream = self._open()
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -67,7 +118,7 @@ def _file(path: Path) -> logging.Handler:
     try:
         for directory in (*reversed(path.parent.parents), path.parent):
             directory.mkdir(mode=0o700, exist_ok=True)
-        return _PrivateFileHandler(path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8", errors="replace")
+        return _SharedFileHandler(path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8", errors="replace")
     except OSError as error:
         raise OutputError(
             f"log file {path}: {error.strerror}. Give a directory that this user can write with --log-dir."
