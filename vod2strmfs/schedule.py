@@ -2,7 +2,7 @@
 
 import os
 import re
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -32,10 +32,27 @@ def next_time(schedule: str, after: datetime) -> datetime:
 
     Args:
         schedule: a valid one.
-        after: with a time zone, whose daylight-saving changes are heeded: what falls into the hour that is skipped
-            runs when it has ended, and what falls into the hour that comes twice runs once.
+        after: with a time zone, whose daylight-saving changes are heeded as Debian's cron does: what falls into the
+            hour that is skipped runs when it has ended, and what falls into the hour that comes twice runs once.
+            What runs every so many minutes or hours does so through both.
     """
-    return next(CronSim(crontab(schedule), after))
+    expression = crontab(schedule)
+    minutes, hours = expression.split()[-5:-3]
+    if minutes.startswith("*") or hours.startswith("*"):
+        return next(CronSim(expression, after))
+    # CronSim would heed them too, but for crontabs with seconds.
+    for moment in CronSim(expression, after.replace(tzinfo=None)):
+        due = moment.replace(tzinfo=after.tzinfo)
+        while _is_skipped(due):
+            due = due.replace(second=0) + timedelta(minutes=1)
+        if due.timestamp() > after.timestamp():
+            return due
+    raise ValueError(f"{schedule}: there is no such time")
+
+
+def _is_skipped(moment: datetime) -> bool:
+    """Whether clocks never show it."""
+    return moment.astimezone(UTC).astimezone(moment.tzinfo).replace(tzinfo=None) != moment.replace(tzinfo=None)
 
 
 def zone(name: str) -> tzinfo:
