@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import struct
+import sys
 import termios
 from contextlib import suppress
 from pathlib import Path
@@ -11,20 +12,20 @@ from pathlib import Path
 from mounts import command
 
 
-def on_terminal(*arguments: str | Path, columns: int = 100, **environment: str) -> tuple[int, str]:
+def on_terminal(*arguments: str | Path, columns: int = 100, script: str = "") -> tuple[int, str]:
     """Run a command on a terminal of its own until it ends.
 
     Args:
         arguments: of the program.
         columns: how wide the terminal is.
-        environment: what is set beside the test's own.
+        script: Python to run in place of the program.
 
     Returns:
         Its exit code, and all that it wrote, control sequences included.
     """
-    whole = command(*arguments)
+    whole = [sys.executable, "-c", script, *map(str, arguments)] if script else command(*arguments)
     # Given whole: the library readline, if it is loaded, has put its own idea of the width into this process's.
-    known = {**os.environ, "TERM": "xterm", "PAGER": "cat", **environment}
+    known = {**os.environ, "TERM": "xterm", "PAGER": "cat"}
     known = {name: value for name, value in known.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
     process, terminal = pty.fork()
     if process == 0:

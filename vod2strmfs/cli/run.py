@@ -68,10 +68,10 @@ def serve(settings: Settings, mode: Mode = "all", *, quiet: float = 30.0) -> Non
         raise _StoppedError(signal.Signals(number).name)
 
     signal.signal(signal.SIGHUP, lambda *_: service.run_now())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    notify("READY=1")
     try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        notify("READY=1")
         service.serve()
     except _StoppedError as stopped:
         _log.info("Stopping on %s.", stopped)
