@@ -24,7 +24,7 @@ from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
 from vod2strmfs.settings import load
 
-COMMANDS = ("demo", "materialize", "mount", "stats", "sync")
+COMMANDS = ("demo", "materialize", "mount", "report", "run", "stats", "sync")
 
 _AS_NOBODY = """
 import os, unicodedata
