@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -133,7 +133,7 @@ def test_an_outage_is_said_once_and_what_changed_is_written_after_it(tmp_path: P
             rename(database, "Ran")
             eventually(lambda: running.movies() == ["Ran"])
             assert running.log().count("it is tried again") == 1
-            assert running.log().count("It works again") == 1
+            assert running.log().count("can be read again") == 1
             assert "Traceback" not in running.log()
 
 
@@ -204,10 +204,10 @@ def test_without_anything_to_wait_for_it_does_not_start(tmp_path: Path) -> None:
 class Deciding:
     """A service in a thread, whose runs end as they are told to."""
 
-    def __init__(self, *failures: Exception) -> None:
+    def __init__(self, *failures: Exception, look: Callable[[], bool] | None = None) -> None:
         self.calls = 0
         self._failures = list(failures)
-        self.service = Service(self._export, look=None, due=None, poll=60)
+        self.service = Service(self._export, look=look, due=None, poll=0.001, quiet=0.001)
         self._thread = threading.Thread(target=self.service.serve)
 
     def __enter__(self) -> "Deciding":
@@ -236,6 +236,14 @@ def test_a_run_that_failed_is_tried_again_but_not_for_ever(monkeypatch: pytest.M
         assert deciding.calls == 6
         deciding.service.run_now()
         eventually(lambda: deciding.calls == 12)
+
+
+def test_looks_that_succeed_do_not_make_it_try_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vod2strmfs.service._FIRST_PAUSE", 0.01)
+    with Deciding(*[OutputError("a name is refused")] * 100, look=lambda: False) as deciding:
+        eventually(lambda: deciding.calls == 6)
+        time.sleep(0.5)
+        assert deciding.calls == 6
 
 
 def test_a_database_that_is_away_is_tried_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:

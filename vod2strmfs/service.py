@@ -54,8 +54,10 @@ class Service:
         self._not_before = 0.0
         self._look_at = 0.0
         self._due = 0.0
-        self._attempts = 0
-        """How many runs or looks have failed since one succeeded."""
+        self._away = 0
+        """How often the catalogue could not be read, since it could."""
+        self._failed = 0
+        """How many runs could not write everything, since one could."""
 
     def run_now(self) -> None:
         """Run as soon as the run in progress, if any, has ended. May be called by a signal handler."""
@@ -107,52 +109,63 @@ class Service:
         """Look whether the catalogue has changed."""
         try:
             changed = look()
+        except CatalogError as error:
+            pause = self._lose(error)
         except Exception as error:
-            self._look_at = time.monotonic() + self._fail(error)
-            # A run would meet the same error.
-            self._not_before = max(self._not_before, self._look_at)
+            _tell(error)
+            pause = _FIRST_PAUSE
+        else:
+            self._find()
+            if changed:
+                self._wanted = True
+                self._not_before = time.monotonic() + self._quiet
+            self._look_at = time.monotonic() + self._poll
             return
-        self._recover()
-        if changed:
-            self._wanted = True
-            self._not_before = time.monotonic() + self._quiet
-        self._look_at = time.monotonic() + self._poll
+        self._look_at = time.monotonic() + pause
+        # A run would meet the same error.
+        self._not_before = max(self._not_before, self._look_at)
 
     def _run(self) -> None:
+        self._wanted = False
         try:
             self._export()
+        except CatalogError as error:
+            self._wanted = True
+            self._not_before = time.monotonic() + self._lose(error)
+            return
         except ShrinkHeldError as error:
             # All that may be done is done.
-            _log.error("%s", _line(error))
+            _tell(error)
         except Exception as error:
-            self._wanted = True
-            self._not_before = time.monotonic() + self._fail(error)
-            if not isinstance(error, CatalogError) and self._attempts > _RETRIES:
-                self._wanted = False
-                self._attempts = 0
-            return
-        self._recover()
-        self._wanted = False
+            _tell(error)
+            self._failed += 1
+            self._wanted = self._failed <= _RETRIES
+            self._not_before = time.monotonic() + _FIRST_PAUSE * 2.0 ** (self._failed - 1)
+            if self._wanted:
+                return
+        self._failed = 0
+        self._find()
 
-    def _fail(self, error: Exception) -> float:
-        """Say that something failed; returns the seconds until it is tried again."""
-        self._attempts += 1
-        if isinstance(error, CatalogError):
-            if self._attempts == 1:
-                _log.error("%s What was written stays as it is; it is tried again.", _line(error))
-            pause = min(2.0 ** min(self._attempts - 1, 16), _LONGEST_PAUSE)
-        else:
-            known = isinstance(error, UserError)
-            _log.error("%s", _line(error) if known else f"Unexpected error: {type(error).__name__}: {error}.")
-            _log.debug("It came from here.", exc_info=True)
-            pause = _FIRST_PAUSE * 2.0 ** (self._attempts - 1)
+    def _lose(self, error: CatalogError) -> float:
+        """Take note that the catalogue cannot be read; returns the seconds until that is tried again."""
+        if not self._away:
+            _log.error("%s What was written stays as it is; it is tried again.", _line(error))
+        self._away += 1
         # Many hosts that lost the same database should not come back in step.
-        return pause * random.uniform(0.75, 1.25)
+        return min(2.0 ** min(self._away - 1, 16), _LONGEST_PAUSE) * random.uniform(0.75, 1.25)
 
-    def _recover(self) -> None:
-        if self._attempts:
-            _log.info("It works again after %d failed attempts.", self._attempts)
-        self._attempts = 0
+    def _find(self) -> None:
+        """Take note that the catalogue can be read."""
+        if self._away:
+            _log.info("The catalogue can be read again after %d failed attempts.", self._away)
+        self._away = 0
+
+
+def _tell(error: Exception) -> None:
+    known = isinstance(error, UserError)
+    _log.error("%s", _line(error) if known else f"Unexpected error: {type(error).__name__}: {error}.")
+    if not known:
+        _log.debug("It came from here.", exc_info=True)
 
 
 def _line(error: Exception) -> str:

@@ -29,7 +29,7 @@ _log = logging.getLogger("vod2strmfs")
 @mode_option
 @with_settings(_WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, STATE)
 def run(settings: Settings, mode: Mode) -> None:
-    """Materialize on a schedule, or when the catalogue has changed, until ended.
+    """Materialize on a schedule, or after changes, until ended.
 
     With --auto, a run comes at the start, and whenever the catalogue has changed and then stayed as it is for 30
     seconds. A run that fails is logged and tried again. SIGHUP makes it run now.
@@ -83,7 +83,7 @@ class _StoppedError(BaseException):
 
 def _looker(settings: Settings) -> Callable[[], bool]:
     def look() -> bool:
-        outcome = refresh(settings, patient=True)
+        outcome = refresh(settings, patient=True, quiet=True)
         if outcome.changed:
             _log.info("Generation %d: %s.", outcome.generation, outcome.describe())
         return outcome.changed
