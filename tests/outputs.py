@@ -11,6 +11,7 @@ from libraries import Library
 
 from vod2strmfs.index.store import Store
 from vod2strmfs.materialize.job import Job, Outcome
+from vod2strmfs.materialize.report import Action, Reason, Type
 from vod2strmfs.materialize.run import materialize
 
 
@@ -79,6 +80,10 @@ def report_rows(outcome: Outcome) -> list[tuple[str, ...]]:
     with outcome.report.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     assert header == ["type", "series_name", "season", "title", "uuid", "action", "reason"]
+    for kind, *_, action, reason in rows:
+        assert kind in set(Type)
+        assert action in set(Action)
+        assert reason.partition(": ")[0] in set(Reason)
     return sorted(map(tuple, rows))
 
 

@@ -24,7 +24,10 @@ from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
 from vod2strmfs.settings import load
 
-COMMANDS = ("completion", "demo", "doctor", "install-service", "materialize", "mount", "run", "stats", "status", "sync")
+COMMANDS = (
+    "completion", "demo", "doctor", "install-service", "materialize", "mount", "report", "run", "stats", "status",
+    "sync",
+)  # fmt: skip
 
 _AS_NOBODY = """
 import os, unicodedata

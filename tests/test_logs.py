@@ -1,4 +1,4 @@
-"""Logging: levels for the journal, repetitions counted, and each request of a mount where that is wanted."""
+"""Logging: levels for the journal, repetitions counted, each request of a mount on demand, one file for all."""
 
 import logging
 import os
@@ -12,8 +12,20 @@ import pytest
 from databases import Database
 from mounts import TIMEOUT, command, eventually, mounted
 
-from vod2strmfs.cli.logs import Repetitions
+from vod2strmfs.cli.repetitions import Repetitions
 from vod2strmfs.demo.catalogue import Catalogue
+
+_LINES = 400
+_WRITER = f"""
+import logging, sys
+from vod2strmfs.cli import logs
+from vod2strmfs.settings import load
+logs._BYTES, logs._FILES = 4000, 1000
+logs.set_up(load(None, {{"debug_logging": True, "log_dir": sys.argv[1]}}, {{}}), quiet=True)
+sys.stdin.readline()
+for number in range({_LINES}):
+    logging.getLogger("vod2strmfs").info("line %s-%d %s", sys.argv[2], number, "." * 40)
+"""
 
 
 class Shown(logging.Handler):
@@ -151,3 +163,25 @@ def test_without_that_it_writes_no_log_file(tmp_path: Path) -> None:
     with mounted(tmp_path, url, "--log-dir", str(tmp_path / "logs")) as mount:
         assert os.listdir(mount.path)
     assert not (tmp_path / "logs").exists()
+
+
+def test_no_line_is_lost_when_several_processes_rotate_one_log(tmp_path: Path) -> None:
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, tmp_path, str(number)], stdin=subprocess.PIPE)
+        for number in range(4)
+    ]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write(b"go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=TIMEOUT)
+    parts = list(tmp_path.iterdir())
+    found = [
+        match[1]
+        for part in parts
+        for line in part.read_text().splitlines()
+        if (match := re.fullmatch(r"[\d,: -]+ INFO line (\d-\d+) \.{40}", line))
+    ]
+    assert sorted(found) == sorted(f"{writer}-{number}" for writer in range(4) for number in range(_LINES))
+    assert len(parts) > 2

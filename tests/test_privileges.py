@@ -46,7 +46,7 @@ def test_every_granted_column_is_needed_by_a_query(postgres: PostgresServer) -> 
     for versions in (False, True):
         queries = Queries(POSTGRESQL, READ, versions=versions)
         texts += [queries.rows(kind) for kind in KINDS] + [queries.digests(kind) for kind in KINDS]
-        texts += queries.counts().values()
+        texts += [count.query for count in queries.counts()]
     with (
         psycopg.connect(owner, autocommit=True) as session,
         psycopg.connect(reader, autocommit=True) as reading,

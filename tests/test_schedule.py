@@ -10,7 +10,7 @@ from mounts import TIMEOUT, command, eventually
 
 from vod2strmfs.demo.generator import write_demo
 from vod2strmfs.errors import SettingsError
-from vod2strmfs.schedule import next_time
+from vod2strmfs.schedule import next_time, zone
 from vod2strmfs.settings import load
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -27,14 +27,67 @@ BERLIN = ZoneInfo("Europe/Berlin")
         ("*/20 * * * *", "2026-11-22 12:01", "2026-11-22 12:20:00+01:00"),
         # 29 March 2026: 02:00 to 03:00 is skipped. 25 October: it comes twice.
         ("daily 02:30", "2026-03-28 12:00", "2026-03-29 03:00:00+02:00"),
+        ("30 30 2 * * *", "2026-03-28 12:00", "2026-03-29 03:00:00+02:00"),
         ("daily 02:30", "2026-03-29 12:00", "2026-03-30 02:30:00+02:00"),
+        ("daily 03:30", "2026-03-28 12:00", "2026-03-29 03:30:00+02:00"),
         ("daily 02:30", "2026-10-24 12:00", "2026-10-25 02:30:00+02:00"),
+        ("30 30 2 * * *", "2026-10-24 12:00", "2026-10-25 02:30:30+02:00"),
         ("daily 02:30", "2026-10-25 02:30", "2026-10-26 02:30:00+01:00"),
+        ("daily 03:30", "2026-10-24 12:00", "2026-10-25 03:30:00+01:00"),
         ("daily 12:00", "2026-03-28 12:00", "2026-03-29 12:00:00+02:00"),
+        ("*/30 * * * *", "2026-03-29 01:40", "2026-03-29 03:00:00+02:00"),
+        ("0 */30 * * * *", "2026-10-25 02:40", "2026-10-25 02:00:00+01:00"),
     ],
 )
 def test_the_next_time(schedule: str, after: str, due: str) -> None:
     assert str(next_time(schedule, datetime.fromisoformat(after).replace(tzinfo=BERLIN))) == due
+
+
+@pytest.mark.parametrize(
+    ("schedule", "after", "due"),
+    [
+        # 8 March 2026: 02:00 to 03:00 is skipped. 1 November: 01:00 to 02:00 comes twice.
+        ("daily 02:30", "2026-03-07 12:00", "2026-03-08 03:00:00-04:00"),
+        ("30 30 2 * * *", "2026-03-07 12:00", "2026-03-08 03:00:00-04:00"),
+        ("daily 03:30", "2026-03-07 12:00", "2026-03-08 03:30:00-04:00"),
+        ("daily 01:30", "2026-10-31 12:00", "2026-11-01 01:30:00-04:00"),
+        ("daily 01:30", "2026-11-01 01:30", "2026-11-02 01:30:00-05:00"),
+        ("daily 03:30", "2026-10-31 12:00", "2026-11-01 03:30:00-05:00"),
+    ],
+)
+def test_the_next_time_in_new_york(schedule: str, after: str, due: str) -> None:
+    moment = datetime.fromisoformat(after).replace(tzinfo=ZoneInfo("America/New_York"))
+    assert str(next_time(schedule, moment)) == due
+
+
+@pytest.mark.parametrize("name", ["Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize("month", [3, 10, 11])
+def test_a_daily_run_comes_once_on_each_day(name: str, month: int) -> None:
+    place = ZoneInfo(name)
+    moment = datetime(2026, month, 1, tzinfo=place)
+    for schedule in ("daily 01:30", "daily 02:30", "0 30 2 * * *"):
+        found = moment
+        for _ in range(28):
+            day = found.date()
+            found = next_time(schedule, found)
+            assert (found.date() - day).days == (1 if found.date().day > 1 else 0)
+
+
+def test_a_start_within_the_hour_that_comes_twice_brings_no_run_of_the_past() -> None:
+    second = datetime(2026, 10, 25, 2, 10, fold=1, tzinfo=BERLIN)
+    assert str(next_time("daily 02:30", second)) == "2026-10-26 02:30:00+01:00"
+
+
+def test_the_zone_of_this_host_has_its_daylight_saving_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    assert str(next_time("daily 03:30", datetime(2026, 10, 24, 12, tzinfo=zone("")))) == "2026-10-25 03:30:00+01:00"
+    monkeypatch.setenv("TZ", ":America/New_York")
+    assert zone("") == ZoneInfo("America/New_York")
+    assert zone("Europe/Berlin") == ZoneInfo("Europe/Berlin")
+    monkeypatch.setenv("TZ", "XYZ3")
+    assert datetime.now(zone("")).utcoffset() is not None
+    monkeypatch.delenv("TZ")
+    assert datetime.now(zone("")).utcoffset() == datetime.now().astimezone().utcoffset()
 
 
 @pytest.mark.parametrize("schedule", ["daily", "daily 24:00", "daily 3", "* * *", "61 * * * *", "never", "@daily x"])
@@ -62,10 +115,3 @@ def test_the_service_runs_on_schedule_and_goes_on_after_a_failure(tmp_path: Path
     finally:
         service.terminate()
         service.wait(TIMEOUT)
-
-
-def test_without_a_schedule_there_is_nothing_to_wait_for(tmp_path: Path) -> None:
-    arguments = command("run", "--database", "sqlite:///x.db", "--state-dir", tmp_path)
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "schedule: is not set" in done.stderr

@@ -1,7 +1,9 @@
 """When to run: `daily HH:MM`, or a crontab of five or six fields, as the original specification has it."""
 
+import os
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
@@ -30,7 +32,44 @@ def next_time(schedule: str, after: datetime) -> datetime:
 
     Args:
         schedule: a valid one.
-        after: with a time zone, whose daylight-saving changes are heeded: what falls into the hour that is skipped
-            runs when it has ended, and what falls into the hour that comes twice runs once.
+        after: with a time zone, whose daylight-saving changes are heeded as Debian's cron does: what falls into the
+            hour that is skipped runs when it has ended, and what falls into the hour that comes twice runs once.
+            What runs every so many minutes or hours does so through both.
     """
-    return next(CronSim(crontab(schedule), after))
+    expression = crontab(schedule)
+    minutes, hours = expression.split()[-5:-3]
+    if minutes.startswith("*") or hours.startswith("*"):
+        return next(CronSim(expression, after))
+    # CronSim would heed them too, but for crontabs with seconds.
+    for moment in CronSim(expression, after.replace(tzinfo=None)):
+        due = moment.replace(tzinfo=after.tzinfo)
+        while _is_skipped(due):
+            due = due.replace(second=0) + timedelta(minutes=1)
+        if due.timestamp() > after.timestamp():
+            return due
+    raise ValueError(f"{schedule}: there is no such time")
+
+
+def _is_skipped(moment: datetime) -> bool:
+    """Whether clocks never show it."""
+    return moment.astimezone(UTC).astimezone(moment.tzinfo).replace(tzinfo=None) != moment.replace(tzinfo=None)
+
+
+def zone(name: str) -> tzinfo:
+    """A time zone with its daylight-saving changes.
+
+    Args:
+        name: as in Europe/Berlin; "" for this host's.
+    """
+    name = name or os.environ.get("TZ", "").removeprefix(":")
+    if name:
+        try:
+            return ZoneInfo(name)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            # TZ can hold more than names; what the offset is today is all that Python makes of it.
+            return datetime.now().astimezone().tzinfo or UTC
+    try:
+        with open("/etc/localtime", "rb") as file:
+            return ZoneInfo.from_file(file)
+    except (OSError, ValueError):
+        return UTC

@@ -286,6 +286,7 @@ class Settings(LibrarySettings):
         "", description="when `run` materializes: daily HH:MM, or a crontab of 5 fields, or of 6 with the seconds first"
     )
     time_zone: TimeZone = Field("", description="the schedule's time zone, as in Europe/Berlin (default: this host's)")
+    auto: bool = Field(False, description="`run` materializes when the catalogue has changed and come to rest")
     throttle: float = Field(
         0, ge=0, le=1e6, description="how many files a second materialize writes at most; 0: as many as it can"
     )

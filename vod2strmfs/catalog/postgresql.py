@@ -259,10 +259,10 @@ class PostgreSQLSnapshot:
 
     def counts(self) -> dict[str, int]:
         """See `Snapshot.counts`."""
-        counts = {}
-        for name, query in self._queries.counts().items():
-            [[count]] = self._execute(query)
-            counts[name] = int(str(count))
+        counts: dict[str, int] = {}
+        for query, metrics in self._queries.counts():
+            [row] = self._execute(query)
+            counts.update(zip(metrics, (int(str(number)) for number in row), strict=True))
         return counts
 
     def credentials(self) -> list[Credentials]:

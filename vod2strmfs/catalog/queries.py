@@ -95,6 +95,7 @@ _ACTIVE = "JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id AND a.is_active"
 _ENABLED = """LEFT JOIN vod_m3uvodcategoryrelation enabled
         ON enabled.m3u_account_id = r.m3u_account_id AND enabled.category_id = r.category_id"""
 _COUNTS = "(r.category_id IS NULL OR enabled.enabled)"
+_OPEN_SERIES = f"SELECT r.series_id FROM vod_m3useriesrelation r {_ACTIVE} {_ENABLED} WHERE {_COUNTS}"
 
 
 def in_blocks(blocks: Iterable[int]) -> str:
@@ -107,6 +108,14 @@ def in_blocks(blocks: Iterable[int]) -> str:
             ranges.append([block, block + 1])
     conditions = (f"{{id}} >= {first << BLOCK_BITS} AND {{id}} < {end << BLOCK_BITS}" for first, end in ranges)
     return "(" + " OR ".join(conditions) + ")"
+
+
+class Count(NamedTuple):
+    """A query of one row."""
+
+    query: str
+    metrics: tuple[str, ...]
+    """What its columns are called."""
 
 
 class Queries:
@@ -182,19 +191,41 @@ class Queries:
                 {d.json.format("r.custom_properties")}""",
         }[kind]
 
-    def counts(self) -> dict[str, str]:
-        """Queries of one number each, by the metric's name: what the database holds, eligible or not."""
-        movie = self._chosen("vod_m3umovierelation", "movie_id")
-        series = self._chosen("vod_m3useriesrelation", "series_id")
-        return {
-            "movies": "SELECT count(*) FROM vod_movie",
-            "series": "SELECT count(*) FROM vod_series",
-            "episodes": "SELECT count(*) FROM vod_episode",
-            "movies_eligible": f"SELECT count(*) FROM ({movie}) chosen WHERE place = 1",
-            "series_eligible": f"SELECT count(*) FROM ({series}) chosen WHERE place = 1",
-            "accounts": "SELECT count(*) FROM m3u_m3uaccount",
-            "accounts_active": "SELECT count(*) FROM m3u_m3uaccount WHERE is_active",
-        }
+    def counts(self) -> list["Count"]:
+        """What the database holds, eligible or not, and why not."""
+        return [
+            self._titles("movies", "vod_movie", "vod_m3umovierelation", "movie_id"),
+            self._titles("series", "vod_series", "vod_m3useriesrelation", "series_id"),
+            Count(
+                f"""SELECT count(*), count(*) FILTER (WHERE active > 0 AND open),
+                    count(*) FILTER (WHERE active IS NULL), count(*) FILTER (WHERE active = 0),
+                    count(*) FILTER (WHERE active > 0 AND NOT open)
+                FROM (SELECT related.active, e.series_id IN ({_OPEN_SERIES}) AS open FROM vod_episode e LEFT JOIN (
+                    SELECT r.episode_id, count(*) FILTER (WHERE a.is_active) AS active
+                    FROM vod_m3uepisoderelation r JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id GROUP BY 1
+                ) related ON related.episode_id = e.id) episode""",
+                ("episodes", "episodes_eligible", "episodes_without_relation", "episodes_of_inactive_accounts",
+                 "episodes_of_ineligible_series"),
+            ),
+            Count(
+                "SELECT count(*), count(*) FILTER (WHERE is_active) FROM m3u_m3uaccount",
+                ("accounts", "accounts_active"),
+            ),
+        ]  # fmt: skip
+
+    def _titles(self, name: str, table: str, relations: str, item: str) -> "Count":
+        """Of a title with several relations, the one that gets farthest tells why it is not eligible."""
+        return Count(
+            f"""WITH total AS (SELECT count(*) AS n FROM {table})
+            SELECT (SELECT n FROM total), count(*) FILTER (WHERE open > 0), (SELECT n FROM total) - count(*),
+                count(*) FILTER (WHERE active = 0), count(*) FILTER (WHERE active > 0 AND open = 0)
+            FROM (
+                SELECT r.{item}, count(*) FILTER (WHERE a.is_active) AS active,
+                    count(*) FILTER (WHERE a.is_active AND {_COUNTS}) AS open
+                FROM {relations} r JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id {_ENABLED} GROUP BY 1) title""",
+            (name, f"{name}_eligible", f"{name}_without_relation", f"{name}_of_inactive_accounts",
+             f"{name}_of_disabled_categories"),
+        )  # fmt: skip
 
     def _chosen(self, table: str, item: str) -> str:
         return f"""
@@ -241,6 +272,4 @@ class Queries:
             FROM vod_m3uepisoderelation r {_ACTIVE}) chosen
         JOIN vod_m3uepisoderelation r ON r.id = chosen.id
         JOIN vod_episode e ON e.id = chosen.item
-        WHERE chosen.place = 1
-            AND e.series_id IN (
-                SELECT r.series_id FROM vod_m3useriesrelation r {_ACTIVE} {_ENABLED} WHERE {_COUNTS})"""
+        WHERE chosen.place = 1 AND e.series_id IN ({_OPEN_SERIES})"""

@@ -112,10 +112,11 @@ class SQLiteSnapshot:
 
     def counts(self) -> dict[str, int]:
         """See `Snapshot.counts`."""
-        with _errors(self._path):
-            return {
-                name: self._connection.execute(query).fetchone()[0] for name, query in self._queries.counts().items()
-            }
+        counts: dict[str, int] = {}
+        for query, metrics in self._queries.counts():
+            with _errors(self._path):
+                counts.update(zip(metrics, self._connection.execute(query).fetchone(), strict=True))
+        return counts
 
     def credentials(self) -> list[Credentials]:
         """See `Snapshot.credentials`."""

@@ -1,16 +1,14 @@
 """The commands."""
 
-import os
 import sys
 import traceback
-from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 import click
 
 from vod2strmfs import __version__
 from vod2strmfs.cli import logs
+from vod2strmfs.cli.answer import JSON_FLAG, answer, answer_options, say_json
 from vod2strmfs.cli.doctor import doctor
 from vod2strmfs.cli.install import install_service
 from vod2strmfs.cli.materialize import materialize
@@ -20,24 +18,23 @@ from vod2strmfs.cli.options import (
     MOUNT,
     SELECTION,
     STATE,
-    Group,
     GroupedCommand,
     complete_directory,
     debug_option,
     with_settings,
 )
-from vod2strmfs.cli.refresh import refresh
+from vod2strmfs.cli.refresh import refresh, sync_fields
+from vod2strmfs.cli.report import report
 from vod2strmfs.cli.run import run
+from vod2strmfs.cli.stats import stats
 from vod2strmfs.cli.status import status
-from vod2strmfs.errors import Exit, IndexFileError, OutputError, ShrinkHeldError, UserError
+from vod2strmfs.errors import Exit, ShrinkHeldError, UserError
 from vod2strmfs.settings import Settings
 
 # What a command needs is imported when it runs: help is there at once, and only a mount needs libfuse3.
 
 _INTERRUPTED = 130
 """What shells expect of a command that Ctrl-C ended."""
-
-_PATH = click.Path(path_type=Path, readable=False)
 
 
 @click.group(
@@ -80,6 +77,8 @@ def mount(settings: Settings, daemon: bool) -> None:
 
 cli.add_command(materialize)
 cli.add_command(run)
+cli.add_command(report)
+cli.add_command(stats)
 cli.add_command(status)
 cli.add_command(doctor)
 cli.add_command(install_service)
@@ -89,46 +88,25 @@ cli.add_command(install_service)
 @click.option(
     "--accept-shrink", is_flag=True, help="Take the catalogue as it is: remove what the shrink brake holds back."
 )
+@answer_options
 @with_settings(CATALOGUE, SELECTION, LIBRARY, STATE)
-def sync_command(settings: Settings, accept_shrink: bool) -> None:
+def sync_command(settings: Settings, accept_shrink: bool, quiet: bool, as_json: bool) -> None:
     """Refresh the index once, and say what changed.
 
     A mount with the same state directory shows the result within a second. Settings of the library that are not given
     stay as they are. The exit code is 7 while items that are gone from the catalogue are held back, since they are
     too many for a day.
     """
-    logs.set_up(settings)
-    outcome = refresh(settings, accept_shrink=accept_shrink, keep_library=True)
-    click.echo(f"generation {outcome.generation}: {outcome.describe()}")
+    logs.set_up(settings, quiet=quiet)
+    outcome = refresh(settings, accept_shrink=accept_shrink, keep_library=True, quiet=quiet)
+    error = None
     if outcome.held:
-        raise ShrinkHeldError(
+        error = ShrinkHeldError(
             f"{outcome.held} items are gone from the catalogue and were kept, since they are too many for a day.\n"
             "If they are gone for good, run `vod2strmfs sync --accept-shrink`."
         )
-
-
-@cli.command(cls=GroupedCommand)
-@click.option("--output", type=_PATH, help="Write to this file instead of standard output.")
-@with_settings(Group(STATE.heading, ("state_dir",)))
-def stats(settings: Settings, output: Path | None) -> None:
-    """Write the statistics as CSV.
-
-    They say what is in the database, in the index and in the tree, as of the last sync; a mount has the same in
-    .stats.csv.
-    """
-    text = _stats(settings.state_dir)
-    try:
-        if output is None:
-            click.echo(text, nl=False)
-        else:
-            output.write_bytes(text)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        if output is None:
-            # Python would try to write what is left when it ends, and fail with a message and a code of its own.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OutputError(f"{output or 'standard output'}: cannot be written ({error.strerror}).") from error
+    text = f"generation {outcome.generation}: {outcome.describe()}"
+    answer(text, sync_fields(outcome), error, quiet=quiet, as_json=as_json)
 
 
 @cli.command()
@@ -168,20 +146,6 @@ def demo(file: str, movies: int, series: int, episodes: int, seed: int) -> None:
     click.echo(f"{movies} movies, {series} series and {episodes} episodes written.")
 
 
-def _stats(state_dir: Path) -> bytes:
-    from vod2strmfs.index.store import Store
-
-    advice = "`vod2strmfs sync` makes the index; --state-dir names another place."
-    try:
-        store = Store(state_dir)
-    except IndexFileError as error:
-        raise IndexFileError(f"{error}\n{advice}") from error
-    with closing(store):
-        if not store.generation:
-            raise IndexFileError(f"state directory {state_dir}: no sync has succeeded yet. {store.error}\n{advice}")
-        return store.stats()
-
-
 def main() -> None:
     """Run the command line; every error that a user can mend is one or two lines."""
     try:
@@ -196,18 +160,25 @@ def _report(error: BaseException) -> int:
     cause = error
     while isinstance(cause, BaseExceptionGroup):  # trio's
         cause = cause.exceptions[0]
+    as_json = JSON_FLAG in sys.argv
     if isinstance(cause, click.ClickException):
-        cause.show()
+        if as_json:
+            say_json({}, cause.format_message(), cause.exit_code)
+        else:
+            cause.show()
         return cause.exit_code
     if isinstance(cause, click.Abort | KeyboardInterrupt):
         return _INTERRUPTED
     debug = "--debug" in sys.argv
     if debug:
         traceback.print_exception(error)
+    code, message = Exit.FAILED, f"unexpected error: {type(cause).__name__}: {cause}"
     if isinstance(cause, UserError):
-        click.echo(f"vod2strmfs: {cause}", err=True)
-        return cause.exit_code
-    click.echo(f"vod2strmfs: unexpected error: {type(cause).__name__}: {cause}", err=True)
-    if not debug:
+        code, message = cause.exit_code, str(cause)
+    if as_json:
+        say_json({}, message, code)
+        return code
+    click.echo(f"vod2strmfs: {message}", err=True)
+    if not debug and not isinstance(cause, UserError):
         click.echo("Run the command again with --debug to see where, and report it.", err=True)
-    return Exit.FAILED
+    return code

@@ -1,41 +1,35 @@
-"""Where messages go: standard error or the journal, and with `debug_logging` a rotated file.
-
-A warning that is repeated word for word is shown once; later a line says how often it came.
-"""
+"""Where messages go: standard error or the journal, and with `debug_logging` a rotated file."""
 
 import atexit
 import logging
 import os
 import platform
 import sys
-import threading
-import time
-from dataclasses import dataclass
-from io import TextIOWrapper
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import TextIO
 
 from vod2strmfs import __version__
+from vod2strmfs.cli.log_file import SharedFileHandler
+from vod2strmfs.cli.repetitions import Repetitions
 from vod2strmfs.errors import OutputError
-from vod2strmfs.private import private
 from vod2strmfs.settings import Settings
 
 FILE_NAME = "vod2strm.log"
 _BYTES, _FILES = 10_000_000, 5
 _REPEAT_SECONDS = 600.0
 """For so long repetitions are counted before they are told."""
-_MOST_REMEMBERED = 1000
-"""Different warnings; beyond that, those that came only once are forgotten."""
 _FORM = "%(asctime)s %(levelname)s %(message)s"
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 """As sd-daemon(3) numbers them."""
 
 
-class _PrivateFileHandler(RotatingFileHandler):
-    """Each of its files can be read by their owner alone."""
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at the time: a progress bar takes its place for a while."""
 
-    def _open(self) -> TextIOWrapper:
-        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=private)
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging."""
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 class _JournalFormatter(logging.Formatter):
@@ -47,64 +41,13 @@ class _JournalFormatter(logging.Formatter):
         return "\n".join(prefix + line for line in super().format(record).split("\n"))
 
 
-class Repetitions(logging.Filter):
-    """Lets a warning pass once, and counts it from then on, until a while has gone by and the number is told.
-
-    Args:
-        logger: whose messages it filters, and to which it tells the numbers.
-        seconds: how long it counts.
-    """
-
-    def __init__(self, logger: logging.Logger, seconds: float) -> None:
-        super().__init__()
-        self._logger = logger
-        self._seconds = seconds
-        self._seen: dict[tuple[int, str], _Seen] = {}
-        self._lock = threading.Lock()
-        self._timer: threading.Timer | None = None
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to show a message."""
-        if record.levelno < logging.WARNING or record.exc_info:
-            return True
-        with self._lock:
-            now = time.monotonic()
-            seen = self._seen.get((record.levelno, record.getMessage()))
-            if seen is None or (not seen.count and now - seen.first > self._seconds):
-                if len(self._seen) >= _MOST_REMEMBERED:
-                    self._seen = {key: seen for key, seen in self._seen.items() if seen.count}
-                self._seen[record.levelno, record.getMessage()] = _Seen(now)
-                return True
-            seen.count += 1
-            # A timer that a fork has left behind is not alive.
-            if self._timer is None or not self._timer.is_alive():
-                self._timer = threading.Timer(self._seconds, self.tell)
-                self._timer.daemon = True
-                self._timer.start()
-            return False
-
-    def tell(self) -> None:
-        """Tell what was counted so far, and begin anew."""
-        with self._lock:
-            told, self._seen, self._timer = self._seen, {}, None
-        for (level, message), seen in told.items():
-            if seen.count:
-                self._logger.log(level, "%s (%d more %s)", message, seen.count, "time" if seen.count == 1 else "times")
-
-
-@dataclass
-class _Seen:
-    first: float
-    count: int = 0
-    """How often it came after that."""
-
-
-def set_up(settings: Settings, *, to_file: bool = False) -> None:
+def set_up(settings: Settings, *, to_file: bool = False, quiet: bool = False) -> None:
     """Send the program's messages to standard error, and to the log file if that is wanted.
 
     Args:
         settings: of the command. With `debug_logging`, the file gets every message.
         to_file: whether the file gets the messages of standard error otherwise.
+        quiet: whether standard error gets errors only.
 
     Raises:
         OutputError: the log file cannot be written.
@@ -119,8 +62,8 @@ def set_up(settings: Settings, *, to_file: bool = False) -> None:
         handler.close()
     for old in logger.filters[:]:
         logger.removeFilter(old)
-    stream = logging.StreamHandler()
-    stream.setLevel(logging.INFO)
+    stream = _StandardError()
+    stream.setLevel(logging.ERROR if quiet else logging.INFO)
     stream.setFormatter(_JournalFormatter() if _goes_to_journal() else logging.Formatter(_FORM))
     logger.addHandler(stream)
     if settings.debug_logging or to_file:
@@ -146,7 +89,7 @@ def _file(path: Path) -> logging.Handler:
     try:
         for directory in (*reversed(path.parent.parents), path.parent):
             directory.mkdir(mode=0o700, exist_ok=True)
-        return _PrivateFileHandler(path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8", errors="replace")
+        return SharedFileHandler(path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8", errors="replace")
     except OSError as error:
         raise OutputError(
             f"log file {path}: {error.strerror}. Give a directory that this user can write with --log-dir."

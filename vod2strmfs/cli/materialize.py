@@ -1,12 +1,17 @@
 """`vod2strmfs materialize`."""
 
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import click
 
 from vod2strmfs.cli import logs
+from vod2strmfs.cli.answer import answer, answer_options
 from vod2strmfs.cli.options import (
     CATALOGUE,
     LIBRARY,
@@ -17,11 +22,12 @@ from vod2strmfs.cli.options import (
     complete_directory,
     with_settings,
 )
-from vod2strmfs.cli.refresh import refresh
-from vod2strmfs.errors import OutputError, ShrinkHeldError
+from vod2strmfs.cli.refresh import refresh, sync_fields
+from vod2strmfs.errors import OutputError, ShrinkHeldError, UserError
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:
+    from vod2strmfs.index.sync import Outcome as Synced
     from vod2strmfs.materialize.job import Outcome
 
 Mode = Literal["all", "movies", "series"]
@@ -36,60 +42,104 @@ mode_option = click.option(
     "--mode", type=click.Choice(get_args(Mode)), default="all", help="What to write.", show_default=True
 )
 
+_log = logging.getLogger("vod2strmfs")
+
 
 @click.command(cls=GroupedCommand)
 @click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False, shell_complete=complete_directory)
 @mode_option
 @click.option("--dry-run", is_flag=True, help="Write nothing but the report, which says what would be done.")
 @click.option("--accept-shrink", is_flag=True, help="Let go of what the shrink brake holds back, and clean it up.")
+@answer_options
 @with_settings(CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, STATE)
-def materialize(settings: Settings, mode: Mode, dry_run: bool, accept_shrink: bool) -> None:
+def materialize(settings: Settings, mode: Mode, dry_run: bool, accept_shrink: bool, quiet: bool, as_json: bool) -> None:
     """Write the library as real files.
 
     OUTPUT_ROOT is made if need be (default: /data/STRM). Only what differs is written. Files that this command did not
     write, or that were edited since, are left alone. A report says what was done to each file.
     """
-    logs.set_up(settings)
-    export(settings, mode, dry_run=dry_run, accept_shrink=accept_shrink)
+    logs.set_up(settings, quiet=quiet)
+    done = export(settings, mode, dry_run=dry_run, accept_shrink=accept_shrink, quiet=quiet)
+    answer(done.text(), done.fields(), done.error(), quiet=quiet, as_json=as_json)
 
 
-def export(settings: Settings, mode: Mode, *, dry_run: bool = False, accept_shrink: bool = False) -> None:
-    """Sync and materialize, and say what came of it.
+@dataclass(frozen=True)
+class Export:
+    """What came of syncing and materializing."""
+
+    output_root: Path
+    synced: "Synced"
+    outcome: "Outcome"
+    seconds: float
+
+    def text(self) -> str:
+        """For people."""
+        counts = sorted(self.outcome.counts.items())
+        done = ", ".join(f"{number} {action.replace('_', ' ')}" for action, number in counts)
+        return f"{self.outcome.folders} folders: {done or 'nothing to do'}\nreport: {self.outcome.report}"
+
+    def fields(self) -> dict[str, object]:
+        """For programs; see docs/commands.md."""
+        return {
+            "output_root": str(self.output_root),
+            "sync": sync_fields(self.synced),
+            "folders": self.outcome.folders,
+            "actions": dict(sorted(self.outcome.counts.items())),
+            "held_files": self.outcome.held,
+            "report": str(self.outcome.report),
+            "seconds": round(self.seconds, 3),
+        }
+
+    def error(self) -> UserError | None:
+        """What could not be done, if anything."""
+        outcome = self.outcome
+        if outcome.errors:
+            return OutputError(
+                f"output root {self.output_root}: {outcome.errors} files or folders could not be dealt with;"
+                " everything else was done.\n"
+                f"Their rows in {outcome.report} have the action failed, and say why."
+            )
+        if held := list(self._held()):
+            return ShrinkHeldError(
+                f"{' and '.join(held)}, since they are too many at once.\n"
+                "If they are gone for good, run the command again with --accept-shrink."
+            )
+        return None
+
+    def log(self) -> None:
+        """Tell the log, where nobody waits for an answer.
+
+        Raises:
+            UserError: see `error`.
+        """
+        _log.info("%s", self.text().replace("\n", "; "))
+        if error := self.error():
+            raise error
+
+    def _held(self) -> Iterator[str]:
+        if self.synced.held:
+            yield f"{self.synced.held} items are gone from the catalogue and were kept"
+        if self.outcome.held:
+            yield f"{self.outcome.held} files are stale and were not deleted"
+
+
+def export(
+    settings: Settings, mode: Mode, *, dry_run: bool = False, accept_shrink: bool = False, quiet: bool = False
+) -> Export:
+    """Sync and materialize.
 
     Raises:
-        UserError: it could not be done, or not all of it.
+        UserError: it could not be done.
     """
     from vod2strmfs.cli.progress import shown
     from vod2strmfs.index.store import Store
     from vod2strmfs.materialize.job import Job
     from vod2strmfs.materialize.run import materialize as run
 
-    synced = refresh(settings, accept_shrink=accept_shrink)
+    began = time.monotonic()
+    synced = refresh(settings, accept_shrink=accept_shrink, quiet=quiet)
     job = Job.from_settings(settings, mode, dry_run=dry_run, accept_shrink=accept_shrink)
-    with closing(Store(settings.state_dir)) as store, shown("Comparing" if dry_run else "Writing") as on_progress:
-        outcome = run(store, job, on_progress=on_progress)
-    click.echo(_summary(outcome))
-    if outcome.errors:
-        raise OutputError(
-            f"output root {settings.output_root}: {outcome.errors} files or folders could not be dealt with;"
-            " everything else was done.\n"
-            f"Their rows in {outcome.report} have the action failed, and say why."
-        )
-    held = list(_held(synced.held, outcome.held))
-    if held:
-        raise ShrinkHeldError(
-            f"{' and '.join(held)}, since they are too many at once.\n"
-            "If they are gone for good, run the command again with --accept-shrink."
-        )
-
-
-def _summary(outcome: "Outcome") -> str:
-    done = ", ".join(f"{number} {action.replace('_', ' ')}" for action, number in sorted(outcome.counts.items()))
-    return f"{outcome.folders} folders: {done or 'nothing to do'}\nreport: {outcome.report}"
-
-
-def _held(items: int, files: int) -> Iterator[str]:
-    if items:
-        yield f"{items} items are gone from the catalogue and were kept"
-    if files:
-        yield f"{files} files are stale and were not deleted"
+    doing = "Comparing" if dry_run else "Writing"
+    with closing(Store(settings.state_dir)) as store, shown(doing, "folders", quiet=quiet) as tell:
+        outcome = run(store, job, on_progress=lambda state: tell(state.done, state.total))
+    return Export(settings.output_root, synced, outcome, time.monotonic() - began)

@@ -1,40 +1,56 @@
-"""Showing how far a materialize run is: a bar on a terminal, a line now and then elsewhere."""
+"""Showing how far a command is: a bar on a terminal, a line now and then elsewhere."""
 
-import logging
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from vod2strmfs.index.progress import Lines, Tell
 
-from vod2strmfs.materialize.job import OnProgress
-from vod2strmfs.materialize.job import Progress as State
-
-_LINE_SECONDS = 30.0
-
-_log = logging.getLogger("vod2strmfs")
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 @contextmanager
-def shown(doing: str) -> Iterator[OnProgress]:
-    """What to call with each state; the display goes when the context ends."""
-    if not sys.stderr.isatty():
-        yield _lines(doing)
+def shown(doing: str, unit: str, *, quiet: bool = False) -> Iterator[Tell]:
+    """What to call with each state; the display goes when the context ends.
+
+    Args:
+        doing: what is done, as in "Writing".
+        unit: of what is counted, as in "folders".
+        quiet: whether to show nothing on a terminal. The log knows for itself what it shows.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield Lines(doing, unit)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("folders"))
-    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[written]} files"), transient=True) as bar:
-        task = bar.add_task(doing, total=None, written=0)
-        yield lambda state: bar.update(task, completed=state.done, total=state.total, written=state.written)
+    with _bar(unit) as bar:
+        task = bar.add_task(doing, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
-def _lines(doing: str) -> Callable[[State], None]:
-    last = time.monotonic()
+def _bar(unit: str) -> "Progress":
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
 
-    def tell(state: State) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _LINE_SECONDS:
-            last = time.monotonic()
-            _log.info("%s: %d of %d folders, %d files.", doing, state.done, state.total, state.written)
+    class Rate(ProgressColumn):
+        """How many a second."""
 
-    return tell
+        def render(self, task: Task) -> Text:
+            """See rich."""
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:,.0f}/s" if speed else "")
+
+    # What is logged meanwhile appears above the bar: rich takes over sys.stderr, to which the log writes.
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), Rate(),
+        TimeRemainingColumn(), console=Console(stderr=True), transient=True,
+    )  # fmt: skip

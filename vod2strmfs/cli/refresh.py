@@ -13,31 +13,60 @@ if TYPE_CHECKING:
 _log = logging.getLogger("vod2strmfs")
 
 
-def refresh(settings: Settings, *, accept_shrink: bool = False, keep_library: bool = False) -> "Outcome":
+def refresh(
+    settings: Settings,
+    *,
+    accept_shrink: bool = False,
+    keep_library: bool = False,
+    patient: bool = False,
+    quiet: bool = False,
+) -> "Outcome":
     """Sync the index of the settings' state directory.
 
     Args:
         settings: of the command.
         accept_shrink: whether to remove what the shrink brake holds back.
         keep_library: whether to leave the library's settings as they are in the index, unless some are given.
+        patient: see `sync`. Warnings are then for a new generation only.
+        quiet: whether to show no progress.
     """
     from vod2strmfs.catalog.source import open_source
+    from vod2strmfs.cli.progress import shown
     from vod2strmfs.index.sync import sync
 
     library = settings.library()
     if keep_library and not settings.model_fields_set & LibrarySettings.model_fields.keys():
         library = _library_of_index(settings) or library
-    with closing(open_source(settings.source())) as source:
+    with closing(open_source(settings.source())) as source, shown("Reading", "titles", quiet=quiet) as tell:
         outcome = sync(
             source,
             library,
             settings.state_dir,
             max_shrink=settings.max_shrink,
             accept_shrink=accept_shrink,
+            patient=patient,
+            tell=tell,
         )
+    if patient and not outcome.changed:
+        return outcome
     for warning in (*library.warnings(), *outcome.warnings()):
         _log.warning("%s", warning)
     return outcome
+
+
+def sync_fields(outcome: "Outcome") -> dict[str, object]:
+    """What a sync did, for programs; see docs/commands.md."""
+    changes: dict[str, dict[str, int]] = {}
+    for (kind, what), number in sorted(outcome.counts.items()):
+        if number:
+            changes.setdefault(kind, {})[what] = number
+    return {
+        "generation": outcome.generation,
+        "changed": outcome.changed,
+        "changes": changes,
+        "held": outcome.held,
+        "warnings": list(outcome.warnings()),
+    }
 
 
 def _library_of_index(settings: Settings) -> LibrarySettings | None:

@@ -1,9 +1,11 @@
 """`vod2strmfs run`."""
 
 import logging
-import time
+import signal
+from collections.abc import Callable
 from datetime import datetime
-from zoneinfo import ZoneInfo
+from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -19,13 +21,14 @@ from vod2strmfs.cli.options import (
     complete_directory,
     with_settings,
 )
-from vod2strmfs.errors import SettingsError, UserError
-from vod2strmfs.schedule import next_time
+from vod2strmfs.cli.refresh import refresh
+from vod2strmfs.errors import SettingsError
+from vod2strmfs.notify import notify
+from vod2strmfs.schedule import next_time, zone
+from vod2strmfs.service import Service
 from vod2strmfs.settings import Settings
 
-_LONGEST_NAP = 60.0
-"""Seconds: the clock may be set, and a laptop may sleep."""
-_WHEN = Group("When", ("schedule", "time_zone"))
+_WHEN = Group("When", ("schedule", "time_zone", "auto", "poll_interval"))
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -35,20 +38,72 @@ _log = logging.getLogger("vod2strmfs")
 @mode_option
 @with_settings(_WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, STATE)
 def run(settings: Settings, mode: Mode) -> None:
-    """Materialize on a schedule, until ended.
+    """Materialize on a schedule, or after changes, until ended.
 
-    A run that fails is logged, and the next one comes at its time.
+    With --auto, a run comes at the start, and whenever the catalogue has changed and then stayed as it is for 30
+    seconds. A run that fails is logged and tried again. SIGHUP makes it run now.
     """
     logs.set_up(settings)
-    if not settings.schedule:
-        raise SettingsError('schedule: is not set. Give --schedule "daily 03:30", or a crontab.')
-    zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
-    while True:
-        due = next_time(settings.schedule, datetime.now().astimezone(zone))
-        _log.info("The next run is at %s.", due.isoformat(sep=" "))
-        while (seconds := due.timestamp() - time.time()) > 0:
-            time.sleep(min(seconds, _LONGEST_NAP))
-        try:
-            export(settings, mode)
-        except UserError as error:
-            _log.error("%s", str(error).replace("\n", " "))
+    serve(settings, mode)
+
+
+def serve(settings: Settings, mode: Mode = "all", *, quiet: float = 30.0) -> None:
+    """Serve until SIGTERM or SIGINT, which end a run in the middle.
+
+    Args:
+        settings: of the command.
+        mode: what to write.
+        quiet: seconds for which the catalogue has to stay as it is.
+
+    Raises:
+        SettingsError: there is nothing to wait for.
+    """
+    if not settings.schedule and not settings.auto:
+        raise SettingsError('schedule: is not set, nor is auto. Give --schedule "daily 03:30", a crontab, or --auto.')
+    settings.source()  # A database that is not set is found out now.
+    service = Service(
+        lambda: export(settings, mode).log(),
+        look=_looker(settings) if settings.auto else None,
+        due=_timer(settings) if settings.schedule else None,
+        poll=settings.poll_interval,
+        quiet=quiet,
+    )
+
+    def stop(number: int, _: FrameType | None) -> NoReturn:
+        for again in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(again, signal.SIG_IGN)
+        notify("STOPPING=1")
+        service.stop()
+        raise _StoppedError(signal.Signals(number).name)
+
+    signal.signal(signal.SIGHUP, lambda *_: service.run_now())
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        notify("READY=1")
+        service.serve()
+    except _StoppedError as stopped:
+        _log.info("Stopping on %s.", stopped)
+
+
+class _StoppedError(BaseException):
+    """A signal ends the service. Whatever it is doing can be cut off: the next run finishes the job."""
+
+
+def _looker(settings: Settings) -> Callable[[], bool]:
+    def look() -> bool:
+        outcome = refresh(settings, patient=True, quiet=True)
+        if outcome.changed:
+            _log.info("Generation %d: %s.", outcome.generation, outcome.describe())
+        return outcome.changed
+
+    return look
+
+
+def _timer(settings: Settings) -> Callable[[], float]:
+    def due() -> float:
+        moment = next_time(settings.schedule, datetime.now(zone(settings.time_zone)))
+        _log.info("The next run is at %s.", moment.isoformat(sep=" "))
+        return moment.timestamp()
+
+    return due

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
+from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind
 
 _INDEX = {
     "movies": f"kind = {NodeKind.MOVIE:d}",
@@ -20,7 +20,7 @@ _CONTENT = {
     "series_without_ids": f"kind = {NodeKind.SERIES:d} AND tmdb = '' AND imdb = ''",
 }
 _FILES = {
-    "directories": f"count(*) FILTER (WHERE kind != {NodeKind.EPISODE:d})",
+    "directories": f"count(*) FILTER (WHERE kind NOT IN ({', '.join(f'{kind:d}' for kind in sorted(FILE_KINDS))}))",
     "strm_files": "count(*) FILTER (WHERE strm_size > 0)",
     "nfo_files": "count(*) FILTER (WHERE nfo_size > 0) + count(*) FILTER (WHERE alias != '')",
     "bytes": "sum(strm_size + nfo_size)",

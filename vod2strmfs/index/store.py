@@ -158,7 +158,9 @@ class Store:
             self.settings = _library_settings(settings)
         self.generation = number
         self.made = made
-        text = stats.render(_metrics(number, made, json.loads(metrics), failing_since))
+        self.metrics = _metrics(number, made, json.loads(metrics), failing_since)
+        """What was counted; see `library.stats`."""
+        text = stats.render(self.metrics)
         self.stats_version += text != self._stats
         self._stats = text
         self._stats_mtime: int = max(made, failing_since * 10**9)

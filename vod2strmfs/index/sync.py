@@ -25,6 +25,7 @@ from vod2strmfs.index.fresh import Fresh
 from vod2strmfs.index.identity import reunite
 from vod2strmfs.index.intake import Intake
 from vod2strmfs.index.mtimes import settle_mtimes
+from vod2strmfs.index.progress import Tell
 from vod2strmfs.index.store import Store, node_in
 from vod2strmfs.library.contents import provider_url
 from vod2strmfs.library.kinds import NodeKind
@@ -36,6 +37,7 @@ _NODE_KINDS: dict[Kind, NodeKind] = {
     "series": NodeKind.SERIES,
     "episode": NodeKind.EPISODE,
 }
+_ROWS_TOLD = 500
 _PATIENCE = 20
 """While the counters stand still, comparing may take one part in so many of the time."""
 
@@ -83,6 +85,7 @@ def sync(
     max_shrink: int = 20,
     accept_shrink: bool = False,
     patient: bool = False,
+    tell: Tell = lambda done, total: None,
 ) -> Outcome:
     """One refresh of the index.
 
@@ -94,6 +97,7 @@ def sync(
         accept_shrink: whether to remove what is held back.
         patient: whether a comparison may be put off when it is costly and nothing says that the catalogue
             changed, as in regular looks.
+        tell: called now and then with how many rows have been read.
 
     Raises:
         CatalogError: the catalogue cannot be read; the index says so from now on, and keeps its generation.
@@ -105,9 +109,8 @@ def sync(
             with closing(connect(state_dir, writable=True)) as connection:
                 started = time.time_ns()
                 try:
-                    return _Run(connection, state_dir, settings, max_shrink, accept_shrink, started).sync(
-                        source, patient
-                    )
+                    run = _Run(connection, state_dir, settings, max_shrink, accept_shrink, started, tell)
+                    return run.sync(source, patient)
                 except Exception as error:
                     _note_failure(connection, started, str(error))
                     raise
@@ -157,6 +160,11 @@ class _Run:
     accept_shrink: bool
     started: int
     """When, in nanoseconds since the epoch."""
+    tell: Tell
+    _read: int = 0
+    """How many rows have been read."""
+    _eligible: int = 0
+    """How many there are, if all are read; else 0."""
 
     def sync(self, source: Source, patient: bool) -> Outcome:
         """See the function of this name."""
@@ -180,9 +188,11 @@ class _Run:
             draft = Draft(
                 self.connection, self.settings, number == 0, started, next_node, not same_form, self._providers()
             )
+            in_database = snapshot.counts()
+            if draft.everything and not self._all_versions:
+                self._eligible = sum(in_database[f"{kind}_eligible"] for kind in ("movies", "series", "episodes"))
             unmatched = self._take_all(snapshot, draft, counts)
             changed = bool(draft.first or draft.added or draft.changed or not same_form)
-            in_database = snapshot.counts() if changed else {}
         outcome = Outcome(number, changed, counts, unmatched)
         if outcome.changed:
             self._refuse_empty()
@@ -192,6 +202,8 @@ class _Run:
                 "UPDATE generation SET number = ?, made = ?, settings = ?, version = ?, next_node = ?, stats = ?",
                 (outcome.generation, started, *form, draft.next_node, json.dumps(count(self.connection, in_database))),
             )
+        else:
+            self._renew_database_counts(in_database)
         self.connection.execute(
             "UPDATE attempt SET compared = ?, took = ?, quiet = ?, written = ?, position = ?, failing_since = 0,"
             " error = ''",
@@ -203,6 +215,14 @@ class _Run:
     def _position(self) -> str:
         """Where the database stood when it was last compared."""
         return str(self.connection.execute("SELECT position FROM attempt").fetchone()[0])
+
+    def _renew_database_counts(self, in_database: dict[str, int]) -> None:
+        """Without a new generation, what is not eligible may have changed."""
+        [text] = self.connection.execute("SELECT stats FROM generation").fetchone()
+        stats = json.loads(text)
+        if stats.get("database") != in_database:
+            text = json.dumps(stats | {"database": in_database})
+            self.connection.execute("UPDATE generation SET stats = ?", (text,))
 
     @property
     def _all_versions(self) -> bool:
@@ -277,7 +297,7 @@ class _Run:
         arrived: set[int] = set()
         if blocks is None or blocks:
             with closing(connect(self.state_dir)) as before:
-                for row, known in _merge(snapshot.rows(kind, blocks), _known(before, kind, blocks)):
+                for row, known in _merge(self._told(snapshot.rows(kind, blocks)), _known(before, kind, blocks)):
                     if known is not None and (row is None or row.uuid != known.uuid):
                         gone.add(known.node)
                         known = None
@@ -307,6 +327,13 @@ class _Run:
                 counts[kind, "added"] -= 1
                 counts[kind, "changed"] += 1
         return gone
+
+    def _told(self, rows: Iterable[Row]) -> Iterator[Row]:
+        for row in rows:
+            yield row
+            self._read += 1
+            if self._read % _ROWS_TOLD == 0:
+                self.tell(self._read, self._eligible)
 
     def _blocks_to_read(self, kind: Kind, snapshot: Snapshot, draft: Draft) -> Set[int] | None:
         """The blocks of rows that differ from the last time; None for all."""

@@ -16,6 +16,7 @@ from typing import TextIO
 from vod2strmfs.catalog.source import Source, open_source
 from vod2strmfs.errors import UserError
 from vod2strmfs.index.order import Order
+from vod2strmfs.index.progress import Lines
 from vod2strmfs.index.sync import Outcome, sync
 
 _LONGEST_RETRY = 60.0
@@ -62,7 +63,14 @@ class Worker:
         order = self._order
         try:
             self._source = self._source or open_source(order.database)
-            outcome = sync(self._source, order.library, order.state_dir, max_shrink=order.max_shrink, patient=patient)
+            outcome = sync(
+                self._source,
+                order.library,
+                order.state_dir,
+                max_shrink=order.max_shrink,
+                patient=patient,
+                tell=Lines("Reading the catalogue", "titles"),
+            )
         except UserError as error:
             self._fail(str(error))
             return

@@ -72,11 +72,16 @@ def write(directory: int, name: str, content: bytes, mtime: int) -> None:
         raise
 
 
+def is_temporary(name: str) -> bool:
+    """Whether it is the name of a file that a killed run may have left."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def tidy(directory: int) -> set[str]:
     """Remove temporary files that a killed run left in a directory; returns the names of what else is in it."""
     found = set()
     for name in os.listdir(directory):
-        if _TEMPORARY.fullmatch(name):
+        if is_temporary(name):
             os.unlink(name, dir_fd=directory)
         else:
             found.add(name)

@@ -2,14 +2,18 @@
 
 Columns and file names are the original specification's. What matches and stays as it is has no row, but for one
 row a series: a million rows that say nothing would hide the few that matter.
+
+A report is locked (flock) as long as its run lasts, and however that ends: who follows it knows by this.
 """
 
 import csv
 import errno
+import fcntl
 import os
 import re
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -22,8 +26,16 @@ from vod2strmfs.private import private
 
 COLUMNS = ("type", "series_name", "season", "title", "uuid", "action", "reason")
 
+TIMESTAMP = "%Y%m%d_%H%M%S"
+"""Of the start, in local time, in the name of a report."""
+
 _NAME = re.compile(r"report_(?:all|movies|series)_(\d{8}_\d{6})\.csv")
-_TIMESTAMP = "%Y%m%d_%H%M%S"
+_IN_STEP = timedelta(minutes=1)
+"""So far ahead of the clock a report may be named, to have a later name than the one before."""
+_FLUSH_SECONDS = 1.0
+_FORMULA = "=+\\-@\t\r\n＝＋－＠"
+_NEEDS_MARK = re.compile(f"'*[{_FORMULA}]")
+_HAS_MARK = re.compile(f"'+[{_FORMULA}]")
 
 
 class Type(StrEnum):
@@ -160,6 +172,19 @@ class Row(NamedTuple):
     """A `Reason`, or one with what it is about."""
 
 
+def inert(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: what begins like one gets an apostrophe in front.
+
+    So does what begins with apostrophes and then like one, so that `original` knows which of them is ours.
+    """
+    return f"'{cell}" if _NEEDS_MARK.match(cell) else cell
+
+
+def original(cell: str) -> str:
+    """What a cell was before `inert`."""
+    return cell[1:] if _HAS_MARK.match(cell) else cell
+
+
 def type_of(kind: int, slot: int) -> Type:
     """The type of a row about a node's file."""
     types = _STRM_TYPES if slot == Slot.STRM else _NFO_TYPES
@@ -192,8 +217,11 @@ class Report:
             self._file = self._create(directory, mode)
         except OSError as error:
             raise self._problem(error) from error
+        with suppress(OSError):  # A file system without locks: nobody can follow the report, and that is all.
+            fcntl.flock(self._file, fcntl.LOCK_EX)
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow(COLUMNS)
+        self.flush()
 
     def __enter__(self) -> "Report":
         return self
@@ -205,10 +233,15 @@ class Report:
         self._file.close()
 
     def add(self, *rows: Row) -> None:
-        """Add rows."""
+        """Add rows. Readers see them within a second or so, if others follow."""
         for row in rows:
             self.counts[row.action] += 1
-        self._writer.writerows(rows)
+        try:
+            self._writer.writerows([map(inert, row) for row in rows])
+        except OSError as error:
+            raise self._problem(error) from error
+        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self.flush()
 
     @property
     def written(self) -> int:
@@ -221,15 +254,20 @@ class Report:
             self._file.flush()
         except OSError as error:
             raise self._problem(error) from error
+        self._flushed = time.monotonic()
 
     def _create(self, directory: Path, mode: str) -> TextIO:
-        moment = datetime.now()
+        moment = datetime.now().replace(microsecond=0)
+        for path in reports(directory)[:1]:
+            latest = datetime.strptime(began(path), TIMESTAMP)
+            if moment <= latest < moment + _IN_STEP:
+                # Two runs within a second: the later one has the later name.
+                moment = latest + timedelta(seconds=1)
         while True:
-            self.path = directory / f"report_{mode}_{moment:{_TIMESTAMP}}.csv"
+            self.path = directory / f"report_{mode}_{moment:{TIMESTAMP}}.csv"
             try:
                 return open(self.path, "x", encoding="utf-8", newline="", errors="replace", opener=private)
             except FileExistsError:
-                # Two runs within a second: the later one has the later name.
                 moment += timedelta(seconds=1)
 
     def _problem(self, error: OSError) -> OutputError:
@@ -244,20 +282,9 @@ def reports(directory: Path) -> list[Path]:
         names = os.listdir(directory)
     except OSError:
         return []
-    found = [(match[1], name) for name in names if (match := _NAME.fullmatch(name))]
-    return [directory / name for _, name in sorted(found, reverse=True)]
+    return sorted((directory / name for name in names if _NAME.fullmatch(name)), key=began, reverse=True)
 
 
-def prune(directory: Path, keep: int, days: int) -> None:
-    """Delete the reports beyond a number and an age.
-
-    Args:
-        directory: where they are. Other files in it stay.
-        keep: how many of the newest stay at most.
-        days: how many days the others stay at most.
-    """
-    oldest = time.strftime(_TIMESTAMP, time.localtime(time.time() - days * 86400))
-    for place, path in enumerate(reports(directory)):
-        match = _NAME.fullmatch(path.name)
-        if place >= keep or (match and match[1] < oldest):
-            path.unlink(missing_ok=True)
+def began(report: Path) -> str:
+    """When the run of a report began, from its name, as `TIMESTAMP` has it."""
+    return report.stem.partition("_")[2].partition("_")[2]

@@ -25,7 +25,7 @@ _UNUSED_IN_NAMES = re.compile(r"[^\w.-]+")
 
 
 class OutputRoot(NamedTuple):
-    """An output root that no other run with this state directory writes."""
+    """An output root, and what is known about it."""
 
     path: Path
     """Absolute, without links."""
@@ -33,6 +33,18 @@ class OutputRoot(NamedTuple):
     """Of the file system that it is on."""
     manifest: Path
     """Where its manifest is, or will be."""
+
+
+def locate(path: Path, state_dir: Path) -> OutputRoot:
+    """An output root by its path, through links.
+
+    Raises:
+        OutputError: it may not be an output root; says why.
+    """
+    path = Path(os.path.realpath(path))
+    mount_point = _check(path)
+    stem = f"output-{_UNUSED_IN_NAMES.sub('_', path.name)[:40]}-{blake2b(os.fsencode(path), digest_size=6).hexdigest()}"
+    return OutputRoot(path, mount_point, state_dir / f"{stem}.db")
 
 
 @contextlib.contextmanager
@@ -46,11 +58,9 @@ def hold(path: Path, state_dir: Path) -> Iterator[OutputRoot]:
     Raises:
         OutputError: says what is wrong with it, or who holds it.
     """
-    path = Path(os.path.realpath(path))
-    mount_point = _check(path)
-    stem = f"output-{_UNUSED_IN_NAMES.sub('_', path.name)[:40]}-{blake2b(os.fsencode(path), digest_size=6).hexdigest()}"
-    with _locked(state_dir, stem, path):
-        yield OutputRoot(path, mount_point, state_dir / f"{stem}.db")
+    root = locate(path, state_dir)
+    with _locked(state_dir, root.manifest.stem, root.path):
+        yield root
 
 
 @contextlib.contextmanager

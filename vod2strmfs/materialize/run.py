@@ -15,7 +15,8 @@ from vod2strmfs.materialize.moves import Mover
 from vod2strmfs.materialize.rebuild import rebuild
 from vod2strmfs.materialize.reconcile import Reconciler
 from vod2strmfs.materialize.remarks import remark_rows
-from vod2strmfs.materialize.report import Report, prune
+from vod2strmfs.materialize.report import Report
+from vod2strmfs.materialize.reports import prune
 from vod2strmfs.materialize.root import OutputRoot, hold, opened
 from vod2strmfs.materialize.traversal import COUNTED, Traversal
 from vod2strmfs.materialize.update import Updater

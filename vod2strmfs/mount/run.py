@@ -19,10 +19,10 @@ from vod2strmfs.index.order import Order
 from vod2strmfs.mount import point
 from vod2strmfs.mount.follow import Follower, forget
 from vod2strmfs.mount.loop import Waiter, direct
-from vod2strmfs.mount.notify import notify, watchdog_seconds
 from vod2strmfs.mount.operations import LibraryOperations, Owner
 from vod2strmfs.mount.status import Reporter, report
 from vod2strmfs.mount.trace import trace
+from vod2strmfs.notify import notify, watchdog_seconds
 from vod2strmfs.settings import Settings
 
 _log = logging.getLogger("vod2strmfs")

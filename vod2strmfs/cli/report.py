@@ -1,0 +1,146 @@
+"""`vod2strmfs report`."""
+
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from vod2strmfs.cli.options import Group, GroupedCommand, with_settings
+from vod2strmfs.errors import OutputError
+from vod2strmfs.settings import Settings
+
+if TYPE_CHECKING:
+    from vod2strmfs.materialize.report import Row
+
+_QUIET = frozenset({"skipped", "noted"})
+"""Actions that did nothing: their rows are listed on demand."""
+_COLORS = {"failed": "red", "kept": "yellow", "deleted": "magenta", "would_delete": "magenta"}
+_ACTION_CELLS, _TYPE_CELLS = 12, 11
+_NARROW_CELLS = 60
+"""On a terminal that is narrower, the reason is left out: the summary has it."""
+_GAP = "  "
+
+_Counts = Counter[tuple[str, str]]
+"""How many rows of an action and a reason."""
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path, readable=False))
+@click.option("--all", "everything", is_flag=True, help="List what was skipped or only noted, too.")
+@click.option("--follow", is_flag=True, help="Show the rows of a run in progress as they come, until it ends.")
+@with_settings(Group("Where reports are", ("report_dir", "state_dir")))
+def report(settings: Settings, file: Path | None, everything: bool, follow: bool) -> None:
+    """Show what a materialize run did.
+
+    FILE is a report (default: the newest one). A summary by action and reason is followed by the rows that stand for
+    something done, kept or failed. In a pipe, their columns (action, type, file, reason) are separated by tabs.
+    """
+    from vod2strmfs.materialize.report import reports
+    from vod2strmfs.materialize.reports import read
+
+    if file is None:
+        found = reports(settings.reports)
+        if not found:
+            raise OutputError(
+                f"report directory {settings.reports}: holds no report yet. `vod2strmfs materialize` writes one;"
+                " --report-dir or --state-dir name another place."
+            )
+        file = found[0]
+    layout = _layout()
+    if follow:
+        _follow(file, read(file, follow=True), layout, everything)
+        return
+    counts = _count(read(file))
+    rows = (layout.line(row) for row in read(file) if everything or row.action not in _QUIET)
+    _page(_whole(file, counts, rows, everything))
+
+
+class _Layout(NamedTuple):
+    """How wide the columns are, in cells of a terminal; without one, they are as wide as they are."""
+
+    item: int
+    reason: int
+
+    def line(self, row: "Row") -> str:
+        """A row as a line."""
+        item = "/".join(filter(None, (row.series_name, row.season, row.title))) or row.uuid
+        if not self.item:
+            return "\t".join(map(_printable, (row.action, row.type, item, row.reason))) + "\n"
+        cells = ((row.action, _ACTION_CELLS), (row.type, _TYPE_CELLS), (item, self.item), (row.reason, self.reason))
+        line = _GAP.join(_fit(text, width) for text, width in cells if width)
+        return click.style(line.rstrip(), fg=_COLORS.get(row.action)) + "\n"
+
+
+def _layout() -> _Layout:
+    if not sys.stdout.isatty():
+        return _Layout(0, 0)
+    width = shutil.get_terminal_size().columns
+    reason = width // 4 if width >= _NARROW_CELLS else 0
+    taken = _ACTION_CELLS + _TYPE_CELLS + 2 * len(_GAP) + (reason and reason + len(_GAP))
+    return _Layout(max(width - taken, 8), reason)
+
+
+def _follow(path: Path, rows: "Iterable[Row]", layout: _Layout, everything: bool) -> None:
+    click.echo(f"{path}\n")
+    counts: _Counts = Counter()
+    for row in rows:
+        counts[row.action, _reason(row)] += 1
+        if everything or row.action not in _QUIET:
+            click.echo(layout.line(row), nl=False)
+    click.echo()
+    click.echo("".join(_summary(counts)), nl=False)
+
+
+def _count(rows: "Iterable[Row]") -> _Counts:
+    return Counter((row.action, _reason(row)) for row in rows)
+
+
+def _reason(row: "Row") -> str:
+    return row.reason.partition(":")[0]
+
+
+def _whole(path: Path, counts: _Counts, lines: Iterator[str], everything: bool) -> Iterator[str]:
+    yield f"{path}\n\n"
+    yield from _summary(counts)
+    hidden = sorted({action for action, _ in counts} & _QUIET)
+    if hidden and not everything:
+        yield f"\nNot listed: what was {' or '.join(hidden)} (--all).\n"
+    first = next(lines, None)
+    if first is not None:
+        yield f"\n{first}"
+        yield from lines
+
+
+def _summary(counts: _Counts) -> Iterator[str]:
+    if not counts:
+        yield "No rows: there was nothing to do.\n"
+    for (action, reason), number in sorted(counts.items()):
+        yield f"{number:>9,}{_GAP}{_fit(_printable(action), _ACTION_CELLS)}{_GAP}{_printable(reason)}\n"
+
+
+def _page(text: Iterator[str]) -> None:
+    """Show it; on a terminal, page by page if it is more than one."""
+    if sys.stdout.isatty():
+        os.environ.setdefault("LESS", "FRX")  # as git does: leave what fits on one page, keep colours, do not clear
+        click.echo_via_pager(text)
+        return
+    for line in text:
+        click.echo(line, nl=False)
+
+
+def _fit(text: str, width: int) -> str:
+    """A text in just so many cells of a terminal."""
+    from rich.cells import cell_len, set_cell_size
+
+    shown = _printable(text)
+    return set_cell_size(shown, width) if cell_len(shown) <= width else set_cell_size(shown, width - 1) + "…"
+
+
+def _printable(text: str) -> str:
+    """Without what could command a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)

@@ -1,0 +1,112 @@
+"""`vod2strmfs stats`."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from vod2strmfs.cli.options import Group, GroupedCommand, with_settings
+from vod2strmfs.errors import IndexFileError, OutputError
+from vod2strmfs.library.stats import Metric, render
+from vod2strmfs.settings import Settings
+
+_OUTPUT = "output"
+"""The scope of what is in an output root."""
+_COLUMNS = {"database": "database", "index": "index", "filesystem": "library's tree", _OUTPUT: "output root"}
+_PATH = click.Path(path_type=Path, readable=False)
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False)
+@click.option("--output", type=_PATH, help="Write CSV to this file instead of standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object: scopes, and in them metrics.")
+@with_settings(Group("State", ("state_dir",)))
+def stats(settings: Settings, output: Path | None, as_json: bool) -> None:
+    """Count what is in the database, the index and an output root.
+
+    The database is counted as of the last sync. OUTPUT_ROOT is what `materialize` wrote with this state directory; an
+    output root of the settings is counted if it is that. On a terminal the figures stand side by side in a table,
+    elsewhere they are CSV, as in the .stats.csv of a mount.
+    """
+    given = click.get_current_context().params["output_root"] is not None
+    metrics = [*_of_index(settings.state_dir), *_of_output(settings, given=given)]
+    if output is None and not as_json and sys.stdout.isatty():
+        _show_table(metrics)
+        return
+    text = _as_json(metrics) if as_json else render(metrics)
+    try:
+        if output is None:
+            click.echo(text, nl=False)
+        else:
+            output.write_bytes(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if output is None:
+            # Python would try to write what is left when it ends, and fail with a message and a code of its own.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError(f"{output or 'standard output'}: cannot be written ({error.strerror}).") from error
+
+
+def _of_index(state_dir: Path) -> list[Metric]:
+    from vod2strmfs.index.store import Store
+
+    advice = "`vod2strmfs sync` makes the index; --state-dir names another place."
+    try:
+        store = Store(state_dir)
+    except IndexFileError as error:
+        raise IndexFileError(f"{error}\n{advice}") from error
+    with closing(store):
+        if not store.generation:
+            raise IndexFileError(f"state directory {state_dir}: no sync has succeeded yet. {store.error}\n{advice}")
+        return store.metrics
+
+
+def _of_output(settings: Settings, *, given: bool) -> list[Metric]:
+    from vod2strmfs.materialize.census import census
+
+    try:
+        counted = census(settings.output_root, settings.state_dir)
+    except OutputError:
+        if given:
+            raise
+        return []  # It is where the library is mounted, say.
+    if counted is None:
+        if given:
+            raise OutputError(
+                f"output root {settings.output_root}: nothing was written there with the state directory"
+                f" {settings.state_dir}, which would tell our files from others'."
+            )
+        return []
+    return [(_OUTPUT, metric, number) for metric, number in counted.items()]
+
+
+def _as_json(metrics: Sequence[Metric]) -> bytes:
+    scopes: dict[str, dict[str, str | int]] = {}
+    for scope, metric, value in metrics:
+        scopes.setdefault(scope, {})[metric] = value
+    return json.dumps(scopes, indent=2).encode() + b"\n"
+
+
+def _show_table(metrics: Sequence[Metric]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    scopes = list(dict.fromkeys(scope for scope, _, _ in metrics))
+    values = {(scope, metric): value for scope, metric, value in metrics}
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    table.add_column("")
+    for scope in scopes:
+        table.add_column(_COLUMNS[scope], justify="right")
+    for metric in dict.fromkeys(metric for _, metric, _ in metrics):
+        table.add_row(metric.replace("_", " "), *(_shown(values.get((scope, metric), "")) for scope in scopes))
+    Console(highlight=False).print(table)
+
+
+def _shown(value: str | int) -> str:
+    return f"{value:,}" if isinstance(value, int) else value

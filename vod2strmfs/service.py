@@ -1,0 +1,172 @@
+"""When the long-running service materializes: at its times, when the catalogue has come to rest, and when told to."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from vod2strmfs.errors import CatalogError, ShrinkHeldError, UserError
+
+_LONGEST_NAP = 60.0
+"""Seconds: the clock may be set, and a laptop may sleep."""
+_RETRIES = 5
+"""So often a run is tried again that could not write everything; then what it waits for is a reason of its own."""
+_FIRST_PAUSE = 60.0
+"""Seconds until it is, doubled each time."""
+_LONGEST_PAUSE = 60.0
+"""Seconds between two attempts to reach a database that is away, the first ones being closer."""
+
+_log = logging.getLogger("vod2strmfs")
+
+
+class Service:
+    """Decides when to run, and runs; never twice at once.
+
+    Args:
+        export: brings the index up to date, and materializes.
+        look: brings the index up to date, and says whether that made a new generation. None: the service waits for
+            its times only.
+        due: the next time to run, in seconds since the epoch. None: the service waits for changes only.
+        poll: seconds between looks.
+        quiet: seconds for which the catalogue has to stay as it is after a change.
+    """
+
+    def __init__(
+        self,
+        export: Callable[[], None],
+        *,
+        look: Callable[[], bool] | None,
+        due: Callable[[], float] | None,
+        poll: float,
+        quiet: float = 30.0,
+    ) -> None:
+        self._export = export
+        self._look = look
+        self._next_due = due
+        self._poll = poll
+        self._quiet = quiet
+        self._woken = threading.Event()
+        self._asked = False
+        self._stopped = False
+        self._wanted = look is not None
+        """Whether a run is to come when all is quiet. What changed before the start is not known: so there is one."""
+        self._not_before = 0.0
+        self._look_at = 0.0
+        self._due = 0.0
+        self._away = 0
+        """How often the catalogue could not be read, since it could."""
+        self._failed = 0
+        """How many runs could not write everything, since one could."""
+
+    def run_now(self) -> None:
+        """Run as soon as the run in progress, if any, has ended. May be called by a signal handler."""
+        self._asked = True
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End when the run in progress, if any, has ended. May be called by a signal handler."""
+        self._stopped = True
+        self._woken.set()
+
+    def serve(self) -> None:
+        """Serve until stopped."""
+        self._renew_due()
+        while not self._stopped:
+            self._step()
+            self._woken.wait(self._pause())
+            self._woken.clear()
+
+    def _step(self) -> None:
+        if self._asked or time.time() >= self._due:
+            self._asked = False
+            self._renew_due()
+            self._run()
+            return
+        if self._look and (time.monotonic() >= self._look_at or self._is_ripe()):
+            self._compare(self._look)
+        if self._is_ripe():
+            self._run()
+
+    def _is_ripe(self) -> bool:
+        return self._wanted and time.monotonic() >= self._not_before
+
+    def _pause(self) -> float:
+        """How long nothing is to be done."""
+        if self._asked or self._stopped:
+            return 0.0
+        pauses = [_LONGEST_NAP, self._due - time.time()]
+        if self._look:
+            pauses.append(self._look_at - time.monotonic())
+        if self._wanted:
+            pauses.append(self._not_before - time.monotonic())
+        return max(0.0, min(pauses))
+
+    def _renew_due(self) -> None:
+        self._due = self._next_due() if self._next_due else float("inf")
+
+    def _compare(self, look: Callable[[], bool]) -> None:
+        """Look whether the catalogue has changed."""
+        try:
+            changed = look()
+        except CatalogError as error:
+            pause = self._lose(error)
+        except Exception as error:
+            _tell(error)
+            pause = _FIRST_PAUSE
+        else:
+            self._find()
+            if changed:
+                self._wanted = True
+                self._not_before = time.monotonic() + self._quiet
+            self._look_at = time.monotonic() + self._poll
+            return
+        self._look_at = time.monotonic() + pause
+        # A run would meet the same error.
+        self._not_before = max(self._not_before, self._look_at)
+
+    def _run(self) -> None:
+        self._wanted = False
+        try:
+            self._export()
+        except CatalogError as error:
+            self._wanted = True
+            self._not_before = time.monotonic() + self._lose(error)
+            return
+        except ShrinkHeldError as error:
+            # All that may be done is done.
+            _tell(error)
+        except Exception as error:
+            _tell(error)
+            self._failed += 1
+            self._wanted = self._failed <= _RETRIES
+            self._not_before = time.monotonic() + _FIRST_PAUSE * 2.0 ** (self._failed - 1)
+            if self._wanted:
+                return
+        self._failed = 0
+        self._find()
+
+    def _lose(self, error: CatalogError) -> float:
+        """Take note that the catalogue cannot be read; returns the seconds until that is tried again."""
+        if not self._away:
+            _log.error("%s What was written stays as it is; it is tried again.", _line(error))
+        self._away += 1
+        # Many hosts that lost the same database should not come back in step.
+        return min(2.0 ** min(self._away - 1, 16), _LONGEST_PAUSE) * random.uniform(0.75, 1.25)
+
+    def _find(self) -> None:
+        """Take note that the catalogue can be read."""
+        if self._away:
+            _log.info("The catalogue can be read again after %d failed attempts.", self._away)
+        self._away = 0
+
+
+def _tell(error: Exception) -> None:
+    known = isinstance(error, UserError)
+    _log.error("%s", _line(error) if known else f"Unexpected error: {type(error).__name__}: {error}.")
+    if not known:
+        _log.debug("It came from here.", exc_info=True)
+
+
+def _line(error: Exception) -> str:
+    return str(error).replace("\n", " ")
