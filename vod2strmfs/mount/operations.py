@@ -1,6 +1,7 @@
 """pyfuse3's view of the tree: each handler translates one request, and decides nothing."""
 
 import errno
+import logging
 import os
 import stat
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from pyfuse3 import EntryAttributes, FileHandleT, FileInfo, FUSEError, InodeT, M
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.library.tree import Entry, Tree
+
+_log = logging.getLogger("vod2strmfs")
 
 CACHE_SECONDS = 86400.0
 """How long the kernel may keep names and attributes. Whatever changes is invalidated at once."""
@@ -53,9 +56,16 @@ class Opened:
         self._content: bytes | None = None
 
     def content(self) -> bytes:
-        """The whole content, made when it is first asked for: most readers find it in the kernel's page cache."""
+        """The whole content, made when it is first asked for: most readers find it in the kernel's page cache.
+
+        Raises:
+            IndexFileError: it is not as long as was said of it, so the index is damaged.
+        """
         if self._content is None:
-            self._content = self._render()
+            content = self._render()
+            if len(content) != self.entry.size:
+                raise IndexFileError(f"the index holds the wrong size of {self.entry.name}")
+            self._content = content
         return self._content
 
 
@@ -94,6 +104,15 @@ class LibraryOperations(pyfuse3.Operations):
         self._rests.clear()
         self._ends.clear()
 
+    def start_afresh(self) -> None:
+        """Show nothing, and let no inode number mean from now on what it meant before.
+
+        To the kernel a number with another `generation` is another inode.
+        """
+        self.tree = None
+        self._file.generation += 1
+        self._folder.generation += 1
+
     async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
         """Find a name in a directory."""
         if len(name) > NAME_MAX:
@@ -104,6 +123,8 @@ class LibraryOperations(pyfuse3.Operations):
             raise FUSEError(errno.ENOENT) from None
         with _INDEX:
             entry = self._shown().lookup(parent_inode, text)
+            if entry is None:
+                self._check_exists(parent_inode)
         if entry is None:
             raise FUSEError(errno.ENOENT)
         return self._attributes(entry)
@@ -155,7 +176,8 @@ class LibraryOperations(pyfuse3.Operations):
 
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
         """Part of an open file."""
-        return self._opened[fh].content()[off : off + size]
+        with _INDEX:
+            return self._opened[fh].content()[off : off + size]
 
     async def release(self, fh: FileHandleT) -> None:
         """Close a file."""
@@ -207,6 +229,11 @@ class LibraryOperations(pyfuse3.Operations):
                 raise FUSEError(errno.ESTALE)
         return entry
 
+    def _check_exists(self, directory: int) -> None:
+        """A directory that has gone does not lack a name: the kernel has to look up the directory again."""
+        if self._shown().parent(directory) is None:
+            raise FUSEError(errno.ESTALE)
+
     def _identity(self, inode: InodeT) -> dict[str, str]:
         with _INDEX:
             return self._shown().identity(inode)
@@ -250,14 +277,18 @@ def _template(owner: Owner, kind: int, mode: int) -> EntryAttributes:
 
 
 class _Index:
-    """What is read from the index within it, and cannot be, is answered with EIO."""
+    """What is made from the index within it, and cannot be, is answered with EIO.
+
+    Damage that SQLite does not notice shows as errors of any kind; none of them may end the mount.
+    """
 
     def __enter__(self) -> None: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, IndexFileError):
+        if isinstance(error, Exception) and not isinstance(error, FUSEError):
+            _log.debug("A request failed.", exc_info=error)
             raise FUSEError(errno.EIO) from error
 
 
