@@ -3,9 +3,17 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from databases import Database
 from postgres_server import PostgresServer
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hypothesis makes the same examples every time, and others only in long forms."""
+    hypothesis.settings.register_profile("short", deadline=None, derandomize=True, max_examples=40, database=None)
+    hypothesis.settings.register_profile("soak", deadline=None, max_examples=150)
+    hypothesis.settings.load_profile("soak" if config.getoption("soak") else "short")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -88,7 +88,7 @@ def test_a_sync_killed_at_any_moment_leaves_a_whole_generation(
     chance = random.Random(1)
     killed: Counter[str] = Counter()
     longest = 0.5
-    for _ in range(80 if soak else 8):
+    for _ in range(25 if soak else 8):
         shutil.rmtree(state, ignore_errors=True)
         _sync(state, urls[0]).wait()
         process = _sync(state, urls[1])
@@ -133,7 +133,7 @@ def test_a_power_cut_at_any_moment_leaves_a_whole_generation(
     assert {note.what for note in notes} >= {"W", "S", "R"}
     chance = random.Random(2)
     seen: Counter[str] = Counter()
-    for _ in range(2000 if soak else 60):
+    for _ in range(1000 if soak else 60):
         shutil.rmtree(broken, ignore_errors=True)
         broken.mkdir()
         for name, content in after_power_cut(notes[: chance.randint(0, len(notes))], chance).items():
@@ -208,7 +208,7 @@ def test_flipped_bits_are_found_or_cost_no_entry(
     broken.mkdir()
     chance = random.Random(4)
     seen: Counter[str] = Counter()
-    for _ in range(3000 if soak else 120):
+    for _ in range(2000 if soak else 120):
         for path in broken.iterdir():
             path.unlink()
         damaged = bytearray(whole)
@@ -320,7 +320,7 @@ def test_damage_under_a_mount_never_ends_it(tmp_path: Path, soak: bool) -> None:
     chance = random.Random(5)
     with mounted_films(tmp_path) as (mount, _, _):
         whole = (tmp_path / "state/index.db").read_bytes()
-        for _ in range(300 if soak else 15):
+        for _ in range(100 if soak else 15):
             with (tmp_path / "state/index.db").open("r+b") as file:
                 file.write(whole)
                 for _ in range(20):

@@ -55,13 +55,14 @@ class Dialect(NamedTuple):
     json: str
     date: str
     epoch: str
+    """Seconds since the epoch; times that do not fit into a file's (before 1970, after 2262) are its first or last."""
 
 
 POSTGRESQL = Dialect(
     uuid="{}::text",
     json="{}::text",
     date="{}::text",
-    epoch="floor(extract(epoch from {}))::bigint",
+    epoch="floor(least(greatest(extract(epoch from {}), 0), 9223372036))::bigint",
 )
 
 _HEX_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
@@ -70,7 +71,7 @@ SQLITE = Dialect(
     uuid="lower(" + " || '-' || ".join(f"substr({{0}}, {at}, {length})" for at, length in _HEX_PARTS) + ")",
     json="{}",
     date="{}",
-    epoch="coalesce(cast(strftime('%s', {}) as integer), 0)",
+    epoch="min(max(coalesce(cast(strftime('%s', {}) as integer), 0), 0), 9223372036)",
 )
 
 CREDENTIALS = """
