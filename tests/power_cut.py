@@ -103,7 +103,7 @@ def after_power_cut(notes: list[Note], chance: random.Random) -> dict[str, bytes
 
 def _content(history: list[tuple[bool, Note]], chance: random.Random) -> bytes:
     content = bytearray()
-    share = chance.choice((0.0, 0.1, 0.5, 0.9, 1.0))
+    share = chance.choice((0.0, 0.5, 0.9, 1.0, 1.0))
     for safe, note in history:
         if note.what == "T":
             if safe or chance.random() < share:

@@ -5,6 +5,7 @@ a sync writes the next one in a single transaction. Nothing else writes it.
 """
 
 import fcntl
+import json
 import logging
 import os
 import sqlite3
@@ -218,9 +219,15 @@ def _is_damaged(path: Path) -> bool:
             for kind, item in connection.execute("SELECT kind, item FROM content"):
                 decode_kind(item, kind)
             kinds = "SELECT 1 FROM node JOIN content USING (id) WHERE node.kind != content.kind LIMIT 1"
+            fixed = "SELECT id, kind, parent, name FROM node WHERE id BETWEEN 0 AND ? ORDER BY id"
+            if connection.execute(fixed, (len(_FIXED_NODES) - 1,)).fetchall() != _FIXED_NODES:
+                return True
+            for texts in connection.execute("SELECT settings, stats FROM generation WHERE number"):
+                for text in texts:
+                    json.loads(text)
             names = connection.execute("SELECT name, fold FROM node")
             return any(fold(name) != key for name, key in names) or connection.execute(kinds).fetchone() is not None
-    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, KeyError):
+    except (msgspec.MsgspecError, ValueError, TypeError, KeyError):
         return True
     except (sqlite3.DatabaseError, IndexFileError) as error:
         if _is_strange(error):

@@ -150,11 +150,14 @@ class Store:
             ).fetchone()
             self._providers: dict[int, str] = dict(self._connection.execute("SELECT account, url FROM provider"))
             failing_since, error = self._connection.execute("SELECT failing_since, error FROM attempt").fetchone()
-        if number and number != self.generation:
-            self.settings = _library_settings(settings)
+        try:
+            if number and number != self.generation:
+                self.settings = _library_settings(settings)
+            text = stats.render(_metrics(number, made, json.loads(metrics), failing_since))
+        except (ValueError, TypeError, AttributeError, OverflowError, OSError) as problem:
+            raise IndexFileError("the index is damaged: what it says of its generation cannot be read.") from problem
         self.generation = number
         self.made = made
-        text = stats.render(_metrics(number, made, json.loads(metrics), failing_since))
         self.stats_version += text != self._stats
         self._stats = text
         self._stats_mtime: int = max(made, failing_since * 10**9)

@@ -123,8 +123,6 @@ class LibraryOperations(pyfuse3.Operations):
             raise FUSEError(errno.ENOENT) from None
         with _INDEX:
             entry = self._shown().lookup(parent_inode, text)
-            if entry is None:
-                self._check_exists(parent_inode)
         if entry is None:
             raise FUSEError(errno.ENOENT)
         return self._attributes(entry)
@@ -228,11 +226,6 @@ class LibraryOperations(pyfuse3.Operations):
             if (entry := next(opened, None)) is None:
                 raise FUSEError(errno.ESTALE)
         return entry
-
-    def _check_exists(self, directory: int) -> None:
-        """A directory that has gone does not lack a name: the kernel has to look up the directory again."""
-        if self._shown().parent(directory) is None:
-            raise FUSEError(errno.ESTALE)
 
     def _identity(self, inode: InodeT) -> dict[str, str]:
         with _INDEX:
