@@ -12,7 +12,7 @@ from postgres_server import PostgresServer
 def pytest_configure(config: pytest.Config) -> None:
     """Hypothesis makes the same examples every time, and others only in long forms."""
     hypothesis.settings.register_profile("short", deadline=None, derandomize=True, max_examples=40, database=None)
-    hypothesis.settings.register_profile("soak", deadline=None, max_examples=150)
+    hypothesis.settings.register_profile("soak", deadline=None, max_examples=80)
     hypothesis.settings.load_profile("soak" if config.getoption("soak") else "short")
 
 

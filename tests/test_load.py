@@ -230,6 +230,6 @@ def test_a_mounts_descriptors_and_threads_stay_the_same(tmp_path: Path, soak: bo
 
         change(1)
         before = used()
-        for number in range(2, 60 if soak else 12):
+        for number in range(2, 30 if soak else 12):
             change(number)
         eventually(lambda: used() == before)
