@@ -1,5 +1,6 @@
 # make demo    build, mount and materialize a demo library, and show them
 # make test    all tests, with a real PostgreSQL and real mounts
+# make soak    the long forms of the tests that have one: within 15 minutes (see docs/reliability.md)
 # make lint    ruff, mypy, import-linter
 # make bench   what it costs, as ratios against bindfs, rclone, \copy, cp and find (see docs/performance.md)
 # Each sets up what it needs: system packages, a virtual environment, the project.
@@ -8,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test soak lint bench format clean
 
 demo:
 	@scripts/setup.sh
@@ -17,6 +18,10 @@ demo:
 test:
 	@scripts/setup.sh dev
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+soak:
+	@scripts/setup.sh dev
+	timeout --foreground --signal INT 15m $(BIN)/pytest --soak $(PYTEST_ARGS)
 
 lint:
 	@scripts/setup.sh dev

@@ -3,9 +3,44 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from databases import Database
 from postgres_server import PostgresServer
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hypothesis makes the same examples every time, and others only in long forms."""
+    hypothesis.settings.register_profile("short", deadline=None, derandomize=True, max_examples=40, database=None)
+    hypothesis.settings.register_profile("soak", deadline=None, max_examples=80)
+    hypothesis.settings.load_profile("soak" if config.getoption("soak") else "short")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Tests that have a long form take the fixture `soak`."""
+    parser.addoption("--soak", action="store_true", help="run those tests alone that have a long form, in that form")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --soak, leave out what has no long form."""
+    if not config.getoption("soak"):
+        return
+    long = [item for item in items if "soak" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=[item for item in items if item not in long])
+    items[:] = long
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures that tests noted with pytest's `record_property`."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {name}: {value}")
+
+
+@pytest.fixture(scope="session")
+def soak(request: pytest.FixtureRequest) -> bool:
+    """Whether to run the long form of the test."""
+    return bool(request.config.getoption("soak"))
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,7 @@ class Dialect(NamedTuple):
     json: str
     date: str
     epoch: str
+    """Seconds since the epoch; times that do not fit into a file's (before 1970, after 2262) are its first or last."""
     hash: str = ""
     """Takes a record; 64 bits."""
 
@@ -65,7 +66,7 @@ POSTGRESQL = Dialect(
     uuid="{}::text",
     json="{}::text",
     date="{}::text",
-    epoch="floor(extract(epoch from {}))::bigint",
+    epoch="floor(least(greatest(extract(epoch from {}), 0), 9223372036))::bigint",
     # Half as dear as to hash a record's text, of which the JSON's text is the dearest part.
     hash="hash_record_extended({}, 0)",
 )
@@ -79,7 +80,7 @@ SQLITE = Dialect(
     uuid="lower(" + " || '-' || ".join(f"substr({{0}}, {at}, {length})" for at, length in _HEX_PARTS) + ")",
     json="{}",
     date="{}",
-    epoch="coalesce(cast(strftime('%s', {}) as integer), 0)",
+    epoch="min(max(coalesce(cast(strftime('%s', {}) as integer), 0), 0), 9223372036)",
 )
 
 CREDENTIALS = """

@@ -5,6 +5,7 @@ a sync writes the next one in a single transaction. Nothing else writes it.
 """
 
 import fcntl
+import json
 import logging
 import os
 import sqlite3
@@ -14,8 +15,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import msgspec
+
 from vod2strmfs.errors import IndexFileError
-from vod2strmfs.library.kinds import FIRST_FREE_NODE, MOVIES_NODE, ROOT_NODE, TV_NODE, NodeKind
+from vod2strmfs.library.contents import decode_kind
+from vod2strmfs.library.kinds import FIRST_FREE_NODE, ROOT_NODE, SECTIONS, NodeKind
 from vod2strmfs.library.names import fold
 from vod2strmfs.private import private
 
@@ -96,23 +100,46 @@ INDEXES = (
 )
 """Made after the first generation is loaded: sorting once is faster than a million insertions."""
 
-_FIXED_NODES = ((ROOT_NODE, NodeKind.ROOT, ROOT_NODE, ""), (MOVIES_NODE, NodeKind.SECTION, ROOT_NODE, "Movies"),
-                (TV_NODE, NodeKind.SECTION, ROOT_NODE, "TV"))  # fmt: skip
+_FIXED_NODES = [
+    (ROOT_NODE, NodeKind.ROOT, ROOT_NODE, ""),
+    *((node, NodeKind.SECTION, ROOT_NODE, name) for name, node in SECTIONS.items()),
+]
 
 
-def create(state_dir: Path) -> None:
+def create(state_dir: Path, *, thorough: bool = False) -> None:
     """Make an index without a generation where there is none. The caller holds `writing`.
 
     A file that is damaged, or is not ours, is moved aside and replaced.
+
+    Args:
+        state_dir: where the index is to be.
+        thorough: whether to read all of an index that is there (5 seconds for a million items), and not just to
+            see whether it is one.
     """
     path = state_dir / FILE_NAME
-    first_node = FIRST_FREE_NODE
-    if path.exists() and not _is_index(path):
-        _move_aside(path)
-        # A running mount may have shown the old index: none of its inode numbers may come to mean something else.
-        first_node = int(time.time()) << 16
     if not path.exists():
-        _create_file(path, first_node)
+        # What is left of an index that somebody deleted would be taken for part of the new one.
+        _delete_log(path)
+        _create_file(path, FIRST_FREE_NODE)
+    elif not _is_index(path) or (thorough and _is_damaged(path)):
+        replace(state_dir)
+
+
+def replace(state_dir: Path) -> None:
+    """Move a damaged index aside, and make one without a generation. The caller holds `writing`."""
+    path = state_dir / FILE_NAME
+    aside = path.with_name(f"{path.name}.unusable-{time.strftime('%Y%m%d-%H%M%S')}")
+    path.replace(aside)
+    _delete_log(path)
+    _log.warning("The index was damaged or not ours; it was moved to %s and is made anew.", aside)
+    # A running mount may have shown the old index: none of its inode numbers may come to mean something else.
+    _create_file(path, int(time.time()) << 16)
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error says that the index file is damaged."""
+    cause = error.__cause__ if isinstance(error, IndexFileError) else error
+    return isinstance(cause, sqlite3.Error) and _code(cause) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def make_directory(state_dir: Path) -> None:
@@ -183,10 +210,10 @@ def _is_index(path: Path) -> bool:
                 return False
             if version == _SCHEMA_VERSION:
                 connection.execute("SELECT number FROM generation").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.DatabaseError as error:
+        if _is_strange(error):
+            return False
         raise  # busy, or a disk that does not answer: no reason to doubt the file
-    except sqlite3.DatabaseError:
-        return False
     if version > _SCHEMA_VERSION:
         raise IndexFileError(
             f"index {path}: was made by a newer version of this program. Update, or give another --state-dir."
@@ -194,13 +221,45 @@ def _is_index(path: Path) -> bool:
     return True
 
 
-def _move_aside(path: Path) -> None:
-    aside = path.with_name(f"{path.name}.unusable-{time.strftime('%Y%m%d-%H%M%S')}")
-    # The log goes first: it must not be taken for that of the new file.
+def _is_damaged(path: Path) -> bool:
+    """Whether the file's structure is damaged, or what its rows say cannot be."""
+    try:
+        with closing(connect(path.parent)) as connection:
+            [verdict] = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if verdict != "ok":
+                return True
+            for kind, item in connection.execute("SELECT kind, item FROM content"):
+                decode_kind(item, kind)
+            kinds = "SELECT 1 FROM node JOIN content USING (id) WHERE node.kind != content.kind LIMIT 1"
+            fixed = "SELECT id, kind, parent, name FROM node WHERE id BETWEEN 0 AND ? ORDER BY id"
+            if connection.execute(fixed, (len(_FIXED_NODES) - 1,)).fetchall() != _FIXED_NODES:
+                return True
+            for texts in connection.execute("SELECT settings, stats FROM generation WHERE number"):
+                for text in texts:
+                    json.loads(text)
+            names = connection.execute("SELECT name, fold FROM node")
+            return any(fold(name) != key for name, key in names) or connection.execute(kinds).fetchone() is not None
+    except (msgspec.MsgspecError, ValueError, TypeError, KeyError):
+        return True
+    except (sqlite3.DatabaseError, IndexFileError) as error:
+        if _is_strange(error):
+            return True
+        raise
+
+
+def _is_strange(error: Exception) -> bool:
+    """Whether the file is damaged, or lacks a table or column that every index has."""
+    return is_damage(error) or (isinstance(error, sqlite3.Error) and _code(error) == sqlite3.SQLITE_ERROR)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's result code, without what extends it; 0 for an error of Python's module."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _delete_log(path: Path) -> None:
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-    path.replace(aside)
-    _log.warning("The index was damaged or not ours; it was moved to %s and is made anew.", aside)
 
 
 def _create_file(path: Path, first_node: int) -> None:

@@ -154,13 +154,16 @@ class Store:
             failing_since, error, compared = self._connection.execute(
                 "SELECT failing_since, error, compared FROM attempt"
             ).fetchone()
-        if number and number != self.generation:
-            self.settings = _library_settings(settings)
+        try:
+            if number and number != self.generation:
+                self.settings = _library_settings(settings)
+            self.metrics = _metrics(number, made, json.loads(metrics), failing_since)
+            """What was counted; see `library.stats`."""
+            text = stats.render(self.metrics)
+        except (ValueError, TypeError, AttributeError, OverflowError, OSError) as problem:
+            raise IndexFileError("the index is damaged: what it says of its generation cannot be read.") from problem
         self.generation = number
         self.made = made
-        self.metrics = _metrics(number, made, json.loads(metrics), failing_since)
-        """What was counted; see `library.stats`."""
-        text = stats.render(self.metrics)
         self.stats_version += text != self._stats
         self._stats = text
         self._stats_mtime: int = max(made, failing_since * 10**9)

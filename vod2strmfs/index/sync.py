@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from vod2strmfs.index.brake import Brake, emptied_series
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, differences
 from vod2strmfs.index.counts import count
 from vod2strmfs.index.draft import Draft
-from vod2strmfs.index.file import INDEXES, connect, create, writing
+from vod2strmfs.index.file import INDEXES, connect, create, is_damage, replace, writing
 from vod2strmfs.index.folders import name_versions, settle_folders
 from vod2strmfs.index.fresh import Fresh
 from vod2strmfs.index.identity import reunite
@@ -85,6 +86,7 @@ def sync(
     max_shrink: int = 20,
     accept_shrink: bool = False,
     patient: bool = False,
+    thorough: bool = False,
     tell: Tell = lambda done, total: None,
 ) -> Outcome:
     """One refresh of the index.
@@ -97,6 +99,7 @@ def sync(
         accept_shrink: whether to remove what is held back.
         patient: whether a comparison may be put off when it is costly and nothing says that the catalogue
             changed, as in regular looks.
+        thorough: whether to look for damage in all of the index first. What is found on the way is mended anyhow.
         tell: called now and then with how many rows have been read.
 
     Raises:
@@ -105,17 +108,37 @@ def sync(
     """
     try:
         with writing(state_dir):
-            create(state_dir)
-            with closing(connect(state_dir, writable=True)) as connection:
-                started = time.time_ns()
-                try:
-                    run = _Run(connection, state_dir, settings, max_shrink, accept_shrink, started, tell)
-                    return run.sync(source, patient)
-                except Exception as error:
-                    _note_failure(connection, started, str(error))
+            create(state_dir, thorough=thorough)
+            run = partial(_sync, source, settings, state_dir, max_shrink, accept_shrink, patient, tell)
+            try:
+                return run()
+            except (sqlite3.Error, IndexFileError) as error:
+                if not is_damage(error):
                     raise
+            replace(state_dir)
+            return run()
     except (sqlite3.Error, OSError) as error:
         raise IndexFileError(f"state directory {state_dir}: the index cannot be written ({error}).") from error
+
+
+def _sync(
+    source: Source,
+    settings: LibrarySettings,
+    state_dir: Path,
+    max_shrink: int,
+    accept_shrink: bool,
+    patient: bool,
+    tell: Tell,
+) -> Outcome:
+    with closing(connect(state_dir, writable=True)) as connection:
+        started = time.time_ns()
+        try:
+            run = _Run(connection, state_dir, settings, max_shrink, accept_shrink, started, tell)
+            return run.sync(source, patient)
+        except Exception as error:
+            if not is_damage(error):
+                _note_failure(connection, started, str(error))
+            raise
 
 
 def _note_failure(connection: sqlite3.Connection, started: int, error: str) -> None:

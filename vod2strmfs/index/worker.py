@@ -38,6 +38,7 @@ class Worker:
         self._asked = threading.Event()
         self._failures = 0
         self._held = 0
+        self._checked = False
 
     def obey(self, orders: TextIO) -> None:
         """Look when a line comes; end the process, in the middle of whatever it does, at the end of input."""
@@ -69,6 +70,7 @@ class Worker:
                 order.state_dir,
                 max_shrink=order.max_shrink,
                 patient=patient,
+                thorough=not self._checked,
                 tell=Lines("Reading the catalogue", "titles"),
             )
         except UserError as error:
@@ -78,6 +80,7 @@ class Worker:
             _log.debug("unexpected error", exc_info=True)
             self._fail(f"Unexpected error: {type(error).__name__}: {error}.")
             return
+        self._checked = True
         if self._failures:
             _log.info("The catalogue can be read again after %d failed attempts.", self._failures)
             self._failures = 0

@@ -37,6 +37,8 @@ class Slot(IntEnum):
 ROOT_NODE = 0
 MOVIES_NODE = 1
 TV_NODE = 2
+SECTIONS = {"Movies": MOVIES_NODE, "TV": TV_NODE}
+"""The directories in the root."""
 WAITING_NODE = -1
 """The parent of series that have no episodes yet: they are known, and not shown."""
 FIRST_FREE_NODE = 16

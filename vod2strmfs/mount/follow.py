@@ -11,7 +11,7 @@ from pyfuse3 import InodeT
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.changes import Change, What
 from vod2strmfs.index.store import Store
-from vod2strmfs.library.kinds import ROOT_INODE
+from vod2strmfs.library.kinds import ROOT_INODE, SECTIONS, folder_inode
 from vod2strmfs.library.tree import STATS_NAME, Tree
 from vod2strmfs.mount.operations import LibraryOperations
 
@@ -24,6 +24,7 @@ class Step(NamedTuple):
     before: int
     """0: from none."""
     now: int
+    """0: to none, since the index was lost or replaced."""
 
 
 class Follower:
@@ -61,27 +62,29 @@ class Follower:
     def look(self) -> Step | None:
         """Show the newest generation; returns a step if anything that the kernel may have cached changed.
 
-        As long as the index cannot be read, the tree is none, and every request fails.
+        As long as the index cannot be read, the tree is none, and every request fails. So it is as well between one
+        index and another, until the kernel has forgotten the first.
         """
         try:
-            changed = self._follow()
+            if self._store is not None and self._store.replaced() and Store.exists(self._state_dir):
+                self._let_go()
+            elif not self._follow():
+                return None
+            self._error = ""
         except IndexFileError as error:
-            self._lose(str(error))
-            return None
-        self._error = ""
-        if not changed or self._store is None:
-            return None
-        step = Step(self._shown, self._store.generation)
+            if str(error) != self._error:
+                _log.error("%s Until it can, every request is answered with an error.", error)
+            self._error = str(error)
+            self._let_go()
+        step = Step(self._shown, self._store.generation if self._store is not None else 0)
         self._shown = step.now
-        return step
+        return step if step != (0, 0) else None
 
     def _follow(self) -> bool:
-        if self._store is None or self._store.replaced():
+        """Read the index if there is anything new in it; returns whether there is."""
+        if self._store is None:
             if not Store.exists(self._state_dir):
                 return False
-            if self._store is not None:
-                self._store.close()
-                self._shown = 0  # Another index: none of its inodes was ever shown.
             self._store = Store(self._state_dir)
         elif self._store.outdated():
             self._store.refresh()
@@ -91,11 +94,8 @@ class Follower:
             self._operations.tree = Tree(self._store, write_nfo=self._write_nfo, with_stats=True)
         return True
 
-    def _lose(self, error: str) -> None:
-        if error != self._error:
-            _log.error("%s Until it can, every request is answered with an error.", error)
-        self._error = error
-        self._operations.tree = None
+    def _let_go(self) -> None:
+        self._operations.start_afresh()
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -108,17 +108,27 @@ def forget(state_dir: Path, step: Step) -> None:
     since there can be a million.
     """
     _forget(Change(What.ENTRY_GONE, 0, ROOT_INODE, STATS_NAME))
-    if step.before in (0, step.now):
+    if step.now == 0:
+        _forget_all()
+    if step.before in (0, step.now) or step.now == 0:
         return
     try:
         with closing(Store(state_dir)) as store:
             changes = store.changes(step.before, step.now)
             if changes is None:
-                _log.warning("The index is too far ahead: what the kernel has cached is not renewed. Mount anew.")
+                _forget_all()
             for change in changes or ():
                 _forget(change)
     except IndexFileError as error:
         _log.error("%s What the kernel has cached may be out of date.", error)
+
+
+def _forget_all() -> None:
+    """Let the kernel look everything up again: with a directory it drops what it knows of all that is below."""
+    for section in SECTIONS:
+        _forget(Change(What.ENTRY_GONE, 0, ROOT_INODE, section))
+    for inode in (ROOT_INODE, *map(folder_inode, SECTIONS.values())):
+        _forget(Change(What.ATTRIBUTES_CHANGED, inode, 0, ""))
 
 
 def _forget(change: Change) -> None:

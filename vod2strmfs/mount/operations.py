@@ -1,6 +1,7 @@
 """pyfuse3's view of the tree: each handler translates one request, and decides nothing."""
 
 import errno
+import logging
 import os
 import stat
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ from vod2strmfs.library.kinds import content_inode
 from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.library.tree import Entry, Tree
 from vod2strmfs.mount.listings import DOTDOT, Cursor
+
+_log = logging.getLogger("vod2strmfs")
 
 CACHE_SECONDS = 86400.0
 """How long the kernel may keep names and attributes. Whatever changes is invalidated at once."""
@@ -90,6 +93,15 @@ class LibraryOperations(pyfuse3.Operations):
         """How many requests were answered with an input/output error."""
         return _INDEX.failures
 
+    def start_afresh(self) -> None:
+        """Show nothing, and let no inode number mean from now on what it meant before.
+
+        To the kernel a number with another `generation` is another inode.
+        """
+        self.tree = None
+        self._file.generation += 1
+        self._folder.generation += 1
+
     async def lookup(self, parent_inode: InodeT, name: bytes, ctx: RequestContext) -> EntryAttributes:
         """Find a name in a directory."""
         if len(name) > NAME_MAX:
@@ -143,7 +155,8 @@ class LibraryOperations(pyfuse3.Operations):
         """Part of an open file."""
         opened = self._opened[fh]
         if opened.content is None:
-            opened.content = self._content(opened)
+            with _INDEX:
+                opened.content = self._content(opened)
         return opened.content[off : off + size]
 
     async def release(self, fh: FileHandleT) -> None:
@@ -198,11 +211,17 @@ class LibraryOperations(pyfuse3.Operations):
         return entry
 
     def _content(self, opened: Opened) -> bytes:
-        """The whole content of an open file."""
+        """The whole content of an open file.
+
+        Raises:
+            IndexFileError: it is not as long as was said of it, so the index is damaged.
+        """
         key = content_inode(opened.entry.inode)
         content = self._contents.get(key)
         if content is None:
             content = opened.render()
+            if len(content) != opened.entry.size:
+                raise IndexFileError(f"the index holds the wrong size of {opened.entry.name}")
             if len(content) < _CONTENTS_BYTES:
                 self._contents[key] = content
         return content
@@ -261,7 +280,10 @@ def _template(owner: Owner, kind: int, mode: int) -> EntryAttributes:
 
 
 class _Index:
-    """What is read from the index within it, and cannot be, is answered with EIO."""
+    """What is made from the index within it, and cannot be, is answered with EIO.
+
+    Damage that SQLite does not notice shows as errors of any kind; none of them may end the mount.
+    """
 
     failures = 0
     """How many requests were answered so."""
@@ -271,11 +293,12 @@ class _Index:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, IndexFileError):
-            self.failures += 1
-            raise FUSEError(errno.EIO) from error
         if isinstance(error, FileNotFoundError):
             raise FUSEError(errno.ESTALE) from error
+        if isinstance(error, Exception) and not isinstance(error, FUSEError):
+            self.failures += 1
+            _log.debug("A request failed.", exc_info=error)
+            raise FUSEError(errno.EIO) from error
 
 
 _INDEX = _Index()

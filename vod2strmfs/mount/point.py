@@ -86,6 +86,8 @@ def check_fuse(*, allow_other: bool) -> None:
         )
     if os.geteuid() == 0:
         return
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        raise MountError("/dev/fuse: this user may not open it. As root, run `chmod 666 /dev/fuse`, or mount as root.")
     if shutil.which("fusermount3") is None:
         raise MountError("fusermount3: is not installed. Install the package fuse3, or mount as root.")
     if allow_other and "user_allow_other" not in _fuse_conf():

@@ -1,0 +1,235 @@
+"""Load: many scanners while the catalogue changes, and many lives of a mount."""
+
+import multiprocessing
+import os
+import random
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import quantiles
+from typing import NamedTuple
+
+import psycopg
+from databases import Database
+from mounts import Mount, eventually, is_mounted, mounted
+from postgres_server import PostgresServer
+
+from vod2strmfs.demo.catalogue import Catalogue
+
+FILMS = 120
+PROCESSES = 4
+THREADS = 16
+"""In each of the processes."""
+_VERSION = re.compile(rb"\[(\d+)\]")
+
+
+class Scan(NamedTuple):
+    """What one process of scanners saw."""
+
+    files: int
+    bytes_read: int
+    wrong: list[str]
+
+
+def films() -> Catalogue:
+    catalogue = Catalogue()
+    account = catalogue.account("Alpha")
+    for number in range(FILMS):
+        movie = catalogue.movie(f"Film {number}", description="[0] " * 200, relations=[])
+        catalogue.relate(movie, account, stream_id=str(number))
+    return catalogue
+
+
+def scan(root: Path, seconds: float, newest: list[int], seed: int, channel: Connection) -> None:
+    """Read random films in many threads until the time is up.
+
+    Args:
+        root: the directory of the films.
+        seconds: how long.
+        newest: the version last written, by film; shared memory.
+        seed: of this process.
+        channel: where the `Scan` goes.
+    """
+    end = time.monotonic() + seconds
+    found: list[Scan] = []
+
+    def work(number: int) -> None:
+        chance = random.Random(seed * THREADS + number)
+        shown = [0] * FILMS
+        files = size = 0
+        wrong: list[str] = []
+        while time.monotonic() < end:
+            film = chance.randrange(FILMS)
+            path = root / f"Film {film}" / "movie.nfo"
+            try:
+                with path.open("rb") as file:
+                    content = file.read()
+                    length = os.fstat(file.fileno()).st_size
+                if chance.random() < 0.02 and len(os.listdir(root)) != FILMS:
+                    wrong.append("a shorter listing")
+            except OSError as error:
+                wrong.append(f"{path.name} of {film}: {error}")
+                continue
+            files, size = files + 1, size + len(content)
+            plot = content.partition(b"<plot>")[2].partition(b"</plot>")[0]
+            versions = set(_VERSION.findall(plot))
+            version = int(versions.pop()) if len(versions) == 1 else -1
+            whole = plot == b" ".join([b"[%d]" % version] * plot.count(b"[")) and plot.count(b"[") >= 200
+            if not whole or length != len(content):
+                wrong.append(f"film {film}: {content!r}")
+            elif not shown[film] <= version <= newest[film]:
+                wrong.append(f"film {film}: version {version} after {shown[film]}")
+            shown[film] = version
+        found.append(Scan(files, size, wrong))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wrong = [text for one in found for text in one.wrong]
+    channel.send(Scan(sum(one.files for one in found), sum(one.bytes_read for one in found), wrong[:5]))
+
+
+def shows(path: Path, version: int) -> bool:
+    """Whether a film's file is of that version."""
+    return f"[{version}]".encode() in path.read_bytes()
+
+
+def stat_seconds(path: Path) -> float:
+    """How long it takes to ask for a file's attributes."""
+    started = time.perf_counter()
+    with suppress(FileNotFoundError):
+        path.stat()
+    return time.perf_counter() - started
+
+
+def resident(mount: Mount) -> int:
+    """Memory of the mount's process in kB, without that of files."""
+    text = Path(f"/proc/{mount.process.pid}/status").read_text()
+    return int(re.search(r"RssAnon:\s+(\d+)", text)[1])  # type: ignore[index]
+
+
+def test_64_scanners_see_whole_files_that_never_go_back_while_the_catalogue_changes(
+    postgres: PostgresServer, tmp_path: Path, soak: bool, record_property: Callable[[str, object], None]
+) -> None:
+    seconds = 300.0 if soak else 6.0
+    database = Database(postgres.new_database()).fill(films())
+    context = multiprocessing.get_context("spawn")
+    newest = context.Array("q", FILMS, lock=False)
+    chance = random.Random(0)
+    changes = 0
+    memory: list[int] = []
+    cached: list[float] = []
+    asked: list[float] = []
+    with (
+        psycopg.connect(database.url, autocommit=True) as session,
+        mounted(tmp_path, database.url, "--poll-interval", "0.2") as mount,
+    ):
+        movies = mount.path / "Movies"
+        channels, processes = [], []
+        for seed in range(PROCESSES):
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=scan, args=(movies, seconds, newest, seed, sender), daemon=True)
+            process.start()
+            processes.append(process)
+            channels.append(receiver)
+        started = time.monotonic()
+        while time.monotonic() < started + seconds:
+            film = chance.randrange(FILMS)
+            changes += 1
+            # Noted first: a reader may be quicker than we are.
+            newest[film] = changes
+            description = f"[{changes}] " * chance.randint(200, 900)
+            session.execute("UPDATE vod_movie SET description = %s WHERE id = %s", (description, film + 1))
+            memory.append(resident(mount))
+            for _ in range(5):
+                folder = movies / f"Film {chance.randrange(FILMS)}"
+                cached.append(stat_seconds(folder / "movie.nfo"))
+                # The kernel caches no name that does not exist, so this one the mount has to answer.
+                asked.append(stat_seconds(folder / "none"))
+            time.sleep(max(0.0, started + changes / 10 - time.monotonic()))
+        scans = [channel.recv() for channel in channels]
+        for process in processes:
+            process.join()
+        assert [wrong for scan in scans for wrong in scan.wrong] == []
+        for film, version in enumerate(newest):
+            eventually(partial(shows, movies / f"Film {film}" / "movie.nfo", version))
+        assert mount.process.poll() is None
+        assert "ERROR" not in mount.log.read_text()
+        generations = mount.log.read_text().count("Generation")
+    assert generations > 2
+    early, late = memory[len(memory) // 3], memory[-1]
+    # What it keeps to be quick is bounded; a leak is not.
+    assert late - early < 20_000
+    record_property("seconds", seconds)
+    record_property("changes", changes)
+    record_property("files read", sum(scan.files for scan in scans))
+    record_property("bytes checked", sum(scan.bytes_read for scan in scans))
+    record_property("generations", generations)
+    for what, taken in (("a file", cached), ("a name that does not exist", asked)):
+        record_property(
+            f"stat of {what}, p50 and p99 in ms", [round(quantiles(taken, n=100)[n] * 1000, 3) for n in (49, 98)]
+        )
+    record_property("memory in kB after a third, at the end", (early, late))
+
+
+def test_lives_of_a_mount_leave_nothing_behind(
+    tmp_path: Path, soak: bool, record_property: Callable[[str, object], None]
+) -> None:
+    lives = 200 if soak else 6
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(films())
+    with mounted(tmp_path, database.url) as mount:
+        os.listdir(mount.path / "Movies")
+    before = remains(tmp_path)
+    for life in range(lives):
+        with mounted(tmp_path, database.url) as mount:
+            assert len(os.listdir(mount.path / "Movies")) == FILMS
+            if life % 3 == 0:
+                subprocess.run(["fusermount3", "-u", mount.path], check=True)
+                assert mount.process.wait(30) == 0
+            elif life % 3 == 1:
+                mount.process.kill()
+                mount.process.wait()
+                subprocess.run(["umount", "-l", mount.path], check=True)
+        assert not is_mounted(mount.path)
+    eventually(lambda: remains(tmp_path) == before)
+    record_property("lives", lives)
+
+
+def remains(directory: Path) -> dict[str, object]:
+    """What a mount could leave on a machine."""
+    processes = subprocess.run(["pgrep", "-f", str(directory)], capture_output=True, text=True, check=False)
+    return {
+        "our descriptors": len(os.listdir("/proc/self/fd")),
+        "our threads": len(os.listdir("/proc/self/task")),
+        "mounts": sum(str(directory) in line for line in Path("/proc/self/mountinfo").read_text().splitlines()),
+        "processes": processes.stdout.split(),
+        "files": sorted(path.name for path in directory.rglob("*") if "mount.log" not in path.name),
+    }
+
+
+def test_a_mounts_descriptors_and_threads_stay_the_same(tmp_path: Path, soak: bool) -> None:
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(films())
+    with mounted(tmp_path, database.url, "--poll-interval", "0.2") as mount:
+        film = mount.path / "Movies/Film 0/movie.nfo"
+
+        def used() -> tuple[int, int]:
+            process = Path(f"/proc/{mount.process.pid}")
+            return len(os.listdir(process / "fd")), len(os.listdir(process / "task"))
+
+        def change(number: int) -> None:
+            database.execute("UPDATE vod_movie SET description = ? WHERE id = 1", f"[{number}]")
+            eventually(lambda: f"[{number}]".encode() in film.read_bytes())
+
+        change(1)
+        before = used()
+        for number in range(2, 30 if soak else 12):
+            change(number)
+        eventually(lambda: used() == before)
