@@ -22,6 +22,7 @@ COUNTED = frozenset({NodeKind.MOVIE, NodeKind.SERIES, NodeKind.SEASON})
 """The kinds of folder that progress is counted in."""
 
 _FILES_IN_TASK = 32
+_FILES_IN_SMALL_TASK = 4
 _FILES_IN_BATCH = 512
 _FOLDERS_IN_CHECK = 128
 
@@ -192,17 +193,21 @@ class Traversal:
         self.manifest.commit()
         works, self._works, self._files = self._works, [], 0
         task: list[tuple[Directory, Work]] = []
-        size = 0
+        size, limit = 0, self._files_in_task()
         for directory, work in works:
             task.append((directory, work))
             size += 1 + sum(len(item.files) for item in work.items)
-            if size >= _FILES_IN_TASK:
+            if size >= limit:
                 self._submit(task)
                 task, size = [], 0
         if task:
             self._submit(task)
         self.report.flush()
         self.tell(self.done)
+
+    def _files_in_task(self) -> int:
+        """Few where files take their time and many workers wait for them; many where handing over is what costs."""
+        return max(_FILES_IN_TASK // self.workers.number, _FILES_IN_SMALL_TASK)
 
     def _submit(self, task: Sequence[tuple[Directory, Work]]) -> None:
         directories = [directory for directory, _ in task]

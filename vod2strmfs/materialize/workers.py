@@ -88,6 +88,11 @@ class Workers:
         self._executor.shutdown(cancel_futures=True)
 
     @property
+    def number(self) -> int:
+        """How many tasks are done at once as things stand."""
+        return self._pace.workers
+
+    @property
     def busy(self) -> bool:
         """Whether some tasks are not done."""
         return bool(self._pending)
