@@ -1,5 +1,6 @@
 """Shares of the tests' own (`share.c`): slow, with folded case, with refused names, with coarse times, or gone."""
 
+import atexit
 import subprocess
 import tempfile
 from functools import cache
@@ -28,7 +29,7 @@ class Share:
         self.source.mkdir(exist_ok=True)
         self.mount_point.mkdir(exist_ok=True)
         options = ",".join((f"source={self.source}", *self._options))
-        self._process = subprocess.Popen([_program(), "-f", self.mount_point, "-o", options])
+        self._process = subprocess.Popen([_program(), "-f", self.mount_point, "-o", options], stderr=subprocess.DEVNULL)
         eventually(lambda: is_mounted(self.mount_point) or self._process.poll() is not None)
         assert self._process.poll() is None
         return self
@@ -45,12 +46,10 @@ class Share:
 
 @cache
 def _program() -> Path:
-    """The compiled file system. It lies in the folder for temporary files, by its source's time."""
-    stat = _SOURCE.stat()
-    program = Path(tempfile.gettempdir(), f"vod2strmfs-share-{stat.st_mtime_ns:x}-{stat.st_ino:x}")
-    if not program.exists():
-        flags = subprocess.run(["pkg-config", "--cflags", "--libs", "fuse3"], check=True, capture_output=True, text=True)
-        made = program.with_suffix(".new")
-        subprocess.run(["cc", "-O2", "-o", made, _SOURCE, *flags.stdout.split()], check=True)
-        made.rename(program)
+    """The compiled file system; it goes when this process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="vod2strmfs-share-")
+    atexit.register(folder.cleanup)
+    program = Path(folder.name, "share")
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "fuse3"], check=True, capture_output=True, text=True)
+    subprocess.run(["cc", "-O2", "-o", program, _SOURCE, *flags.stdout.split()], check=True)
     return program

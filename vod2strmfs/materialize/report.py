@@ -191,6 +191,7 @@ class Report:
             raise self._problem(error) from error
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow(COLUMNS)
+        self.flush()
 
     def __enter__(self) -> "Report":
         return self

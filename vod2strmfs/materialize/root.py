@@ -179,7 +179,8 @@ def _started(process: str) -> float:
 
 
 def _describe(process: int, since: float) -> str:
-    return f"process {process} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(since))},"
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
+    return f"process {process} on {socket.gethostname()}, since {moment},"
 
 
 def _read(file: IO[str]) -> str:

@@ -54,16 +54,21 @@ def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None
         report = stack.enter_context(Report(job.report_dir, job.mode))
         prune(job.report_dir, job.keep_reports, job.keep_report_days)
         manifest = stack.enter_context(closing(Manifest(root.manifest, dry_run=job.dry_run)))
+        boot = manifest.fact("boot")
+        power_failed = boot not in ("", _boot_id())
+        if power_failed:
+            manifest.check()
+        manifest.note("boot", _boot_id())
         workers = stack.enter_context(Workers(job.concurrency))
         with _reported(root, report):
             _check_mount(root, manifest)
             descriptor = stack.enter_context(opened(root.path, dry_run=job.dry_run))
             file_system = _file_system(root, manifest, descriptor, dry_run=job.dry_run)
             _rebuild_if_new(manifest, descriptor, store, workers, file_system)
-        boot = manifest.fact("boot")
-        manifest.note("boot", _boot_id())
-        run = _Run(store, job, descriptor, manifest, report, workers, file_system)
-        folders = run.write(verify=boot not in ("", _boot_id()), tell=run.teller(on_progress))
+            mover = Mover(descriptor, manifest, report, job.dry_run)
+            mover.resume()
+        run = _Run(store, job, descriptor, manifest, report, workers, file_system, mover)
+        folders = run.write(verify=power_failed, tell=run.teller(on_progress))
         held = run.clean_up()
         if not report.written:
             # Nothing new can be lost with the power, only what earlier runs wrote since the machine was started.
@@ -83,6 +88,7 @@ class _Run:
     report: Report
     workers: Workers
     file_system: FileSystem
+    mover: Mover
 
     def write(self, *, verify: bool, tell: Callable[[int], None]) -> int:
         """Write what is wanted; returns how many folders were gone through.
@@ -92,8 +98,7 @@ class _Run:
             tell: called now and then with how many folders were gone through.
         """
         job, manifest = self.job, self.manifest
-        mover = Mover(self.root, manifest, self.report, job.dry_run)
-        reconciler = Reconciler(self.store, self._tree(), manifest, mover.move, fresh=manifest.folders() == 1)
+        reconciler = Reconciler(self.store, self._tree(), manifest, self.mover.move, fresh=manifest.folders() == 1)
         updater = Updater(
             self.root,
             self.store.settings,
@@ -103,7 +108,9 @@ class _Run:
             Throttle(job.throttle),
             self.file_system,
         )
-        traversal = Traversal(self.store, manifest, reconciler, updater, self.workers, self.report, mover.ways, tell)
+        traversal = Traversal(
+            self.store, manifest, reconciler, updater, self.workers, self.report, self.mover.ways, tell
+        )
         compared = traversal.run(job.sections, plan=f"{self.store.generation} {self.store.made} {job.write_nfo}")
         if compared:
             for row in remark_rows(self.store, job.kinds):
