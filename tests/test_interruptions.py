@@ -257,9 +257,10 @@ def test_a_share_that_folds_case_and_has_coarse_times_gets_the_same_tree_and_is_
         output.library.show(catalogue("Heat", "HEAT", "Heat Wave"), accept_shrink=True)
         output.write(cleanup="apply", accept_shrink=True)
         assert (output.root / "Movies" / "Heat Wave" / "Heat Wave.strm").exists()
-        assert {path for path, found in snapshot(output.root).items() if found.content is not None} == set(
-            output.library.files()
-        )
+        # Linux takes a rename that changes case alone for none at all, on a share that folds case.
+        assert {path.lower(): found.content for path, found in snapshot(output.root).items() if found.content} == {
+            path.lower(): content for path, content in output.library.files().items()
+        }
 
 
 def test_a_share_that_is_slow_gets_the_same_tree(output: Output, tmp_path: Path) -> None:
