@@ -20,6 +20,11 @@ def test_where_the_processor_is_busy_one_works() -> None:
     pace = Pace(12)
     for _ in range(5):
         pace.adapt(each=0.0001, **BUSY)
+        assert pace.workers == 1
+    pace = Pace(12)
+    pace.adapt(each=0.0001, **WAITING)
+    for _ in range(10):
+        pace.adapt(each=0.0001, **BUSY)
     assert pace.workers == 1
 
 

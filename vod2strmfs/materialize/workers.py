@@ -41,7 +41,7 @@ class Pace:
     then a task takes many times what it took, and fewer workers get as much done and leave the share to others.
 
     Args:
-        most: how many there may be. So many there are at first.
+        most: how many there may be. There is one until it is known whether it waits.
     """
 
     BUSY = 0.7
@@ -56,7 +56,7 @@ class Pace:
     """How much of what is usual stays so over one stretch: a share that is slow for good is not held back for long."""
 
     def __init__(self, most: int) -> None:
-        self.workers = most
+        self.workers = 1
         self._most = most
         self._usual = 0.0
         self._busy: float | None = None
@@ -66,7 +66,8 @@ class Pace:
 
         Args:
             elapsed: seconds that passed.
-            processor: seconds of processor time that this process used meanwhile, or waited for.
+            processor: seconds of processor time that this process used meanwhile. Of one worker, also those in which
+                it could have gone on, had other programs not had the processor.
             each: seconds that one file took, on average, in the tasks that ended meanwhile.
         """
         slower = self._usual and each > self.SLOWER * self._usual
@@ -76,7 +77,7 @@ class Pace:
         if slower or self._busy > self.BUSY:
             self.workers = max(1, self.workers // 2)
         elif self._busy < self.IDLE:
-            self.workers = min(self._most, self.workers * 2)
+            self.workers = min(self._most, self.workers * 2) if self.workers > 1 else self._most
 
 
 class Workers:
@@ -95,6 +96,8 @@ class Workers:
         self._executor = ThreadPoolExecutor(most, thread_name_prefix="write")
         self._pending: dict[Future[_Done], tuple[Callable[[Any], None], int]] = {}
         self._pace = Pace(most)
+        self._most = most
+        self._has_thought = False
         self._begin_stretch()
 
     def __enter__(self) -> "Workers":
@@ -107,8 +110,8 @@ class Workers:
 
     @property
     def number(self) -> int:
-        """How many tasks are done at once as things stand."""
-        return self._pace.workers
+        """How many tasks are done at once as things stand; the most that there may be until that is known."""
+        return self._pace.workers if self._has_thought else self._most
 
     @property
     def busy(self) -> bool:
@@ -153,7 +156,10 @@ class Workers:
         """Think over how many workers to have, if it is time."""
         elapsed = time.monotonic() - self._since
         if elapsed >= self._STRETCH and self._steps:
-            processor = time.process_time() - self._processor + self._delayed
+            processor = time.process_time() - self._processor
+            if self._pace.workers == 1:
+                processor += self._delayed  # several threads wait at the same time, which tells nothing
+            self._has_thought = True
             self._pace.adapt(elapsed, processor, self._seconds / self._steps)
             self._begin_stretch()
 
