@@ -22,7 +22,7 @@ COUNTED = frozenset({NodeKind.MOVIE, NodeKind.SERIES, NodeKind.SEASON})
 """The kinds of folder that progress is counted in."""
 
 _FILES_IN_TASK = 32
-_FILES_IN_SMALL_TASK = 4
+_FILES_IN_SMALL_TASK = 3
 _FILES_IN_BATCH = 512
 _FOLDERS_IN_CHECK = 512
 _FOLDERS_IN_SMALL_CHECK = 32
