@@ -1,8 +1,12 @@
 """Measuring side by side: these machines are noisy, so seconds mean little and ratios of neighbours mean more."""
 
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 PAIRS = 5
@@ -60,6 +64,30 @@ def timed(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
+
+
+class Needs(NamedTuple):
+    """What a process needed until it ended."""
+
+    seconds: float
+    """Of processor time."""
+    megabytes: float
+    """Of memory, at the most."""
+
+
+def needs_of(*arguments: str | Path) -> Needs:
+    """Run a command of the program.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    command = [sys.executable, "-m", "vod2strmfs", *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return Needs(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def table(figures: Sequence[Figure]) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from bench.catalogues import SIZES, catalogue
 from bench.harness import PAIRS, Figure, timed
@@ -23,15 +22,6 @@ _SAMPLES = 2000
 _MEGABYTE = 1 << 20
 
 
-class Needs(NamedTuple):
-    """What a process needed until it ended."""
-
-    seconds: float
-    """Of processor time."""
-    megabytes: float
-    """Of memory, at the most."""
-
-
 def measure(directory: Path) -> Iterator[Figure]:
     """Syncs and mounts one library of each size. Takes about a quarter of an hour."""
     small, *_, large = SIZES
@@ -40,7 +30,7 @@ def measure(directory: Path) -> Iterator[Figure]:
     for items, size in SIZES.items():
         state_dir = directory / f"{items}"
         with catalogue(size) as url:
-            needs = _first_sync(url, state_dir)
+            needs = needs_of("sync", "--database", url, "--state-dir", state_dir)
         syncs[items] = needs.seconds / items
         paths = _movies(state_dir)
         lookups[items] = [_lookup(directory, state_dir, paths) for _ in range(PAIRS)]
@@ -56,21 +46,6 @@ def measure(directory: Path) -> Iterator[Figure]:
     memory, pause = _scan(directory, state_dir, paths)
     yield Figure.of("memory of the mount after a full scan", "", [memory / _MEGABYTE], 250, "MB")
     yield Figure.of("longest pause while `Movies` is listed", "", [pause], 1.0, "s")
-
-
-def _first_sync(url: str, state_dir: Path) -> Needs:
-    """Make an index in a process of its own, by `vod2strmfs sync`.
-
-    Raises:
-        subprocess.CalledProcessError: it failed.
-    """
-    command = [sys.executable, "-m", "vod2strmfs", "sync", "--state-dir", str(state_dir)]
-    process = subprocess.Popen(command, env=os.environ | {"VOD2STRMFS_DATABASE": url}, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return Needs(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def _movies(state_dir: Path) -> list[str]:

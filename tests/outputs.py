@@ -49,7 +49,7 @@ class Output:
 
     def rows(self, **fields: Any) -> list[tuple[str, ...]]:
         """Materialize; the rows of the report, sorted, those about series that match left out."""
-        return [row for row in report_rows(self.write(**fields)) if "matches" not in row]
+        return [row for row in report_rows(self.write(**fields).report) if "matches" not in row]
 
     def actions(self, **fields: Any) -> list[tuple[str, str, str]]:
         """Materialize; title (of a series or season: its name), action and reason of each row, sorted."""
@@ -75,9 +75,9 @@ class Output:
             path.unlink()
 
 
-def report_rows(outcome: Outcome) -> list[tuple[str, ...]]:
+def report_rows(report: Path) -> list[tuple[str, ...]]:
     """The rows of a report, sorted."""
-    with outcome.report.open(encoding="utf-8", newline="") as file:
+    with report.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     assert header == ["type", "series_name", "season", "title", "uuid", "action", "reason"]
     for kind, *_, action, reason in rows:

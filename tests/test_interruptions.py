@@ -1,142 +1,297 @@
-"""Materialize when it is killed, when the disk is full or read-only, and when it runs twice at once."""
+"""Materialize when it is killed, when the disk is full or read-only, when the share goes, and when it runs twice."""
 
-import csv
-import random
-import shutil
+import contextlib
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from random import Random
 
 import pytest
 from libraries import Library
+from mounts import command
+from outputs import Output, report_rows, snapshot
+from shares import Share
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import OutputError
 from vod2strmfs.index.store import Store
-from vod2strmfs.materialize.job import Job, Outcome
+from vod2strmfs.materialize.report import reports
 from vod2strmfs.materialize.run import materialize
 
-
-class Export:
-    """A library and an output root."""
-
-    def __init__(self, directory: Path) -> None:
-        self.library = Library(directory)
-        self.root = directory / "output"
-        self.state = self.library.state_dir
-        self.reports = directory / "reports"
-
-    def run(self, catalogue: Catalogue | None = None, **options: Any) -> Outcome:
-        """Show a catalogue to the library, if one is given, and materialize."""
-        if catalogue is not None:
-            self.library.show(catalogue, accept_shrink=True)
-        job = Job(output_root=self.root, state_dir=self.state, report_dir=self.reports, **options)
-        with closing(Store(self.state)) as store:
-            return materialize(store, job)
-
-    def rows(self, outcome: Outcome) -> list[dict[str, str]]:
-        with outcome.report.open(newline="") as file:
-            return list(csv.DictReader(file))
-
-    def files(self) -> dict[str, bytes]:
-        """Every file of the output root."""
-        return {str(path.relative_to(self.root)): path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
-
-    def wanted(self) -> dict[str, bytes]:
-        return self.library.files()
+Rows = list[tuple[str, ...]]
 
 
 @pytest.fixture
-def export(tmp_path: Path) -> Export:
-    return Export(tmp_path)
+def output(tmp_path: Path) -> Output:
+    return Output(Library(tmp_path), tmp_path / "output")
 
 
-def films(*names: str, **columns: Any) -> Catalogue:
-    catalogue = Catalogue()
-    account = catalogue.account("Alpha")
-    for number, name in enumerate(names):
-        movie = catalogue.movie(name, relations=[], **columns)
-        catalogue.relate(movie, account, stream_id=str(number))
-    series = catalogue.series("Lost")
-    for number in range(1, 6):
-        catalogue.episode(series, 1, number, f"Part {number}")
-    return catalogue
+def catalogue(*names: str, plot: str = "", episodes: int = 3) -> Catalogue:
+    """Movies, and a series."""
+    made = Catalogue()
+    account = made.account("Provider")
+    for name in names:
+        made.relate(made.movie(name, description=plot, relations=[]), account, stream_id=name)
+    if episodes:
+        series = made.series("Lost")
+        for number in range(1, episodes + 1):
+            made.episode(series, 1, number, f"Part {number}")
+    return made
 
 
-def test_two_runs_at_once_are_refused(export: Export) -> None:
-    export.run(films("Heat"))
-    job = Job(output_root=export.root, state_dir=export.state, report_dir=export.reports)
-    with closing(Store(export.state)) as store:
-        second: list[Exception] = []
+def films(number: int) -> list[str]:
+    return [f"Film {film}" for film in range(number)]
+
+
+def run(output: Output, *options: str) -> tuple[int, Rows]:
+    """`vodstrmfs materialize`; its exit code and the rows of its report, those about series that match left out."""
+    before = set(reports(output.reports))
+    arguments = ("materialize", output.root, "--database", output.library.last_url, "--report-dir", output.reports)
+    ended = subprocess.run(
+        command(*arguments, "--state-dir", output.library.state_dir, *options), check=False, capture_output=True
+    )
+    assert b"Traceback" not in ended.stderr
+    [report] = set(reports(output.reports)) - before
+    return ended.returncode, [row for row in report_rows(report) if "matches" not in row]
+
+
+def failures(rows: Rows) -> set[tuple[str, str]]:
+    """Type and reason of what failed."""
+    return {(kind, reason) for kind, *_, action, reason in rows if action == "failed"}
+
+
+@contextlib.contextmanager
+def mounted(*arguments: str | Path) -> Iterator[None]:
+    """A mount, the last argument being its mount point."""
+    subprocess.run(["mount", *arguments], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", arguments[-1]], check=True)
+
+
+class Killed:
+    """Runs of `interrupted.py`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def __enter__(self) -> "Killed":
+        script = Path(__file__).with_name("interrupted.py")
+        self._process = subprocess.Popen(
+            [sys.executable, script, self._directory], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._process:
+            pass
+
+    def run(self, url: str, *, calls: int = 0, seconds: float | None = None) -> bool:
+        """One run, cut off after so many calls or seconds; returns whether it was."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{url} {calls}\n")
+        self._process.stdin.flush()
+        process = int(self._process.stdout.readline())
+        if seconds is not None:
+            time.sleep(seconds)
+            # If it has ended, it was waited for, and its number is nobody's for a long time.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        status = int(self._process.stdout.readline())
+        assert status in (0, signal.SIGKILL)
+        return status == signal.SIGKILL
+
+
+class Changing:
+    """A catalogue of which a part is renamed, goes, comes and has other plots each time. Equal seeds, equal changes."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._names = {stream: f"Film {stream}" for stream in range(24)}
+        self._next = len(self._names)
+
+    def step(self) -> Catalogue:
+        random = self._random
+        for stream in random.sample(sorted(self._names), 5):
+            del self._names[stream]
+        for stream in random.sample(sorted(self._names), 5):
+            self._names[stream] = f"{random.choice(('Heat', 'Ronin', 'heat', 'Fargo'))} {random.randrange(40)}"
+        for _ in range(5):
+            self._names[self._next] = f"Film {self._next}"
+            self._next += 1
+        made = Catalogue()
+        account = made.account("Provider")
+        for stream, name in self._names.items():
+            movie = made.movie(name, description=random.choice(("One plot.", "Another plot.")), relations=[])
+            made.relate(movie, account, stream_id=str(stream))
+        for title in random.sample(("Lost", "Dark", "Fringe"), 2):
+            series = made.series(title)
+            for number in range(1, 5):
+                name = random.choice(("Pilot", "Lies", ""))
+                episode = made.episode(series, random.randrange(1, 3), number, name, relations=[])
+                made.relate(episode, account, stream_id=f"{title} {number}")
+        return made
+
+
+def test_killed_at_a_hundred_moments_it_leaves_no_half_file_and_the_next_run_finishes(
+    output: Output, tmp_path: Path
+) -> None:
+    """Half of the moments are calls to the file system, half are times, so that each step of a run is hit."""
+    random = Random(5)
+    changing = Changing(random)
+    contents: set[bytes | None] = {None}
+    cut_off = 0
+    longest = 0.0
+    with Killed(tmp_path) as killed:
+        for number in range(100):
+            url = f"sqlite:///{tmp_path}/step{number}.db"
+            changing.step().write(url)
+            if number % 2:
+                cut_off += killed.run(url, seconds=random.uniform(0, longest))
+            else:
+                started = time.monotonic()
+                if killed.run(url, calls=random.randrange(1, 250)):
+                    cut_off += 1
+                longest = max(longest, time.monotonic() - started)
+            left = snapshot(output.root) if output.root.exists() else {}
+            output.library.sync(url, accept_shrink=True)
+            assert output.write(cleanup="apply", accept_shrink=True).errors == 0
+            assert output.difference() == {}, number
+            contents |= {found.content for found in snapshot(output.root).values()}
+            for path, found in left.items():
+                assert found.content in contents or path.endswith(".tmp"), (number, path)
+    assert cut_off > 40
+
+
+def test_a_full_disk_is_rows_and_the_next_run_finishes(output: Output) -> None:
+    output.library.show(catalogue(*films(100)))
+    output.root.mkdir()
+    with mounted("-t", "tmpfs", "-o", "size=300k", "tmpfs", output.root):
+        code, rows = run(output)
+        assert code == 6
+        assert ("error", "disk full") in failures(rows)
+        wanted = output.library.files()
+        for path, found in snapshot(output.root).items():
+            assert found.content is None or wanted[path] == found.content
+        subprocess.run(["mount", "-o", "remount,size=30m", output.root], check=True)
+        code, rows = run(output)
+        assert (code, failures(rows)) == (0, set())
+        assert output.difference() == {}
+
+
+def test_a_read_only_root_is_a_row_and_an_error(output: Output) -> None:
+    output.library.show(catalogue("Heat"))
+    output.root.mkdir()
+    with mounted("-t", "tmpfs", "-o", "ro", "tmpfs", output.root):
+        assert run(output) == (6, [("error", "", "", "output", "", "failed", "read-only")])
+
+
+def test_a_folder_that_is_read_only_is_rows_and_the_rest_is_done(output: Output) -> None:
+    output.library.show(catalogue("Heat", "Ronin"))
+    output.write()
+    heat = output.root / "Movies" / "Heat"
+    output.library.show(catalogue("Heat", "Ronin", plot="Another plot."))
+    with mounted("--bind", "-o", "ro", heat, heat):
+        code, rows = run(output)
+        assert code == 6
+        assert [row for row in rows if row[5] == "failed"] == [
+            ("error", "", "", "Heat", row[4], "failed", "read-only") for row in rows if row[3] == "Heat"
+        ]
+        assert [row[5] for row in rows if row[3] == "Ronin"] == ["updated"]
+    assert run(output)[0] == 0
+    assert output.difference() == {}
+
+
+def test_a_share_that_vanishes_is_rows_and_the_next_run_finishes(output: Output, tmp_path: Path) -> None:
+    output.library.show(catalogue(*films(700)))
+    with Share(tmp_path / "share", output.root) as share, closing(Store(output.library.state_dir)) as store:
+        outcome = materialize(store, output.job(), on_progress=lambda progress: share.die())
+        failed = failures(report_rows(outcome.report))
+        assert outcome.errors
+        assert failed == {("error", "unreachable")}
+        assert run(output) == (6, [("error", "", "", "output", "", "failed", "unreachable")])
+    assert run(output) == (6, [("error", "", "", "output", "", "failed", "unreachable")])
+    assert list(output.root.iterdir()) == []
+    with Share(tmp_path / "share", output.root):
+        code, rows = run(output)
+        assert (code, failures(rows)) == (0, set())
+        assert output.difference() == {}
+
+
+def test_a_name_that_is_refused_is_a_row_and_the_rest_is_done(output: Output, tmp_path: Path) -> None:
+    output.library.show(catalogue("Heat", "Zorro", "Ronin"))
+    with Share(tmp_path / "share", output.root, "refuse=Z"):
+        code, rows = run(output)
+        assert code == 6
+        assert [(title, reason) for *_, title, _, action, reason in rows if action == "failed"] == [
+            ("Zorro", "name refused")
+        ]
+        assert {path.split("/")[1] for path in output.difference() if "/" in path} == {"Zorro"}
+
+
+def test_a_share_that_folds_case_and_has_coarse_times_gets_the_same_tree_and_is_left_alone(
+    output: Output, tmp_path: Path
+) -> None:
+    made = catalogue("Heat", "HEAT", "heat wave")
+    made.movie("Amélie", description="One plot.")
+    output.library.show(made)
+    with Share(tmp_path / "share", output.root, "fold", "coarse"):
+        assert output.write().errors == 0
+        assert {path: found.content for path, found in snapshot(output.root).items() if found.content is not None} == (
+            output.library.files()
+        )
+        before = snapshot(tmp_path / "share")
+        assert output.rows() == []
+        assert output.rows(verify=True, cleanup="apply") == []
+        assert snapshot(tmp_path / "share") == before
+        output.lose_manifest()
+        assert {row[5] for row in output.rows(cleanup="apply")} == {"noted"}
+        output.library.show(catalogue("Heat", "HEAT", "Heat Wave"), accept_shrink=True)
+        output.write(cleanup="apply", accept_shrink=True)
+        assert (output.root / "Movies" / "Heat Wave" / "Heat Wave.strm").exists()
+        # Linux takes a rename that changes case alone for none at all, on a share that folds case.
+        assert {path.lower(): found.content for path, found in snapshot(output.root).items() if found.content} == {
+            path.lower(): content for path, content in output.library.files().items()
+        }
+
+
+def test_a_share_that_is_slow_gets_the_same_tree(output: Output, tmp_path: Path) -> None:
+    output.library.show(catalogue(*films(20)))
+    with Share(tmp_path / "share", output.root, "delay=2000"):
+        assert output.write().errors == 0
+        assert output.difference() == {}
+
+
+@pytest.mark.parametrize("way", ["the same path", "a link", "a bind mount"])
+@pytest.mark.parametrize("state", ["state", "another"])
+def test_a_second_run_is_told_who_writes_the_root(output: Output, tmp_path: Path, way: str, state: str) -> None:
+    output.library.show(catalogue(*films(300)))
+    output.root.mkdir()
+    other = output.root if way == "the same path" else tmp_path / "other"
+    with contextlib.ExitStack() as stack:
+        if way == "a link":
+            other.symlink_to(output.root)
+        elif way == "a bind mount":
+            other.mkdir()
+            stack.enter_context(mounted("--bind", output.root, other))
+        refused: list[str] = []
 
         def interfere(_: object) -> None:
-            if not second:
-                with closing(Store(export.state)) as other, pytest.raises(OutputError) as refused:
-                    materialize(other, job)
-                second.append(refused.value)
+            second = replace(output.job(state_dir=tmp_path / state), output_root=other)
+            with closing(Store(output.library.state_dir)) as store, pytest.raises(OutputError) as error:
+                materialize(store, second)
+            refused.append(str(error.value))
 
-        export.library.show(films("Heat", *[f"Film {number}" for number in range(300)]), accept_shrink=True)
-        store.refresh()
-        materialize(store, job, on_progress=interfere)
-    assert second
-
-
-def test_a_full_disk_is_rows_and_the_next_run_finishes(export: Export) -> None:
-    export.root.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", export.root], check=True)
-    try:
-        outcome = export.run(films(*[f"Film {number}" for number in range(100)]))
-        assert outcome.errors
-        assert "disk full" in {row["reason"] for row in export.rows(outcome)}
-        wanted = export.wanted()
-        for path, content in export.files().items():
-            assert wanted.get(path) == content, path
-        subprocess.run(["mount", "-o", "remount,size=30m", export.root], check=True)
-        assert not export.run().errors
-        assert export.files() == wanted
-    finally:
-        subprocess.run(["umount", "-l", export.root], check=True)
-
-
-def test_a_read_only_root_is_an_error(export: Export) -> None:
-    export.root.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", export.root], check=True)
-    try:
-        with pytest.raises(OutputError, match="output root"):
-            assert not export.run(films("Heat")).errors
-    finally:
-        subprocess.run(["umount", "-l", export.root], check=True)
-
-
-def test_killed_at_any_moment_it_leaves_no_half_file_and_the_next_run_finishes(export: Export) -> None:
-    export.library.show(films(*[f"Film {number}" for number in range(400)]))
-    wanted = export.wanted()
-    script = (
-        "import sys; from pathlib import Path; from vod2strmfs.index.store import Store;"
-        "from vod2strmfs.materialize.job import Job; from vod2strmfs.materialize.run import materialize;"
-        "root, state, reports = map(Path, sys.argv[1:]); print('ready', flush=True);"
-        "materialize(Store(state), Job(output_root=root, state_dir=state, report_dir=reports))"
-    )
-    delays = random.Random(1)
-    killed = 0
-    for _ in range(12):
-        shutil.rmtree(export.root, ignore_errors=True)
-        process = subprocess.Popen(
-            [sys.executable, "-c", script, export.root, export.state, export.reports], stdout=subprocess.PIPE
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(delays.uniform(0, 0.2))
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
-        process.stdout.close()
-        for path, content in export.files().items() if export.root.exists() else ():
-            if path.endswith((".strm", ".nfo")):
-                assert wanted.get(path) == content, path
-        export.run()
-        assert export.files() == wanted
-    assert killed > 2
+        with closing(Store(output.library.state_dir)) as store:
+            materialize(store, output.job(), on_progress=interfere)
+        assert refused
+        assert f"process {os.getpid()} on {os.uname().nodename}, since " in refused[0]
+    assert output.difference() == {}

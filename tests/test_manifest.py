@@ -95,9 +95,10 @@ def test_without_a_manifest_cleanup_takes_strms_with_our_urls_and_leaves_nfos(ou
     output.lose_manifest()
     output.library.show(catalogue("Heat", "Ronin", episodes=1))
     actions = output.actions(cleanup="apply")
-    assert [row for row in actions if row[1] == "deleted"] == [
+    assert [row for row in actions if row[1] in ("deleted", "kept")] == [
         ("Alien.strm", "deleted", "gone"),
         ("S01E02.strm", "deleted", "gone"),
+        ("movie.nfo", "kept", "not ours"),
     ]
     assert set(output.difference()) == {
         "Movies/Mine",

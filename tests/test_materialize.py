@@ -78,7 +78,7 @@ def test_verifying_touches_nothing_that_is_as_it_should_be(small: Output) -> Non
 
 def test_the_report_names_every_file_by_type_place_and_uuid(output: Output) -> None:
     output.library.show(catalogue())
-    rows = report_rows(output.write())
+    rows = report_rows(output.write().report)
     heat = next(row[4] for row in rows if row[3] == "Heat (1995)")
     assert ("movie", "", "", "Heat (1995)", heat, "created", "new") in rows
     assert ("movie_nfo", "", "", "Heat (1995)", heat, "created", "new") in rows
@@ -105,7 +105,7 @@ def test_only_what_changed_is_written(small: Output) -> None:
 
 
 def test_a_series_that_matches_is_skipped_in_one_row(small: Output) -> None:
-    assert report_rows(small.write()) == [("series", "Dark (2017)", "", "", "", "skipped", "matches")]
+    assert report_rows(small.write().report) == [("series", "Dark (2017)", "", "", "", "skipped", "matches")]
 
 
 def test_a_folder_that_was_deleted_comes_back(small: Output) -> None:

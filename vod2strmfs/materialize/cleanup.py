@@ -7,7 +7,7 @@ added stays, and so does the folder that it is in.
 import os
 from collections import Counter
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from vod2strmfs.index import brake
@@ -52,6 +52,8 @@ class Cleaner:
     report: Report
     sections: Set[int]
     dry_run: bool
+    _reopened: dict[int, State] = field(default_factory=dict)
+    """Finished folders that lose a folder, and their states; see `_reopen_parents`."""
 
     def held(self, max_shrink: int) -> int:
         """How many .strm files the shrink brake holds back: all that are gone, or none.
@@ -77,11 +79,11 @@ class Cleaner:
 
     def apply(self) -> None:
         """Take it away."""
-        parents = self._reopen_parents()
+        self._reopen_parents()
         self.manifest.commit()
         for kinds in _FROM_BELOW:
             self._remove(kinds, apply=True)
-        for parent, state in parents.items():
+        for parent, state in self._reopened.items():
             self._settle(self.manifest.folder(parent), state)
 
     def _remove(self, kinds: Set[int], *, apply: bool) -> None:
@@ -144,22 +146,16 @@ class Cleaner:
         return Reason.RENAMED if there is not None and self._is_finished(there.folder) else None
 
     def _is_finished(self, folder: Folder) -> bool:
-        return self.dry_run or folder.state in _FINISHED
+        return self.dry_run or folder.state in _FINISHED or folder.id in self._reopened
 
-    def _reopen_parents(self) -> dict[int, State]:
-        """Have the folders that are about to lose a folder looked at again, should this run be cut off.
-
-        Returns:
-            Their states until now, by id.
-        """
-        parents: dict[int, State] = {}
+    def _reopen_parents(self) -> None:
+        """Have the folders that are about to lose a folder looked at again, should this run be cut off."""
         for folder in self.manifest.stale():
-            if folder.state == State.GONE and folder.parent not in parents:
+            if folder.state == State.GONE and folder.parent not in self._reopened:
                 parent = self.manifest.folder(folder.parent)
                 if parent.state in _FINISHED:
-                    parents[parent.id] = State(parent.state)
+                    self._reopened[parent.id] = State(parent.state)
                     self.manifest.reopen(parent.id)
-        return parents
 
     def _settle(self, folder: Folder, state: State) -> None:
         """Give a folder that lost one its time again."""

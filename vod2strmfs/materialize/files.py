@@ -130,7 +130,7 @@ class Opener:
         """
         if way != self._way:
             self._close()
-            self._descriptor = os.open(".", DIRECTORY_FLAGS, dir_fd=self._root)
+            self._descriptor = os.dup(self._root)
             self._way = ()
             for name in way:
                 self._go(name)

@@ -2,6 +2,9 @@
 
 It is a plan as well as a record. What the library wants of a folder is committed here before anything in the folder
 is touched. So whenever a run ends, by whatever means, every file that it may have left is known to the next one.
+
+Nothing here waits for the disk: to flush this file would flush all the small files written before it, which takes
+minutes on a busy disk. After a power failure it is checked, and made again from the tree if need be.
 """
 
 import sqlite3
@@ -24,7 +27,7 @@ NO_NODE = -2
 """The node of a folder that was found on disk: what it is in the index is not known yet."""
 
 _SCHEMA_VERSION = 1
-_PAGE = 512
+_PAGE = 1024
 
 _SCHEMA = f"""
 CREATE TABLE folder (
@@ -146,6 +149,17 @@ class Manifest:
         """Forget what was not committed, and close the file."""
         self._connection.close()
 
+    def check(self) -> None:
+        """Start with an empty manifest if this one is damaged. Goes through all of it."""
+        try:
+            [[answer], *_] = self._connection.execute("PRAGMA integrity_check(1)").fetchall()
+        except sqlite3.DatabaseError as error:
+            answer = str(error)
+        if answer != "ok":
+            self._connection.close()
+            self._put_aside()
+            self._connection = self._open()
+
     def commit(self) -> None:
         """Make everything so far last."""
         if not self._dry_run:
@@ -231,9 +245,28 @@ class Manifest:
             encode(leftovers), folder.id,
         )  # fmt: skip
 
-    def move(self, folder: int, parent: int, name: str) -> None:
-        """Note that a folder stands elsewhere."""
-        self._run("UPDATE folder SET parent = ?, name = ?, fold = ? WHERE id = ?", parent, name, fold(name), folder)
+    def begin_move(self, folder: int, parent: int, name: str) -> None:
+        """Make it last that a folder is about to be moved. A run may be killed between the move and `end_move`."""
+        self.note("move", f"{folder} {parent} {name}")
+        self.commit()
+
+    def moving(self) -> Folder | None:
+        """The folder of which it is not known whether it was moved."""
+        folder, *_ = self.fact("move").split(" ")
+        return self.folder(int(folder)) if folder else None
+
+    def end_move(self, *, moved: bool) -> None:
+        """Note whether the folder stands at its new place, and make it last."""
+        folder, parent, name = self.fact("move").split(" ", 2)
+        if moved:
+            self.reopen(self.folder(int(folder)).parent)
+            self.reopen(int(parent))
+            self._run(
+                "UPDATE folder SET parent = ?, name = ?, fold = ? WHERE id = ?",
+                int(parent), name, fold(name), int(folder),
+            )  # fmt: skip
+        self.note("move", "")
+        self.commit()
 
     def settle(self, folder: int, state: State, seen: int) -> None:
         """Note how a folder was left."""
@@ -278,6 +311,7 @@ class Manifest:
         if self._target:
             open(self._target, "a", opener=private).close()
         connection = sqlite3.connect(self._target, isolation_level=None, timeout=60, cached_statements=64)
+        connection.execute("PRAGMA synchronous = OFF")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -285,7 +319,6 @@ class Manifest:
         elif version != _SCHEMA_VERSION:
             connection.close()
             raise sqlite3.DatabaseError(f"version {version}")
-        connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("BEGIN")
         return connection
 

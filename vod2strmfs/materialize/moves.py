@@ -4,6 +4,7 @@ import logging
 import os
 from dataclasses import dataclass, field
 
+from vod2strmfs.errors import OutputError
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import Folder, Manifest, Plan
@@ -57,6 +58,21 @@ class Mover:
             self.ways[plan.folder.id] = way
         self._report(plan, parent, name)
         return True
+
+    def resume(self) -> None:
+        """Find out about a move that a killed run may have made.
+
+        Raises:
+            OutputError: the root cannot be read.
+        """
+        folder = self.manifest.moving()
+        if folder is None or self.root is None:
+            return
+        try:
+            moved = not self._exists(self._way(folder))
+        except OSError as error:
+            raise OutputError(f"output root: what is in it cannot be read ({error}).") from error
+        self.manifest.end_move(moved=moved)
 
     def _way(self, folder: Folder) -> tuple[str, ...]:
         """Where a folder stands on disk."""

@@ -16,6 +16,7 @@ from vod2strmfs.index.fresh import digest
 from vod2strmfs.library.kinds import NodeKind, Slot
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import NO_NODE, ROOT, File, Folder, Item, Manifest, State
+from vod2strmfs.materialize.probe import FileSystem
 from vod2strmfs.materialize.workers import Workers
 from vod2strmfs.settings import LibrarySettings
 
@@ -41,17 +42,19 @@ class _Search:
     Args:
         kind: of the node that a .strm belongs to.
         url: matches the content of a .strm that is ours.
+        file_system: says what a name is that is listed.
     """
 
     kind: NodeKind
     url: re.Pattern[bytes]
+    file_system: FileSystem
 
     def run(self, section: int, names: Sequence[str]) -> list[_Found]:
         """Search some folders of the section, by its descriptor."""
         return _not_empty(self._folder(section, name, _DEPTH) for name in names)
 
     def _folder(self, above: int, name: str, depth: int) -> _Found:
-        found = _Found(name)
+        found = _Found(self.file_system.name(name))
         with contextlib.suppress(PermissionError), files.opened(above, [name]) as directory:
             folders = []
             for entry in _entries(directory):
@@ -69,7 +72,8 @@ class _Search:
         if match is None:
             return []
         size, mtime, digested = digest(content, entry.stat(follow_symlinks=False).st_mtime_ns)
-        return [Item(NO_NODE, self.kind, match[1].decode(), (File(entry.name, Slot.STRM, size, mtime, digested),))]
+        name = self.file_system.name(entry.name)
+        return [Item(NO_NODE, self.kind, match[1].decode(), (File(name, Slot.STRM, size, mtime, digested),))]
 
 
 class _Section:
@@ -112,7 +116,9 @@ class _Section:
         return self._manifest.add(Folder(0, parent, kind, name, NO_NODE, 0, State.NEW, 0), uuid, "", items).id
 
 
-def rebuild(manifest: Manifest, root: int, settings: LibrarySettings, workers: Workers) -> None:
+def rebuild(
+    manifest: Manifest, root: int, settings: LibrarySettings, workers: Workers, file_system: FileSystem
+) -> None:
     """Fill an empty manifest with what is found in the output root.
 
     Args:
@@ -120,6 +126,7 @@ def rebuild(manifest: Manifest, root: int, settings: LibrarySettings, workers: W
         root: the descriptor of the output root.
         settings: say what our URLs look like.
         workers: read the folders.
+        file_system: the root's.
 
     Raises:
         OSError: the tree cannot be read.
@@ -129,7 +136,7 @@ def rebuild(manifest: Manifest, root: int, settings: LibrarySettings, workers: W
         ("TV", NodeKind.SEASON, NodeKind.EPISODE, settings.episode_path),
     ):
         section = _Section(manifest, name, leaf)
-        _fill(section, root, name, _Search(kind, _url(settings.base_url, path)), workers)
+        _fill(section, root, name, _Search(kind, _url(settings.base_url, path), file_system), workers)
 
 
 def _fill(section: _Section, root: int, name: str, search: _Search, workers: Workers) -> None:

@@ -156,12 +156,10 @@ class Reconciler:
         return child is not None and child.name == folder.name
 
     def _moved(self, plan: Plan, parent: Folder, name: str) -> Plan | None:
-        if not self.move(plan, parent, name):
-            return None
-        for folder in {plan.folder.parent, parent.id}:
-            self.manifest.reopen(folder)
-        self.manifest.move(plan.folder.id, parent.id, name)
-        return plan._replace(folder=plan.folder._replace(parent=parent.id, name=name))
+        self.manifest.begin_move(plan.folder.id, parent.id, name)
+        moved = self.move(plan, parent, name)
+        self.manifest.end_move(moved=moved)
+        return None if not moved else plan._replace(folder=plan.folder._replace(parent=parent.id, name=name))
 
     def _mark_gone(self, parent: Folder) -> None:
         for folder in self.manifest.children(parent.id):

@@ -90,11 +90,20 @@ class _Removal:
                     self._remove(directory, doomed)
                 except OSError as error:
                     self._fail(doomed.file.name, doomed.uuid, error)
+            if folder.state == State.GONE:
+                self._report_others(directory)
             if self._apply and folder.state != State.GONE:
                 os.utime(directory, ns=(folder.mtime, folder.mtime))
             elif self._apply:
                 files.tidy(directory)  # without what a killed run left, it may be empty
             self.removed.seen = os.fstat(directory).st_mtime_ns
+
+    def _report_others(self, directory: int) -> None:
+        """Say which NFOs stay in a folder that is no longer wanted: they may be ours, of which nothing is known."""
+        doomed = {doomed.file.name for doomed in self._stale.files}
+        for name in sorted(set(os.listdir(directory)) - doomed):
+            if name.endswith(".nfo"):
+                self._say(Type.CLEANUP, name, "", Action.KEPT, Reason.NOT_OURS)
 
     def _remove(self, directory: int, doomed: Doomed) -> None:
         file = doomed.file

@@ -150,8 +150,12 @@ _ERRORS = {
 }  # fmt: skip
 _REASONS = {number: reason for reason, numbers in _ERRORS.items() for number in numbers}
 
-_STRM_TYPES = {NodeKind.MOVIE: Type.MOVIE, NodeKind.VERSION: Type.MOVIE, NodeKind.EPISODE: Type.EPISODE}
-_NFO_TYPES = {
+_STRM_TYPES: dict[int, Type] = {
+    NodeKind.MOVIE: Type.MOVIE,
+    NodeKind.VERSION: Type.MOVIE,
+    NodeKind.EPISODE: Type.EPISODE,
+}
+_NFO_TYPES: dict[int, Type] = {
     NodeKind.MOVIE: Type.MOVIE_NFO,
     NodeKind.SERIES: Type.TVSHOW_NFO,
     NodeKind.SEASON: Type.SEASON_NFO,
@@ -188,7 +192,7 @@ def original(cell: str) -> str:
 def type_of(kind: int, slot: int) -> Type:
     """The type of a row about a node's file."""
     types = _STRM_TYPES if slot == Slot.STRM else _NFO_TYPES
-    return types[NodeKind(kind)]
+    return types[kind]
 
 
 def reason_of(error: OSError) -> Reason:

@@ -1,10 +1,12 @@
 """The output root: whether it may be written, and who else writes it.
 
-No probe is made of a file system that folds case or refuses characters. The library's names are legal everywhere
-and differ by more than case, and every step that could meet an equal name asks the file system itself.
+Two locks tell. One is a file in the state directory, and works whatever file system the root is on. The other is on
+the root itself, which leaves nothing in it: it holds for runs with other state directories and on other paths to the
+same root. A share that locks no directories has the first alone, so one library should be written by one host.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import pwd
@@ -87,12 +89,22 @@ def opened(path: Path, *, dry_run: bool) -> Iterator[int | None]:
             return
         raise OutputError(f"output root {path}: cannot be used ({error.strerror}).") from error
     try:
-        if not dry_run and not os.access(".", os.W_OK | os.X_OK, dir_fd=descriptor):
-            raise OutputError(f"output root {path}: cannot be written. Is it read-only, or somebody else's?")
+        if not dry_run:
+            _check_writable(descriptor, path)
         _lock_directory(descriptor, path)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _check_writable(descriptor: int, path: Path) -> None:
+    """Refuse a root of which nothing could be written."""
+    if os.access(".", os.W_OK | os.X_OK, dir_fd=descriptor):
+        return
+    read_only = os.fstatvfs(descriptor).f_flag & os.ST_RDONLY
+    cause = OSError(errno.EROFS if read_only else errno.EACCES, "it cannot be written")
+    what = "is mounted read-only" if read_only else "cannot be written by this user"
+    raise OutputError(f"output root {path}: {what}.") from cause
 
 
 def _check(path: Path) -> str:
@@ -144,7 +156,7 @@ def _locked(state_dir: Path, stem: str, path: Path) -> Iterator[None]:
         except BlockingIOError:
             raise _held(path, _read(file)) from None
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%H:%M:%S')}")
+        file.write(_describe(os.getpid(), time.time()))
         file.flush()
         yield
 
@@ -160,12 +172,26 @@ def _lock_directory(descriptor: int, path: Path) -> None:
 
 
 def _locker(descriptor: int) -> str:
+    """Who holds the lock of a directory; "" if it is nobody on this host."""
     inode = os.fstat(descriptor).st_ino
     for line in Path("/proc/locks").read_text().splitlines():
+        # 1: FLOCK ADVISORY WRITE 4242 fe:00:1048577 0 EOF; after the number there may be an arrow: it waits.
         fields = line.split()
         if fields[1] == "FLOCK" and fields[5].endswith(f":{inode}"):
-            return f"process {fields[4]}"
+            with contextlib.suppress(OSError):
+                return _describe(int(fields[4]), _started(fields[4]))
     return ""
+
+
+def _started(process: str) -> float:
+    """When a process started, seconds since the epoch; see proc_pid_stat(5)."""
+    ticks = int(Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[19])
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _describe(process: int, since: float) -> str:
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
+    return f"process {process} on {socket.gethostname()}, since {moment},"
 
 
 def _read(file: IO[str]) -> str:
@@ -174,4 +200,7 @@ def _read(file: IO[str]) -> str:
 
 
 def _held(path: Path, holder: str) -> OutputError:
-    return OutputError(f"output root {path}: {holder or 'another process'} is writing it. Wait until that is done.")
+    return OutputError(
+        f"output root {path}: {holder or 'a process in another container or on another host'} is writing it."
+        " Wait until that is done."
+    )

@@ -1,9 +1,14 @@
 """A run: the library of one generation, written to an output root."""
 
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+import errno
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.index.store import Store
@@ -12,15 +17,18 @@ from vod2strmfs.materialize.cleanup import Cleaner
 from vod2strmfs.materialize.job import Job, OnProgress, Outcome, Progress
 from vod2strmfs.materialize.manifest import Manifest
 from vod2strmfs.materialize.moves import Mover
+from vod2strmfs.materialize.probe import FileSystem, probe
 from vod2strmfs.materialize.rebuild import rebuild
 from vod2strmfs.materialize.reconcile import Reconciler
 from vod2strmfs.materialize.remarks import remark_rows
-from vod2strmfs.materialize.report import Report
+from vod2strmfs.materialize.report import Action, Report, Row, Type, reason_of
 from vod2strmfs.materialize.reports import prune
 from vod2strmfs.materialize.root import OutputRoot, hold, opened
 from vod2strmfs.materialize.traversal import COUNTED, Traversal
 from vod2strmfs.materialize.update import Updater
 from vod2strmfs.materialize.workers import Throttle, Workers
+
+_log = logging.getLogger("vod2strmfs")
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -44,17 +52,24 @@ def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None
         raise IndexFileError("The index holds no library yet. Run `vod2strmfs sync` first.")
     with ExitStack() as stack:
         root = stack.enter_context(hold(job.output_root, job.state_dir))
-        manifest = stack.enter_context(closing(Manifest(root.manifest, dry_run=job.dry_run)))
-        _check_mount(root, manifest)
-        descriptor = stack.enter_context(opened(root.path, dry_run=job.dry_run))
-        workers = stack.enter_context(Workers(job.concurrency))
-        _rebuild_if_new(manifest, descriptor, store, workers)
         report = stack.enter_context(Report(job.report_dir, job.mode))
         prune(job.report_dir, job.keep_reports, job.keep_report_days)
+        manifest = stack.enter_context(closing(Manifest(root.manifest, dry_run=job.dry_run)))
         boot = manifest.fact("boot")
+        power_failed = boot not in ("", _boot_id())
+        if power_failed:
+            manifest.check()
         manifest.note("boot", _boot_id())
-        run = _Run(store, job, descriptor, manifest, report, workers)
-        folders = run.write(verify=boot not in ("", _boot_id()), tell=run.teller(on_progress))
+        workers = stack.enter_context(Workers(job.concurrency))
+        with _reported(root, report):
+            _check_mount(root, manifest)
+            descriptor = stack.enter_context(opened(root.path, dry_run=job.dry_run))
+            file_system = _file_system(root, manifest, descriptor, dry_run=job.dry_run)
+            _rebuild_if_new(manifest, descriptor, store, workers, file_system)
+            mover = Mover(descriptor, manifest, report, job.dry_run)
+            mover.resume()
+        run = _Run(store, job, descriptor, manifest, report, workers, file_system, mover)
+        folders = run.write(verify=power_failed, tell=run.teller(on_progress))
         held = run.clean_up()
         if not report.written:
             # Nothing new can be lost with the power, only what earlier runs wrote since the machine was started.
@@ -73,6 +88,8 @@ class _Run:
     manifest: Manifest
     report: Report
     workers: Workers
+    file_system: FileSystem
+    mover: Mover
 
     def write(self, *, verify: bool, tell: Callable[[int], None]) -> int:
         """Write what is wanted; returns how many folders were gone through.
@@ -82,8 +99,7 @@ class _Run:
             tell: called now and then with how many folders were gone through.
         """
         job, manifest = self.job, self.manifest
-        mover = Mover(self.root, manifest, self.report, job.dry_run)
-        reconciler = Reconciler(self.store, self._tree(), manifest, mover.move, fresh=manifest.folders() == 1)
+        reconciler = Reconciler(self.store, self._tree(), manifest, self.mover.move, fresh=manifest.folders() == 1)
         updater = Updater(
             self.root,
             self.store.settings,
@@ -91,8 +107,11 @@ class _Run:
             job.overwrite,
             job.dry_run,
             Throttle(job.throttle),
+            self.file_system,
         )
-        traversal = Traversal(self.store, manifest, reconciler, updater, self.workers, self.report, mover.ways, tell)
+        traversal = Traversal(
+            self.store, manifest, reconciler, updater, self.workers, self.report, self.mover.ways, tell
+        )
         compared = traversal.run(job.sections, plan=f"{self.store.generation} {self.store.made} {job.write_nfo}")
         if compared:
             for row in remark_rows(self.store, job.kinds):
@@ -126,6 +145,17 @@ class _Run:
         return Tree(self.store, write_nfo=self.job.write_nfo)
 
 
+@contextmanager
+def _reported(root: OutputRoot, report: Report) -> Iterator[None]:
+    """Give a root that cannot be used its row in the report."""
+    try:
+        yield
+    except OutputError as error:
+        if isinstance(error.__cause__, OSError):
+            report.add(Row(Type.ERROR, "", "", root.path.name, "", Action.FAILED, reason_of(error.__cause__)))
+        raise
+
+
 def _check_mount(root: OutputRoot, manifest: Manifest) -> None:
     """Refuse to write below the mount point of a share that is not mounted."""
     known = manifest.fact("mount point")
@@ -133,15 +163,35 @@ def _check_mount(root: OutputRoot, manifest: Manifest) -> None:
         raise OutputError(
             f"output root {root.path}: nothing is mounted at {known}, where the library was written to."
             f" Mount it. If the root has moved for good, delete {root.manifest}."
-        )
+        ) from OSError(errno.ENODEV, "not mounted")
     manifest.note("mount point", root.mount_point)
 
 
-def _rebuild_if_new(manifest: Manifest, root: int | None, store: Store, workers: Workers) -> None:
+def _file_system(root: OutputRoot, manifest: Manifest, descriptor: int | None, *, dry_run: bool) -> FileSystem:
+    """How the root's file system behaves. It is probed once for each mount: a run with nothing to do writes nothing."""
+    if descriptor is None:
+        return FileSystem()
+    mount = f"{root.mount_point} {os.fstat(descriptor).st_dev}"
+    known = manifest.fact("file system")
+    if known.endswith(mount):
+        return msgspec.json.decode(known.removesuffix(mount), type=FileSystem)
+    found = None if dry_run else probe(descriptor)
+    if found is None:
+        return FileSystem()
+    _log.debug("output root %s: %s", root.path, found)
+    if found.refuses:
+        _log.warning("output root %s: its file system refuses names such as %s.", root.path, found.refuses[0])
+    manifest.note("file system", msgspec.json.encode(found).decode() + mount)
+    return found
+
+
+def _rebuild_if_new(
+    manifest: Manifest, root: int | None, store: Store, workers: Workers, file_system: FileSystem
+) -> None:
     if root is None or manifest.fact("rebuilt"):
         return
     try:
-        rebuild(manifest, root, store.settings, workers)
+        rebuild(manifest, root, store.settings, workers, file_system)
     except OSError as error:
         raise OutputError(f"output root: what is in it cannot be read ({error}).") from error
     manifest.note("rebuilt", "yes")

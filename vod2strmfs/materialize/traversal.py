@@ -22,8 +22,10 @@ COUNTED = frozenset({NodeKind.MOVIE, NodeKind.SERIES, NodeKind.SEASON})
 """The kinds of folder that progress is counted in."""
 
 _FILES_IN_TASK = 32
+_FILES_IN_SMALL_TASK = 3
 _FILES_IN_BATCH = 512
-_FOLDERS_IN_CHECK = 128
+_FOLDERS_IN_CHECK = 512
+_FOLDERS_IN_SMALL_CHECK = 32
 
 
 class _Check(NamedTuple):
@@ -103,17 +105,32 @@ class Traversal:
 
     def _visit(self, wanted: Wanted, parent: Directory, *, is_planned: bool) -> None:
         folder = wanted.folder
-        self.done += folder.kind in COUNTED
         if folder.kind in LEAVES and self._is_settled(wanted):
-            self._check(folder, parent, (*parent.way, folder.name))
+            self._pass(folder, parent)
             return
+        self.done += folder.kind in COUNTED
         directory = self._begin(wanted, parent)
-        if folder.kind not in LEAVES:
-            children = self._known(folder) if is_planned else self.reconciler.children(folder)
-            for child in children:
-                self._visit(child, directory, is_planned=is_planned)
+        if folder.kind not in LEAVES and is_planned:
+            self._visit_known(folder, directory)
+        elif folder.kind not in LEAVES:
+            for child in self.reconciler.children(folder):
+                self._visit(child, directory, is_planned=False)
         self._close(directory)
         self._flush_if_due()
+
+    def _visit_known(self, folder: Folder, directory: Directory) -> None:
+        """Visit what the manifest has in a folder. Most of what a run with nothing to do does, is done here."""
+        settled = State.SETTLED if not self.updater.verify else None
+        for child in self.manifest.children(folder.id):
+            if child.state == settled and child.kind in LEAVES:
+                self._pass(child, directory)
+            else:
+                self._visit(Wanted(child, None), directory, is_planned=True)
+
+    def _pass(self, folder: Folder, parent: Directory) -> None:
+        """Look at a folder from outside, which is enough for one that was settled and holds no folders."""
+        self.done += 1
+        self._check(folder, parent, (*parent.way, folder.name))
 
     def _begin(self, wanted: Wanted, parent: Directory | None) -> Directory:
         """Have a folder looked at or worked on. The caller closes it."""
@@ -128,16 +145,13 @@ class Traversal:
         way = (*parent.way, folder.name) if parent else ()
         return Directory(folder, parent, self.ways.get(folder.id, way))
 
-    def _known(self, folder: Folder) -> Iterator[Wanted]:
-        return (Wanted(child, None) for child in self.manifest.children(folder.id))
-
     def _is_settled(self, wanted: Wanted) -> bool:
         return wanted.items is None and wanted.folder.state == State.SETTLED and not self.updater.verify
 
     def _check(self, folder: Folder, keeper: Directory, way: tuple[str, ...]) -> None:
         keeper.open += 1
         self._checks.append(_Check(folder, keeper, way))
-        if len(self._checks) >= _FOLDERS_IN_CHECK:
+        if len(self._checks) >= max(_FOLDERS_IN_CHECK // self.workers.number, _FOLDERS_IN_SMALL_CHECK):
             self._flush_checks()
             self._take_mismatches()
 
@@ -192,11 +206,11 @@ class Traversal:
         self.manifest.commit()
         works, self._works, self._files = self._works, [], 0
         task: list[tuple[Directory, Work]] = []
-        size = 0
+        size, limit = 0, self._files_in_task()
         for directory, work in works:
             task.append((directory, work))
-            size += 1 + sum(len(item.files) for item in work.items)
-            if size >= _FILES_IN_TASK:
+            size += _size([work])
+            if size >= limit:
                 self._submit(task)
                 task, size = [], 0
         if task:
@@ -204,9 +218,14 @@ class Traversal:
         self.report.flush()
         self.tell(self.done)
 
+    def _files_in_task(self) -> int:
+        """Few where files take their time and many workers wait for them; many where handing over is what costs."""
+        return max(_FILES_IN_TASK // self.workers.number, _FILES_IN_SMALL_TASK)
+
     def _submit(self, task: Sequence[tuple[Directory, Work]]) -> None:
         directories = [directory for directory, _ in task]
-        self.workers.submit(partial(self.updater.run, [work for _, work in task]), partial(self._take, directories))
+        works = [work for _, work in task]
+        self.workers.submit(partial(self.updater.run, works), partial(self._take, directories), _size(works))
 
     def _take(self, directories: Sequence[Directory], results: Sequence[Done]) -> None:
         """Account for what workers did."""
@@ -257,6 +276,11 @@ class Traversal:
             if self.workers.busy:
                 self.workers.wait()
         self.report.flush()
+
+
+def _size(works: Sequence[Work]) -> int:
+    """How many steps some work has: each folder, and each file."""
+    return len(works) + sum(len(item.files) for work in works for item in work.items)
 
 
 def _chunks(items: Sequence[Item], records: Sequence[Record]) -> Iterator[tuple[Sequence[Item], Sequence[Record]]]:

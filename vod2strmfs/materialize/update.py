@@ -12,6 +12,7 @@ from vod2strmfs.library.contents import Record, nfo_file, strm
 from vod2strmfs.library.kinds import NodeKind, Slot
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import File, Folder, Item, State
+from vod2strmfs.materialize.probe import FileSystem
 from vod2strmfs.materialize.report import Action, Reason, Row, Type, reason_of, type_of
 from vod2strmfs.materialize.workers import Throttle
 from vod2strmfs.settings import LibrarySettings
@@ -74,6 +75,7 @@ class Updater:
         overwrite: whether files that are not ours give way.
         dry_run: whether nothing is written.
         throttle: waited for before each file that is written.
+        file_system: the root's.
     """
 
     root: int | None
@@ -82,6 +84,7 @@ class Updater:
     overwrite: bool
     dry_run: bool
     throttle: Throttle
+    file_system: FileSystem
 
     def run(self, works: Sequence[Work]) -> list[Done]:
         """Do some work. What goes wrong is reported, and the rest goes on."""
@@ -173,7 +176,7 @@ class _FolderUpdate:
         others = self._others()
         left = os.fstat(self.descriptor)
         due = self.done.touched or folder.state in _UNFINISHED or not others
-        if due and left.st_mtime_ns != folder.mtime:
+        if due and not self.updater.file_system.same_time(left.st_mtime_ns, folder.mtime):
             os.utime(self.descriptor, ns=(folder.mtime, folder.mtime))
             left = os.fstat(self.descriptor)
         self.done.seen = left.st_mtime_ns
@@ -186,7 +189,7 @@ class _FolderUpdate:
         if self.work.folder.kind in _WITHOUT_FILES:
             return True
         ours = {file.name for item in (*self.work.items, *self.work.leftovers) for file in item.files}
-        others = files.tidy(self.descriptor) - ours
+        others = set(map(self.updater.file_system.name, files.tidy(self.descriptor))) - ours
         return self.work.folder.kind not in LEAVES or bool(others)
 
 
@@ -240,11 +243,12 @@ class _ItemUpdate:
         """Compare a file that is there, under the name that it has on disk."""
         assert self._descriptor is not None
         trusted = self._work.folder.state != State.NEW and not known and not self._updater.verify
-        if trusted and (found.st_size, found.st_mtime_ns) == (file.size, file.mtime):
+        same_time = self._updater.file_system.same_time(found.st_mtime_ns, file.mtime)
+        if trusted and same_time and found.st_size == file.size:
             return
         content = digest(files.read(self._descriptor, name), 0)
         if content.digest == file.digest:
-            if found.st_mtime_ns != file.mtime:
+            if not same_time:
                 self._set_time(file)
         elif content.digest in known:
             self._write(file, Action.UPDATED, Reason.CONTENT)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 _Result = TypeVar("_Result")
 
@@ -37,34 +37,53 @@ class Pace:
     """How many workers to have, from how the work goes.
 
     Where files are written within microseconds, the interpreter is what is busy, and a second worker only gets in
-    the way of the first. Where each call waits for a share, each worker more is a gain.
+    the way of the first. Where each call waits for a share, each worker more is a gain, until the share is overloaded:
+    then a task takes many times what it took, and fewer workers get as much done and leave the share to others.
 
     Args:
-        most: how many there may be. So many there are at first.
+        most: how many there may be. There is one until it is known whether it waits.
     """
 
     BUSY = 0.7
     """Of the time: the processor works rather than waits."""
+    IDLE = 0.4
+    """Of the time: it has room for more."""
+    _NEW = 0.3
+    """How much one stretch counts among those before it, as to how busy the processor is."""
+    SLOWER = 4.0
+    """Times as long as usual: tasks take sharply longer."""
+    _MEMORY = 0.95
+    """How much of what is usual stays so over one stretch: a share that is slow for good is not held back for long."""
 
     def __init__(self, most: int) -> None:
-        self.workers = most
+        self.workers = 1
         self._most = most
+        self._usual = 0.0
+        self._busy: float | None = None
 
-    def adapt(self, elapsed: float, processor: float) -> None:
+    def adapt(self, elapsed: float, processor: float, each: float) -> None:
         """Take a stretch of work into account.
 
         Args:
             elapsed: seconds that passed.
-            processor: seconds of processor time that this process used meanwhile.
+            processor: seconds of processor time that this process used meanwhile. Of one worker, also those in which
+                it could have gone on, had other programs not had the processor.
+            each: seconds that one file took, on average, in the tasks that ended meanwhile.
         """
-        if processor > self.BUSY * elapsed:
+        slower = self._usual and each > self.SLOWER * self._usual
+        self._usual = self._MEMORY * (self._usual or each) + (1 - self._MEMORY) * each
+        busy = processor / elapsed
+        self._busy = busy if self._busy is None else (1 - self._NEW) * self._busy + self._NEW * busy
+        if slower or self._busy > self.BUSY:
             self.workers = max(1, self.workers // 2)
-        else:
-            self.workers = min(self._most, self.workers * 2)
+        elif self._busy < self.IDLE:
+            self.workers = min(self._most, self.workers * 2) if self.workers > 1 else self._most
 
 
 class Workers:
     """Threads that do tasks. All methods are called in one thread, which gets the results.
+
+    While one worker is enough that thread is the worker: handing the interpreter to and fro costs as much as writing.
 
     Args:
         most: how many tasks may be done at once.
@@ -75,9 +94,11 @@ class Workers:
 
     def __init__(self, most: int) -> None:
         self._executor = ThreadPoolExecutor(most, thread_name_prefix="write")
-        self._pending: dict[Future[Any], Callable[[Any], None]] = {}
+        self._pending: dict[Future[_Done], tuple[Callable[[Any], None], int]] = {}
         self._pace = Pace(most)
-        self._since, self._processor = time.monotonic(), time.process_time()
+        self._most = most
+        self._has_thought = False
+        self._begin_stretch()
 
     def __enter__(self) -> "Workers":
         return self
@@ -88,31 +109,86 @@ class Workers:
         self._executor.shutdown(cancel_futures=True)
 
     @property
+    def number(self) -> int:
+        """How many tasks are done at once as things stand; the most that there may be until that is known."""
+        return self._pace.workers if self._has_thought else self._most
+
+    @property
     def busy(self) -> bool:
         """Whether some tasks are not done."""
         return bool(self._pending)
 
-    def submit(self, task: Callable[[], _Result], then: Callable[[_Result], None]) -> None:
+    def submit(self, task: Callable[[], _Result], then: Callable[[_Result], None], size: int = 1) -> None:
         """Have a task done; waits while all workers are busy.
 
         Args:
-            task: done in another thread. What it raises is raised here by a later call.
-            then: called with its result during a later call. It must not submit anything.
+            task: done in another thread, perhaps. What it raises is raised here, now or by a later call.
+            then: called with its result, now or during a later call. It must not submit anything.
+            size: how many steps it has, each about as long as another.
         """
         while len(self._pending) >= self._pace.workers:
             self.wait()
-        self._pending[self._executor.submit(task)] = then
+        if self._pace.workers > 1:
+            self._pending[self._executor.submit(_measured, task)] = then, size
+        else:
+            self._take(_measured(task), then, size)
+            self._think()
 
     def wait(self) -> None:
         """Wait until a task is done, if there is any."""
         for future in wait(self._pending, return_when=FIRST_COMPLETED).done:
-            self._pending.pop(future)(future.result())
-        elapsed = time.monotonic() - self._since
-        if elapsed >= self._STRETCH:
-            self._pace.adapt(elapsed, time.process_time() - self._processor)
-            self._since, self._processor = time.monotonic(), time.process_time()
+            then, size = self._pending.pop(future)
+            self._take(future.result(), then, size)
+        self._think()
 
     def drain(self) -> None:
         """Wait until all tasks are done."""
         while self._pending:
             self.wait()
+
+    def _take(self, done: "_Done", then: Callable[[Any], None], size: int) -> None:
+        self._steps += size
+        self._seconds += done.seconds
+        self._delayed += done.delayed
+        then(done.result)
+
+    def _think(self) -> None:
+        """Think over how many workers to have, if it is time."""
+        elapsed = time.monotonic() - self._since
+        if elapsed >= self._STRETCH and self._steps:
+            processor = time.process_time() - self._processor
+            if self._pace.workers == 1:
+                processor += self._delayed  # several threads wait at the same time, which tells nothing
+            self._has_thought = True
+            self._pace.adapt(elapsed, processor, self._seconds / self._steps)
+            self._begin_stretch()
+
+    def _begin_stretch(self) -> None:
+        self._since, self._processor = time.monotonic(), time.process_time()
+        self._steps = 0
+        self._seconds = self._delayed = 0.0
+
+
+class _Done(NamedTuple):
+    """What came of a task."""
+
+    result: Any
+    seconds: float
+    """That it took."""
+    delayed: float
+    """Of these, seconds in which it could have gone on, had other programs not had the processor."""
+
+
+def _measured(task: Callable[[], Any]) -> _Done:
+    started, delay = time.monotonic(), _delay()
+    result = task()
+    return _Done(result, time.monotonic() - started, _delay() - delay)
+
+
+def _delay() -> float:
+    """Seconds that this thread has waited for a processor since it began; see proc_pid_schedstat(5)."""
+    try:
+        with open("/proc/thread-self/schedstat", "rb", buffering=0) as file:
+            return int(file.read().split()[1]) / 10**9
+    except (OSError, IndexError, ValueError):
+        return 0.0  # Not every kernel says.

@@ -1,0 +1,156 @@
+"""Writing real files, against `cp -r` and `find` on the same disk, and against itself on a slow share."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from postgres_server import PostgresServer
+from shares import Share
+
+from bench.harness import PAIRS, Figure, Measure, ratio, timed
+from vod2strmfs.catalog.source import open_source
+from vod2strmfs.demo.generator import write_demo
+from vod2strmfs.index.store import Store
+from vod2strmfs.index.sync import sync
+from vod2strmfs.materialize.job import Job
+from vod2strmfs.materialize.run import materialize
+from vod2strmfs.settings import LibrarySettings
+
+MOVIES = EPISODES = 20_000
+SERIES = 1000
+SHARE_MOVIES, SHARE_SERIES, SHARE_EPISODES = 60, 30, 120
+_SHARE_DELAY = "delay=5000"
+"""Microseconds that each call to the share takes."""
+
+
+class _Library:
+    """A catalogue in a database, and what the program makes of it.
+
+    Args:
+        directory: for state and output.
+        database: its URL.
+    """
+
+    def __init__(self, directory: Path, database: str) -> None:
+        self._directory = directory
+        self._database = database
+        self.output = directory / "output"
+
+    def materialize(self) -> float:
+        """One run of the program; seconds."""
+        options = ("--database", self._database, "--state-dir", self._directory / "state")
+        return timed(lambda: _program("materialize", self.output, *options))
+
+    def first_run(self) -> float:
+        """A run onto an empty disk, with no index yet."""
+        self.clear()
+        return self.materialize()
+
+    def clear(self) -> None:
+        """Have nothing of it left, and nothing of anybody's still to be written to the disk."""
+        for name in ("output", "state", "copy"):
+            shutil.rmtree(self._directory / name, ignore_errors=True)
+        os.sync()
+
+    def copy(self) -> float:
+        """`cp -r` of the output to the same disk; seconds."""
+        copy = self._directory / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        os.sync()
+        return timed(lambda: subprocess.run(["cp", "-r", self.output, copy], check=True))
+
+    def find(self) -> float:
+        """`find` over the output; seconds."""
+        return timed(lambda: subprocess.run(["find", self.output, "-type", "f"], check=True, stdout=subprocess.DEVNULL))
+
+
+def measure(directory: Path) -> Iterator[Figure]:
+    """Measure what issue and docs promise of materialize, but for a million items; see `bench.million`."""
+    with PostgresServer() as server:
+        database = server.new_database()
+        write_demo(database, movies=MOVIES, series=SERIES, episodes=EPISODES, seed=1)
+        library = _Library(directory, database)
+        library.first_run()  # so that there is something to copy, whoever goes first
+        firsts: list[float] = []
+        yield ratio(
+            f"materialize: first run, {MOVIES} movies and {EPISODES} episodes, sync included",
+            _remembered(library.first_run, firsts),
+            "`cp -r` of that tree",
+            _with_output(library, library.copy),
+            target=2.0,
+        )
+        shutil.rmtree(directory / "copy", ignore_errors=True)
+        os.sync()
+        idle = [library.materialize() for _ in range(PAIRS)]
+        yield _against("materialize: nothing changed", idle, "the first run", firsts, target=1 / 50)
+        yield ratio(
+            "materialize: nothing changed, the interpreter's start aside",
+            lambda: library.materialize() - timed(lambda: _program("--version")),
+            "`find OUTPUT -type f`",
+            library.find,
+            target=1.0,
+        )
+        library.clear()
+    yield _slow_share(directory)
+
+
+def _remembered(work: Measure, times: list[float]) -> Measure:
+    def measured() -> float:
+        times.append(work())
+        return times[-1]
+
+    return measured
+
+
+def _with_output(library: _Library, work: Measure) -> Measure:
+    """The same, of a library that is written."""
+
+    def measured() -> float:
+        if not library.output.exists():
+            library.materialize()
+        return work()
+
+    return measured
+
+
+def _against(work: str, ours: list[float], against: str, theirs: list[float], target: float) -> Figure:
+    values = sorted(own / other for own, other in zip(ours, theirs, strict=True))
+    return Figure(work, against, values[len(values) // 2], values[0], values[-1], target)
+
+
+def _slow_share(directory: Path) -> Figure:
+    state = directory / "share-state"
+    database = f"sqlite:///{directory}/share.db"
+    write_demo(database, movies=SHARE_MOVIES, series=SHARE_SERIES, episodes=SHARE_EPISODES, seed=1)
+    with closing(open_source(database)) as source:
+        sync(source, LibrarySettings(), state)
+    with Share(directory / "share", directory / "mount", _SHARE_DELAY) as share:
+        return ratio(
+            f"materialize: {SHARE_MOVIES} movies and {SHARE_EPISODES} episodes to a share of 5 ms a call, 12 workers",
+            _writing(share, state, workers=12),
+            "1 worker",
+            _writing(share, state, workers=1),
+            target=1 / 8,
+        )
+
+
+def _writing(share: Share, state: Path, workers: int) -> Measure:
+    """A first run onto a share."""
+
+    def measured() -> float:
+        for path in (*state.glob("output-*"), share.source / "output"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        job = Job(share.mount_point / "output", state, state / "reports", concurrency=workers)
+        with closing(Store(state)) as store:
+            return timed(lambda: materialize(store, job))
+
+    return measured
+
+
+def _program(*arguments: str | Path) -> None:
+    command = [sys.executable, "-m", "vod2strmfs", *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
