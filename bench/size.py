@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.catalogues import SIZES, catalogue
-from bench.harness import PAIRS, Figure, timed
+from bench.harness import PAIRS, Figure, needs_of, timed
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import MOVIES_NODE, folder_inode
 from vod2strmfs.library.tree import Tree
