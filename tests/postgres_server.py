@@ -90,7 +90,8 @@ class PostgresServer:
         """Kill every process of it at once, as a power cut would, and wait until they are gone."""
         processes = self._processes()
         for process in processes:
-            os.kill(process, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # a session that has just ended
+                os.kill(process, signal.SIGKILL)
         while any(_lives(process) for process in processes):
             time.sleep(0.02)
         # As long as nobody has waited for the dead process, PostgreSQL would take it for a running server.
@@ -99,12 +100,14 @@ class PostgresServer:
     def pause(self) -> None:
         """Stop every process of it where it is; the kernel goes on acknowledging what comes in."""
         for process in self._processes():
-            os.kill(process, signal.SIGSTOP)
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGSTOP)
 
     def resume(self) -> None:
         """Undo `pause`."""
         for process in self._processes():
-            os.kill(process, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
 
     def promote(self) -> None:
         """Make a standby a primary, and wait until it is one."""
