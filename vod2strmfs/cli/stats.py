@@ -26,7 +26,7 @@ _PATH = click.Path(path_type=Path, readable=False)
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object: scopes, and in them metrics.")
 @with_settings(Group("State", ("state_dir",)))
 def stats(settings: Settings, output: Path | None, as_json: bool) -> None:
-    """Count what is in the database, the index and an output root.
+    """Count database, index and an output root, side by side.
 
     The database is counted as of the last sync. OUTPUT_ROOT is what `materialize` wrote with this state directory; an
     output root of the settings is counted if it is that. On a terminal the figures stand side by side in a table,

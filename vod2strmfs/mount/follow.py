@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyfuse3
+import trio
 from pyfuse3 import InodeT
 
 from vod2strmfs.errors import IndexFileError
@@ -104,8 +105,8 @@ class Follower:
 def forget(state_dir: Path, step: Step) -> None:
     """Tell the kernel what a step changed.
 
-    May wait for requests in flight: never call it where they are answered. It reads the changes for itself,
-    since there can be a million.
+    May wait for requests in flight: it runs in a thread that trio has started, and ends early if that is cancelled. It
+    reads the changes for itself, since there can be a million.
     """
     _forget(Change(What.ENTRY_GONE, 0, ROOT_INODE, STATS_NAME))
     if step.now == 0:
@@ -118,6 +119,7 @@ def forget(state_dir: Path, step: Step) -> None:
             if changes is None:
                 _forget_all()
             for change in changes or ():
+                trio.from_thread.check_cancelled()
                 _forget(change)
     except IndexFileError as error:
         _log.error("%s What the kernel has cached may be out of date.", error)

@@ -106,9 +106,10 @@ async def _serve(
     # From here on a signal ends the mount, and does not leave it behind.
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals, mounted():
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_obey_signals, signals, look_now)
+            following = _Following()
+            nursery.start_soon(_obey_signals, signals, look_now, following)
             nursery.start_soon(_keep, _WORKER, [], order.model_dump_json(), orders)
-            nursery.start_soon(_follow_index, follower, order.state_dir, ready)
+            nursery.start_soon(_follow_index, follower, order.state_dir, ready, following)
             nursery.start_soon(report, reporter, order.state_dir)
             nursery.start_soon(_say_alive)
             if settings.status_listen:
@@ -128,10 +129,29 @@ async def _say_alive() -> None:
             await trio.sleep(seconds)
 
 
-async def _obey_signals(signals: AsyncIterator[int], look_now: trio.MemorySendChannel[None]) -> None:
+class _Following:
+    """Lets a task that follows the index be ended while requests are still answered.
+
+    The kernel may keep a notification waiting for a request: without an answer, neither would ever end.
+    """
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.ended = trio.Event()
+
+    async def end(self) -> None:
+        """End it, and wait until the kernel has taken the notification at hand."""
+        self.scope.cancel()
+        await self.ended.wait()
+
+
+async def _obey_signals(
+    signals: AsyncIterator[int], look_now: trio.MemorySendChannel[None], following: _Following
+) -> None:
     async for number in signals:
         if number != signal.SIGHUP:
             _log.info("Stopping on %s.", signal.Signals(number).name)
+            await following.end()
             pyfuse3.terminate()
             return
         with suppress(trio.WouldBlock):
@@ -196,16 +216,18 @@ async def _log_lines(stream: trio.abc.ReceiveStream) -> None:
             _log.log(known or logging.ERROR, "%s", message if known else f"{level} {message}")
 
 
-async def _follow_index(follower: Follower, state_dir: Path, ready: Callable[[], None]) -> None:
+async def _follow_index(follower: Follower, state_dir: Path, ready: Callable[[], None], following: _Following) -> None:
     """Show the newest generation, and tell the kernel what it changed."""
     announced = False
-    while True:
-        step = follower.look()
-        if step is not None:
-            # The kernel may wait for a request that this thread has to answer.
-            await trio.to_thread.run_sync(forget, state_dir, step)
-        if follower.shows and not announced:
-            notify("READY=1")
-            ready()
-            announced = True
-        await trio.sleep(_WATCH_SECONDS)
+    with following.scope:
+        while True:
+            step = follower.look()
+            if step is not None:
+                # The kernel may wait for a request that this thread has to answer.
+                await trio.to_thread.run_sync(forget, state_dir, step)
+            if follower.shows and not announced:
+                notify("READY=1")
+                ready()
+                announced = True
+            await trio.sleep(_WATCH_SECONDS)
+    following.ended.set()
