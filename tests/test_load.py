@@ -129,7 +129,7 @@ def test_64_scanners_see_whole_files_that_never_go_back_while_the_catalogue_chan
     cached: list[float] = []
     asked: list[float] = []
     with (
-        psycopg.connect(database.url, autocommit=True) as session,
+        psycopg.connect(database.owner_url, autocommit=True) as session,
         mounted(tmp_path, database.url, "--poll-interval", "0.2") as mount,
     ):
         movies = mount.path / "Movies"

@@ -190,5 +190,6 @@ def test_a_user_who_may_not_open_the_device_is_told(account: Account, demo: str)
     done = account.vod2strmfs(*arguments)
     assert done.returncode == 5
     assert done.stderr == (
-        "vod2strmfs: /dev/fuse: this user may not open it. As root, run `chmod 666 /dev/fuse`, or mount as root.\n"
+        "vod2strmfs: /dev/fuse: this user may not open it (Permission denied). As root, run `chmod 666 /dev/fuse`, or"
+        " mount as root; in a container, pass the device (--device /dev/fuse --cap-add SYS_ADMIN).\n"
     )

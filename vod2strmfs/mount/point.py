@@ -63,6 +63,7 @@ def prepare(mountpoint: Path, *, allow_other: bool, uncovered: Iterable[Path] = 
     for directory in uncovered:
         if Path(os.path.realpath(directory)).is_relative_to(os.path.realpath(mountpoint)):
             raise MountError(f"mount point {mountpoint}: the mount would hide {directory}, which it needs.")
+    check_device()
 
 
 def detach(mountpoint: Path) -> None:
@@ -86,14 +87,27 @@ def check_fuse(*, allow_other: bool) -> None:
         )
     if os.geteuid() == 0:
         return
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        raise MountError("/dev/fuse: this user may not open it. As root, run `chmod 666 /dev/fuse`, or mount as root.")
     if shutil.which("fusermount3") is None:
         raise MountError("fusermount3: is not installed. Install the package fuse3, or mount as root.")
     if allow_other and "user_allow_other" not in _fuse_conf():
         raise MountError(
             f"allow_other: root has not allowed this to users. Write the line user_allow_other into {_FUSE_CONF}."
         )
+
+
+def check_device() -> None:
+    """Make sure that this user can open the FUSE device.
+
+    Raises:
+        MountError: says why not and what to do.
+    """
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        raise MountError(
+            f"/dev/fuse: this user may not open it ({error.strerror}). As root, run `chmod 666 /dev/fuse`, or mount as"
+            " root; in a container, pass the device (--device /dev/fuse --cap-add SYS_ADMIN)."
+        ) from error
 
 
 def _fuse_conf() -> list[str]:

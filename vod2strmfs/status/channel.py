@@ -16,6 +16,7 @@ from typing import IO
 import msgspec
 
 from vod2strmfs.errors import MountError
+from vod2strmfs.private import private
 from vod2strmfs.status.state import State, decode
 
 SOCKET_NAME = "status.sock"
@@ -100,7 +101,7 @@ def listening(state_dir: Path) -> Iterator[socket.socket | None]:
         OSError: the directory cannot be written, or has no room for sockets.
     """
     with contextlib.ExitStack() as stack:
-        lock = stack.enter_context((state_dir / LOCK_NAME).open("a"))
+        lock = stack.enter_context(open(state_dir / LOCK_NAME, "a", opener=private))
         if not _locked(lock):
             yield None
             return
