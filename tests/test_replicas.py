@@ -38,9 +38,9 @@ class Cluster(NamedTuple):
             "?target_session_attrs=prefer-standby&load_balance_hosts=random&connect_timeout=2"
         )
 
-    def on_standby(self, query: str) -> str:
+    def on_standby(self, query: str, url: str = "") -> str:
         """What the superuser is answered there."""
-        with psycopg.connect(self.url(self.standby, self.database.owner_url)) as session:
+        with psycopg.connect(self.url(self.standby, url or self.database.owner_url)) as session:
             [[answer]] = session.execute(query.encode()).fetchall()
         return str(answer)
 
@@ -48,7 +48,9 @@ class Cluster(NamedTuple):
         """Wait until the standby has replayed all that was written."""
         with psycopg.connect(self.database.owner_url) as session:
             [[written]] = session.execute("SELECT pg_current_wal_flush_lsn()").fetchall()
-        eventually(lambda: self.on_standby(f"SELECT pg_last_wal_replay_lsn() >= '{written}'") == "True")
+        replayed = f"SELECT pg_last_wal_replay_lsn() >= '{written}'"
+        # The database itself may not have arrived yet.
+        eventually(lambda: self.on_standby(replayed, self.primary.superuser_url) == "True")
 
     def promote(self) -> Database:
         """The primary is dead, the standby takes its place."""
