@@ -1,11 +1,11 @@
 """When the long-running service materializes: at its times, when the catalogue has come to rest, and when told to."""
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
 
+from vod2strmfs.catalog.source import retry_pause
 from vod2strmfs.errors import CatalogError, ShrinkHeldError, UserError
 
 _LONGEST_NAP = 60.0
@@ -151,8 +151,7 @@ class Service:
         if not self._away:
             _log.error("%s What was written stays as it is; it is tried again.", _line(error))
         self._away += 1
-        # Many hosts that lost the same database should not come back in step.
-        return min(2.0 ** min(self._away - 1, 16), _LONGEST_PAUSE) * random.uniform(0.75, 1.25)
+        return retry_pause(self._away, _LONGEST_PAUSE)
 
     def _find(self) -> None:
         """Take note that the catalogue can be read."""

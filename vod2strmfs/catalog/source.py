@@ -1,5 +1,6 @@
 """Where a catalogue comes from: one small protocol, two sources."""
 
+import random
 from collections.abc import Iterator, Mapping, Set
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
@@ -80,6 +81,17 @@ def schema_version(columns: Mapping[str, Set[str]]) -> str:
     if "is_adult" in columns.get("vod_movie", ()):
         return "v0.29 or later"
     return "v0.12 to v0.28" if "vod_vodlogo" in columns else "v0.9 to v0.11"
+
+
+def retry_pause(failures: int, longest: float) -> float:
+    """Seconds after which a database that could not be read is tried again.
+
+    Args:
+        failures: how many attempts have failed, one after the other; at least one.
+        longest: no more than about so many seconds.
+    """
+    # Many hosts that lost the same database should not come back in step.
+    return min(2.0 ** min(failures - 1, 16), longest) * random.uniform(0.75, 1.25)
 
 
 def check_schema(name: str, found: Mapping[str, Set[str]]) -> None:

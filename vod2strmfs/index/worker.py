@@ -8,12 +8,11 @@ message, the level first.
 
 import logging
 import os
-import random
 import sys
 import threading
 from typing import TextIO
 
-from vod2strmfs.catalog.source import Source, open_source
+from vod2strmfs.catalog.source import Source, open_source, retry_pause
 from vod2strmfs.errors import UserError
 from vod2strmfs.index.order import Order
 from vod2strmfs.index.progress import Lines
@@ -111,8 +110,7 @@ class Worker:
         if not self._failures:
             return self._order.poll_interval
         longest = max(self._order.poll_interval, _LONGEST_RETRY)
-        # Many hosts that lost the same database should not come back in step.
-        return min(2.0 ** min(self._failures - 1, 16), longest) * random.uniform(0.75, 1.25)
+        return retry_pause(self._failures, longest)
 
 
 def main() -> None:

@@ -88,8 +88,6 @@ class Progress(NamedTuple):
     done: int
     """How many folders have been dealt with, all but a few that are being written."""
     total: int
-    written: int
-    """How many files were written, moved or deleted (in a dry run: would be)."""
 
 
 OnProgress = Callable[[Progress], None]

@@ -139,7 +139,7 @@ class _Run:
         if on_progress is None:
             return lambda done: None
         total = self.store.count(self.job.kinds & COUNTED)
-        return lambda done: on_progress(Progress(done, total, self.report.written))
+        return lambda done: on_progress(Progress(done, total))
 
     def _tree(self) -> Tree:
         return Tree(self.store, write_nfo=self.job.write_nfo)

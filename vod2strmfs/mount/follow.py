@@ -111,7 +111,8 @@ def forget(state_dir: Path, step: Step) -> None:
     _forget(Change(What.ENTRY_GONE, 0, ROOT_INODE, STATS_NAME))
     if step.now == 0:
         _forget_all()
-    if step.before in (0, step.now) or step.now == 0:
+        return
+    if step.before in (0, step.now):
         return
     try:
         with closing(Store(state_dir)) as store:
