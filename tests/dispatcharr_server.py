@@ -22,16 +22,24 @@ class DispatcharrServer:
         plays: whether titles have streams.
         redirects: how often it redirects.
         status: answers every request with this instead.
+        address: where it listens; port 0 is one that is free.
     """
 
-    def __init__(self, *, plays: bool = True, redirects: int = 1, status: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        plays: bool = True,
+        redirects: int = 1,
+        status: int | None = None,
+        address: tuple[str, int] = ("127.0.0.1", 0),
+    ) -> None:
         self.plays = plays
         self.redirects = redirects
         self.status = status
         self.requests: list[str] = []
         """Method and path of each request."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = ThreadingHTTPServer(address, self._handler())
+        self.url = f"http://{address[0]}:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
@@ -44,6 +52,10 @@ class DispatcharrServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    def wait(self) -> None:
+        """Wait until it is ended."""
+        self._thread.join()
 
     def _handler(outer) -> type[BaseHTTPRequestHandler]:  # noqa: N805
         class Handler(BaseHTTPRequestHandler):

@@ -38,20 +38,26 @@ class PostgresServer:
         namespace: the network namespace that it runs in, if not ours. URLs lead to its socket in the file system,
             which all namespaces share.
         address: where it listens.
+        port: the same; one that is free, if not given.
 
     Raises:
         RuntimeError: PostgreSQL's server programs are missing or fail; the message says what they said.
     """
 
     def __init__(
-        self, *, primary: "PostgresServer | None" = None, namespace: str = "", address: str = "127.0.0.1"
+        self,
+        *,
+        primary: "PostgresServer | None" = None,
+        namespace: str = "",
+        address: str = "127.0.0.1",
+        port: int | None = None,
     ) -> None:
         self._programs = _find_programs()
         self._primary = primary
         self._namespace = namespace
         self._address = address
         self._password: str = primary._password if primary else secrets.token_hex(8)
-        self.port = _free_port()
+        self.port = port or _free_port()
         self._names = 0
 
     def __enter__(self) -> Self:
