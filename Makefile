@@ -2,6 +2,7 @@
 # make test    all tests, with a real PostgreSQL and real mounts
 # make soak    the long forms of the tests that have one: within 15 minutes (see docs/reliability.md)
 # make lint    ruff, mypy, import-linter
+# make docs    the documents as a site, in build/site; a link that leads nowhere is an error
 # make bench   what it costs, as ratios against bindfs, rclone, \copy, cp and find (see docs/performance.md)
 # Each sets up what it needs: system packages, a virtual environment, the project.
 
@@ -9,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: demo test soak lint bench format clean
+.PHONY: demo test soak lint docs bench format clean
 
 demo:
 	@scripts/setup.sh
@@ -29,6 +30,10 @@ lint:
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs:
+	@scripts/setup.sh dev
+	$(BIN)/sphinx-build -W --keep-going -q docs build/site
 
 bench:
 	@scripts/setup.sh bench

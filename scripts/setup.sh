@@ -12,7 +12,8 @@ python=${PYTHON:-python3}
 packages="libfuse3-dev:fuse3/fuse_lowlevel.h fuse3:fusermount3 pkg-config:pkg-config gcc:cc"
 case ${1:-} in
 dev) packages="$packages postgresql:postgres rsync:rsync samba:smbd smbclient:smbclient iproute2:ip
-    chromium:chromium chromium-driver:chromedriver groff-base:groff systemd:systemd-analyze" ;;
+    chromium:chromium chromium-driver:chromedriver groff-base:groff systemd:systemd-analyze
+    curl:curl" ;;
 bench) packages="$packages postgresql:postgres bindfs:bindfs rclone:rclone" ;;
 esac
 

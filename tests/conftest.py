@@ -1,5 +1,6 @@
 """Fixtures that several tests share."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,12 @@ import hypothesis
 import pytest
 from databases import Database
 from postgres_server import PostgresServer
+from selenium import webdriver
+
+_CHROMIUM = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,3 +64,18 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
         return Database(f"sqlite:///{tmp_path}/dispatcharr.db")
     postgres: PostgresServer = request.getfixturevalue("postgres")
     return Database(postgres.new_database())
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    """A headless Chromium."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    for argument in (*_CHROMIUM, f"--user-data-dir={tmp_path}/chromium"):
+        options.add_argument(argument)
+    service = webdriver.ChromeService(executable_path=str(shutil.which("chromedriver")))
+    browser = webdriver.Chrome(options, service)
+    try:
+        yield browser
+    finally:
+        browser.quit()

@@ -119,6 +119,12 @@ class PostgresServer:
         """Make a standby a primary, and wait until it is one."""
         self._run("pg_ctl", "promote", "-w", "-D", "data")
 
+    def admit(self, rule: str) -> None:
+        """Start anew, with this line as the whole of pg_hba.conf."""
+        self.stop()
+        (self._folder / "data/pg_hba.conf").write_text(rule + "\n")
+        self.start()
+
     def new_database(self) -> str:
         """The superuser's URL of a database that is new and empty."""
         name = self._new_name("database")

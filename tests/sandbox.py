@@ -104,7 +104,10 @@ class Sandbox:
     def __enter__(self) -> Self:
         root = self._folder / "root"
         make = _MAKE.format(
-            folder=self._folder, root=root, stand_ins=ROOT / "tests/stand_ins", places=shlex.join(_mounted_below_root())
+            folder=self._folder,
+            root=root,
+            stand_ins=ROOT / "tests/stand_ins",
+            places=shlex.join(_mounted_below_root(self._folder)),
         )
         whole = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", make]
         self._process = _running([*self._network.enter, *whole], dict(os.environ))
@@ -150,9 +153,10 @@ class _running(subprocess.Popen[str]):  # noqa: N801
         super().__exit__(None, None, None)
 
 
-def _mounted_below_root() -> list[str]:
-    """What is mounted directly on the root file system, but for what the sandbox has of its own."""
+def _mounted_below_root(folder: Path) -> list[str]:
+    """What is mounted directly on the root file system and is needed: devices, and where the programs and files are."""
+    needed = ["/dev", "/sys", "/usr", "/var", "/opt", "/home", sys.base_prefix, str(ROOT), str(folder)]
     lines = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    [top] = [identity for identity, _, _, _, path, *_ in lines if path == "/"][-1:]
-    below = [path for _, parent, _, _, path, *_ in lines if parent == top and path not in ("/", "/proc", "/run")]
-    return [path for path in dict.fromkeys(below) if Path(path).is_dir()]
+    top = [identity for identity, _, _, _, path, *_ in lines if path == "/"][-1]
+    below = dict.fromkeys(path for _, parent, _, _, path, *_ in lines if parent == top and path != "/")
+    return [path for path in below if any(Path(place).is_relative_to(path) for place in needed)]

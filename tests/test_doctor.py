@@ -99,6 +99,20 @@ def broken(findings: Iterator[Finding] | list[Finding], text: str, advice: str, 
     finding = only(findings, level)
     assert re.search(text, finding.text), finding
     assert re.search(advice, finding.advice), finding
+    assert is_documented(finding), finding
+
+
+def is_documented(finding: Finding) -> bool:
+    """Whether docs/troubleshooting.md has this sentence and this advice, with `…` for what differs."""
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    rows = re.findall(r"^\| (.+?) \| (?:note|warning|problem) \| (.+?) \|$", page, re.M)
+    return any(_has(says, finding.text) and _has(advice, finding.advice) for says, advice in rows)
+
+
+def _has(written: str, said: str) -> bool:
+    # What stands in brackets at the end of a sentence, and after its advice, is for readers.
+    plain = re.sub(r"(?<=…) \([^)]*\)$", "", written.replace("\\|", "|")).partition(" [")[0]
+    return bool(re.fullmatch(re.escape(plain).replace("…", ".*"), said, re.S))
 
 
 def doctor(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
@@ -173,6 +187,7 @@ def test_a_base_url_that_only_this_host_understands(set_up: SetUp) -> None:
     loopback = [finding for finding in set_up.examine() if finding.level == Level.WARNING]
     assert [finding.check for finding in loopback] == ["library"]
     assert "Give the address by which it reaches Dispatcharr" in loopback[0].advice
+    assert is_documented(loopback[0])
 
 
 # The database
@@ -363,21 +378,23 @@ def test_a_server_that_accepts_and_never_answers(monkeypatch: pytest.MonkeyPatch
 
 _EXAMINED = """
 import sys
-from vod2strmfs.doctor import mount
+from vod2strmfs.doctor import {module}
 from vod2strmfs.settings import load
 import json, os
 {prepare}
 settings = load(None, json.loads(sys.argv[1]), {{}})
-print(json.dumps([finding._asdict() for finding in mount.{check}(settings)]))
+print(json.dumps([finding._asdict() for finding in {module}.{check}(settings)]))
 """
 _AS_NOBODY = "os.setgroups([]); os.setgid({gid}); os.setuid({uid})"
 
 
-def elsewhere(check: str, shell: str, options: dict[str, Any], *, as_nobody: bool = False) -> list[Finding]:
+def elsewhere(
+    check: str, shell: str, options: dict[str, Any], *, as_nobody: bool = False, module: str = "mount"
+) -> list[Finding]:
     """What a check finds in a mount namespace of its own, after a shell command there."""
     nobody = pwd.getpwnam("nobody")
     prepare = _AS_NOBODY.format(uid=nobody.pw_uid, gid=nobody.pw_gid) if as_nobody else ""
-    code = _EXAMINED.format(check=check, prepare=prepare)
+    code = _EXAMINED.format(module=module, check=check, prepare=prepare)
     whole = ["unshare", "--mount", "sh", "-ec", f'{shell}\nexec "$@"', "sh", sys.executable, "-c", code]
     done = subprocess.run([*whole, json.dumps(options)], capture_output=True, text=True, check=True, timeout=TIMEOUT)
     return [Finding(**entry) for entry in json.loads(done.stdout)]
@@ -427,6 +444,11 @@ def test_a_foreign_file_system_at_the_mount_point(set_up: SetUp, tmp_path: Path)
 def test_no_mount_point(set_up: SetUp, tmp_path: Path) -> None:
     (tmp_path / "mount").rmdir()
     broken(set_up.examine(), "does not exist", f"mkdir -p {tmp_path}/mount", Level.WARNING)
+
+
+def test_a_mount_point_with_files_in_it(set_up: SetUp, tmp_path: Path) -> None:
+    (tmp_path / "mount/poster.jpg").touch()
+    broken(mount.mount(set_up.settings()), "there are files in it", "a mount hides what is in it", Level.NOTE)
 
 
 def test_a_mount_point_that_is_a_file(set_up: SetUp, tmp_path: Path) -> None:
@@ -495,3 +517,17 @@ def test_directories_that_cannot_be_written(set_up: SetUp, tmp_path: Path) -> No
     (tmp_path / "file").touch()
     set_up.options["log_dir"] = str(tmp_path / "file/logs")
     broken(disk.directories(set_up.settings()), "log_dir .*file/logs", "--log-dir")
+
+
+def test_a_state_directory_that_this_user_cannot_write(set_up: SetUp) -> None:
+    options = set_up.options | {"state_dir": "/usr/vod2strmfs", "log_dir": "/mnt", "report_dir": "/mnt"}
+    shell = "mount -t tmpfs -o mode=1777 none /mnt"
+    found = elsewhere("directories", shell, options, as_nobody=True, module="disk")
+    broken(found, "state_dir /usr/vod2strmfs cannot be made", "--state-dir")
+
+
+def test_a_server_that_does_not_admit_this_user(set_up: SetUp) -> None:
+    with PostgresServer() as server:
+        server.admit("local all all trust")
+        set_up.options["database"] = server.superuser_url
+        broken(set_up.examine(), "no pg_hba.conf entry for host", "has to admit this host")

@@ -3,7 +3,6 @@
 import csv
 import http.client
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -23,10 +22,6 @@ from vod2strmfs.materialize.report import COLUMNS
 from vod2strmfs.settings import load
 
 _EVIL = "<script>document.title='stolen'</script><b>Film</b>"
-_CHROMIUM = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 
 
 class Site(NamedTuple):
@@ -94,20 +89,6 @@ def write_report(site: Site, rows: int = 3) -> str:
             action = "failed" if number % 3 == 2 else "created"
             writer.writerow(["movie", "", "", f"{_EVIL} {number}", f"uuid-{number}", action, "new"])
     return name
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(shutil.which("chromium"))
-    for argument in (*_CHROMIUM, f"--user-data-dir={tmp_path}/chromium"):
-        options.add_argument(argument)
-    service = webdriver.ChromeService(executable_path=str(shutil.which("chromedriver")))
-    browser = webdriver.Chrome(options, service)
-    try:
-        yield browser
-    finally:
-        browser.quit()
 
 
 def texts(browser: webdriver.Chrome, selector: str) -> list[str]:

@@ -91,6 +91,13 @@ def _unmounted(settings: Settings) -> Iterator[Finding]:
             f"{_user()} cannot write {place}, and so can neither mount nor materialize there",
             f"Run `chown {_user()} {place}` as root, or name another place.",
         )
+    elif any(place.iterdir()):
+        yield Finding(
+            "mount",
+            Level.NOTE,
+            f"nothing is mounted at {place}, and there are files in it",
+            "If you materialize, all is well. To mount, choose an empty directory: a mount hides what is in it.",
+        )
     else:
         yield Finding(
             "mount",
