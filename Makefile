@@ -33,7 +33,7 @@ lint:
 
 docs:
 	@scripts/setup.sh dev
-	$(BIN)/sphinx-build -W --keep-going -q docs build/site
+	$(BIN)/sphinx-build -EaW --keep-going -q docs build/site
 
 bench:
 	@scripts/setup.sh bench

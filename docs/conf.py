@@ -8,7 +8,6 @@ from pathlib import Path
 
 import mermaidx
 from docutils import nodes
-from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -36,7 +35,6 @@ class Mermaid(SphinxDirective):
     """A chart, as an image."""
 
     has_content = True
-    option_spec = {"align": directives.unchanged}  # noqa: RUF012
 
     def run(self) -> list[nodes.Node]:
         """See docutils."""

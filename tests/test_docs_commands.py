@@ -75,9 +75,7 @@ def test_the_quick_start_leads_to_a_playing_film(
 
 
 @pytest.mark.parametrize("page", AFTER_THE_QUICK_START, ids=lambda page: page.stem)
-def test_the_commands_of_a_page_run(
-    started: tuple[Sandbox, "subprocess.CompletedProcess[str]"], page: Path
-) -> None:
+def test_the_commands_of_a_page_run(started: tuple[Sandbox, "subprocess.CompletedProcess[str]"], page: Path) -> None:
     sandbox, before = started
     assert before.returncode == 0, "the quick start did not end"
     done = sandbox.run(commands_of(page))
