@@ -11,10 +11,11 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import psycopg
 from postgres_server import PostgresServer
@@ -33,8 +34,9 @@ mount -t proc proc {root}/proc
 mount -t tmpfs run {root}/run
 mkdir -p {root}/usr/local/sbin
 cp {stand_ins}/* {root}/usr/local/sbin
-echo ready
-exec chroot {root} sleep infinity
+mount --make-rshared {root}  # as systemd leaves it
+touch {root}/sandbox
+exec chroot {root} sh -c 'cd / && echo ready && exec sleep infinity'
 """
 
 _DISPATCHARR = f"""
@@ -43,6 +45,13 @@ with DispatcharrServer(address=("{ADDRESS}", 9191)) as server:
     print("ready", flush=True)
     server.wait()
 """
+
+
+class Ended(NamedTuple):
+    """A script that has ended."""
+
+    code: int
+    said: str
 
 
 class Network:
@@ -99,7 +108,6 @@ class Sandbox:
     def __init__(self, folder: Path, network: Network) -> None:
         self._folder = folder
         self._network = network
-        self._pages = 0
 
     def __enter__(self) -> Self:
         root = self._folder / "root"
@@ -120,24 +128,22 @@ class Sandbox:
     ) -> None:
         self._process.__exit__(kind, error, trace)
 
-    def run(self, script: str) -> "subprocess.CompletedProcess[str]":
-        """Run a script in the project's folder until a command fails; what it says is in `stdout`."""
+    def run(self, script: str) -> Ended:
+        """Run a script in the project's folder until a command fails."""
         # Python and the libraries are those that the tests run with; pip, offline, installs this project alone.
         environment = {
             "PATH": f"{sys.base_prefix}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/root", "LANG": "C.UTF-8", "PYTHONPATH": sysconfig.get_path("purelib"),
             "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0",
         }  # fmt: skip
-        return subprocess.run(
-            [*self._enter, "sh", "-euxc", f"cd {shlex.quote(str(ROOT))}\n{script}"],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        whole = [*self._enter, "sh", "-euxc", f"test -e /sandbox\ncd {shlex.quote(str(ROOT))}\n{script}"]
+        # What it leaves running would keep a pipe open.
+        with tempfile.TemporaryFile("w+") as said:
+            done = subprocess.run(
+                whole, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=240, check=False
+            )
+            said.seek(0)
+            return Ended(done.returncode, said.read())
 
 
 class _running(subprocess.Popen[str]):  # noqa: N801

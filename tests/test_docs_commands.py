@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
-from sandbox import ROOT, Network, Sandbox
+from sandbox import ROOT, Ended, Network, Sandbox
 
 from vod2strmfs.cli import commands
 from vod2strmfs.settings import load
@@ -50,36 +49,45 @@ def network() -> Iterator[Network]:
 
 
 @pytest.fixture(scope="module")
-def started(
-    network: Network, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Sandbox, "subprocess.CompletedProcess[str]"]]:
+def started(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Ended]]:
     """A machine after the quick start, and what was seen on the way."""
     with Sandbox(tmp_path_factory.mktemp("sandbox"), network) as sandbox:
         yield sandbox, sandbox.run(commands_of(QUICK_START))
 
 
-def test_the_readme_leads_from_a_fresh_machine_to_a_library(network: Network, tmp_path: Path) -> None:
+CONTAINER = """
+unshare --mount --propagation slave sh -c 'until ls /data/STRM/Movies 2>/dev/null; do sleep 0.2; done' >/seen 2>&1 &
+{commands}
+wait
+cat /seen
+"""
+"""A container is a mount namespace that was there before the mount, and is told of it (`rslave`)."""
+
+
+def test_the_readme_leads_from_a_fresh_machine_to_a_library_that_a_container_sees(
+    network: Network, tmp_path: Path
+) -> None:
     with Sandbox(tmp_path, network) as sandbox:
-        done = sandbox.run(commands_of(ROOT / "README.md") + "\nls /data/STRM/Movies")
-    assert done.returncode == 0, done.stdout
-    assert re.search(r" \(\d{4}\)$", done.stdout.splitlines()[-1]), done.stdout
+        done = sandbox.run(CONTAINER.format(commands=commands_of(ROOT / "README.md")))
+    assert done.code == 0, done.said
+    assert re.search(r" \(\d{4}\)$", done.said.splitlines()[-1]), done.said
 
 
 def test_the_quick_start_leads_to_a_playing_film(
-    started: tuple[Sandbox, "subprocess.CompletedProcess[str]"],
+    started: tuple[Sandbox, Ended],
 ) -> None:
     _, done = started
-    assert done.returncode == 0, done.stdout
-    assert "200 video/x-matroska" in done.stdout
-    assert "plays a film from here" in done.stdout
+    assert done.code == 0, done.said
+    assert "200 video/x-matroska" in done.said
+    assert "plays a film from here" in done.said
 
 
 @pytest.mark.parametrize("page", AFTER_THE_QUICK_START, ids=lambda page: page.stem)
-def test_the_commands_of_a_page_run(started: tuple[Sandbox, "subprocess.CompletedProcess[str]"], page: Path) -> None:
+def test_the_commands_of_a_page_run(started: tuple[Sandbox, Ended], page: Path) -> None:
     sandbox, before = started
-    assert before.returncode == 0, "the quick start did not end"
+    assert before.code == 0, "the quick start did not end"
     done = sandbox.run(commands_of(page))
-    assert done.returncode == 0, done.stdout
+    assert done.code == 0, done.said
 
 
 def test_no_page_is_left_out() -> None:
