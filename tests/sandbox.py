@@ -32,10 +32,8 @@ mount -t overlay sandbox -o lowerdir=/,upperdir={folder}/upper,workdir={folder}/
 for place in {places}; do mount --rbind "$place" "{root}$place"; done
 mount -t proc proc {root}/proc
 mount -t tmpfs run {root}/run
-mkdir -p {root}/usr/local/sbin
-cp {stand_ins}/* {root}/usr/local/sbin
+cp -r {stand_ins} {root}/stand-ins
 mount --make-rshared {root}  # as systemd leaves it
-touch {root}/sandbox
 exec chroot {root} sh -c 'cd / && echo ready && exec sleep infinity'
 """
 
@@ -132,11 +130,11 @@ class Sandbox:
         """Run a script in the project's folder until a command fails."""
         # Python and the libraries are those that the tests run with; pip, offline, installs this project alone.
         environment = {
-            "PATH": f"{sys.base_prefix}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": f"/stand-ins:{sys.base_prefix}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/root", "LANG": "C.UTF-8", "PYTHONPATH": sysconfig.get_path("purelib"),
             "PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0",
         }  # fmt: skip
-        whole = [*self._enter, "sh", "-euxc", f"test -e /sandbox\ncd {shlex.quote(str(ROOT))}\n{script}"]
+        whole = [*self._enter, "sh", "-euxc", f"test -d /stand-ins\ncd {shlex.quote(str(ROOT))}\n{script}"]
         # What it leaves running would keep a pipe open.
         with tempfile.TemporaryFile("w+") as said:
             done = subprocess.run(
