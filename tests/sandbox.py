@@ -138,7 +138,7 @@ class Sandbox:
         # What it leaves running would keep a pipe open.
         with tempfile.TemporaryFile("w+") as said:
             done = subprocess.run(
-                whole, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=240, check=False
+                whole, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said, timeout=900, check=False
             )
             said.seek(0)
             return Ended(done.returncode, said.read())
