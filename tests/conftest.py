@@ -1,5 +1,7 @@
 """Fixtures that several tests share."""
 
+import atexit
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +9,8 @@ import hypothesis
 import pytest
 from databases import Database
 from postgres_server import PostgresServer
+
+from vod2strmfs.cli.repetitions import Repetitions
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +45,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def soak(request: pytest.FixtureRequest) -> bool:
     """Whether to run the long form of the test."""
     return bool(request.config.getoption("soak"))
+
+
+@pytest.fixture(autouse=True)
+def messages() -> Iterator[None]:
+    """What a command set up for its messages (`logs.set_up`) goes with the test."""
+    yield
+    logger = logging.getLogger("vod2strmfs")
+    for repetitions in logger.filters[:]:
+        logger.removeFilter(repetitions)
+        if isinstance(repetitions, Repetitions):
+            atexit.unregister(repetitions.tell)
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+        handler.close()
+    logger.propagate = True
 
 
 @pytest.fixture(scope="session")
