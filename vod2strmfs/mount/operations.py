@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pyfuse3
 from cachetools import LRUCache
@@ -54,6 +54,38 @@ class Opened:
         """Made when it is first asked for: most readers find it in the kernel's page cache."""
 
 
+class Attributes(EntryAttributes):
+    """The attributes of files, or of directories: some are those of all, the others of one entry at a time.
+
+    To set one through pyfuse3 costs about as much as a call, and a listing has thousands: what is there already stays.
+
+    Args:
+        owner: whose they are.
+        kind: S_IFREG or S_IFDIR.
+        mode: permissions, before the owner's umask.
+    """
+
+    def __init__(self, owner: Owner, kind: int, mode: int) -> None:
+        self.st_mode = ModeT(kind | mode & ~owner.umask)
+        # One link says of a directory that its subdirectories are not counted.
+        self.st_nlink = 1
+        self.st_uid = owner.uid
+        self.st_gid = owner.gid
+        self.st_blksize = _BLOCK
+        self.entry_timeout = self.attr_timeout = CACHE_SECONDS
+        self._mtime = 0
+
+    def of(self, entry: Entry) -> Self:
+        """The same attributes, with those of an entry."""
+        self.st_ino = entry.inode
+        if not entry.is_dir:
+            self.st_size = entry.size
+            self.st_blocks = (entry.size + 511) // 512
+        if entry.mtime != self._mtime:
+            self._mtime = self.st_atime_ns = self.st_ctime_ns = self.st_mtime_ns = entry.mtime
+        return self
+
+
 class LibraryOperations(pyfuse3.Operations):
     """The file system's request handlers. None of them waits for anything.
 
@@ -69,8 +101,8 @@ class LibraryOperations(pyfuse3.Operations):
     def __init__(self, owner: Owner) -> None:
         super().__init__()
         self._tree: Tree | None = None
-        self._file = _template(owner, stat.S_IFREG, 0o444)
-        self._folder = _template(owner, stat.S_IFDIR, 0o555)
+        self._file = Attributes(owner, stat.S_IFREG, 0o444)
+        self._folder = Attributes(owner, stat.S_IFDIR, 0o555)
         self._cursors: dict[int, Cursor] = {}
         """Of directories that are open. What did not fit into one answer waits there for the next."""
         self._contents: LRUCache[int, bytes] = LRUCache(_CONTENTS_BYTES, getsizeof=len)
@@ -243,10 +275,11 @@ class LibraryOperations(pyfuse3.Operations):
 
     def _reply_entries(self, cursor: Cursor, token: ReaddirToken) -> None:
         """List as many entries as there is room for."""
-        reply = pyfuse3.readdir_reply
+        reply, file, folder = pyfuse3.readdir_reply, self._file, self._folder
         while True:
             for entry in cursor.entries[cursor.position :]:
-                if not reply(token, entry.name.encode(), self._attributes(entry), entry.inode):
+                attributes = (folder if entry.is_dir else file).of(entry)
+                if not reply(token, entry.name.encode(), attributes, entry.inode):
                     return
                 cursor.position += 1
                 cursor.place = entry.inode
@@ -255,28 +288,7 @@ class LibraryOperations(pyfuse3.Operations):
             cursor.turn()
 
     def _attributes(self, entry: Entry) -> EntryAttributes:
-        if entry.is_dir:
-            attributes = self._folder
-        else:
-            attributes = self._file
-            attributes.st_size = entry.size
-            attributes.st_blocks = (entry.size + 511) // 512
-        attributes.st_ino = entry.inode
-        attributes.st_atime_ns = attributes.st_ctime_ns = attributes.st_mtime_ns = entry.mtime
-        return attributes
-
-
-def _template(owner: Owner, kind: int, mode: int) -> EntryAttributes:
-    """Attributes that all files, or all directories, have in common."""
-    attributes = EntryAttributes()
-    attributes.st_mode = ModeT(kind | mode & ~owner.umask)
-    # One link says of a directory that its subdirectories are not counted.
-    attributes.st_nlink = 1
-    attributes.st_uid = owner.uid
-    attributes.st_gid = owner.gid
-    attributes.st_blksize = _BLOCK
-    attributes.entry_timeout = attributes.attr_timeout = CACHE_SECONDS
-    return attributes
+        return (self._folder if entry.is_dir else self._file).of(entry)
 
 
 class _Index:
