@@ -270,7 +270,7 @@ class Store:
 
     def _read_records(self, first: int, last: int) -> dict[int, Record]:
         """Without seasons."""
-        return {node: self._make_record(*row) for node, *row in self._query(_RECORDS, first, last)}
+        return {row[0]: self._make_record(*row[1:]) for row in self._query(_RECORDS, first, last)}
 
     def _make_record(self, kind: int, uuid: str, account: int, stream: str, item: bytes) -> Record:
         return Record(kind, uuid, account, stream, item, provider=self._providers.get(account, ""))

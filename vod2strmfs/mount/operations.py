@@ -24,7 +24,9 @@ CACHE_SECONDS = 86400.0
 """How long the kernel may keep names and attributes. Whatever changes is invalidated at once."""
 
 _BLOCK = 4096
-_CONTENTS_BYTES = 8 << 20
+_FILES_BYTES = 16 << 20
+_OPENED_BYTES = 1200
+"""Of memory, roughly: a file as it was opened, with what its content is made from."""
 _WRITE = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_APPEND
 _XATTR_PREFIX = b"user.vod2strmfs."
 
@@ -38,7 +40,7 @@ class Owner(NamedTuple):
 
 
 class Opened:
-    """A file as it was when it was opened.
+    """A file as it was when it was opened; all who open it until it changes share this.
 
     Args:
         entry: the file's.
@@ -105,7 +107,8 @@ class LibraryOperations(pyfuse3.Operations):
         self._folder = Attributes(owner, stat.S_IFDIR, 0o555)
         self._cursors: dict[int, Cursor] = {}
         """Of directories that are open. What did not fit into one answer waits there for the next."""
-        self._contents: LRUCache[int, bytes] = LRUCache(_CONTENTS_BYTES, getsizeof=len)
+        self._files: LRUCache[int, Opened] = LRUCache(_FILES_BYTES, lambda opened: _OPENED_BYTES + opened.entry.size)
+        """Files that were opened lately, by their inodes: several scanners at once open each file in turn."""
         self._opened: dict[FileHandleT, Opened] = {}
         self._last_handle = 0
 
@@ -118,7 +121,7 @@ class LibraryOperations(pyfuse3.Operations):
     def tree(self, tree: Tree | None) -> None:
         self._tree = tree
         self._cursors.clear()
-        self._contents.clear()
+        self._files.clear()
 
     @property
     def failures(self) -> int:
@@ -175,9 +178,7 @@ class LibraryOperations(pyfuse3.Operations):
         """Open a file; what it holds now is what its readers get until they close it."""
         if flags & _WRITE:
             raise FUSEError(errno.EROFS)
-        entry = self._entry(inode)
-        with _INDEX:
-            opened = Opened(entry, self._shown().open(inode))
+        opened = self._files.get(inode) or self._open(inode)
         self._last_handle += 1
         handle = FileHandleT(self._last_handle)
         self._opened[handle] = opened
@@ -242,20 +243,26 @@ class LibraryOperations(pyfuse3.Operations):
                 raise FUSEError(errno.ESTALE)
         return entry
 
+    def _open(self, inode: InodeT) -> Opened:
+        entry = self._entry(inode)
+        with _INDEX:
+            opened = Opened(entry, self._shown().open(inode))
+        if entry.size < _FILES_BYTES // 2:
+            self._files[inode] = opened
+        return opened
+
     def _content(self, opened: Opened) -> bytes:
         """The whole content of an open file.
 
         Raises:
             IndexFileError: it is not as long as was said of it, so the index is damaged.
         """
-        key = content_inode(opened.entry.inode)
-        content = self._contents.get(key)
+        twin = self._files.get(content_inode(opened.entry.inode))
+        content = twin.content if twin is not None else None
         if content is None:
             content = opened.render()
-            if len(content) != opened.entry.size:
-                raise IndexFileError(f"the index holds the wrong size of {opened.entry.name}")
-            if len(content) < _CONTENTS_BYTES:
-                self._contents[key] = content
+        if len(content) != opened.entry.size:
+            raise IndexFileError(f"the index holds the wrong size of {opened.entry.name}")
         return content
 
     def _identity(self, inode: InodeT) -> dict[str, str]:
