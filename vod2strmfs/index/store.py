@@ -26,9 +26,9 @@ _NODE = f"SELECT {_COLUMNS} FROM node WHERE id = ?"
 _NODES = f"SELECT {_COLUMNS} FROM node WHERE id BETWEEN ? AND ?"
 _CHILD = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND fold = ?"
 _CHILD_BY_ALIAS = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND alias = ?"
-_CHILDREN = f"SELECT {_COLUMNS} FROM node INDEXED BY node_children WHERE parent = ? AND id > ? ORDER BY id LIMIT ?"
+_CHILDREN = "SELECT id FROM node INDEXED BY node_children WHERE parent = ? AND id > ? ORDER BY id LIMIT ?"
 _DETAILS = f"""
-    SELECT {", ".join("node." + column for column in Node._fields)}, strm_hash, nfo_hash,
+    SELECT {", ".join("node." + column for column in Node.__struct_fields__)}, strm_hash, nfo_hash,
         content.kind, uuid, account, stream, item
     FROM node INDEXED BY node_children CROSS JOIN content ON content.id = node.id
     WHERE parent = ? AND node.id > ? ORDER BY node.id LIMIT ?"""
@@ -36,8 +36,10 @@ _RECORDS = "SELECT id, kind, uuid, account, stream, item FROM content WHERE id B
 _SEASONS = """
     SELECT content.source FROM node JOIN content USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source"""
 
-_AHEAD_BYTES = 8 << 20
-_NODE_BYTES = 600
+_NODES_BYTES = 32 << 20
+"""Room for 80,000 nodes: what a scan has listed is still there when it looks into it."""
+_RECORDS_BYTES = 8 << 20
+_NODE_BYTES = 400
 _RECORD_BYTES = 400
 """Of memory, roughly: a node; a record without its item."""
 
@@ -115,8 +117,8 @@ class Store:
         """When that was made, nanoseconds since the epoch."""
         self.settings = LibrarySettings()
         """The settings that the generation was made with."""
-        self._nodes = Ahead(self._read_nodes, lambda node: _NODE_BYTES, _AHEAD_BYTES)
-        self._records = Ahead(self._read_records, lambda record: _RECORD_BYTES + len(record.item), _AHEAD_BYTES)
+        self._nodes = Ahead(self._read_nodes, lambda node: _NODE_BYTES, _NODES_BYTES)
+        self._records = Ahead(self._read_records, lambda record: _RECORD_BYTES + len(record.item), _RECORDS_BYTES)
         self.refresh()
 
     @staticmethod
@@ -187,22 +189,26 @@ class Store:
 
     def child(self, parent: int, key: str) -> Node | None:
         """See `Tree`'s `Store`."""
-        return next(map(Node._make, self._query(_CHILD, parent, key)), None)
+        return self._first(_CHILD, parent, key)
 
     def child_by_alias(self, parent: int, alias: str) -> Node | None:
         """See `Tree`'s `Store`."""
-        return next(map(Node._make, self._query(_CHILD_BY_ALIAS, parent, alias)), None)
+        return self._first(_CHILD_BY_ALIAS, parent, alias)
 
     def children(self, parent: int, after: int, limit: int) -> list[Node]:
         """See `Tree`'s `Store`."""
-        return list(map(Node._make, self._query(_CHILDREN, parent, after, limit)))
+        rows = self._query(_CHILDREN, parent, after, limit)
+        nodes = [node for (number,) in rows if (node := self._nodes.get(number)) is not None]
+        if len(nodes) != len(rows):
+            raise IndexFileError(f"the index is damaged: children of node {parent} are missing")
+        return nodes
 
     def details(self, parent: int, after: int, limit: int) -> list[Detail]:
         """The same nodes as `children`, which must not be those of the root, with details."""
-        width = len(Node._fields)
+        width = len(Node.__struct_fields__)
         return [
             Detail(
-                Node._make(row[:width]),
+                Node(*row[:width]),
                 row[width],
                 row[width + 1],
                 self._with_seasons(row[0], self._make_record(*row[width + 2 :])),
@@ -255,12 +261,16 @@ class Store:
                 ),
             )
 
+    def _first(self, query: str, *arguments: object) -> Node | None:
+        rows = self._query(query, *arguments)
+        return Node(*rows[0]) if rows else None
+
     def _read_nodes(self, first: int, last: int) -> dict[int, Node]:
-        return {row[0]: Node._make(row) for row in self._query(_NODES, first, last)}
+        return {row[0]: Node(*row) for row in self._query(_NODES, first, last)}
 
     def _read_records(self, first: int, last: int) -> dict[int, Record]:
         """Without seasons."""
-        return {node: self._make_record(*row) for node, *row in self._query(_RECORDS, first, last)}
+        return {row[0]: self._make_record(*row[1:]) for row in self._query(_RECORDS, first, last)}
 
     def _make_record(self, kind: int, uuid: str, account: int, stream: str, item: bytes) -> Record:
         return Record(kind, uuid, account, stream, item, provider=self._providers.get(account, ""))
@@ -280,7 +290,7 @@ class Store:
 def node_in(connection: sqlite3.Connection, node: int) -> Node | None:
     """A node of the generation that a connection sees, or writes."""
     row = connection.execute(_NODE, (node,)).fetchone()
-    return Node._make(row) if row else None
+    return Node(*row) if row else None
 
 
 def _library_settings(text: str) -> LibrarySettings:
