@@ -30,7 +30,6 @@ _log = logging.getLogger("vod2strmfs")
 _WATCH_SECONDS = 0.3
 """How often a mount looks for a new generation in its index."""
 _RESTART_SECONDS = 5.0
-_GRACE_SECONDS = 2.0
 
 
 class Program(NamedTuple):
@@ -185,14 +184,11 @@ async def _keep(
                 await process.wait()
                 nursery.cancel_scope.cancel()
         finally:
-            # It ends when its standard input does; one that hangs in the database is not waited for.
+            # It may hang in the database, or still be loading its modules; cut off anywhere, it leaves nothing undone.
             with trio.CancelScope(shield=True):
+                process.kill()
                 await process.stdin.aclose()
-                with trio.move_on_after(_GRACE_SECONDS):
-                    await process.wait()
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
+                await process.wait()
         _log.error("The process that %s ended with code %s; starting it again.", program.does, process.returncode)
         await trio.sleep(_RESTART_SECONDS)
 
