@@ -27,6 +27,7 @@ from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.file import create, writing
 from vod2strmfs.index.store import Store
+from vod2strmfs.library.kinds import MOVIES_NODE, folder_inode
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.mount.operations import LibraryOperations, Owner
 
@@ -207,10 +208,16 @@ def test_the_log_of_an_index_that_was_deleted_is_not_taken_for_that_of_the_next(
     assert not list(state.glob("*unusable*"))
 
 
+def lists_the_same(found: Files, wanted: Files) -> bool:
+    """Whether nothing is missing, in another case of letters at worst, and under another name only .nfo files."""
+    names, wanted_names = ({path.lower() for path in one if not path.endswith(".nfo")} for one in (found, wanted))
+    return names == wanted_names and len(found) == len(wanted)
+
+
 def test_flipped_bits_are_found_or_cost_no_entry(
     tmp_path: Path, soak: bool, record_property: Callable[[str, object], None]
 ) -> None:
-    urls, [wanted] = generations(tmp_path, 1)
+    urls, [wanted] = generations(tmp_path, 1, 400)
     state, broken = tmp_path / "state", tmp_path / "broken"
     _sync(state, urls[0]).wait()
     whole = (state / "index.db").read_bytes()
@@ -226,6 +233,14 @@ def test_flipped_bits_are_found_or_cost_no_entry(
         at = at if chance.random() < 0.5 else at // 4096 * 4096 + at % 12
         damaged[at] ^= 1 << chance.randrange(8)
         (broken / "index.db").write_bytes(damaged)
+        # A mount shows an index before its worker has looked through it. What cannot be read it answers with an error,
+        # of whatever kind that is here.
+        try:
+            unchecked = read(broken)
+        except Exception:
+            seen["at once an error"] += 1
+        else:
+            assert lists_the_same(unchecked, wanted)
         with writing(broken):
             try:
                 create(broken, thorough=True)
@@ -240,10 +255,35 @@ def test_flipped_bits_are_found_or_cost_no_entry(
         except IndexFileError:
             seen["an error"] += 1
             continue
-        assert {path.lower() for path in found} == {path.lower() for path in wanted}
+        assert lists_the_same(found, wanted)
         seen["harmless" if found == wanted else "other bytes in a file"] += 1
     assert seen["found"]
     record_property("flipped bits", dict(seen))
+
+
+@pytest.mark.parametrize("name", ["x'46ff'", "'Film 8'"])
+def test_a_name_that_cannot_be_is_an_error_and_known_as_damage(tmp_path: Path, name: str) -> None:
+    urls, [wanted] = generations(tmp_path, 1, 8)
+    state = tmp_path / "state"
+    _sync(state, urls[0]).wait()
+    Database(f"sqlite:///{state}/index.db").execute(
+        f"UPDATE node SET name = CAST({name} AS TEXT) WHERE name = 'Film 7'"
+    )
+    with closing(Store(state)) as store:
+        tree = Tree(store)
+        movies = folder_inode(MOVIES_NODE)
+        assert tree.lookup(movies, "Film 6")
+        with pytest.raises(IndexFileError):
+            tree.lookup(movies, "Film 7")
+        with pytest.raises(IndexFileError):
+            tree.page(movies)
+    assert _sync(state, urls[0]).wait() == 0
+    assert not list(state.glob("*unusable*"))  # It was in nobody's way.
+    with writing(state):
+        create(state, thorough=True)
+    assert list(state.glob("*unusable*"))
+    assert _sync(state, urls[0]).wait() == 0
+    assert read(state) == wanted
 
 
 class Seen(NamedTuple):
