@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -167,6 +168,21 @@ def test_the_kernel_keeps_what_did_not_change(database: Database, tmp_path: Path
         eventually(lambda: b"Space." in (mount.path / "Movies/Alien/movie.nfo").read_bytes())
         changed = {path for path, state in snapshot(mount.path).items() if before[path] != state}
         assert changed == {str(mount.path / path) for path in ("Movies", "Movies/Alien", "Movies/Alien/movie.nfo")}
+
+
+def test_the_kernel_forgets_everything_when_what_changed_cannot_be_read(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(films("Heat", "Alien"))
+    with mounted(tmp_path, database.url) as mount:
+        snapshot(mount.path)
+        # The index is open; to open it once more there is no descriptor left.
+        used = {int(path.name) for path in Path(f"/proc/{mount.process.pid}/fd").iterdir()}
+        limit = next(number for number in range(len(used) + 1) if number not in used)
+        resource.prlimit(mount.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
+        database.execute("UPDATE vod_movie SET name = 'Aliens', description = 'Space.' WHERE name = 'Alien'")
+        eventually(lambda: (mount.path / "Movies/Aliens").exists())
+        assert not (mount.path / "Movies/Alien").exists()
+        assert b"Space." in (mount.path / "Movies/Aliens/movie.nfo").read_bytes()
+        assert "the kernel has to ask for everything again" in mount.log.read_text()
 
 
 def test_an_open_file_keeps_serving_what_was_opened(database: Database, tmp_path: Path) -> None:
