@@ -361,9 +361,9 @@ def test_a_mount_that_fails_while_the_kernel_is_told_of_changes_ends(tmp_path: P
     database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(films("Heat"))
     path = tmp_path / "mount"
     path.mkdir()
-    arguments = ["mount", path, "--database", database.url, "--state-dir", tmp_path / "state"]
+    arguments = ("mount", path, "--database", database.url, "--state-dir", tmp_path / "state")
     process = subprocess.Popen(
-        [sys.executable, "-c", _FAILS_WHILE_THE_KERNEL_IS_TOLD, *arguments], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", _FAILS_WHILE_THE_KERNEL_IS_TOLD, *map(str, arguments)], stderr=subprocess.PIPE, text=True
     )
     try:
         _, said = process.communicate(timeout=TIMEOUT)

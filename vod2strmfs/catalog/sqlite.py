@@ -53,6 +53,8 @@ class SQLiteSource:
             connection.text_factory = _text
             with _errors(self._path):
                 connection.execute("PRAGMA query_only = 1")
+                # SQLite sorts in parts of this size, and holds a row of each: of large rows a smaller one holds more.
+                connection.execute("PRAGMA cache_size = -16000")
                 connection.execute("BEGIN")
                 snapshot = SQLiteSnapshot(connection, self._path, versions)
             yield snapshot
