@@ -261,7 +261,8 @@ class _Run:
         ).fetchone()
         if quiet == quiet_then:
             return True
-        return patient and written == written_then and time.time_ns() - compared < _PATIENCE * took
+        # A clock that was set back must not make it wait.
+        return patient and written == written_then and 0 <= time.time_ns() - compared < _PATIENCE * took
 
     def _renew_providers(self, snapshot: Snapshot) -> bool:
         """Keep what direct URLs are made from, if they are wanted; returns whether that changed."""

@@ -23,6 +23,19 @@ FILE_KINDS = frozenset({NodeKind.EPISODE, NodeKind.VERSION})
 """Kinds whose files stand in their parent's directory; the others have one of their own."""
 
 
+KINDS_WITHIN: dict[int, tuple[NodeKind, ...]] = {
+    NodeKind.ROOT: (NodeKind.SECTION,),
+    NodeKind.SECTION: (NodeKind.MOVIE, NodeKind.SERIES, NodeKind.CATEGORY),
+    NodeKind.CATEGORY: (NodeKind.MOVIE, NodeKind.SERIES),
+    NodeKind.MOVIE: (NodeKind.VERSION,),
+    NodeKind.SERIES: (NodeKind.SEASON,),
+    NodeKind.SEASON: (NodeKind.EPISODE,),
+    NodeKind.EPISODE: (),
+    NodeKind.VERSION: (),
+}
+"""The kinds of the nodes whose parent is of a kind."""
+
+
 class Slot:
     """A node's directory and the files that belong to it.
 

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from vod2strmfs.errors import IndexFileError
 from vod2strmfs.library.contents import Record, nfo_file, strm
 from vod2strmfs.library.kinds import (
     FILE_KINDS,
@@ -150,7 +151,7 @@ class Tree:
                 return entry
         if parent.kind in (NodeKind.SEASON, NodeKind.MOVIE):
             return self._lookup_file_of_child(parent, name)
-        child = self._store.child(parent.id, fold(name))
+        child = self._child(parent.id, name)
         return folder_entry(child) if child is not None and child.name == name else None
 
     def page(self, directory: int, after: int = 0, limit: int = 256) -> Page | None:
@@ -168,6 +169,9 @@ class Tree:
         node = self._store.node(node_of(directory))
         if node is None or directory != folder_inode(node.id):
             return None
+        is_movie = node.kind == NodeKind.MOVIE and self._settings.versions == "best"
+        if is_movie != bool(node.strm_size):
+            raise IndexFileError(f"the index is damaged: the kind of directory {node.id} cannot be.")
         above = folder_inode(node.parent)
         last, slot = node_of(after), slot_of(after)
         entries: list[Entry] = []
@@ -175,7 +179,7 @@ class Tree:
             entries = self._own_files(node)
             if slot:
                 entries = [entry for entry in entries if slot_of(entry.inode) > slot]
-            if node.kind == NodeKind.MOVIE and self._settings.versions == "best":
+            if is_movie:
                 return Page(above, entries, True)
             last = 0
         elif slot != Slot.FOLDER and (child := self._store.node(last)) is not None and child.parent == node.id:
@@ -221,9 +225,15 @@ class Tree:
         return {name: value for name, value in found.items() if value}
 
     def walk(self, directory: int = ROOT_INODE, path: str = "") -> Iterator[tuple[str, Entry]]:
-        """Every entry below a directory with its path relative to it, directories before what they hold."""
+        """Every entry below a directory with its path relative to it, directories before what they hold.
+
+        Raises:
+            IndexFileError: there is no such directory, though its parent lists it.
+        """
         after, whole = 0, False
-        while not whole and (page := self.page(directory, after)) is not None:
+        while not whole:
+            if (page := self.page(directory, after)) is None:
+                raise IndexFileError(f"the index is damaged: it lacks directory {node_of(directory)}.")
             for entry in page.entries:
                 below = f"{path}{entry.name}"
                 yield below, entry
@@ -232,11 +242,19 @@ class Tree:
                 after = entry.inode
             whole = page.whole
 
+    def _child(self, parent: int, name: str) -> Node | None:
+        """The node of that parent whose name is this one, or collides with it."""
+        key = fold(name)
+        child = self._store.child(parent, key)
+        if child is not None and child.name != name and fold(child.name) != key:
+            raise IndexFileError(f"the index is damaged: it holds another name of node {child.id} than it should.")
+        return child
+
     def _lookup_file_of_child(self, parent: Node, name: str) -> Entry | None:
         base, dot, _ = name.rpartition(".")
         if not dot:
             return None
-        candidates = (self._store.child(parent.id, fold(base)), self._store.child_by_alias(parent.id, base))
+        candidates = (self._child(parent.id, base), self._store.child_by_alias(parent.id, base))
         for node in filter(None, candidates):
             for entry in self.files(node):
                 if entry.name == name:

@@ -147,13 +147,14 @@ class LibraryOperations(pyfuse3.Operations):
             raise FUSEError(errno.ENOENT) from None
         with _INDEX:
             entry = self._shown().lookup(parent_inode, text)
-        if entry is None:
-            raise FUSEError(errno.ENOENT)
-        return self._attributes(entry)
+            if entry is None:
+                raise FUSEError(errno.ENOENT)
+            return self._attributes(entry)
 
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         """The attributes of an inode."""
-        return self._attributes(self._entry(inode))
+        with _INDEX:
+            return self._attributes(self._entry(inode))
 
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         """Open a directory. The handle is the inode, so that a listing can be taken up anywhere at any time."""
@@ -234,8 +235,7 @@ class LibraryOperations(pyfuse3.Operations):
         return self._tree
 
     def _entry(self, inode: InodeT) -> Entry:
-        with _INDEX:
-            entry = self._shown().attributes(inode)
+        entry = self._shown().attributes(inode)
         if entry is None:
             # The kernel answers ESTALE by looking the path up again; an open file has no path to look up.
             opened = (file.entry for file in self._opened.values() if file.entry.inode == inode)
@@ -244,8 +244,8 @@ class LibraryOperations(pyfuse3.Operations):
         return entry
 
     def _open(self, inode: InodeT) -> Opened:
-        entry = self._entry(inode)
         with _INDEX:
+            entry = self._entry(inode)
             opened = Opened(entry, self._shown().open(inode))
         if entry.size < _FILES_BYTES // 2:
             self._files[inode] = opened
