@@ -25,7 +25,7 @@ _BATCH_ROWS = 100
 _BATCH_CHARACTERS = 500_000
 _AT_HELPER = 3
 """Batches that the second process is given before it has answered."""
-_WAITING = 6
+_WAITING = 8
 """Batches that are read and not yet passed on, at the most."""
 
 _log = logging.getLogger("vod2strmfs")
@@ -98,21 +98,28 @@ class Extraction:
     def _in_turn(self, batches: Iterator[list[TitledRow]]) -> Iterator[tuple[list[TitledRow], list[Fresh]]]:
         waiting: deque[_Batch] = deque()
         while True:
-            while self._helper and self._helper.unanswered < _AT_HELPER and (rows := next(batches, None)):
+            while self._wants_more() and (rows := next(batches, None)):
                 self._give(rows)
                 waiting.append(_Batch(rows))
-            if waiting and (len(waiting) >= _WAITING or self._is_done(waiting[0])):
-                pass
-            elif rows := next(batches, None):
-                waiting.append(_Batch(rows, self._extract(rows)))
-                continue
-            elif not waiting:
-                return
+            if not waiting or not (len(waiting) >= _WAITING or self._is_done(waiting[0])):
+                if rows := next(batches, None):
+                    waiting.append(_Batch(rows, self._extract(rows)))
+                    continue
+                if not waiting:
+                    return
             batch = waiting.popleft()
             yield batch.rows, batch.items or self._answer(batch.rows)
 
     def _is_done(self, batch: _Batch) -> bool:
         return batch.items is not None or not self._helper or self._helper.has_answered()
+
+    def _wants_more(self) -> bool:
+        """Whether the second process could do with another batch."""
+        try:
+            return self._helper is not None and self._helper.is_ready() and self._helper.unanswered < _AT_HELPER
+        except HelperError as error:
+            self._go_on_alone(str(error))
+            return False
 
     def _give(self, rows: list[TitledRow]) -> None:
         try:

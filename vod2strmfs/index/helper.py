@@ -80,6 +80,7 @@ class Helper:
     def __init__(self, settings: LibrarySettings, providers: Mapping[int, str], render: bool) -> None:
         self.unanswered = 0
         """How many batches it has been given for which there was no answer yet."""
+        self._is_ready = False
         command = [sys.executable, "-m", "vod2strmfs.index.helper"]
         # A process group of its own: an interrupt at the terminal is for the first process to handle.
         self._process = subprocess.Popen(
@@ -95,6 +96,17 @@ class Helper:
         except HelperError:
             self.close()
             raise
+
+    def is_ready(self) -> bool:
+        """Whether it has started, which takes it as long as some thousand rows take the first process.
+
+        Raises:
+            HelperError: it ended instead.
+        """
+        if not self._is_ready and self.has_answered():
+            self._receive()
+            self._is_ready = True
+        return self._is_ready
 
     def give(self, rows: list[TitledRow]) -> None:
         """Have a batch of rows of one kind extracted.
@@ -115,10 +127,7 @@ class Helper:
         Raises:
             HelperError: the process has ended, or could not do it.
         """
-        try:
-            message = self._answers.recv_bytes()
-        except (EOFError, OSError):
-            raise self._ended() from None
+        message = self._receive()
         self.unanswered -= 1
         if not message:
             raise HelperError("failed")
@@ -136,6 +145,12 @@ class Helper:
         try:
             self._orders.send_bytes(_encoder.encode(message))
         except OSError:
+            raise self._ended() from None
+
+    def _receive(self) -> bytes:
+        try:
+            return self._answers.recv_bytes()
+        except (EOFError, OSError):
             raise self._ended() from None
 
     def _ended(self) -> HelperError:
@@ -178,6 +193,7 @@ def main() -> None:
     order = msgspec.msgpack.decode(messages.get(), type=_Order)
     settings = LibrarySettings.model_validate_json(order.settings)
     extractor = Extractor(settings, order.providers, render=order.render)
+    answers.send_bytes(b"")
     while True:
         kind, rows, titles = _rows_decoder.decode(messages.get())
         make = _ROW_TYPES[kind]._make
