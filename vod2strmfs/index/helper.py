@@ -89,6 +89,7 @@ class Helper:
         )  # fmt: skip
         assert self._process.stdin
         assert self._process.stdout
+        self.pid = self._process.pid
         self._orders = _connection(self._process.stdin, readable=False)
         self._answers = _connection(self._process.stdout, writable=False)
         try:
