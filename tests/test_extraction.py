@@ -241,9 +241,12 @@ def test_the_second_process_ends_with_the_sync_that_fails(
 
 
 _PARENT = """
+import time
 from vod2strmfs.index.helper import Helper
 from vod2strmfs.settings import LibrarySettings
 helper = Helper(LibrarySettings(), {}, False)
+while not helper.is_ready():
+    time.sleep(0.01)
 print(helper.pid, flush=True)
 input()
 """
