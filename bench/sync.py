@@ -57,7 +57,7 @@ def measure(directory: Path) -> Iterator[Figure]:
 def _copy(url: str) -> Callable[[], float]:
     """Copies the rows and columns that a first sync reads, planned as the sync has them planned."""
     queries = Queries(POSTGRESQL, _COLUMNS)
-    script = "SET jit = off; SET work_mem = '64MB';\n"
+    script = "SET jit = off; SET work_mem = '64MB'; SET max_parallel_workers_per_gather = 0;\n"
     for kind in KINDS:
         if kind != "version":
             script += f"\\copy ({' '.join(queries.rows(kind).split())}) TO '/dev/null'\n"

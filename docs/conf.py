@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mermaidx
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -51,6 +52,14 @@ class Mermaid(SphinxDirective):
         return [nodes.raw("", image, format="html")]
 
 
+def _without_links_to_folders(app: Sphinx, page: nodes.document) -> None:
+    """The site does not have the project's folders: of a link to one, the name is left."""
+    for link in list(page.findall(addnodes.pending_xref)):
+        if (Path(app.env.doc2path(app.env.docname)).parent / link["reftarget"]).is_dir():
+            link.replace_self(link.children)
+
+
 def setup(app: Sphinx) -> None:
     """Sphinx calls this."""
     app.add_directive("mermaid", Mermaid)
+    app.connect("doctree-read", _without_links_to_folders)

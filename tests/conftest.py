@@ -1,5 +1,7 @@
 """Fixtures that several tests share."""
 
+import atexit
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,8 @@ import pytest
 from databases import Database
 from postgres_server import PostgresServer
 from selenium import webdriver
+
+from vod2strmfs.cli.repetitions import Repetitions
 
 _CHROMIUM = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
@@ -48,6 +52,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def soak(request: pytest.FixtureRequest) -> bool:
     """Whether to run the long form of the test."""
     return bool(request.config.getoption("soak"))
+
+
+@pytest.fixture(autouse=True)
+def messages() -> Iterator[None]:
+    """What a command set up for its messages (`logs.set_up`) goes with the test."""
+    yield
+    logger = logging.getLogger("vod2strmfs")
+    for repetitions in logger.filters[:]:
+        logger.removeFilter(repetitions)
+        if isinstance(repetitions, Repetitions):
+            atexit.unregister(repetitions.tell)
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+        handler.close()
+    logger.propagate = True
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,11 @@
 import json
 import random
 import sqlite3
+import subprocess
+import sys
 import unicodedata
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -282,3 +285,27 @@ def test_whatever_a_postgresql_catalogue_holds_the_tree_is_whole_and_its_files_a
         library = Library(Path(folder))
         library.sync(hostile_database, options)
         check_tree(library, 2 * ITEMS)
+
+
+_SYNC_AND_SAY_MEMORY = """
+import re, sys
+from pathlib import Path
+from vod2strmfs.catalog.source import open_source
+from vod2strmfs.index.sync import sync
+from vod2strmfs.settings import LibrarySettings
+
+sync(open_source(sys.argv[1]), LibrarySettings(), Path(sys.argv[2]))
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
+
+
+def test_rows_of_a_megabyte_are_not_held_in_memory_together(
+    database: Database, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    database.fill(catalogue([{"name": f"Film {number}", "year": None} for number in range(200)], [], []))
+    database.execute("UPDATE vod_movie SET description = ?", "x" * 1_000_000)
+    said = subprocess.run(
+        [sys.executable, "-c", _SYNC_AND_SAY_MEMORY, database.url, tmp_path / "state"], check=True, capture_output=True
+    ).stdout
+    assert int(said) < 160_000
+    record_property("memory in kB", int(said))

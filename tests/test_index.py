@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from libraries import Library
 
+from vod2strmfs.catalog.source import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import CatalogError
 from vod2strmfs.index.changes import What
@@ -378,6 +379,21 @@ def test_a_sync_cut_off_leaves_the_generation_before(library: Library, monkeypat
     with pytest.raises(KeyboardInterrupt):
         library.show(films("Heat", "Ran"))
     assert library.tree() == before
+
+
+@pytest.mark.parametrize("ahead", [0, 86400 * 10**9])
+def test_a_clock_that_was_set_back_puts_no_comparison_off(library: Library, ahead: int) -> None:
+    library.show(films("Heat"))
+    catalogue = films("Heat", "Ran")
+    catalogue.write(url := f"sqlite:///{library.state_dir}/changed.db")
+    with closing(open_source(url)) as source, closing(sqlite3.connect(library.state_dir / "index.db")) as index:
+        # As on a standby, whose counters stand still; and as if comparing had taken an hour.
+        index.execute(
+            "UPDATE attempt SET written = ?, compared = compared + ?, took = 3600 * 1000000000",
+            (source.marker()[1], ahead),
+        )
+        index.commit()
+    assert library.sync(url, patient=True).changed == bool(ahead)
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a database", b"SQLite format 3\0" + b"\xff" * 5000])

@@ -3,9 +3,11 @@
 import contextlib
 import csv
 import os
+import resource
 import signal
 import socket
 import subprocess
+import sys
 import time
 import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
@@ -168,6 +170,19 @@ def test_the_kernel_keeps_what_did_not_change(database: Database, tmp_path: Path
         assert changed == {str(mount.path / path) for path in ("Movies", "Movies/Alien", "Movies/Alien/movie.nfo")}
 
 
+def test_the_kernel_forgets_everything_when_what_changed_cannot_be_read(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(films("Heat", "Alien"))
+    with mounted(tmp_path, database.url) as mount:
+        snapshot(mount.path)
+        # The index is open; to open it once more there is no descriptor left.
+        used = {int(path.name) for path in Path(f"/proc/{mount.process.pid}/fd").iterdir()}
+        limit = next(number for number in range(len(used) + 1) if number not in used)
+        resource.prlimit(mount.process.pid, resource.RLIMIT_NOFILE, (limit, limit))
+        database.execute("DELETE FROM vod_m3umovierelation WHERE movie_id = 2")
+        eventually(lambda: not (mount.path / "Movies/Alien").exists())
+        assert "the kernel has to ask for everything again" in mount.log.read_text()
+
+
 def test_an_open_file_keeps_serving_what_was_opened(database: Database, tmp_path: Path) -> None:
     database.fill(films("Heat"))
     with mounted(tmp_path, database.url) as mount:
@@ -313,6 +328,53 @@ def test_an_outage_changes_nothing_but_is_said_once(postgres: PostgresServer, tm
         eventually(lambda: (mount.path / "Movies/Ran").exists())
         assert "stale_since,\n" in (mount.path / ".stats.csv").read_text()
         assert mount.log.read_text().count("ERROR") == 1
+
+
+_FAILS_WHILE_THE_KERNEL_IS_TOLD = """
+import os, sys, threading, time
+from pathlib import Path
+import trio
+from vod2strmfs.cli import main
+from vod2strmfs.mount import run
+
+told, failing = threading.Event(), threading.Event()
+
+def forget(state_dir, step):
+    told.set()
+    failing.wait()
+    time.sleep(0.5)
+    # A notification waits for answers in the same way.
+    assert len(os.listdir(Path(sys.argv[2]) / "Movies")) == 1
+
+async def report(reporter, state_dir):
+    while not told.is_set():
+        await trio.sleep(0.01)
+    failing.set()
+    raise RuntimeError("a bug")
+
+run.forget, run.report = forget, report
+main()
+"""
+
+
+def test_a_mount_that_fails_while_the_kernel_is_told_of_changes_ends(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(films("Heat"))
+    path = tmp_path / "mount"
+    path.mkdir()
+    arguments = ("mount", path, "--database", database.url, "--state-dir", tmp_path / "state")
+    process = subprocess.Popen(
+        [sys.executable, "-c", _FAILS_WHILE_THE_KERNEL_IS_TOLD, *map(str, arguments)], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        _, said = process.communicate(timeout=TIMEOUT)
+    finally:
+        process.kill()
+        process.wait()
+        if failed := is_mounted(path):
+            subprocess.run(["umount", "-l", path], check=True)
+    assert not failed
+    assert process.returncode == 1
+    assert "unexpected error: RuntimeError: a bug" in said
 
 
 def _lists(path: Path) -> bool:

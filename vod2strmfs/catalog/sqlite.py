@@ -12,8 +12,6 @@ from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow
 from vod2strmfs.catalog.source import Facts, Row, check_schema, schema_version, tables
 from vod2strmfs.errors import CatalogError
 
-_BATCH_ROWS = 500
-
 
 class SQLiteSource:
     """A Dispatcharr catalogue in a SQLite file."""
@@ -55,6 +53,8 @@ class SQLiteSource:
             connection.text_factory = _text
             with _errors(self._path):
                 connection.execute("PRAGMA query_only = 1")
+                # SQLite sorts in parts of this size, and holds a row of each: of large rows a smaller one holds more.
+                connection.execute("PRAGMA cache_size = -16000")
                 connection.execute("BEGIN")
                 snapshot = SQLiteSnapshot(connection, self._path, versions)
             yield snapshot
@@ -101,14 +101,7 @@ class SQLiteSnapshot:
         """See `Snapshot.rows`."""
         query = self._queries.rows(kind, in_blocks(blocks) if blocks else "")
         with _errors(self._path):
-            rows = self._connection.execute(query)
-        make = _MAKERS[kind]
-        while True:
-            with _errors(self._path):
-                batch = rows.fetchmany(_BATCH_ROWS)
-            if not batch:
-                return
-            yield from map(make, batch)
+            yield from map(_MAKERS[kind], self._connection.execute(query))
 
     def counts(self) -> dict[str, int]:
         """See `Snapshot.counts`."""

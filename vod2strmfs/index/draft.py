@@ -66,7 +66,7 @@ class Draft:
         """Add a node; returns its id."""
         node = self.next_node
         self.next_node += 1
-        strm_file, nfo = files_of(fresh, self.settings, self.providers)
+        strm_file, nfo = fresh.files or files_of(fresh, self.settings, self.providers)
         name = fresh.name
         cut = type(name) is CutName
         self.nodes.append(
@@ -100,7 +100,7 @@ class Draft:
         nfo_hash, strm_hash, parent = self.connection.execute(
             "SELECT nfo_hash, strm_hash, parent FROM node WHERE id = ?", (node,)
         ).fetchone()
-        strm_file, nfo = files_of(fresh, self.settings, self.providers)
+        strm_file, nfo = fresh.files or files_of(fresh, self.settings, self.providers)
         for kind, file, before in (("strm", strm_file, strm_hash), ("nfo", nfo, nfo_hash)):
             if file.digest != before and (fresh.kind, kind) != (NodeKind.SERIES, "nfo"):
                 self._set_file(node, kind, file._replace(mtime=self.now))
@@ -130,7 +130,7 @@ class Draft:
         known = Keys._make(keys)
         item = decode_kind(known.item, kind)
         name = CutName(name) if cut else name
-        self.update(node, Fresh(NodeKind(kind), parent, known, item, name, alias, created=0), rekeyed=True)
+        self.update(node, Fresh(NodeKind(kind), known, item, name, alias, created=0, parent=parent), rekeyed=True)
 
     def place(self, node: int, parent: int, name: str, alias: str = "") -> bool:
         """Put a node into a directory, under a name that has yet to be settled there.
@@ -180,7 +180,8 @@ class Draft:
         item = Season(number, title)
         name = node_name(item, self.settings)
         self.series.add(series)
-        return self.add(Fresh(NodeKind.SEASON, series, _keys(encode(item), source=number), item, name, "", created))
+        keys = _keys(encode(item), source=number)
+        return self.add(Fresh(NodeKind.SEASON, keys, item, name, "", created, series))
 
     def section(self, section: int, category: str, created: int) -> int:
         """The directory for the titles of a category: `Movies` or `TV`, or the category's own in it."""
@@ -199,7 +200,7 @@ class Draft:
             item = Category(category)
             name = node_name(item, self.settings)
             keys = _keys(encode(item), stream=category)
-            node = self.add(Fresh(NodeKind.CATEGORY, section, keys, item, name, "", created))
+            node = self.add(Fresh(NodeKind.CATEGORY, keys, item, name, "", created, section))
             self._categories[section, category] = node
         return node
 

@@ -139,7 +139,10 @@ def replace(state_dir: Path) -> None:
 def is_damage(error: Exception) -> bool:
     """Whether an error says that the index file is damaged."""
     cause = error.__cause__ if isinstance(error, IndexFileError) else error
-    return isinstance(cause, sqlite3.Error) and _code(cause) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    if not isinstance(cause, sqlite3.Error):
+        return False
+    # Python's module has no code for a text that is no UTF-8; all of ours were.
+    return _code(cause) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "Could not decode" in str(cause)
 
 
 def make_directory(state_dir: Path) -> None:

@@ -1,6 +1,7 @@
 """An item as the catalogue has it now, and what its files are."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -24,12 +25,19 @@ class Keys(NamedTuple):
     """See `library.contents.encode`."""
 
 
-class Fresh(NamedTuple):
-    """An item with its place in the tree."""
+class File(NamedTuple):
+    """Size, modification time (ns) and 64-bit digest of a file."""
+
+    size: int
+    mtime: int
+    digest: int
+
+
+@dataclass(slots=True)
+class Fresh:
+    """An item, and its place in the tree when it has one."""
 
     kind: NodeKind
-    parent: int
-    """Of a series: where it waits for its first episode; one that is in the index stays where it is."""
     keys: Keys
     item: Item
     """What `keys` has in its encoded form."""
@@ -37,14 +45,10 @@ class Fresh(NamedTuple):
     alias: str
     created: int
     """Nanoseconds since the epoch."""
-
-
-class File(NamedTuple):
-    """Size, modification time (ns) and 64-bit digest of a file."""
-
-    size: int
-    mtime: int
-    digest: int
+    parent: int = 0
+    """Of a series: where it waits for its first episode; one that is in the index stays where it is."""
+    files: tuple[File, File] | None = None
+    """What `files_of` gives, once that was asked for."""
 
 
 NO_FILE = File(0, 0, 0)

@@ -1,38 +1,34 @@
-"""From a catalogue's row to what the index keeps of it."""
+"""From a catalogue's rows to items in their places."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Set
-
-import msgspec
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from vod2strmfs.catalog.queries import Kind
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.source import Row
 from vod2strmfs.index.draft import Draft
-from vod2strmfs.index.fresh import Fresh, Keys
-from vod2strmfs.library import extract
-from vod2strmfs.library.contents import decode, encode
+from vod2strmfs.index.extraction import Extraction
+from vod2strmfs.index.extractor import TitledRow
+from vod2strmfs.index.fresh import Fresh
+from vod2strmfs.library.contents import decode
 from vod2strmfs.library.filters import Filter
-from vod2strmfs.library.items import Episode, Movie, Series, Version
+from vod2strmfs.library.items import Episode, Movie, Series
 from vod2strmfs.library.kinds import MOVIES_NODE, WAITING_NODE, NodeKind
-from vod2strmfs.library.naming import alias_name, node_name, version_name
 from vod2strmfs.library.titles import TitleCleaner
-
-_SECOND = 10**9
 
 
 class Intake:
-    """Extracts items from rows and finds their places. Seasons are made when their first episode comes.
+    """Finds the places of the items in rows. Seasons are made when their first episode comes.
 
     Args:
         draft: the generation that is being made.
+        extraction: makes items of rows.
     """
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Draft, extraction: Extraction) -> None:
         self._draft = draft
+        self._extraction = extraction
         self.filter = Filter(draft.settings)
         self._cleaner = TitleCleaner(draft.settings.clean_titles, draft.settings.name_regex)
-        self._bad_fields: Counter[str] = Counter()
         self._movies: dict[int, int] = {}
         self._series: dict[int, tuple[int, str]] = {}
         self._seasons: dict[tuple[int, int | None], int] = {}
@@ -61,67 +57,65 @@ class Intake:
     def _contents(self, kind: NodeKind) -> Iterator[tuple[int, int, bytes]]:
         return self._draft.connection.execute("SELECT source, id, item FROM content WHERE kind = ?", (kind,))
 
-    def take(self, row: Row) -> Fresh | None:
-        """The item of a row; None for a title that the user's filters keep out, and for an episode of such a one."""
-        match row:
-            case EpisodeRow():  # first, since most rows are
-                return self._episode(row)
-            case MovieRow():
-                movie = extract.movie(row, self._cleaner, self._bad_fields)
-                if self._refuses("movie", row, movie):
-                    return None
-                place = self._draft.section(MOVIES_NODE, movie.category, row.created_at * _SECOND)
-                return self._fresh(row, NodeKind.MOVIE, movie, place)
-            case VersionRow():
-                return self._version(row)
-            case SeriesRow():
-                series = extract.series(row, self._cleaner, self._bad_fields)
-                if self._refuses("series", row, series):
-                    return None
-                return self._fresh(row, NodeKind.SERIES, series, WAITING_NODE)
+    def take(self, rows: Iterable[Row], expected: int) -> Iterator[tuple[int, Fresh]]:
+        """The catalogue's ids and the items of rows of one kind, in their places.
 
-    def _version(self, row: VersionRow) -> Fresh | None:
-        movie = self._movies.get(row.movie_id)
-        if movie is None:
-            return None
-        item = Version(row.account_name, row.container_extension or "")
-        keys = Keys(row.id, row.uuid, row.account_id, row.stream_id, "", "", 0, encode(item))
-        name = version_name("", row.account_name)
-        return Fresh(NodeKind.VERSION, movie, keys, item, name, "", row.created_at * _SECOND)
+        Left out are titles that the user's filters keep out, and the versions and episodes of what is left out.
+
+        Args:
+            rows: in the order in which the items are wanted.
+            expected: about how many there are.
+        """
+        for row, fresh in self._extraction.extract(self._wanted(rows), expected):
+            if self._place(row, fresh):
+                yield row.id, fresh
+
+    def _wanted(self, rows: Iterable[Row]) -> Iterator[TitledRow]:
+        for row in rows:
+            match row:
+                case EpisodeRow():
+                    if known := self._series.get(row.series_id):
+                        yield row, known[1]
+                case VersionRow():
+                    if row.movie_id in self._movies:
+                        yield row, ""
+                case _:
+                    yield row, ""
+
+    def _place(self, row: Row, fresh: Fresh) -> bool:
+        """Give an item its place; False if the user's filters keep it out."""
+        item = fresh.item
+        match row:
+            case EpisodeRow():
+                assert isinstance(item, Episode)
+                fresh.parent = self._season(row.series_id, item.season, fresh.created)
+            case VersionRow():
+                fresh.parent = self._movies[row.movie_id]
+            case MovieRow():
+                assert isinstance(item, Movie)
+                if self._refuses("movie", row, item):
+                    return False
+                fresh.parent = self._draft.section(MOVIES_NODE, item.category, fresh.created)
+            case SeriesRow():
+                assert isinstance(item, Series)
+                if self._refuses("series", row, item):
+                    return False
+                fresh.parent = WAITING_NODE
+        return True
+
+    def _season(self, series_id: int, number: int | None, created: int) -> int:
+        series, title = self._series[series_id]
+        season = self._seasons.get((series, number))
+        if season is None:
+            season = self._draft.season(series, title, number, created)
+            self._seasons[series, number] = season
+        return season
 
     def _refuses(self, kind: Kind, row: MovieRow | SeriesRow, item: Movie | Series) -> bool:
         if not self.filter.active:
             return False
         setting = self.filter.refuses(item, row.account_name, self._cleaner.language(row.name), row.uuid)
         if setting:
-            self._bad_fields.clear()
             values = (kind, row.id, setting, item.title, row.uuid)
             self._draft.connection.execute("INSERT INTO filtered VALUES (?, ?, ?, ?, ?)", values)
         return bool(setting)
-
-    def _episode(self, row: EpisodeRow) -> Fresh | None:
-        known = self._series.get(row.series_id)
-        if known is None:
-            return None
-        series, title = known
-        episode = extract.episode(row, title, self._cleaner, self._bad_fields)
-        if self._draft.settings.versions == "all":
-            episode = msgspec.structs.replace(episode, label=row.account_name)
-        season = self._seasons.get((series, episode.season))
-        if season is None:
-            season = self._draft.season(series, title, episode.season, row.created_at * _SECOND)
-            self._seasons[series, episode.season] = season
-        return self._fresh(row, NodeKind.EPISODE, episode, season)
-
-    def _fresh(self, row: Row, kind: NodeKind, item: Movie | Series | Episode, parent: int) -> Fresh:
-        bad_fields = 0
-        if self._bad_fields:
-            bad_fields = self._bad_fields.total()
-            self._bad_fields.clear()
-        settings = self._draft.settings
-        name = node_name(item, settings)
-        alias = alias_name(item, settings)
-        keys = Keys(
-            row.id, row.uuid, row.account_id, row.stream_id, item.tmdb, item.imdb, bad_fields, encode(item)
-        )  # fmt: skip
-        return Fresh(kind, parent, keys, item, name, alias if alias != name else "", row.created_at * _SECOND)

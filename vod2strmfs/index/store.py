@@ -3,7 +3,7 @@
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,8 @@ from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change
 from vod2strmfs.index.file import FILE_NAME, connect
 from vod2strmfs.library import stats
 from vod2strmfs.library.contents import Record
-from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
+from vod2strmfs.library.kinds import KINDS_WITHIN, WAITING_NODE, NodeKind
+from vod2strmfs.library.names import fold
 from vod2strmfs.library.tree import Node
 from vod2strmfs.settings import LibrarySettings
 
@@ -26,18 +27,27 @@ _NODE = f"SELECT {_COLUMNS} FROM node WHERE id = ?"
 _NODES = f"SELECT {_COLUMNS} FROM node WHERE id BETWEEN ? AND ?"
 _CHILD = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND fold = ?"
 _CHILD_BY_ALIAS = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND alias = ?"
-_CHILDREN = f"SELECT {_COLUMNS} FROM node INDEXED BY node_children WHERE parent = ? AND id > ? ORDER BY id LIMIT ?"
+_CHILDREN = "SELECT id FROM node INDEXED BY node_children WHERE parent = ? AND id > ? ORDER BY id LIMIT ?"
 _DETAILS = f"""
-    SELECT {", ".join("node." + column for column in Node._fields)}, strm_hash, nfo_hash,
+    SELECT {", ".join("node." + column for column in Node.__struct_fields__)}, strm_hash, nfo_hash,
         content.kind, uuid, account, stream, item
-    FROM node INDEXED BY node_children CROSS JOIN content ON content.id = node.id
+    FROM node INDEXED BY node_children LEFT JOIN content ON content.id = node.id
     WHERE parent = ? AND node.id > ? ORDER BY node.id LIMIT ?"""
+_BEFORE = "SELECT count(*), sum(id) FROM node INDEXED BY node_children WHERE parent = ? AND id BETWEEN 1 AND ?"
+_BY_NAME = "SELECT count(*), sum(id) FROM node INDEXED BY node_name WHERE parent = ? AND id > 0"
+_STRANGE = """
+    SELECT name, fold, kind FROM node INDEXED BY node_children
+    WHERE parent = ? AND id > 0 AND (lower(name) IS NOT fold OR NOT coalesce(1 << kind & ?, 0))"""
 _RECORDS = "SELECT id, kind, uuid, account, stream, item FROM content WHERE id BETWEEN ? AND ?"
 _SEASONS = """
     SELECT content.source FROM node JOIN content USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source"""
 
-_AHEAD_BYTES = 8 << 20
-_NODE_BYTES = 600
+_LARGE_DIRECTORY = 1000
+"""So many children take a while to count, and few directories have them."""
+_NODES_BYTES = 32 << 20
+"""Room for 80,000 nodes: what a scan has listed is still there when it looks into it."""
+_RECORDS_BYTES = 8 << 20
+_NODE_BYTES = 400
 _RECORD_BYTES = 400
 """Of memory, roughly: a node; a record without its item."""
 
@@ -115,8 +125,10 @@ class Store:
         """When that was made, nanoseconds since the epoch."""
         self.settings = LibrarySettings()
         """The settings that the generation was made with."""
-        self._nodes = Ahead(self._read_nodes, lambda node: _NODE_BYTES, _AHEAD_BYTES)
-        self._records = Ahead(self._read_records, lambda record: _RECORD_BYTES + len(record.item), _AHEAD_BYTES)
+        self._checked: set[int] = set()
+        """Large directories whose listing was found to be whole."""
+        self._nodes = Ahead(self._read_nodes, lambda node: _NODE_BYTES, _NODES_BYTES)
+        self._records = Ahead(self._read_records, lambda record: _RECORD_BYTES + len(record.item), _RECORDS_BYTES)
         self.refresh()
 
     @staticmethod
@@ -142,6 +154,7 @@ class Store:
         """Show the newest generation from now on."""
         self._nodes.clear()
         self._records.clear()
+        self._checked.clear()
         with _reading():
             self._version = self._watch.execute("PRAGMA data_version").fetchone()[0]
             if self._connection.in_transaction:
@@ -187,28 +200,64 @@ class Store:
 
     def child(self, parent: int, key: str) -> Node | None:
         """See `Tree`'s `Store`."""
-        return next(map(Node._make, self._query(_CHILD, parent, key)), None)
+        return self._first(_CHILD, parent, key)
 
     def child_by_alias(self, parent: int, alias: str) -> Node | None:
         """See `Tree`'s `Store`."""
-        return next(map(Node._make, self._query(_CHILD_BY_ALIAS, parent, alias)), None)
+        return self._first(_CHILD_BY_ALIAS, parent, alias)
 
     def children(self, parent: int, after: int, limit: int) -> list[Node]:
         """See `Tree`'s `Store`."""
-        return list(map(Node._make, self._query(_CHILDREN, parent, after, limit)))
+        rows = self._query(_CHILDREN, parent, after, limit)
+        nodes = [node for (number,) in rows if (node := self._nodes.get(number)) is not None]
+        if len(nodes) != len(rows):
+            raise IndexFileError(f"the index is damaged: children of node {parent} are missing")
+        if len(nodes) < limit:
+            self._check_listing(parent, after, [node.id for node in nodes])
+        return nodes
 
     def details(self, parent: int, after: int, limit: int) -> list[Detail]:
         """The same nodes as `children`, which must not be those of the root, with details."""
-        width = len(Node._fields)
-        return [
+        width = len(Node.__struct_fields__)
+        details = [
             Detail(
-                Node._make(row[:width]),
+                Node(*row[:width]),
                 row[width],
                 row[width + 1],
                 self._with_seasons(row[0], self._make_record(*row[width + 2 :])),
             )
             for row in self._query(_DETAILS, parent, after, limit)
         ]
+        for detail in details:
+            if detail.record.item is None:
+                raise IndexFileError(f"the index is damaged: it holds no content of node {detail.node.id}.")
+        if len(details) < limit:
+            self._check_listing(parent, after, [detail.node.id for detail in details])
+        return details
+
+    def _check_listing(self, parent: int, after: int, rest: Sequence[int]) -> None:
+        """Make sure that the listing of a directory lacks nothing, before anybody believes its end.
+
+        SQLite does not notice every damage. But the file has the children in two B-trees, and what a page of the one
+        has lost, the other still has. A name has to match its folded form, and a kind its place.
+
+        Args:
+            parent: the directory.
+            after: the child before the last part of the listing.
+            rest: the children in that part.
+        """
+        if parent in self._checked:
+            return
+        node = self.node(parent)
+        kinds = KINDS_WITHIN.get(node.kind, ()) if node is not None else ()
+        count, total = self._query(_BEFORE, parent, after)[0] if after > 0 else (0, 0)
+        [named] = self._query(_BY_NAME, parent)
+        strange = self._query(_STRANGE, parent, sum(1 << kind for kind in kinds))
+        whole = (count + len(rest), (total or 0) + sum(rest)) == (named[0], named[1] or 0)
+        if not whole or any(kind not in kinds or fold(name) != key for name, key, kind in strange):
+            raise IndexFileError(f"the index is damaged: what directory {parent} holds cannot be told.")
+        if count + len(rest) > _LARGE_DIRECTORY:
+            self._checked.add(parent)
 
     def count(self, kinds: Set[int]) -> int:
         """How many nodes of some kinds the tree shows. Goes through the whole index."""
@@ -255,12 +304,16 @@ class Store:
                 ),
             )
 
+    def _first(self, query: str, *arguments: object) -> Node | None:
+        rows = self._query(query, *arguments)
+        return Node(*rows[0]) if rows else None
+
     def _read_nodes(self, first: int, last: int) -> dict[int, Node]:
-        return {row[0]: Node._make(row) for row in self._query(_NODES, first, last)}
+        return {row[0]: Node(*row) for row in self._query(_NODES, first, last)}
 
     def _read_records(self, first: int, last: int) -> dict[int, Record]:
         """Without seasons."""
-        return {node: self._make_record(*row) for node, *row in self._query(_RECORDS, first, last)}
+        return {row[0]: self._make_record(*row[1:]) for row in self._query(_RECORDS, first, last)}
 
     def _make_record(self, kind: int, uuid: str, account: int, stream: str, item: bytes) -> Record:
         return Record(kind, uuid, account, stream, item, provider=self._providers.get(account, ""))
@@ -280,7 +333,7 @@ class Store:
 def node_in(connection: sqlite3.Connection, node: int) -> Node | None:
     """A node of the generation that a connection sees, or writes."""
     row = connection.execute(_NODE, (node,)).fetchone()
-    return Node._make(row) if row else None
+    return Node(*row) if row else None
 
 
 def _library_settings(text: str) -> LibrarySettings:

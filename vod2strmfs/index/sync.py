@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vod2strmfs import __version__
-from vod2strmfs.catalog.queries import KINDS, Kind, in_blocks
+from vod2strmfs.catalog.queries import BLOCK_BITS, KINDS, Kind, in_blocks
 from vod2strmfs.catalog.source import Row, Snapshot, Source
 from vod2strmfs.errors import CatalogError, IndexFileError
 from vod2strmfs.index import naming
@@ -20,6 +20,7 @@ from vod2strmfs.index.brake import Brake, emptied_series
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, differences
 from vod2strmfs.index.counts import count
 from vod2strmfs.index.draft import Draft
+from vod2strmfs.index.extraction import Extraction
 from vod2strmfs.index.file import INDEXES, connect, create, is_damage, replace, writing
 from vod2strmfs.index.folders import name_versions, settle_folders
 from vod2strmfs.index.fresh import Fresh
@@ -38,6 +39,8 @@ _NODE_KINDS: dict[Kind, NodeKind] = {
     "series": NodeKind.SERIES,
     "episode": NodeKind.EPISODE,
 }
+_ELIGIBLE: dict[Kind, str] = {"movie": "movies_eligible", "series": "series_eligible", "episode": "episodes_eligible"}
+"""What the source counts of a kind."""
 _ROWS_TOLD = 500
 _PATIENCE = 20
 """While the counters stand still, comparing may take one part in so many of the time."""
@@ -186,8 +189,10 @@ class _Run:
     tell: Tell
     _read: int = 0
     """How many rows have been read."""
-    _eligible: int = 0
+    _expected: int = 0
     """How many there are, if all are read; else 0."""
+    _eligible: dict[Kind, int] = field(default_factory=dict)
+    """How many there are of a kind, as far as they are counted."""
 
     def sync(self, source: Source, patient: bool) -> Outcome:
         """See the function of this name."""
@@ -212,9 +217,12 @@ class _Run:
                 self.connection, self.settings, number == 0, started, next_node, not same_form, self._providers()
             )
             in_database = snapshot.counts()
+            self._eligible = {kind: in_database[metric] for kind, metric in _ELIGIBLE.items()}
             if draft.everything and not self._all_versions:
-                self._eligible = sum(in_database[f"{kind}_eligible"] for kind in ("movies", "series", "episodes"))
-            unmatched = self._take_all(snapshot, draft, counts)
+                self._expected = sum(self._eligible.values())
+            rendered = draft.first or draft.everything
+            with Extraction(self.settings, draft.providers, render=rendered) as extraction:
+                unmatched = self._take_all(snapshot, draft, Intake(draft, extraction), counts)
             changed = bool(draft.first or draft.added or draft.changed or not same_form)
         outcome = Outcome(number, changed, counts, unmatched)
         if outcome.changed:
@@ -261,7 +269,8 @@ class _Run:
         ).fetchone()
         if quiet == quiet_then:
             return True
-        return patient and written == written_then and time.time_ns() - compared < _PATIENCE * took
+        # A clock that was set back must not make it wait.
+        return patient and written == written_then and 0 <= time.time_ns() - compared < _PATIENCE * took
 
     def _renew_providers(self, snapshot: Snapshot) -> bool:
         """Keep what direct URLs are made from, if they are wanted; returns whether that changed."""
@@ -278,9 +287,10 @@ class _Run:
     def _providers(self) -> dict[int, str]:
         return dict(self.connection.execute("SELECT account, url FROM provider"))
 
-    def _take_all(self, snapshot: Snapshot, draft: Draft, counts: Counts) -> tuple[tuple[str, str], ...]:
+    def _take_all(
+        self, snapshot: Snapshot, draft: Draft, intake: Intake, counts: Counts
+    ) -> tuple[tuple[str, str], ...]:
         """Bring everything up to date; returns what `Outcome.unmatched` is."""
-        intake = Intake(draft)
         lost: dict[Kind, set[int]] = {}
         limit = Brake(self.connection, draft.now, draft.next_node, self.max_shrink)
         if self.accept_shrink:
@@ -320,15 +330,12 @@ class _Run:
         arrived: set[int] = set()
         if blocks is None or blocks:
             with closing(connect(self.state_dir)) as before:
-                for row, known in _merge(self._told(snapshot.rows(kind, blocks)), _known(before, kind, blocks)):
-                    if known is not None and (row is None or row.uuid != known.uuid):
+                arriving = intake.take(self._told(snapshot.rows(kind, blocks)), self._number(kind, blocks))
+                for fresh, known in _merge(arriving, _known(before, kind, blocks)):
+                    if known is not None and (fresh is None or fresh.keys.uuid != known.uuid):
                         gone.add(known.node)
                         known = None
-                    if row is None:
-                        continue
-                    if (fresh := intake.take(row)) is None:
-                        if known is not None:
-                            gone.add(known.node)
+                    if fresh is None:
                         continue
                     if known is None:
                         node = draft.add(fresh)
@@ -356,7 +363,12 @@ class _Run:
             yield row
             self._read += 1
             if self._read % _ROWS_TOLD == 0:
-                self.tell(self._read, self._eligible)
+                self.tell(self._read, self._expected)
+
+    def _number(self, kind: Kind, blocks: Set[int] | None) -> int:
+        """How many rows will be read, at the most."""
+        eligible = self._eligible.get(kind, 0)
+        return eligible if blocks is None else min(eligible, len(blocks) << BLOCK_BITS)
 
     def _blocks_to_read(self, kind: Kind, snapshot: Snapshot, draft: Draft) -> Set[int] | None:
         """The blocks of rows that differ from the last time; None for all."""
@@ -439,18 +451,20 @@ def _known(connection: sqlite3.Connection, kind: Kind, blocks: Set[int] | None) 
     return map(_Known._make, rows)
 
 
-def _merge(rows: Iterable[Row], known: Iterator[_Known]) -> Iterator[tuple[Row | None, _Known | None]]:
+def _merge(
+    arriving: Iterable[tuple[int, Fresh]], known: Iterator[_Known]
+) -> Iterator[tuple[Fresh | None, _Known | None]]:
     """Pair two sequences, each in ascending order of the catalogue's id."""
     item = next(known, None)
-    for row in rows:
-        while item is not None and item.source < row.id:
+    for source, fresh in arriving:
+        while item is not None and item.source < source:
             yield None, item
             item = next(known, None)
-        if item is not None and item.source == row.id:
-            yield row, item
+        if item is not None and item.source == source:
+            yield fresh, item
             item = next(known, None)
         else:
-            yield row, None
+            yield fresh, None
     while item is not None:
         yield None, item
         item = next(known, None)

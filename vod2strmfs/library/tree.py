@@ -3,10 +3,13 @@
 This is defined here and only here. The mount and the writer of real files translate; neither decides a name.
 """
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
+from typing import Literal, Protocol
 
+import msgspec
+
+from vod2strmfs.errors import IndexFileError
 from vod2strmfs.library.contents import Record, nfo_file, strm
 from vod2strmfs.library.kinds import (
     FILE_KINDS,
@@ -20,6 +23,7 @@ from vod2strmfs.library.kinds import (
     slot_of,
 )
 from vod2strmfs.library.names import fold
+from vod2strmfs.library.nfo import MediaServer
 from vod2strmfs.settings import LibrarySettings
 
 STATS_NAME = ".stats.csv"
@@ -33,7 +37,7 @@ _TYPES: dict[int, str] = {
 }
 
 
-class Node(NamedTuple):
+class Node(msgspec.Struct, frozen=True, gc=False):
     """One node of the tree, without the contents of its files."""
 
     id: int
@@ -55,7 +59,7 @@ class Node(NamedTuple):
     nfo_version: int
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One name in a directory."""
 
     name: str
@@ -67,7 +71,7 @@ class Entry(NamedTuple):
     is_dir: bool
 
 
-class Page(NamedTuple):
+class Page(msgspec.Struct, frozen=True, gc=False):
     """Some of a directory's entries."""
 
     above: int
@@ -118,7 +122,7 @@ class Tree:
     def __init__(self, store: Store, *, write_nfo: bool = True, with_stats: bool = False) -> None:
         self._store = store
         self._settings = store.settings
-        self._write_nfo = write_nfo
+        self._makers = _makers(self._settings.media_server, self._settings.versions, write_nfo)
         self._with_stats = with_stats
 
     def attributes(self, inode: int) -> Entry | None:
@@ -131,7 +135,9 @@ class Tree:
             return None
         if inode == folder_inode(node.id):
             return folder_entry(node) if node.kind not in FILE_KINDS else None
-        return next((entry for entry in self.files(node) if entry.inode == inode), None)
+        make = self._makers.get(node.kind, {}).get(slot_of(inode))
+        entry = make(node) if make is not None else None
+        return entry if entry is not None and entry.inode == inode else None
 
     def lookup(self, directory: int, name: str) -> Entry | None:
         """The entry of a name in a directory, or None."""
@@ -145,7 +151,7 @@ class Tree:
                 return entry
         if parent.kind in (NodeKind.SEASON, NodeKind.MOVIE):
             return self._lookup_file_of_child(parent, name)
-        child = self._store.child(parent.id, fold(name))
+        child = self._child(parent.id, name)
         return folder_entry(child) if child is not None and child.name == name else None
 
     def page(self, directory: int, after: int = 0, limit: int = 256) -> Page | None:
@@ -163,6 +169,9 @@ class Tree:
         node = self._store.node(node_of(directory))
         if node is None or directory != folder_inode(node.id):
             return None
+        is_movie = node.kind == NodeKind.MOVIE and self._settings.versions == "best"
+        if is_movie != bool(node.strm_size):
+            raise IndexFileError(f"the index is damaged: the kind of directory {node.id} cannot be.")
         above = folder_inode(node.parent)
         last, slot = node_of(after), slot_of(after)
         entries: list[Entry] = []
@@ -170,7 +179,7 @@ class Tree:
             entries = self._own_files(node)
             if slot:
                 entries = [entry for entry in entries if slot_of(entry.inode) > slot]
-            if node.kind == NodeKind.MOVIE and self._settings.versions == "best":
+            if is_movie:
                 return Page(above, entries, True)
             last = 0
         elif slot != Slot.FOLDER and (child := self._store.node(last)) is not None and child.parent == node.id:
@@ -192,8 +201,7 @@ class Tree:
 
     def files(self, node: Node) -> list[Entry]:
         """The files of a node: in its directory, or (an episode's) in its season's."""
-        entries = files(node, self._settings)
-        return entries if self._write_nfo else [entry for entry in entries if slot_of(entry.inode) == Slot.STRM]
+        return _files(node, self._makers)
 
     def open(self, inode: int) -> Callable[[], bytes]:
         """What gives the whole content of a file as it is now, whenever it is called."""
@@ -217,9 +225,15 @@ class Tree:
         return {name: value for name, value in found.items() if value}
 
     def walk(self, directory: int = ROOT_INODE, path: str = "") -> Iterator[tuple[str, Entry]]:
-        """Every entry below a directory with its path relative to it, directories before what they hold."""
+        """Every entry below a directory with its path relative to it, directories before what they hold.
+
+        Raises:
+            IndexFileError: there is no such directory, though its parent lists it.
+        """
         after, whole = 0, False
-        while not whole and (page := self.page(directory, after)) is not None:
+        while not whole:
+            if (page := self.page(directory, after)) is None:
+                raise IndexFileError(f"the index is damaged: it lacks directory {node_of(directory)}.")
             for entry in page.entries:
                 below = f"{path}{entry.name}"
                 yield below, entry
@@ -228,11 +242,19 @@ class Tree:
                 after = entry.inode
             whole = page.whole
 
+    def _child(self, parent: int, name: str) -> Node | None:
+        """The node of that parent whose name is this one, or collides with it."""
+        key = fold(name)
+        child = self._store.child(parent, key)
+        if child is not None and child.name != name and fold(child.name) != key:
+            raise IndexFileError(f"the index is damaged: it holds another name of node {child.id} than it should.")
+        return child
+
     def _lookup_file_of_child(self, parent: Node, name: str) -> Entry | None:
         base, dot, _ = name.rpartition(".")
         if not dot:
             return None
-        candidates = (self._store.child(parent.id, fold(base)), self._store.child_by_alias(parent.id, base))
+        candidates = (self._child(parent.id, base), self._store.child_by_alias(parent.id, base))
         for node in filter(None, candidates):
             for entry in self.files(node):
                 if entry.name == name:
@@ -247,34 +269,11 @@ class Tree:
         return self._with_stats and node_of(inode) == ROOT_NODE and slot_of(inode) == Slot.STATS
 
 
-def files(node: Node, settings: LibrarySettings) -> list[Entry]:
-    """All files of a node, the .nfo files included, .strm first."""
-    server = settings.media_server
-    match node.kind:
-        case NodeKind.MOVIE:
-            if settings.versions == "all":
-                return [_nfo(node, "movie.nfo")]
-            return [_strm(node), _nfo(node, f"{node.name}.nfo" if server in ("emby", "kodi") else "movie.nfo")]
-        case NodeKind.VERSION:
-            return [_strm(node)]
-        case NodeKind.EPISODE:
-            entries = [_strm(node)]
-            if server != "spec":
-                entries.append(_nfo(node, f"{node.name}.nfo"))
-            if node.alias:
-                entries.append(_nfo(node, f"{node.alias}.nfo", Slot.ALIAS))
-            return entries
-        case NodeKind.SERIES if server != "spec":
-            return [_nfo(node, "tvshow.nfo")]
-        case NodeKind.SEASON:
-            return [_nfo(node, "season.nfo")]
-    return []
-
-
 def placed(node: Node, settings: LibrarySettings) -> dict[tuple[int, str], Entry]:
     """Every entry that exists because of a node, by the inode of the directory that it is in, and its name."""
     inside = folder_inode(node.parent if node.kind in FILE_KINDS else node.id)
-    entries = {(inside, entry.name): entry for entry in files(node, settings)}
+    files = _files(node, _makers(settings.media_server, settings.versions))
+    entries = {(inside, entry.name): entry for entry in files}
     if node.kind not in FILE_KINDS:
         entries[folder_inode(node.parent), node.name] = folder_entry(node)
     return entries
@@ -285,10 +284,53 @@ def folder_entry(node: Node) -> Entry:
     return Entry(node.name, folder_inode(node.id), 0, node.mtime, True)
 
 
+_Maker = Callable[[Node], Entry | None]
+"""Makes the entry of one of a node's files; None if this node does not have it."""
+_Makers = Mapping[int, Mapping[int, _Maker]]
+"""By the kind of node and the slot of the file."""
+
+
+@cache
+def _makers(server: MediaServer, versions: Literal["best", "all"], write_nfo: bool = True) -> _Makers:
+    """Which files there are; of each node the .strm first."""
+    makers: dict[int, dict[int, _Maker]] = {
+        NodeKind.MOVIE: {Slot.STRM: _strm, Slot.NFO: _own_nfo if server in ("emby", "kodi") else _nfo_called("movie")},
+        NodeKind.VERSION: {Slot.STRM: _strm},
+        NodeKind.SERIES: {Slot.NFO: _nfo_called("tvshow")},
+        NodeKind.SEASON: {Slot.NFO: _nfo_called("season")},
+        NodeKind.EPISODE: {Slot.STRM: _strm, Slot.NFO: _own_nfo, Slot.ALIAS: _alias_nfo},
+    }
+    if versions == "all":
+        makers[NodeKind.MOVIE] = {Slot.NFO: _nfo_called("movie")}
+    if server == "spec":
+        del makers[NodeKind.SERIES], makers[NodeKind.EPISODE][Slot.NFO]
+    if not write_nfo:
+        return {kind: {Slot.STRM: _strm} for kind in makers if Slot.STRM in makers[kind]}
+    return makers
+
+
+def _files(node: Node, makers: _Makers) -> list[Entry]:
+    if node.kind not in makers:
+        return []
+    return [entry for make in makers[node.kind].values() if (entry := make(node)) is not None]
+
+
 def _strm(node: Node) -> Entry:
     inode = inode_of(node.id, Slot.STRM, node.strm_version)
     return Entry(f"{node.name}.strm", inode, node.strm_size, node.strm_mtime, False)
 
 
-def _nfo(node: Node, name: str, slot: Slot = Slot.NFO) -> Entry:
-    return Entry(name, inode_of(node.id, slot, node.nfo_version), node.nfo_size, node.nfo_mtime, False)
+def _own_nfo(node: Node) -> Entry:
+    return _nfo(node, node.name, Slot.NFO)
+
+
+def _alias_nfo(node: Node) -> Entry | None:
+    return _nfo(node, node.alias, Slot.ALIAS) if node.alias else None
+
+
+def _nfo_called(stem: str) -> _Maker:
+    return lambda node: _nfo(node, stem, Slot.NFO)
+
+
+def _nfo(node: Node, stem: str, slot: int) -> Entry:
+    return Entry(f"{stem}.nfo", inode_of(node.id, slot, node.nfo_version), node.nfo_size, node.nfo_mtime, False)

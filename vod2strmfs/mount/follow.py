@@ -108,11 +108,14 @@ def forget(state_dir: Path, step: Step) -> None:
     May wait for requests in flight: it runs in a thread that trio has started, and ends early if that is cancelled. It
     reads the changes for itself, since there can be a million.
     """
+    if step.before == 0:
+        # The kernel knows nothing: it was told so when the index was lost. And at first it is not ready to be told.
+        return
     _forget(Change(What.ENTRY_GONE, 0, ROOT_INODE, STATS_NAME))
     if step.now == 0:
         _forget_all()
         return
-    if step.before in (0, step.now):
+    if step.before == step.now:
         return
     try:
         with closing(Store(state_dir)) as store:
@@ -123,7 +126,8 @@ def forget(state_dir: Path, step: Step) -> None:
                 trio.from_thread.check_cancelled()
                 _forget(change)
     except IndexFileError as error:
-        _log.error("%s What the kernel has cached may be out of date.", error)
+        _log.error("%s So the kernel has to ask for everything again.", error)
+        _forget_all()
 
 
 def _forget_all() -> None:

@@ -43,5 +43,7 @@ class Cursor:
         page = self._tree.page(self._directory, self.place if self.place > DOTDOT else 0, _CHILDREN)
         if page is None:
             raise FileNotFoundError(self._directory)
-        self.above, self.entries, self.whole = page
+        self.above = page.above
+        self.entries = page.entries
+        self.whole = page.whole
         self.position = 0

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pyfuse3
 from cachetools import LRUCache
@@ -24,7 +24,9 @@ CACHE_SECONDS = 86400.0
 """How long the kernel may keep names and attributes. Whatever changes is invalidated at once."""
 
 _BLOCK = 4096
-_CONTENTS_BYTES = 8 << 20
+_FILES_BYTES = 16 << 20
+_OPENED_BYTES = 1200
+"""Of memory, roughly: a file as it was opened, with what its content is made from."""
 _WRITE = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_APPEND
 _XATTR_PREFIX = b"user.vod2strmfs."
 
@@ -38,7 +40,7 @@ class Owner(NamedTuple):
 
 
 class Opened:
-    """A file as it was when it was opened.
+    """A file as it was when it was opened; all who open it until it changes share this.
 
     Args:
         entry: the file's.
@@ -52,6 +54,38 @@ class Opened:
         self.render = render
         self.content: bytes | None = None
         """Made when it is first asked for: most readers find it in the kernel's page cache."""
+
+
+class Attributes(EntryAttributes):
+    """The attributes of files, or of directories: some are those of all, the others of one entry at a time.
+
+    To set one through pyfuse3 costs about as much as a call, and a listing has thousands: what is there already stays.
+
+    Args:
+        owner: whose they are.
+        kind: S_IFREG or S_IFDIR.
+        mode: permissions, before the owner's umask.
+    """
+
+    def __init__(self, owner: Owner, kind: int, mode: int) -> None:
+        self.st_mode = ModeT(kind | mode & ~owner.umask)
+        # One link says of a directory that its subdirectories are not counted.
+        self.st_nlink = 1
+        self.st_uid = owner.uid
+        self.st_gid = owner.gid
+        self.st_blksize = _BLOCK
+        self.entry_timeout = self.attr_timeout = CACHE_SECONDS
+        self._mtime = 0
+
+    def of(self, entry: Entry) -> Self:
+        """The same attributes, with those of an entry."""
+        self.st_ino = entry.inode
+        if not entry.is_dir:
+            self.st_size = entry.size
+            self.st_blocks = (entry.size + 511) // 512
+        if entry.mtime != self._mtime:
+            self._mtime = self.st_atime_ns = self.st_ctime_ns = self.st_mtime_ns = entry.mtime
+        return self
 
 
 class LibraryOperations(pyfuse3.Operations):
@@ -69,11 +103,12 @@ class LibraryOperations(pyfuse3.Operations):
     def __init__(self, owner: Owner) -> None:
         super().__init__()
         self._tree: Tree | None = None
-        self._file = _template(owner, stat.S_IFREG, 0o444)
-        self._folder = _template(owner, stat.S_IFDIR, 0o555)
+        self._file = Attributes(owner, stat.S_IFREG, 0o444)
+        self._folder = Attributes(owner, stat.S_IFDIR, 0o555)
         self._cursors: dict[int, Cursor] = {}
         """Of directories that are open. What did not fit into one answer waits there for the next."""
-        self._contents: LRUCache[int, bytes] = LRUCache(_CONTENTS_BYTES, getsizeof=len)
+        self._files: LRUCache[int, Opened] = LRUCache(_FILES_BYTES, lambda opened: _OPENED_BYTES + opened.entry.size)
+        """Files that were opened lately, by their inodes: several scanners at once open each file in turn."""
         self._opened: dict[FileHandleT, Opened] = {}
         self._last_handle = 0
 
@@ -86,7 +121,7 @@ class LibraryOperations(pyfuse3.Operations):
     def tree(self, tree: Tree | None) -> None:
         self._tree = tree
         self._cursors.clear()
-        self._contents.clear()
+        self._files.clear()
 
     @property
     def failures(self) -> int:
@@ -112,13 +147,14 @@ class LibraryOperations(pyfuse3.Operations):
             raise FUSEError(errno.ENOENT) from None
         with _INDEX:
             entry = self._shown().lookup(parent_inode, text)
-        if entry is None:
-            raise FUSEError(errno.ENOENT)
-        return self._attributes(entry)
+            if entry is None:
+                raise FUSEError(errno.ENOENT)
+            return self._attributes(entry)
 
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         """The attributes of an inode."""
-        return self._attributes(self._entry(inode))
+        with _INDEX:
+            return self._attributes(self._entry(inode))
 
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         """Open a directory. The handle is the inode, so that a listing can be taken up anywhere at any time."""
@@ -143,9 +179,7 @@ class LibraryOperations(pyfuse3.Operations):
         """Open a file; what it holds now is what its readers get until they close it."""
         if flags & _WRITE:
             raise FUSEError(errno.EROFS)
-        entry = self._entry(inode)
-        with _INDEX:
-            opened = Opened(entry, self._shown().open(inode))
+        opened = self._files.get(inode) or self._open(inode)
         self._last_handle += 1
         handle = FileHandleT(self._last_handle)
         self._opened[handle] = opened
@@ -201,8 +235,7 @@ class LibraryOperations(pyfuse3.Operations):
         return self._tree
 
     def _entry(self, inode: InodeT) -> Entry:
-        with _INDEX:
-            entry = self._shown().attributes(inode)
+        entry = self._shown().attributes(inode)
         if entry is None:
             # The kernel answers ESTALE by looking the path up again; an open file has no path to look up.
             opened = (file.entry for file in self._opened.values() if file.entry.inode == inode)
@@ -210,20 +243,26 @@ class LibraryOperations(pyfuse3.Operations):
                 raise FUSEError(errno.ESTALE)
         return entry
 
+    def _open(self, inode: InodeT) -> Opened:
+        with _INDEX:
+            entry = self._entry(inode)
+            opened = Opened(entry, self._shown().open(inode))
+        if entry.size < _FILES_BYTES // 2:
+            self._files[inode] = opened
+        return opened
+
     def _content(self, opened: Opened) -> bytes:
         """The whole content of an open file.
 
         Raises:
             IndexFileError: it is not as long as was said of it, so the index is damaged.
         """
-        key = content_inode(opened.entry.inode)
-        content = self._contents.get(key)
+        twin = self._files.get(content_inode(opened.entry.inode))
+        content = twin.content if twin is not None else None
         if content is None:
             content = opened.render()
-            if len(content) != opened.entry.size:
-                raise IndexFileError(f"the index holds the wrong size of {opened.entry.name}")
-            if len(content) < _CONTENTS_BYTES:
-                self._contents[key] = content
+        if len(content) != opened.entry.size:
+            raise IndexFileError(f"the index holds the wrong size of {opened.entry.name}")
         return content
 
     def _identity(self, inode: InodeT) -> dict[str, str]:
@@ -243,10 +282,11 @@ class LibraryOperations(pyfuse3.Operations):
 
     def _reply_entries(self, cursor: Cursor, token: ReaddirToken) -> None:
         """List as many entries as there is room for."""
-        reply = pyfuse3.readdir_reply
+        reply, file, folder = pyfuse3.readdir_reply, self._file, self._folder
         while True:
             for entry in cursor.entries[cursor.position :]:
-                if not reply(token, entry.name.encode(), self._attributes(entry), entry.inode):
+                attributes = (folder if entry.is_dir else file).of(entry)
+                if not reply(token, entry.name.encode(), attributes, entry.inode):
                     return
                 cursor.position += 1
                 cursor.place = entry.inode
@@ -255,28 +295,7 @@ class LibraryOperations(pyfuse3.Operations):
             cursor.turn()
 
     def _attributes(self, entry: Entry) -> EntryAttributes:
-        if entry.is_dir:
-            attributes = self._folder
-        else:
-            attributes = self._file
-            attributes.st_size = entry.size
-            attributes.st_blocks = (entry.size + 511) // 512
-        attributes.st_ino = entry.inode
-        attributes.st_atime_ns = attributes.st_ctime_ns = attributes.st_mtime_ns = entry.mtime
-        return attributes
-
-
-def _template(owner: Owner, kind: int, mode: int) -> EntryAttributes:
-    """Attributes that all files, or all directories, have in common."""
-    attributes = EntryAttributes()
-    attributes.st_mode = ModeT(kind | mode & ~owner.umask)
-    # One link says of a directory that its subdirectories are not counted.
-    attributes.st_nlink = 1
-    attributes.st_uid = owner.uid
-    attributes.st_gid = owner.gid
-    attributes.st_blksize = _BLOCK
-    attributes.entry_timeout = attributes.attr_timeout = CACHE_SECONDS
-    return attributes
+        return (self._folder if entry.is_dir else self._file).of(entry)
 
 
 class _Index:

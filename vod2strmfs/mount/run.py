@@ -30,7 +30,6 @@ _log = logging.getLogger("vod2strmfs")
 _WATCH_SECONDS = 0.3
 """How often a mount looks for a new generation in its index."""
 _RESTART_SECONDS = 5.0
-_GRACE_SECONDS = 2.0
 
 
 class Program(NamedTuple):
@@ -104,21 +103,30 @@ async def _serve(
 ) -> None:
     look_now, orders = trio.open_memory_channel[None](1)
     # From here on a signal ends the mount, and does not leave it behind.
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals, mounted():
-        async with trio.open_nursery() as nursery:
-            following = _Following()
-            nursery.start_soon(_obey_signals, signals, look_now, following)
-            nursery.start_soon(_keep, _WORKER, [], order.model_dump_json(), orders)
-            nursery.start_soon(_follow_index, follower, order.state_dir, ready, following)
-            nursery.start_soon(report, reporter, order.state_dir)
-            nursery.start_soon(_say_alive)
-            if settings.status_listen:
-                places = [str(settings.reports.absolute()), str(order.state_dir)]
-                nursery.start_soon(_keep, _STATUS_PAGE, [settings.status_listen, *places], "", None)
-            with direct(waiter):
-                await pyfuse3.main(min_tasks=1, max_tasks=1)
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals, mounted(), direct(waiter):
+        async with trio.open_nursery() as answering:
+            # Requests are answered until all else has ended, in whatever way it does: the kernel may keep a
+            # notification waiting for a request, and without an answer neither would ever end.
+            beside = trio.CancelScope()
+            answering.start_soon(_answer, beside)
+            with beside:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_obey_signals, signals, look_now, beside)
+                    nursery.start_soon(_keep, _WORKER, [], order.model_dump_json(), orders)
+                    nursery.start_soon(_follow_index, follower, order.state_dir, ready)
+                    nursery.start_soon(report, reporter, order.state_dir)
+                    nursery.start_soon(_say_alive)
+                    if settings.status_listen:
+                        places = [str(settings.reports.absolute()), str(order.state_dir)]
+                        nursery.start_soon(_keep, _STATUS_PAGE, [settings.status_listen, *places], "", None)
             notify("STOPPING=1")
-            nursery.cancel_scope.cancel()
+            pyfuse3.terminate()
+
+
+async def _answer(beside: trio.CancelScope) -> None:
+    """Answer requests until the library is unmounted, or the loop told to end; then end what is beside it."""
+    await pyfuse3.main(min_tasks=1, max_tasks=1)
+    beside.cancel()
 
 
 async def _say_alive() -> None:
@@ -129,30 +137,13 @@ async def _say_alive() -> None:
             await trio.sleep(seconds)
 
 
-class _Following:
-    """Lets a task that follows the index be ended while requests are still answered.
-
-    The kernel may keep a notification waiting for a request: without an answer, neither would ever end.
-    """
-
-    def __init__(self) -> None:
-        self.scope = trio.CancelScope()
-        self.ended = trio.Event()
-
-    async def end(self) -> None:
-        """End it, and wait until the kernel has taken the notification at hand."""
-        self.scope.cancel()
-        await self.ended.wait()
-
-
 async def _obey_signals(
-    signals: AsyncIterator[int], look_now: trio.MemorySendChannel[None], following: _Following
+    signals: AsyncIterator[int], look_now: trio.MemorySendChannel[None], serving: trio.CancelScope
 ) -> None:
     async for number in signals:
         if number != signal.SIGHUP:
             _log.info("Stopping on %s.", signal.Signals(number).name)
-            await following.end()
-            pyfuse3.terminate()
+            serving.cancel()
             return
         with suppress(trio.WouldBlock):
             look_now.send_nowait(None)
@@ -185,14 +176,11 @@ async def _keep(
                 await process.wait()
                 nursery.cancel_scope.cancel()
         finally:
-            # It ends when its standard input does; one that hangs in the database is not waited for.
+            # It may hang in the database, or still be loading its modules; cut off anywhere, it leaves nothing undone.
             with trio.CancelScope(shield=True):
+                process.kill()
                 await process.stdin.aclose()
-                with trio.move_on_after(_GRACE_SECONDS):
-                    await process.wait()
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
+                await process.wait()
         _log.error("The process that %s ended with code %s; starting it again.", program.does, process.returncode)
         await trio.sleep(_RESTART_SECONDS)
 
@@ -216,18 +204,16 @@ async def _log_lines(stream: trio.abc.ReceiveStream) -> None:
             _log.log(known or logging.ERROR, "%s", message if known else f"{level} {message}")
 
 
-async def _follow_index(follower: Follower, state_dir: Path, ready: Callable[[], None], following: _Following) -> None:
+async def _follow_index(follower: Follower, state_dir: Path, ready: Callable[[], None]) -> None:
     """Show the newest generation, and tell the kernel what it changed."""
     announced = False
-    with following.scope:
-        while True:
-            step = follower.look()
-            if step is not None:
-                # The kernel may wait for a request that this thread has to answer.
-                await trio.to_thread.run_sync(forget, state_dir, step)
-            if follower.shows and not announced:
-                notify("READY=1")
-                ready()
-                announced = True
-            await trio.sleep(_WATCH_SECONDS)
-    following.ended.set()
+    while True:
+        step = follower.look()
+        if step is not None:
+            # The kernel may wait for a request that this thread has to answer.
+            await trio.to_thread.run_sync(forget, state_dir, step)
+        if follower.shows and not announced:
+            notify("READY=1")
+            ready()
+            announced = True
+        await trio.sleep(_WATCH_SECONDS)

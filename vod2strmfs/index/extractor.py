@@ -1,0 +1,77 @@
+"""From a catalogue's row to what the index keeps of it, but for its place in the tree."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import msgspec
+
+from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
+from vod2strmfs.catalog.source import Row
+from vod2strmfs.index.fresh import Fresh, Keys, files_of
+from vod2strmfs.library import extract
+from vod2strmfs.library.contents import Item, encode
+from vod2strmfs.library.items import Version
+from vod2strmfs.library.kinds import NodeKind
+from vod2strmfs.library.naming import alias_name, node_name, version_name
+from vod2strmfs.library.titles import TitleCleaner
+from vod2strmfs.settings import LibrarySettings
+
+SECOND = 10**9
+
+TitledRow = tuple[Row, str]
+"""A row; an episode's with the title of its series."""
+
+
+class Extractor:
+    """Extracts and names items, each from nothing but its row: it does not matter where, or in which order.
+
+    Args:
+        settings: the library's.
+        providers: the beginning of an account's URLs, where direct URLs are wanted.
+        render: whether the files of every item are wanted, too.
+    """
+
+    def __init__(self, settings: LibrarySettings, providers: Mapping[int, str], *, render: bool) -> None:
+        self._settings = settings
+        self._providers = providers
+        self._render = render
+        self._all_versions = settings.versions == "all"
+        self._cleaner = TitleCleaner(settings.clean_titles, settings.name_regex)
+        self._bad_fields: Counter[str] = Counter()
+
+    def extract(self, row: Row, series_title: str) -> Fresh:
+        """The item of a row, with its place yet to be found.
+
+        Args:
+            row: of any kind.
+            series_title: the title of an episode's series.
+        """
+        match row:
+            case EpisodeRow():  # first, since most rows are
+                episode = extract.episode(row, series_title, self._cleaner, self._bad_fields)
+                if self._all_versions:
+                    episode = msgspec.structs.replace(episode, label=row.account_name)
+                fresh = self._fresh(row, NodeKind.EPISODE, episode, episode.tmdb, episode.imdb)
+            case MovieRow():
+                movie = extract.movie(row, self._cleaner, self._bad_fields)
+                fresh = self._fresh(row, NodeKind.MOVIE, movie, movie.tmdb, movie.imdb)
+            case SeriesRow():
+                series = extract.series(row, self._cleaner, self._bad_fields)
+                fresh = self._fresh(row, NodeKind.SERIES, series, series.tmdb, series.imdb)
+            case _:
+                fresh = self._fresh(row, NodeKind.VERSION, Version(row.account_name, row.container_extension or ""))
+        if self._render:
+            fresh.files = files_of(fresh, self._settings, self._providers)
+        return fresh
+
+    def _fresh(self, row: Row, kind: NodeKind, item: Item, tmdb: str = "", imdb: str = "") -> Fresh:
+        bad_fields = 0
+        if self._bad_fields:
+            bad_fields = self._bad_fields.total()
+            self._bad_fields.clear()
+        if isinstance(item, Version):
+            name, alias = version_name("", item.label), ""
+        else:
+            name, alias = node_name(item, self._settings), alias_name(item, self._settings)
+        keys = Keys(row.id, row.uuid, row.account_id, row.stream_id, tmdb, imdb, bad_fields, encode(item))
+        return Fresh(kind, keys, item, name, alias if alias != name else "", row.created_at * SECOND)
