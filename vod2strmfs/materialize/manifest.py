@@ -12,7 +12,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -203,6 +203,10 @@ class Manifest:
         """The folders that are no longer wanted, or hold files that are not."""
         return self._pages(f"SELECT {_FOLDER} FROM folder WHERE (state = 4 OR leftovers != x'90')")
 
+    def lefts(self) -> Iterator[tuple[int, int, int, str, int, int]]:
+        """Id, parent, kind, name, state and time when last left of every folder that is wanted, but for the root."""
+        return self._rows("SELECT id, parent, kind, name, state, seen FROM folder WHERE state != 4", after=ROOT)
+
     def path(self, folder: Folder) -> tuple[Folder, ...]:
         """The folders on the way from the root, which is not among them, to a folder, which is the last."""
         way = []
@@ -295,13 +299,12 @@ class Manifest:
         self._run("DELETE FROM folder WHERE id = ?", folder)
 
     def _pages(self, query: str, *parameters: object) -> Iterator[Folder]:
-        after = 0
-        joined = "AND" if "WHERE" in query else "WHERE"
-        while True:
-            page = self._run(f"{query} {joined} id > ? ORDER BY id LIMIT {_PAGE}", *parameters, after).fetchall()
-            if not page:
-                return
-            yield from map(Folder._make, page)
+        return map(Folder._make, self._rows(query, *parameters))
+
+    def _rows(self, query: str, *parameters: object, after: int = 0) -> Iterator[Any]:
+        """What a query with a condition says, in order of id; page by page, so that rows may be changed meanwhile."""
+        while page := self._run(f"{query} AND id > ? ORDER BY id LIMIT {_PAGE}", *parameters, after).fetchall():
+            yield from page
             after = page[-1][0]
 
     def _count(self, query: str, *parameters: object) -> int:

@@ -14,6 +14,7 @@ from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize.cleanup import Cleaner
+from vod2strmfs.materialize.glance import COUNTED
 from vod2strmfs.materialize.job import Job, OnProgress, Outcome, Progress
 from vod2strmfs.materialize.manifest import Manifest
 from vod2strmfs.materialize.moves import Mover
@@ -24,7 +25,7 @@ from vod2strmfs.materialize.remarks import remark_rows
 from vod2strmfs.materialize.report import Action, Report, Row, Type, reason_of
 from vod2strmfs.materialize.reports import prune
 from vod2strmfs.materialize.root import OutputRoot, hold, opened
-from vod2strmfs.materialize.traversal import COUNTED, Traversal
+from vod2strmfs.materialize.traversal import Traversal
 from vod2strmfs.materialize.update import Updater
 from vod2strmfs.materialize.workers import Throttle, Workers
 
