@@ -88,25 +88,43 @@ def test_without_a_manifest_a_strm_is_ours_by_its_url_and_an_nfo_by_its_bytes(ou
     assert output.difference() == {}
 
 
-def test_without_a_manifest_cleanup_takes_strms_with_our_urls_and_leaves_nfos(output: Output) -> None:
+def test_without_a_manifest_cleanup_takes_strms_with_our_urls_and_the_nfos_that_belong_to_them(output: Output) -> None:
     foreign = output.root / "Movies" / "Mine" / "Mine.strm"
     foreign.parent.mkdir()
     foreign.write_text("http://elsewhere/movie.mkv\n")
     output.lose_manifest()
     output.library.show(catalogue("Heat", "Ronin", episodes=1))
-    actions = output.actions(cleanup="apply")
-    assert [row for row in actions if row[1] in ("deleted", "kept")] == [
+    assert [row for row in output.actions(cleanup="apply") if row[1] in ("deleted", "kept")] == [
         ("Alien.strm", "deleted", "gone"),
+        ("S01E02.nfo", "deleted", "gone"),
         ("S01E02.strm", "deleted", "gone"),
-        ("movie.nfo", "kept", "not ours"),
+        ("movie.nfo", "deleted", "gone"),
     ]
-    assert set(output.difference()) == {
-        "Movies/Mine",
-        "Movies/Mine/Mine.strm",
-        "Movies/Alien",
-        "Movies/Alien/movie.nfo",
-        "TV/Dark/Season 01/S01E02.nfo",
-    }
+    assert set(output.difference()) == {"Movies/Mine", "Movies/Mine/Mine.strm"}
+
+
+def test_without_a_manifest_an_nfo_that_somebody_edited_stays_when_its_strm_goes(output: Output) -> None:
+    edited = [output.root / path for path in ("Movies/Alien/movie.nfo", "TV/Dark/Season 01/S01E02.nfo")]
+    for path in edited:
+        # As an editor does it: the form stays ours, and the time is now.
+        path.write_text(path.read_text().replace("<title>", "<title>My "))
+    output.lose_manifest()
+    output.library.show(catalogue("Heat", "Ronin", episodes=1))
+    contents = [path.read_text() for path in edited]
+    assert ("movie.nfo", "kept", "not ours") in output.actions(cleanup="apply")
+    assert [path.read_text() for path in edited] == contents
+
+
+def test_without_a_manifest_an_nfo_that_we_wrote_for_an_older_catalogue_is_brought_up_to_date(output: Output) -> None:
+    edited = output.root / "Movies/Alien/movie.nfo"
+    edited.write_text(edited.read_text().replace("<title>", "<title>My "))
+    output.lose_manifest()
+    output.library.show(catalogue(*MOVIES, plot="A heist."))
+    assert output.actions() == [
+        ("Alien", "kept", "not ours"),
+        ("Heat", "updated", "content changed"),
+        ("Ronin", "updated", "content changed"),
+    ]
 
 
 def test_an_index_made_anew_moves_no_folder_to_a_strangers_name(output: Output) -> None:
