@@ -2,16 +2,20 @@
 
 import os
 import shutil
+from contextlib import closing
 from pathlib import Path
+from threading import Event
 
 import pytest
 from libraries import Library
 from outputs import Output, snapshot
 
 from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.index.store import Store
 from vod2strmfs.materialize import run
 from vod2strmfs.materialize.manifest import State
 from vod2strmfs.materialize.root import hold
+from vod2strmfs.materialize.workers import StoppedError
 from vod2strmfs.settings import LibrarySettings
 
 MOVIES = ("Heat", "Ronin", "Alien")
@@ -173,6 +177,25 @@ def test_after_a_restart_of_the_machine_every_byte_is_compared(
     monkeypatch.setattr(run, "_BOOT_ID", other)
     assert output.actions() == [("Heat", "updated", "empty")]
     assert output.difference() == {}
+
+
+def test_a_comparison_of_every_byte_that_is_cut_off_or_of_a_part_is_made_again(
+    output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nfo = output.root / "Movies" / "Ronin" / "movie.nfo"
+    mtime = nfo.stat().st_mtime_ns
+    nfo.write_bytes(b"")
+    os.utime(nfo, ns=(mtime, mtime))
+    other = tmp_path / "boot_id"
+    other.write_text("another start of the machine\n")
+    monkeypatch.setattr(run, "_BOOT_ID", other)
+    stop = Event()
+    stop.set()
+    with closing(Store(output.library.state_dir)) as store, pytest.raises(StoppedError):
+        run.materialize(store, output.job(), stop=stop)
+    assert output.rows(mode="series") == []
+    assert output.actions() == [("Ronin", "updated", "empty")]
+    assert output.rows() == []
 
 
 def test_what_is_planned_is_known_before_it_is_written(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.contents import Record
-from vod2strmfs.library.kinds import ROOT_NODE, NodeKind
+from vod2strmfs.library.kinds import ROOT_NODE, SECTIONS, NodeKind
 from vod2strmfs.materialize.directories import Directory
 from vod2strmfs.materialize.glance import COUNTED, Glance, folders_in_task, look
 from vod2strmfs.materialize.manifest import Folder, Item, Manifest, State, decode
@@ -78,14 +78,14 @@ class Traversal:
         root = self.reconciler.fixed(ROOT_NODE, None)
         directory = self._begin(root, None)
         wanted = [self.reconciler.fixed(node, root.folder) for node in sorted(sections)]
-        planned = [section.folder for section in wanted if self.manifest.fact(_plan_of(section.folder)) == plan]
+        planned = [section.folder for section in wanted if self.manifest.fact(_plan_of(section.folder.node)) == plan]
         if planned and not self.updater.verify:
             self._glance(planned)
         for section in wanted:
             is_planned = section.folder in planned
             self._visit(section, directory, is_planned=is_planned)
             if not is_planned:
-                self.manifest.note(_plan_of(section.folder), plan)
+                self.manifest.note(_plan_of(section.folder.node), plan)
         self._close(directory)
         self._finish()
         return len(planned) < len(wanted)
@@ -273,9 +273,14 @@ class Traversal:
         self.report.flush()
 
 
-def _plan_of(section: Folder) -> str:
+def planned_sections(manifest: Manifest) -> set[int]:
+    """The sections, by their nodes, that some run has gone through."""
+    return {node for node in SECTIONS.values() if manifest.fact(_plan_of(node))}
+
+
+def _plan_of(section: int) -> str:
     """The name of the fact that says what the plan of a section follows from."""
-    return f"plan of {section.node}"
+    return f"plan of {section}"
 
 
 def _matches(series: str) -> Row:
