@@ -139,9 +139,13 @@ class Opener:
 
     def _go(self, name: str) -> None:
         above = self._descriptor
-        if self._make and look(above, name) is None:
+        try:
+            self._descriptor = os.open(name, DIRECTORY_FLAGS, dir_fd=above)
+        except FileNotFoundError:
+            if not self._make:
+                raise
             self.made |= make(above, name)
-        self._descriptor = os.open(name, DIRECTORY_FLAGS, dir_fd=above)
+            self._descriptor = os.open(name, DIRECTORY_FLAGS, dir_fd=above)
         os.close(above)
 
     def _close(self) -> None:

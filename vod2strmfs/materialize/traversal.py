@@ -1,5 +1,6 @@
 """Going through the folders: those that are as they were left are passed by, the others are worked on."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +20,10 @@ from vod2strmfs.materialize.workers import Workers
 _FILES_IN_TASK = 32
 _FILES_IN_SMALL_TASK = 3
 _FILES_IN_BATCH = 512
+
+
+_Task = list[tuple[Directory, Work]]
+"""Work for one worker."""
 
 
 class _Check(NamedTuple):
@@ -200,16 +205,17 @@ class Traversal:
         self._flush_checks()
         self.manifest.commit()
         works, self._works, self._files = self._works, [], 0
-        task: list[tuple[Directory, Work]] = []
+        tasks: list[_Task] = [[]]
         size, limit = 0, self._files_in_task()
         for directory, work in works:
-            task.append((directory, work))
-            size += _size([work])
             if size >= limit:
+                tasks.append([])
+                size = 0
+            tasks[-1].append((directory, work))
+            size += _size([work])
+        for task in tasks if self.workers.number == 1 else _from_both_ends(tasks):
+            if task:
                 self._submit(task)
-                task, size = [], 0
-        if task:
-            self._submit(task)
         self.report.flush()
         self.tell(self.done)
 
@@ -217,7 +223,7 @@ class Traversal:
         """Few where files take their time and many workers wait for them; many where handing over is what costs."""
         return max(_FILES_IN_TASK // self.workers.number, _FILES_IN_SMALL_TASK)
 
-    def _submit(self, task: Sequence[tuple[Directory, Work]]) -> None:
+    def _submit(self, task: _Task) -> None:
         directories = [directory for directory, _ in task]
         works = [work for _, work in task]
         self.workers.submit(partial(self.updater.run, works), partial(self._take, directories), _size(works))
@@ -285,6 +291,16 @@ def _plan_of(section: int) -> str:
 
 def _matches(series: str) -> Row:
     return Row(Type.SERIES, series, "", "", "", Action.SKIPPED, Reason.MATCHES)
+
+
+def _from_both_ends(tasks: Sequence[_Task]) -> Iterator[_Task]:
+    """Tasks in an order for many workers. Neighbours are about the same directory, in which Linux makes one folder, or
+    one file, at a time: workers would wait for each other."""
+    rest = deque(tasks)
+    while rest:
+        yield rest.popleft()
+        if rest:
+            yield rest.pop()
 
 
 def _size(works: Sequence[Work]) -> int:
