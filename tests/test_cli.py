@@ -30,8 +30,9 @@ COMMANDS = (
 )  # fmt: skip
 
 _AS_NOBODY = """
-import os, unicodedata
-import vod2strmfs.catalog.sqlite, vod2strmfs.cli.daemon, vod2strmfs.index.sync, vod2strmfs.mount.run
+import os, unicodedata, _strptime
+import vod2strmfs.catalog.sqlite, vod2strmfs.cli.daemon, vod2strmfs.index.sync, vod2strmfs.materialize.run
+import vod2strmfs.mount.run
 from vod2strmfs.cli import main
 os.setgroups([])
 os.setgid({gid})
@@ -291,6 +292,22 @@ def test_materialize_fails_while_the_brake_holds_something(run: Run, tmp_path: P
     assert written() == 10
 
 
+def test_an_output_root_that_belongs_to_somebody_else_needs_no_more_than_to_be_writable(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        Database(f"sqlite:///{folder}/demo.db").fill(films("Heat"))
+        for place in ("output", "own"):
+            (folder / place).mkdir()
+            (folder / place).chmod(0o777)
+        for said in ("4 folders: 2 created", "4 folders: nothing to do"):
+            ended = as_ordinary_user(
+                "materialize", folder / "output", f"--database=sqlite:///{folder}/demo.db", f"--state-dir={folder}/own"
+            )
+            assert (ended.code, ended.err) == (0, "")
+            assert said.partition(": ")[2] in ended.out
+
+
 def test_stats_are_csv_on_standard_output_or_in_a_file(run: Run, demo: str, tmp_path: Path) -> None:
     run("sync", *demo.split())
     state = f"--state-dir={tmp_path}/state"
@@ -343,9 +360,10 @@ def test_a_reader_that_goes_away_is_no_reason_to_complain(run: Run, demo: str, t
 def test_a_standard_output_that_is_full_is_said(run: Run, demo: str, tmp_path: Path, arguments: list[str]) -> None:
     assert run("materialize", tmp_path / "output", *demo.split()).code == 0
     environment = os.environ | {"PYTHONUNBUFFERED": ""}
-    if arguments[0] in environment:
-        environment[arguments.pop(0)] = "1"
     name, *options = arguments
+    if name in environment:
+        environment[name] = "1"
+        name, *options = options
     if name in ("sync", "materialize"):
         options += [f"--database=sqlite:///{tmp_path}/demo.db"]
     if name == "materialize":

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from threading import Event
@@ -11,9 +12,10 @@ from libraries import Library
 from outputs import Output, snapshot
 
 from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.errors import OutputError
 from vod2strmfs.index.store import Store
 from vod2strmfs.materialize import run
-from vod2strmfs.materialize.manifest import State
+from vod2strmfs.materialize.manifest import Manifest, State
 from vod2strmfs.materialize.root import hold
 from vod2strmfs.materialize.workers import StoppedError
 from vod2strmfs.settings import LibrarySettings
@@ -62,13 +64,21 @@ def test_a_lost_state_directory_is_made_again_without_a_write(output: Output) ->
     assert snapshot(output.root) == before
 
 
-def test_a_damaged_manifest_is_set_aside(output: Output) -> None:
+@pytest.mark.parametrize("damage", ["not a database", "from the future"])
+def test_a_manifest_that_cannot_be_used_is_set_aside(
+    output: Output, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     [manifest] = output.library.state_dir.glob("output-*.db")
-    manifest.write_bytes(b"not a database" * 1000)
+    if damage == "from the future":
+        with closing(sqlite3.connect(manifest)) as connection:
+            connection.execute("PRAGMA user_version = 99")
+    else:
+        manifest.write_bytes(b"not a database" * 1000)
     assert output.rows(dry_run=True) == []
     assert output.rows() == []
     assert output.difference() == {}
-    assert list(output.library.state_dir.glob("output-*.unusable-*"))
+    [aside] = output.library.state_dir.glob("output-*.unusable-*")
+    assert f"it was moved to {aside}" in caplog.text
 
 
 def test_without_a_manifest_a_strm_is_ours_by_its_url_and_an_nfo_by_its_bytes(output: Output) -> None:
@@ -196,6 +206,13 @@ def test_a_comparison_of_every_byte_that_is_cut_off_or_of_a_part_is_made_again(
     assert output.rows(mode="series") == []
     assert output.actions() == [("Ronin", "updated", "empty")]
     assert output.rows() == []
+
+
+def test_a_manifest_that_finds_no_room_says_so(tmp_path: Path) -> None:
+    with closing(Manifest(tmp_path / "manifest.db")) as manifest, pytest.raises(OutputError, match="Make room there"):
+        manifest._run("PRAGMA max_page_count = 1")  # SQLite's own limit ends as a full disk does
+        for number in range(1000):
+            manifest.note(f"fact {number}", "x" * 1000)
 
 
 def test_what_is_planned_is_known_before_it_is_written(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:

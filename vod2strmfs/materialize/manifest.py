@@ -7,6 +7,7 @@ Nothing here waits for the disk: to flush this file would flush all the small fi
 minutes on a busy disk. After a power failure it is checked, and made again from the tree if need be.
 """
 
+import logging
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -54,6 +55,9 @@ CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 INSERT INTO folder VALUES ({ROOT}, 0, {NodeKind.ROOT:d}, '', '', {ROOT_NODE}, '', '', 0, 0, 0, 0, x'90', x'90');
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
+
+
+_log = logging.getLogger("vod2strmfs")
 
 
 class State(IntEnum):
@@ -332,6 +336,9 @@ class Manifest:
             return
         aside = self._path.with_name(f"{self._path.name}.unusable-{time.strftime('%Y%m%d-%H%M%S')}")
         self._path.replace(aside)
+        _log.warning(
+            "The manifest was damaged or another version's; it was moved to %s and is made again from the tree.", aside
+        )
         for suffix in ("-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
@@ -342,9 +349,10 @@ class Manifest:
             raise self._problem(error) from error
 
     def _problem(self, error: sqlite3.Error) -> OutputError:
-        return OutputError(
-            f"manifest {self._path}: {error}. If it is damaged, delete it: it is made again from the tree."
-        )
+        advice = "If it is damaged, delete it: it is made again from the tree."
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+            advice = "Make room there and run again, or give another directory with --state-dir."
+        return OutputError(f"manifest {self._path}: {error}. {advice}")
 
 
 def without(items: Iterable[Item], names: Collection[str]) -> list[Item]:

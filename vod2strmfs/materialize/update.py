@@ -181,7 +181,7 @@ class _FolderUpdate:
         left = os.fstat(self.descriptor)
         due = self.done.touched or folder.state in _UNFINISHED or not others
         if due and not self.updater.file_system.same_time(left.st_mtime_ns, folder.mtime):
-            os.utime(self.descriptor, ns=(folder.mtime, folder.mtime))
+            files.set_directory_time(self.descriptor, folder.mtime)
             left = os.fstat(self.descriptor)
         self.done.seen = left.st_mtime_ns
 
