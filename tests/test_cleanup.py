@@ -202,10 +202,29 @@ def place(root: Path, path: Path) -> Path:
     return target
 
 
-@settings(max_examples=40, deadline=None)
-@given(before=st.sets(PATHS, max_size=6), after=st.sets(PATHS, max_size=6), left=LEFT, lost=st.booleans())
+def nfos(root: Path, numbers: Iterable[int]) -> list[Path]:
+    """Some of the NFOs that are there."""
+    there = sorted(path for path in root.rglob("*.nfo") if path.is_file())
+    return [there[number] for number in numbers if number < len(there)]
+
+
+def edit(nfo: Path) -> Path:
+    """Add a plot to an NFO in place, as one does with a text editor."""
+    declaration, root, rest = nfo.read_text().split("\n", 2)
+    nfo.write_text("\n".join((declaration, root, "  <plot>My own words.</plot>", rest)))
+    return nfo
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    before=st.sets(PATHS, max_size=6),
+    after=st.sets(PATHS, max_size=6),
+    edited=st.sets(st.integers(0, 15), max_size=6),
+    left=LEFT,
+    lost=st.booleans(),
+)
 def test_no_file_of_a_users_is_ever_changed(
-    before: set[Path], after: set[Path], left: tuple[set[str], set[tuple[int, int]]], lost: bool
+    before: set[Path], after: set[Path], edited: set[int], left: tuple[set[str], set[tuple[int, int]]], lost: bool
 ) -> None:
     with tempfile.TemporaryDirectory() as directory:
         output = Output(Library(Path(directory)), Path(directory) / "output")
@@ -213,9 +232,24 @@ def test_no_file_of_a_users_is_ever_changed(
         theirs = {place(output.root, path) for path in sorted(before)}
         output.write()
         theirs |= {place(output.root, path) for path in sorted(after)}
+        theirs |= {edit(nfo) for nfo in nfos(output.root, edited) if nfo not in theirs}
         if lost:
             output.lose_manifest()
         output.library.show(catalogue(*left), accept_shrink=True)
         contents = {path: path.read_text() for path in theirs if path.is_file()}
         output.write(cleanup="apply", accept_shrink=True)
         assert {path: path.read_text() for path in contents if path.is_file()} == contents
+
+
+@settings(max_examples=20, deadline=None)
+@given(left=LEFT)
+def test_without_a_manifest_all_goes_but_for_the_nfo_of_a_series(left: tuple[set[str], set[tuple[int, int]]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        output = Output(Library(Path(directory)), Path(directory) / "output")
+        output.library.show(catalogue())
+        output.write()
+        output.lose_manifest()
+        output.library.show(catalogue(*left), accept_shrink=True)
+        output.write(cleanup="apply", accept_shrink=True)
+        # Nothing tells a series' NFO from one that somebody edited.
+        assert output.difference().keys() <= {"TV/Dark", "TV/Dark/tvshow.nfo"}

@@ -30,8 +30,9 @@ COMMANDS = (
 )  # fmt: skip
 
 _AS_NOBODY = """
-import os, unicodedata
-import vod2strmfs.catalog.sqlite, vod2strmfs.cli.daemon, vod2strmfs.index.sync, vod2strmfs.mount.run
+import os, unicodedata, _strptime
+import vod2strmfs.catalog.sqlite, vod2strmfs.cli.daemon, vod2strmfs.index.sync, vod2strmfs.materialize.run
+import vod2strmfs.mount.run
 from vod2strmfs.cli import main
 os.setgroups([])
 os.setgid({gid})
@@ -270,6 +271,43 @@ def test_sync_fails_while_the_brake_holds_something(run: Run, tmp_path: Path) ->
     assert run("sync", *options).code == 0
 
 
+def test_materialize_fails_while_the_brake_holds_something(run: Run, tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/many.db").fill(films(*(f"Film {number}" for number in range(50))))
+    options = (f"--database={database.url}", f"--state-dir={tmp_path}/state", "--cleanup=apply")
+    materialize = ("materialize", tmp_path / "output", *options)
+
+    def written() -> int:
+        return len(list(tmp_path.glob("output/Movies/*/*.strm")))
+
+    assert run(*materialize).code == 0
+    database.execute("DELETE FROM vod_m3umovierelation WHERE movie_id > 10")
+    assert_refused(run(*materialize), Exit.SHRINK, "40 items are gone from the catalogue and were kept", "--accept")
+    # The index lets go of them; the files are held all the same.
+    assert run("sync", *options[:2], "--accept-shrink").code == 0
+    ended = run(*materialize)
+    assert_refused(ended, Exit.SHRINK, "40 files are stale and were not deleted", "--accept-shrink")
+    assert "would delete" in ended.out
+    assert written() == 50
+    assert run(*materialize, "--accept-shrink").code == 0
+    assert written() == 10
+
+
+def test_an_output_root_that_belongs_to_somebody_else_needs_no_more_than_to_be_writable(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        Database(f"sqlite:///{folder}/demo.db").fill(films("Heat"))
+        for place in ("output", "own"):
+            (folder / place).mkdir()
+            (folder / place).chmod(0o777)
+        for said in ("4 folders: 2 created", "4 folders: nothing to do"):
+            ended = as_ordinary_user(
+                "materialize", folder / "output", f"--database=sqlite:///{folder}/demo.db", f"--state-dir={folder}/own"
+            )
+            assert (ended.code, ended.err) == (0, "")
+            assert said.partition(": ")[2] in ended.out
+
+
 def test_stats_are_csv_on_standard_output_or_in_a_file(run: Run, demo: str, tmp_path: Path) -> None:
     run("sync", *demo.split())
     state = f"--state-dir={tmp_path}/state"
@@ -307,9 +345,37 @@ def test_a_reader_that_goes_away_is_no_reason_to_complain(run: Run, demo: str, t
     with os.fdopen(writer, "wb") as pipe:
         done = subprocess.run(arguments, stdout=pipe, stderr=subprocess.PIPE, check=False)
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--version"], ["report", "--help"], ["report"], ["report", "--follow"], ["report", "--json"]),
+        *(["stats"], ["stats", "--json"], ["sync"], ["sync", "--json"], ["materialize"], ["materialize", "--json"]),
+        *(["doctor", "--no-play"], ["status", "--json"], ["completion", "bash"]),
+        ["PYTHONUNBUFFERED", "stats"],
+    ],
+    ids=" ".join,
+)
+def test_a_standard_output_that_is_full_is_said(run: Run, demo: str, tmp_path: Path, arguments: list[str]) -> None:
+    assert run("materialize", tmp_path / "output", *demo.split()).code == 0
+    environment = os.environ | {"PYTHONUNBUFFERED": ""}
+    name, *options = arguments
+    if name in environment:
+        environment[name] = "1"
+        name, *options = options
+    if name in ("sync", "materialize"):
+        options += [f"--database=sqlite:///{tmp_path}/demo.db"]
+    if name == "materialize":
+        options += [str(tmp_path / "output")]
+    if name not in ("--version", "completion") and "--help" not in options:
+        options += [f"--state-dir={tmp_path}/state"]
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, check=False)
-    assert (done.returncode, done.stderr.count(b"\n")) == (Exit.OUTPUT, 1)
+        ended = subprocess.run(
+            command(name, *options), stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment
+        )
+    assert ended.stderr == "vod2strmfs: standard output: cannot be written (No space left on device).\n"
+    assert ended.returncode == Exit.OUTPUT
 
 
 def test_an_interrupt_ends_it_quietly_with_130(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 from libraries import Library
-from mounts import command
+from mounts import TIMEOUT, command, eventually
 from outputs import Output, report_rows, snapshot
 from shares import Share
 
@@ -266,6 +266,35 @@ def test_a_share_that_folds_case_and_has_coarse_times_gets_the_same_tree_and_is_
 def test_a_share_that_is_slow_gets_the_same_tree(output: Output, tmp_path: Path) -> None:
     output.library.show(catalogue(*films(20)))
     with Share(tmp_path / "share", output.root, "delay=2000"):
+        assert output.write().errors == 0
+        assert output.difference() == {}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+@pytest.mark.parametrize("share", ["a disk", "a slow share"])
+def test_a_run_that_is_told_to_end_finishes_the_file_at_hand_and_accounts_for_it(
+    output: Output, tmp_path: Path, number: signal.Signals, code: int, share: str
+) -> None:
+    output.library.show(catalogue(*films(60)))
+    arguments = ("materialize", output.root, "--database", output.library.last_url, "--report-dir", output.reports)
+    with contextlib.ExitStack() as stack:
+        if share == "a slow share":
+            stack.enter_context(Share(tmp_path / "share", output.root, "delay=2000"))
+        # After the first file, the next one would come in an hour.
+        with subprocess.Popen(
+            command(*arguments, "--state-dir", output.library.state_dir, f"--throttle={1 / 3600}"),
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            eventually(lambda: any(output.root.glob("Movies/*/*.strm")))
+            process.send_signal(number)
+            _, said = process.communicate(timeout=TIMEOUT)
+        [report] = reports(output.reports)
+        there = [path for path, found in snapshot(output.root).items() if found.content is not None]
+        rows = [row for row in report_rows(report) if row[5] == "created"]
+        assert process.returncode == code
+        assert str(report) in said
+        assert "Traceback" not in said
+        assert len(rows) == len(there) == 1
         assert output.write().errors == 0
         assert output.difference() == {}
 

@@ -2,16 +2,22 @@
 
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from threading import Event
 
 import pytest
 from libraries import Library
 from outputs import Output, snapshot
 
 from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.errors import OutputError
+from vod2strmfs.index.store import Store
 from vod2strmfs.materialize import run
-from vod2strmfs.materialize.manifest import State
+from vod2strmfs.materialize.manifest import Manifest, State
 from vod2strmfs.materialize.root import hold
+from vod2strmfs.materialize.workers import StoppedError
 from vod2strmfs.settings import LibrarySettings
 
 MOVIES = ("Heat", "Ronin", "Alien")
@@ -58,13 +64,21 @@ def test_a_lost_state_directory_is_made_again_without_a_write(output: Output) ->
     assert snapshot(output.root) == before
 
 
-def test_a_damaged_manifest_is_set_aside(output: Output) -> None:
+@pytest.mark.parametrize("damage", ["not a database", "from the future"])
+def test_a_manifest_that_cannot_be_used_is_set_aside(
+    output: Output, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     [manifest] = output.library.state_dir.glob("output-*.db")
-    manifest.write_bytes(b"not a database" * 1000)
+    if damage == "from the future":
+        with closing(sqlite3.connect(manifest)) as connection:
+            connection.execute("PRAGMA user_version = 99")
+    else:
+        manifest.write_bytes(b"not a database" * 1000)
     assert output.rows(dry_run=True) == []
     assert output.rows() == []
     assert output.difference() == {}
-    assert list(output.library.state_dir.glob("output-*.unusable-*"))
+    [aside] = output.library.state_dir.glob("output-*.unusable-*")
+    assert f"it was moved to {aside}" in caplog.text
 
 
 def test_without_a_manifest_a_strm_is_ours_by_its_url_and_an_nfo_by_its_bytes(output: Output) -> None:
@@ -88,25 +102,43 @@ def test_without_a_manifest_a_strm_is_ours_by_its_url_and_an_nfo_by_its_bytes(ou
     assert output.difference() == {}
 
 
-def test_without_a_manifest_cleanup_takes_strms_with_our_urls_and_leaves_nfos(output: Output) -> None:
+def test_without_a_manifest_cleanup_takes_strms_with_our_urls_and_the_nfos_that_belong_to_them(output: Output) -> None:
     foreign = output.root / "Movies" / "Mine" / "Mine.strm"
     foreign.parent.mkdir()
     foreign.write_text("http://elsewhere/movie.mkv\n")
     output.lose_manifest()
     output.library.show(catalogue("Heat", "Ronin", episodes=1))
-    actions = output.actions(cleanup="apply")
-    assert [row for row in actions if row[1] in ("deleted", "kept")] == [
+    assert [row for row in output.actions(cleanup="apply") if row[1] in ("deleted", "kept")] == [
         ("Alien.strm", "deleted", "gone"),
+        ("S01E02.nfo", "deleted", "gone"),
         ("S01E02.strm", "deleted", "gone"),
-        ("movie.nfo", "kept", "not ours"),
+        ("movie.nfo", "deleted", "gone"),
     ]
-    assert set(output.difference()) == {
-        "Movies/Mine",
-        "Movies/Mine/Mine.strm",
-        "Movies/Alien",
-        "Movies/Alien/movie.nfo",
-        "TV/Dark/Season 01/S01E02.nfo",
-    }
+    assert set(output.difference()) == {"Movies/Mine", "Movies/Mine/Mine.strm"}
+
+
+def test_without_a_manifest_an_nfo_that_somebody_edited_stays_when_its_strm_goes(output: Output) -> None:
+    edited = [output.root / path for path in ("Movies/Alien/movie.nfo", "TV/Dark/Season 01/S01E02.nfo")]
+    for path in edited:
+        # As an editor does it: the form stays ours, and the time is now.
+        path.write_text(path.read_text().replace("<title>", "<title>My "))
+    output.lose_manifest()
+    output.library.show(catalogue("Heat", "Ronin", episodes=1))
+    contents = [path.read_text() for path in edited]
+    assert ("movie.nfo", "kept", "not ours") in output.actions(cleanup="apply")
+    assert [path.read_text() for path in edited] == contents
+
+
+def test_without_a_manifest_an_nfo_that_we_wrote_for_an_older_catalogue_is_brought_up_to_date(output: Output) -> None:
+    edited = output.root / "Movies/Alien/movie.nfo"
+    edited.write_text(edited.read_text().replace("<title>", "<title>My "))
+    output.lose_manifest()
+    output.library.show(catalogue(*MOVIES, plot="A heist."))
+    assert output.actions() == [
+        ("Alien", "kept", "not ours"),
+        ("Heat", "updated", "content changed"),
+        ("Ronin", "updated", "content changed"),
+    ]
 
 
 def test_an_index_made_anew_moves_no_folder_to_a_strangers_name(output: Output) -> None:
@@ -155,6 +187,32 @@ def test_after_a_restart_of_the_machine_every_byte_is_compared(
     monkeypatch.setattr(run, "_BOOT_ID", other)
     assert output.actions() == [("Heat", "updated", "empty")]
     assert output.difference() == {}
+
+
+def test_a_comparison_of_every_byte_that_is_cut_off_or_of_a_part_is_made_again(
+    output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nfo = output.root / "Movies" / "Ronin" / "movie.nfo"
+    mtime = nfo.stat().st_mtime_ns
+    nfo.write_bytes(b"")
+    os.utime(nfo, ns=(mtime, mtime))
+    other = tmp_path / "boot_id"
+    other.write_text("another start of the machine\n")
+    monkeypatch.setattr(run, "_BOOT_ID", other)
+    stop = Event()
+    stop.set()
+    with closing(Store(output.library.state_dir)) as store, pytest.raises(StoppedError):
+        run.materialize(store, output.job(), stop=stop)
+    assert output.rows(mode="series") == []
+    assert output.actions() == [("Ronin", "updated", "empty")]
+    assert output.rows() == []
+
+
+def test_a_manifest_that_finds_no_room_says_so(tmp_path: Path) -> None:
+    with closing(Manifest(tmp_path / "manifest.db")) as manifest:
+        manifest._run("PRAGMA max_page_count = 1")  # SQLite's own limit ends as a full disk does
+        with pytest.raises(OutputError, match="Make room there"):
+            manifest.note("fact", "x" * 100_000)
 
 
 def test_what_is_planned_is_known_before_it_is_written(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:

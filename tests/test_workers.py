@@ -1,9 +1,11 @@
 """How many workers write: as many as help."""
 
+import threading
+
 import pytest
 
 from vod2strmfs.materialize import workers
-from vod2strmfs.materialize.workers import Pace, Throttle, Workers
+from vod2strmfs.materialize.workers import Pace, StoppedError, Throttle, Workers
 
 WAITING = {"elapsed": 1.0, "processor": 0.05}
 BUSY = {"elapsed": 1.0, "processor": 0.95}
@@ -54,7 +56,7 @@ def test_workers_tell_their_pace_how_long_a_step_takes(monkeypatch: pytest.Monke
     monkeypatch.setattr(workers.Pace, "adapt", lambda self, elapsed, processor, each: told.append(each))
     monkeypatch.setattr(Workers, "_STRETCH", 0.0)
     done: list[int] = []
-    with Workers(2) as team:
+    with Workers(2, threading.Event()) as team:
         for number in range(4):
             team.submit(lambda number=number: number, done.append, size=10)  # type: ignore[misc]
         team.drain()
@@ -65,10 +67,41 @@ def test_workers_tell_their_pace_how_long_a_step_takes(monkeypatch: pytest.Monke
 
 def test_a_throttle_spaces_out_what_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    slept: list[float] = []
+    passed = []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
     monkeypatch.setattr("time.monotonic", lambda: now)
-    monkeypatch.setattr("time.sleep", slept.append)
-    throttle = Throttle(4)
+    monkeypatch.setattr("time.sleep", sleep)
+    throttle = Throttle(4, threading.Event())
     for _ in range(4):
         throttle.wait()
-    assert slept == [0, 0.25, 0.5, 0.75]
+        passed.append(now)
+    assert passed == pytest.approx([100, 100.25, 100.5, 100.75])
+
+
+def test_a_throttle_lets_nothing_pass_when_the_run_is_to_end() -> None:
+    stop = threading.Event()
+    throttle = Throttle(1 / 3600, stop)
+    throttle.wait()
+    threading.Timer(0.1, stop.set).start()
+    with pytest.raises(StoppedError):
+        throttle.wait()  # its turn would come in an hour
+    with pytest.raises(StoppedError):
+        throttle.check()
+
+
+def test_when_the_run_is_to_end_no_task_is_begun_and_the_results_of_those_that_were_are_taken() -> None:
+    stop, go_on = threading.Event(), threading.Event()
+    done: list[int] = []
+    with Workers(3, stop) as team:
+        team._pace.workers = 3
+        for number in range(3):
+            team.submit(lambda number=number: (go_on.wait(), number)[1], done.append)  # type: ignore[misc]
+        stop.set()
+        threading.Timer(0.1, go_on.set).start()
+        with pytest.raises(StoppedError):
+            team.submit(lambda: 3, done.append)
+        assert sorted(done) == [0, 1, 2]

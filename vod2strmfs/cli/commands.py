@@ -23,6 +23,7 @@ from vod2strmfs.cli.options import (
     debug_option,
     with_settings,
 )
+from vod2strmfs.cli.output import LostOutputError, guard_output
 from vod2strmfs.cli.refresh import refresh, sync_fields
 from vod2strmfs.cli.report import report
 from vod2strmfs.cli.run import run
@@ -148,11 +149,19 @@ def demo(file: str, movies: int, series: int, episodes: int, seed: int) -> None:
 
 def main() -> None:
     """Run the command line; every error that a user can mend is one or two lines."""
+    guard_output()
     try:
-        code = cli.main(prog_name="vod2strmfs", standalone_mode=False)
-    except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:
+        code = _run()
+    except LostOutputError as error:
         code = _report(error)
     sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        return int(cli.main(prog_name="vod2strmfs", standalone_mode=False) or Exit.OK)
+    except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:
+        return _report(error)
 
 
 def _report(error: BaseException) -> int:
@@ -175,7 +184,7 @@ def _report(error: BaseException) -> int:
     code, message = Exit.FAILED, f"unexpected error: {type(cause).__name__}: {cause}"
     if isinstance(cause, UserError):
         code, message = cause.exit_code, str(cause)
-    if as_json:
+    if as_json and not isinstance(cause, LostOutputError):
         say_json({}, message, code)
         return code
     click.echo(f"vod2strmfs: {message}", err=True)

@@ -1,11 +1,14 @@
 """`vod2strmfs materialize`."""
 
 import logging
+import signal
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
+from types import FrameType
 from typing import TYPE_CHECKING, Literal, get_args
 
 import click
@@ -123,6 +126,27 @@ class Export:
             yield f"{self.outcome.held} files are stale and were not deleted"
 
 
+@contextmanager
+def stopping() -> Iterator[Event]:
+    """An event that SIGINT and SIGTERM set. What they do otherwise they do when the context has ended."""
+    stop = Event()
+    came: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        if len(came) == 1:  # a second signal may come in the middle of it
+            stop.set()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
 def export(
     settings: Settings, mode: Mode, *, dry_run: bool = False, accept_shrink: bool = False, quiet: bool = False
 ) -> Export:
@@ -140,6 +164,10 @@ def export(
     synced = refresh(settings, accept_shrink=accept_shrink, quiet=quiet)
     job = Job.from_settings(settings, mode, dry_run=dry_run, accept_shrink=accept_shrink)
     doing = "Comparing" if dry_run else "Writing"
-    with closing(Store(settings.state_dir)) as store, shown(doing, "folders", quiet=quiet) as tell:
-        outcome = run(store, job, on_progress=lambda state: tell(state.done, state.total))
+    with (
+        stopping() as stop,
+        closing(Store(settings.state_dir)) as store,
+        shown(doing, "folders", quiet=quiet) as tell,
+    ):
+        outcome = run(store, job, on_progress=lambda state: tell(state.done, state.total), stop=stop)
     return Export(settings.output_root, synced, outcome, time.monotonic() - began)

@@ -1,7 +1,6 @@
 """`vod2strmfs stats`."""
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -38,18 +37,13 @@ def stats(settings: Settings, output: Path | None, as_json: bool) -> None:
         _show_table(metrics)
         return
     text = _as_json(metrics) if as_json else render(metrics)
+    if output is None:
+        click.echo(text, nl=False)
+        return
     try:
-        if output is None:
-            click.echo(text, nl=False)
-        else:
-            output.write_bytes(text)
-    except BrokenPipeError:
-        raise
+        output.write_bytes(text)
     except OSError as error:
-        if output is None:
-            # Python would try to write what is left when it ends, and fail with a message and a code of its own.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OutputError(f"{output or 'standard output'}: cannot be written ({error.strerror}).") from error
+        raise OutputError(f"{output}: cannot be written ({error.strerror}).") from error
 
 
 def _of_index(state_dir: Path) -> list[Metric]:

@@ -162,7 +162,7 @@ class Cleaner:
         try:
             with files.opened(self.root, [step.name for step in self.manifest.path(folder)]) as descriptor:
                 if os.fstat(descriptor).st_mtime_ns != folder.mtime:
-                    os.utime(descriptor, ns=(folder.mtime, folder.mtime))
+                    files.set_directory_time(descriptor, folder.mtime)
                 self.manifest.settle(folder.id, state, os.fstat(descriptor).st_mtime_ns)
         except OSError as error:
             row = Row(Type.ERROR, "", "", folder.name, "", Action.FAILED, reason_of(error))

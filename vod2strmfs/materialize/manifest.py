@@ -7,12 +7,13 @@ Nothing here waits for the disk: to flush this file would flush all the small fi
 minutes on a busy disk. After a power failure it is checked, and made again from the tree if need be.
 """
 
+import logging
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -54,6 +55,9 @@ CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 INSERT INTO folder VALUES ({ROOT}, 0, {NodeKind.ROOT:d}, '', '', {ROOT_NODE}, '', '', 0, 0, 0, 0, x'90', x'90');
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
+
+
+_log = logging.getLogger("vod2strmfs")
 
 
 class State(IntEnum):
@@ -203,6 +207,10 @@ class Manifest:
         """The folders that are no longer wanted, or hold files that are not."""
         return self._pages(f"SELECT {_FOLDER} FROM folder WHERE (state = 4 OR leftovers != x'90')")
 
+    def lefts(self) -> Iterator[tuple[int, int, int, str, int, int]]:
+        """Id, parent, kind, name, state and time when last left of every folder that is wanted, but for the root."""
+        return self._rows("SELECT id, parent, kind, name, state, seen FROM folder WHERE state != 4", after=ROOT)
+
     def path(self, folder: Folder) -> tuple[Folder, ...]:
         """The folders on the way from the root, which is not among them, to a folder, which is the last."""
         way = []
@@ -295,13 +303,12 @@ class Manifest:
         self._run("DELETE FROM folder WHERE id = ?", folder)
 
     def _pages(self, query: str, *parameters: object) -> Iterator[Folder]:
-        after = 0
-        joined = "AND" if "WHERE" in query else "WHERE"
-        while True:
-            page = self._run(f"{query} {joined} id > ? ORDER BY id LIMIT {_PAGE}", *parameters, after).fetchall()
-            if not page:
-                return
-            yield from map(Folder._make, page)
+        return map(Folder._make, self._rows(query, *parameters))
+
+    def _rows(self, query: str, *parameters: object, after: int = 0) -> Iterator[Any]:
+        """What a query with a condition says, in order of id; page by page, so that rows may be changed meanwhile."""
+        while page := self._run(f"{query} AND id > ? ORDER BY id LIMIT {_PAGE}", *parameters, after).fetchall():
+            yield from page
             after = page[-1][0]
 
     def _count(self, query: str, *parameters: object) -> int:
@@ -329,6 +336,9 @@ class Manifest:
             return
         aside = self._path.with_name(f"{self._path.name}.unusable-{time.strftime('%Y%m%d-%H%M%S')}")
         self._path.replace(aside)
+        _log.warning(
+            "The manifest was damaged or another version's; it was moved to %s and is made again from the tree.", aside
+        )
         for suffix in ("-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
@@ -339,9 +349,10 @@ class Manifest:
             raise self._problem(error) from error
 
     def _problem(self, error: sqlite3.Error) -> OutputError:
-        return OutputError(
-            f"manifest {self._path}: {error}. If it is damaged, delete it: it is made again from the tree."
-        )
+        advice = "If it is damaged, delete it: it is made again from the tree."
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+            advice = "Make room there and run again, or give another directory with --state-dir."
+        return OutputError(f"manifest {self._path}: {error}. {advice}")
 
 
 def without(items: Iterable[Item], names: Collection[str]) -> list[Item]:

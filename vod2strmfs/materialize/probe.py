@@ -22,6 +22,9 @@ _TIME: Final = 1_000_000_001_123_456_789
 _GRAINS: Final = (1, 100, 1000, 10**6, 10**9, 2 * 10**9)
 """Nanoseconds: ext4, NTFS and SMB, microseconds, milliseconds, whole seconds, FAT."""
 
+COARSEST: Final = _GRAINS[-1]
+"""The grain of file systems that keep times as coarsely, or do not keep those that they are given."""
+
 _log = logging.getLogger("vod2strmfs")
 
 
@@ -75,7 +78,7 @@ def _try(directory: int) -> FileSystem:
     files.write(directory, _NAME, b"", _TIME)
     try:
         found = os.stat(_NAME, dir_fd=directory)
-        grain = next((grain for grain in _GRAINS if abs(found.st_mtime_ns - _TIME) < grain), _GRAINS[-1])
+        grain = next((grain for grain in _GRAINS if abs(found.st_mtime_ns - _TIME) < grain), COARSEST)
         folds_case = files.look(directory, _NAME.upper()) is not None
         normalises = files.look(directory, unicodedata.normalize("NFD", _NAME)) is not None
     finally:

@@ -1,7 +1,7 @@
 """Making a manifest from the tree, when there is none or it is lost.
 
-What tells our files is the URL in a .strm. NFOs are not told here: one whose bytes are what the library has is
-recognised when its folder is compared; any other is taken for the user's, and stays.
+What tells our files is the URL in a .strm, and for NFOs see `nfos`. Any other NFO is ours if its bytes are what the
+library has, which is seen when its folder is compared; if not, it is taken for the user's, and stays.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from vod2strmfs.index.fresh import digest
 from vod2strmfs.library.kinds import NodeKind, Slot
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import NO_NODE, ROOT, File, Folder, Item, Manifest, State
+from vod2strmfs.materialize.nfos import Nfos
 from vod2strmfs.materialize.probe import FileSystem
 from vod2strmfs.materialize.workers import Workers
 from vod2strmfs.settings import LibrarySettings
@@ -33,6 +34,12 @@ class _Found:
     name: str
     items: list[Item] = field(default_factory=list)
     folders: "list[_Found]" = field(default_factory=list)
+    nfos: list[File] = field(default_factory=list)
+    """Those that belong to the folder itself: a season's or a series'."""
+
+    def mtimes(self) -> set[int]:
+        """The times of our files in it."""
+        return {file.mtime for item in self.items for file in item.files}
 
 
 @dataclass(frozen=True)
@@ -56,24 +63,40 @@ class _Search:
     def _folder(self, above: int, name: str, depth: int) -> _Found:
         found = _Found(self.file_system.name(name))
         with contextlib.suppress(PermissionError), files.opened(above, [name]) as directory:
-            folders = []
+            folders, here = [], {}
             for entry in _entries(directory):
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
-                elif entry.name.endswith(".strm") and entry.is_file(follow_symlinks=False):
-                    found.items += self._strm(directory, entry)
+                elif entry.is_file(follow_symlinks=False):
+                    here[self.file_system.name(entry.name)] = entry
+            nfos = Nfos(directory, here, self.file_system)
+            for known_as, entry in here.items():
+                stem, dot, extension = known_as.rpartition(".")
+                if (dot, extension) == (".", "strm"):
+                    found.items += self._item(directory, entry, stem, nfos)
             if depth > 1:
                 found.folders = _not_empty(self._folder(directory, folder, depth - 1) for folder in folders)
+            self._add_own(found, nfos)
         return found
 
-    def _strm(self, directory: int, entry: "os.DirEntry[str]") -> list[Item]:
+    def _item(self, directory: int, entry: "os.DirEntry[str]", stem: str, nfos: Nfos) -> list[Item]:
+        """What a .strm and its NFOs are, if it is ours."""
         content = files.read(directory, entry.name)
         match = self.url.fullmatch(content)
         if match is None:
             return []
         size, mtime, digested = digest(content, entry.stat(follow_symlinks=False).st_mtime_ns)
-        name = self.file_system.name(entry.name)
-        return [Item(NO_NODE, self.kind, match[1].decode(), (File(name, Slot.STRM, size, mtime, digested),))]
+        strm = File(f"{stem}.strm", Slot.STRM, size, mtime, digested)
+        return [Item(NO_NODE, self.kind, match[1].decode(), (strm, *nfos.of_strm(self.kind, stem, mtime)))]
+
+    def _add_own(self, found: _Found, nfos: Nfos) -> None:
+        """Add the NFOs of a season or a series itself."""
+        if self.kind != NodeKind.EPISODE:
+            return
+        if found.items:
+            found.nfos += nfos.of_season()
+        elif found.folders:
+            found.nfos += nfos.of_series(set().union(*(folder.mtimes() for folder in found.folders)))
 
 
 class _Section:
@@ -101,7 +124,9 @@ class _Section:
     def _add_all(self, parent: int, found: _Found) -> None:
         if self._manifest.child(parent, found.name) is not None:
             return  # Two copies whose names differ in case: the other one is known.
-        folder = self._add(parent, self._kind(found), found.name, found.items)
+        kind = self._kind(found)
+        own = [Item(NO_NODE, kind, "", tuple(found.nfos))] if found.nfos else []
+        folder = self._add(parent, kind, found.name, [*found.items, *own])
         for below in found.folders:
             self._add_all(folder, below)
 

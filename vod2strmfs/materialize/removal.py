@@ -93,7 +93,7 @@ class _Removal:
             if folder.state == State.GONE:
                 self._report_others(directory)
             if self._apply and folder.state != State.GONE:
-                os.utime(directory, ns=(folder.mtime, folder.mtime))
+                files.set_directory_time(directory, folder.mtime)
             elif self._apply:
                 files.tidy(directory)  # without what a killed run left, it may be empty
             self.removed.seen = os.fstat(directory).st_mtime_ns

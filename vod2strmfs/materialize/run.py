@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import msgspec
 
@@ -14,6 +15,7 @@ from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize.cleanup import Cleaner
+from vod2strmfs.materialize.glance import COUNTED
 from vod2strmfs.materialize.job import Job, OnProgress, Outcome, Progress
 from vod2strmfs.materialize.manifest import Manifest
 from vod2strmfs.materialize.moves import Mover
@@ -24,22 +26,23 @@ from vod2strmfs.materialize.remarks import remark_rows
 from vod2strmfs.materialize.report import Action, Report, Row, Type, reason_of
 from vod2strmfs.materialize.reports import prune
 from vod2strmfs.materialize.root import OutputRoot, hold, opened
-from vod2strmfs.materialize.traversal import COUNTED, Traversal
+from vod2strmfs.materialize.traversal import Traversal, planned_sections
 from vod2strmfs.materialize.update import Updater
-from vod2strmfs.materialize.workers import Throttle, Workers
+from vod2strmfs.materialize.workers import StoppedError, Throttle, Workers
 
 _log = logging.getLogger("vod2strmfs")
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None) -> Outcome:
+def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None, stop: Event | None = None) -> Outcome:
     """Write the library to the output root.
 
     Args:
         store: the generation to write. It is read in this thread alone.
         job: what to do.
         on_progress: called now and then, in this thread.
+        stop: set, perhaps by a signal handler, when the run is to end: it does as soon as the files at hand are done.
 
     Returns:
         What was done, errors with single files included.
@@ -47,7 +50,9 @@ def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None
     Raises:
         OutputError: the output root, the manifest or the report cannot be used, or another run holds the root.
         IndexFileError: the index cannot be read, or has no generation yet. Nothing is deleted then.
+        StoppedError: the run was told to end. The report has what was done; the next run does the rest.
     """
+    stop = stop or Event()
     if not store.generation:
         raise IndexFileError("The index holds no library yet. Run `vod2strmfs sync` first.")
     with ExitStack() as stack:
@@ -58,9 +63,11 @@ def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None
         boot = manifest.fact("boot")
         power_failed = boot not in ("", _boot_id())
         if power_failed:
+            # Noted when every byte was compared: this run may be cut off.
             manifest.check()
-        manifest.note("boot", _boot_id())
-        workers = stack.enter_context(Workers(job.concurrency))
+        else:
+            manifest.note("boot", _boot_id())
+        workers = stack.enter_context(Workers(job.concurrency, stop))
         with _reported(root, report):
             _check_mount(root, manifest)
             descriptor = stack.enter_context(opened(root.path, dry_run=job.dry_run))
@@ -68,12 +75,20 @@ def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None
             _rebuild_if_new(manifest, descriptor, store, workers, file_system)
             mover = Mover(descriptor, manifest, report, job.dry_run)
             mover.resume()
-        run = _Run(store, job, descriptor, manifest, report, workers, file_system, mover)
-        folders = run.write(verify=power_failed, tell=run.teller(on_progress))
-        held = run.clean_up()
-        if not report.written:
-            # Nothing new can be lost with the power, only what earlier runs wrote since the machine was started.
-            manifest.note("boot", boot if boot == _boot_id() else "")
+        throttle = Throttle(job.throttle, stop)
+        run = _Run(store, job, descriptor, manifest, report, workers, throttle, file_system, mover)
+        try:
+            folders = run.write(verify=power_failed, tell=run.teller(on_progress))
+            held = run.clean_up()
+            throttle.check()
+        except StoppedError:
+            manifest.commit()
+            _log.warning("Interrupted. What was done is in %s; the next run does the rest.", report.path)
+            raise
+        if not power_failed or job.sections >= planned_sections(manifest):
+            # If nothing is written, only what earlier runs wrote since the start can be lost with the power.
+            can_be_lost = report.written or boot == _boot_id()
+            manifest.note("boot", _boot_id() if can_be_lost else "")
         manifest.commit()
     return Outcome(report.path, report.counts, folders, held)
 
@@ -88,6 +103,7 @@ class _Run:
     manifest: Manifest
     report: Report
     workers: Workers
+    throttle: Throttle
     file_system: FileSystem
     mover: Mover
 
@@ -106,7 +122,7 @@ class _Run:
             verify or job.verify or job.overwrite,
             job.overwrite,
             job.dry_run,
-            Throttle(job.throttle),
+            self.throttle,
             self.file_system,
         )
         traversal = Traversal(

@@ -1,31 +1,29 @@
 """Going through the folders: those that are as they were left are passed by, the others are worked on."""
 
-import os
-import stat
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from functools import partial
 from typing import NamedTuple
 
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.contents import Record
-from vod2strmfs.library.kinds import ROOT_NODE, NodeKind
+from vod2strmfs.library.kinds import ROOT_NODE, SECTIONS, NodeKind
 from vod2strmfs.materialize.directories import Directory
+from vod2strmfs.materialize.glance import COUNTED, Glance, folders_in_task, look
 from vod2strmfs.materialize.manifest import Folder, Item, Manifest, State, decode
 from vod2strmfs.materialize.reconcile import Reconciler, Wanted
 from vod2strmfs.materialize.report import Action, Reason, Report, Row, Type
 from vod2strmfs.materialize.update import LEAVES, Done, Updater, Work
 from vod2strmfs.materialize.workers import Workers
 
-COUNTED = frozenset({NodeKind.MOVIE, NodeKind.SERIES, NodeKind.SEASON})
-"""The kinds of folder that progress is counted in."""
-
 _FILES_IN_TASK = 32
 _FILES_IN_SMALL_TASK = 3
 _FILES_IN_BATCH = 512
-_FOLDERS_IN_CHECK = 512
-_FOLDERS_IN_SMALL_CHECK = 32
+
+
+_Task = list[tuple[Directory, Work]]
+"""Work for one worker."""
 
 
 class _Check(NamedTuple):
@@ -35,14 +33,6 @@ class _Check(NamedTuple):
     keeper: Directory
     """Kept open until then: the folder's own if there is one, else its parent's."""
     way: tuple[str, ...]
-
-
-class _Look(Enum):
-    """How a folder stands."""
-
-    AS_LEFT = auto()
-    CHANGED = auto()
-    MISSING = auto()
 
 
 @dataclass
@@ -74,6 +64,8 @@ class Traversal:
     _mismatches: list[tuple[_Check, bool]] = field(default_factory=list)
     """Folders that are not as they were left; whether they are missing."""
     _works: list[tuple[Directory, Work]] = field(default_factory=list)
+    _changed: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    """See `Glanced`."""
     _files: int = 0
     """How many files that work is about."""
 
@@ -90,18 +82,25 @@ class Traversal:
         """
         root = self.reconciler.fixed(ROOT_NODE, None)
         directory = self._begin(root, None)
-        compared = False
-        for node in sorted(sections):
-            section = self.reconciler.fixed(node, root.folder)
-            fact = f"plan of {node}"
-            is_planned = self.manifest.fact(fact) == plan
+        wanted = [self.reconciler.fixed(node, root.folder) for node in sorted(sections)]
+        planned = [section.folder for section in wanted if self.manifest.fact(_plan_of(section.folder.node)) == plan]
+        if planned and not self.updater.verify:
+            self._glance(planned)
+        for section in wanted:
+            is_planned = section.folder in planned
             self._visit(section, directory, is_planned=is_planned)
             if not is_planned:
-                self.manifest.note(fact, plan)
-                compared = True
+                self.manifest.note(_plan_of(section.folder.node), plan)
         self._close(directory)
         self._finish()
-        return compared
+        return len(planned) < len(wanted)
+
+    def _glance(self, sections: Sequence[Folder]) -> None:
+        """Look at all folders of some sections that the manifest is up to date with."""
+        glanced = Glance(self.manifest, self.updater.root, self.workers, self.tell).run(sections)
+        self._changed = glanced.changed
+        self.done += glanced.counted
+        self.report.add(*(_matches(name) for name in glanced.matching))
 
     def _visit(self, wanted: Wanted, parent: Directory, *, is_planned: bool) -> None:
         folder = wanted.folder
@@ -119,13 +118,14 @@ class Traversal:
         self._flush_if_due()
 
     def _visit_known(self, folder: Folder, directory: Directory) -> None:
-        """Visit what the manifest has in a folder. Most of what a run with nothing to do does, is done here."""
-        settled = State.SETTLED if not self.updater.verify else None
-        for child in self.manifest.children(folder.id):
-            if child.state == settled and child.kind in LEAVES:
-                self._pass(child, directory)
-            else:
-                self._visit(Wanted(child, None), directory, is_planned=True)
+        """Visit what the manifest has in a folder, as far as that changed."""
+        for child in self._known(folder):
+            self._visit(Wanted(child, None), directory, is_planned=True)
+
+    def _known(self, folder: Folder) -> Iterator[Folder]:
+        if self.updater.verify:
+            return self.manifest.children(folder.id)
+        return map(self.manifest.folder, self._changed.get(folder.id, ()))
 
     def _pass(self, folder: Folder, parent: Directory) -> None:
         """Look at a folder from outside, which is enough for one that was settled and holds no folders."""
@@ -151,7 +151,7 @@ class Traversal:
     def _check(self, folder: Folder, keeper: Directory, way: tuple[str, ...]) -> None:
         keeper.open += 1
         self._checks.append(_Check(folder, keeper, way))
-        if len(self._checks) >= max(_FOLDERS_IN_CHECK // self.workers.number, _FOLDERS_IN_SMALL_CHECK):
+        if len(self._checks) >= folders_in_task(self.workers):
             self._flush_checks()
             self._take_mismatches()
 
@@ -196,7 +196,7 @@ class Traversal:
         if not self.updater.dry_run:
             directory.settle(self.manifest)
         if directory.passed_by and directory.folder.kind == NodeKind.SERIES:
-            self.report.add(Row(Type.SERIES, directory.folder.name, "", "", "", Action.SKIPPED, Reason.MATCHES))
+            self.report.add(_matches(directory.folder.name))
         if directory.parent is not None:
             self._close(directory.parent)
 
@@ -205,16 +205,17 @@ class Traversal:
         self._flush_checks()
         self.manifest.commit()
         works, self._works, self._files = self._works, [], 0
-        task: list[tuple[Directory, Work]] = []
+        tasks: list[_Task] = [[]]
         size, limit = 0, self._files_in_task()
         for directory, work in works:
-            task.append((directory, work))
-            size += _size([work])
             if size >= limit:
+                tasks.append([])
+                size = 0
+            tasks[-1].append((directory, work))
+            size += _size([work])
+        for task in tasks if self.workers.number == 1 else _from_both_ends(tasks):
+            if task:
                 self._submit(task)
-                task, size = [], 0
-        if task:
-            self._submit(task)
         self.report.flush()
         self.tell(self.done)
 
@@ -222,7 +223,7 @@ class Traversal:
         """Few where files take their time and many workers wait for them; many where handing over is what costs."""
         return max(_FILES_IN_TASK // self.workers.number, _FILES_IN_SMALL_TASK)
 
-    def _submit(self, task: Sequence[tuple[Directory, Work]]) -> None:
+    def _submit(self, task: _Task) -> None:
         directories = [directory for directory, _ in task]
         works = [work for _, work in task]
         self.workers.submit(partial(self.updater.run, works), partial(self._take, directories), _size(works))
@@ -237,16 +238,16 @@ class Traversal:
     def _flush_checks(self) -> None:
         if self._checks:
             checks, self._checks = self._checks, []
-            ways = [(check.way, check.folder.seen) for check in checks]
-            self.workers.submit(partial(_look, self.updater.root, ways), partial(self._take_looks, checks))
+            lefts = [("/".join(check.way) or ".", check.folder.seen) for check in checks]
+            self.workers.submit(partial(look, self.updater.root, lefts), partial(self._take_looks, checks))
             self.tell(self.done)
 
-    def _take_looks(self, checks: Sequence[_Check], looks: Sequence[_Look]) -> None:
-        for check, look in zip(checks, looks, strict=True):
-            if look is _Look.AS_LEFT:
-                self._close(check.keeper)
+    def _take_looks(self, checks: Sequence[_Check], changed: Mapping[int, bool]) -> None:
+        for place, check in enumerate(checks):
+            if place in changed:
+                self._mismatches.append((check, changed[place]))
             else:
-                self._mismatches.append((check, look is _Look.MISSING))
+                self._close(check.keeper)
 
     def _take_mismatches(self) -> None:
         """Plan the folders that somebody changed."""
@@ -278,6 +279,30 @@ class Traversal:
         self.report.flush()
 
 
+def planned_sections(manifest: Manifest) -> set[int]:
+    """The sections, by their nodes, that some run has gone through."""
+    return {node for node in SECTIONS.values() if manifest.fact(_plan_of(node))}
+
+
+def _plan_of(section: int) -> str:
+    """The name of the fact that says what the plan of a section follows from."""
+    return f"plan of {section}"
+
+
+def _matches(series: str) -> Row:
+    return Row(Type.SERIES, series, "", "", "", Action.SKIPPED, Reason.MATCHES)
+
+
+def _from_both_ends(tasks: Sequence[_Task]) -> Iterator[_Task]:
+    """Tasks in an order for many workers. Neighbours are about the same directory, in which Linux makes one folder, or
+    one file, at a time: workers would wait for each other."""
+    rest = deque(tasks)
+    while rest:
+        yield rest.popleft()
+        if rest:
+            yield rest.pop()
+
+
 def _size(works: Sequence[Work]) -> int:
     """How many steps some work has: each folder, and each file."""
     return len(works) + sum(len(item.files) for work in works for item in work.items)
@@ -293,21 +318,3 @@ def _chunks(items: Sequence[Item], records: Sequence[Record]) -> Iterator[tuple[
             start, size = end, 0
     if size or not items:
         yield items[start:], records[start:]
-
-
-def _look(root: int | None, ways: Sequence[tuple[tuple[str, ...], int]]) -> list[_Look]:
-    """How some folders stand, by their ways and times. What is in them is not looked at: adding, removing or renaming
-    a file gives its directory another time."""
-    looks = []
-    for way, seen in ways:
-        try:
-            found = os.stat("/".join(way) or ".", dir_fd=root, follow_symlinks=False) if root is not None else None
-        except OSError:
-            found = None  # Whoever opens it will meet the error again, and report it.
-        if found is None:
-            looks.append(_Look.MISSING)
-        elif found.st_mtime_ns == seen and stat.S_ISDIR(found.st_mode):
-            looks.append(_Look.AS_LEFT)
-        else:
-            looks.append(_Look.CHANGED)
-    return looks

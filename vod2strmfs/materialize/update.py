@@ -14,7 +14,7 @@ from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import File, Folder, Item, State
 from vod2strmfs.materialize.probe import FileSystem
 from vod2strmfs.materialize.report import Action, Reason, Row, Type, reason_of, type_of
-from vod2strmfs.materialize.workers import Throttle
+from vod2strmfs.materialize.workers import StoppedError, Throttle
 from vod2strmfs.settings import LibrarySettings
 
 LEAVES = frozenset({NodeKind.MOVIE, NodeKind.SEASON})
@@ -74,7 +74,7 @@ class Updater:
         verify: whether files are read even where size and time are as they were left.
         overwrite: whether files that are not ours give way.
         dry_run: whether nothing is written.
-        throttle: waited for before each file that is written.
+        throttle: waited for before each file that is written, and asked whether to go on.
         file_system: the root's.
     """
 
@@ -87,7 +87,8 @@ class Updater:
     file_system: FileSystem
 
     def run(self, works: Sequence[Work]) -> list[Done]:
-        """Do some work. What goes wrong is reported, and the rest goes on."""
+        """Do some work. What goes wrong is reported, and the rest goes on. When the run is to end, the rest fails
+        without a report."""
         if self.root is None:
             return [_FolderUpdate(self, work, None).run() for work in works]
         with files.Opener(self.root, make=not self.dry_run) as opener:
@@ -115,6 +116,7 @@ class _FolderUpdate:
 
     def run(self) -> Done:
         try:
+            self.updater.throttle.check()
             self._open()
             self.done.opened = True
             for item, record in zip(self.work.items, self.work.records, strict=True):
@@ -125,6 +127,8 @@ class _FolderUpdate:
             # A folder that takes no file takes no time either: one row says enough.
             if not self.done.failed:
                 self.fail(error, self.work.folder.name)
+        except StoppedError:
+            self.done.failed = True
         finally:
             if self.descriptor is not None:
                 os.close(self.descriptor)
@@ -177,7 +181,7 @@ class _FolderUpdate:
         left = os.fstat(self.descriptor)
         due = self.done.touched or folder.state in _UNFINISHED or not others
         if due and not self.updater.file_system.same_time(left.st_mtime_ns, folder.mtime):
-            os.utime(self.descriptor, ns=(folder.mtime, folder.mtime))
+            files.set_directory_time(self.descriptor, folder.mtime)
             left = os.fstat(self.descriptor)
         self.done.seen = left.st_mtime_ns
 
@@ -212,6 +216,7 @@ class _ItemUpdate:
 
     def run(self) -> None:
         for file in self._item.files:
+            self._updater.throttle.check()
             try:
                 self._bring(file)
             except OSError as error:

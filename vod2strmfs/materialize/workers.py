@@ -10,27 +10,48 @@ from typing import Any, NamedTuple, TypeVar
 _Result = TypeVar("_Result")
 
 
+class StoppedError(Exception):
+    """The run was told to end."""
+
+
 class Throttle:
-    """Lets so many pass in a second. Thread-safe.
+    """Lets so many pass in a second, and none once the run is to end. Thread-safe.
 
     Args:
         rate: how many; 0 for any number.
+        stop: set when the run is to end.
     """
 
-    def __init__(self, rate: float) -> None:
+    _NAP = 0.1
+    """Seconds after which it looks whether that is so."""
+
+    def __init__(self, rate: float, stop: threading.Event) -> None:
         self._interval = 1 / rate if rate else 0.0
+        self._stop = stop
         self._next = 0.0
         self._lock = threading.Lock()
 
     def wait(self) -> None:
-        """Wait for one's turn."""
-        if not self._interval:
-            return
-        with self._lock:
-            now = time.monotonic()
-            turn = max(self._next, now)
-            self._next = turn + self._interval
-        time.sleep(turn - now)
+        """Wait for one's turn.
+
+        Raises:
+            StoppedError: it does not come.
+        """
+        if self._interval:
+            with self._lock:
+                now = time.monotonic()
+                turn = max(self._next, now)
+                self._next = turn + self._interval
+            # Event.wait would deadlock with a signal handler that sets the event meanwhile, in this very thread.
+            while now < turn and not self._stop.is_set():
+                time.sleep(min(turn - now, self._NAP))
+                now = time.monotonic()
+        self.check()
+
+    def check(self) -> None:
+        """Raise StoppedError if the run is to end."""
+        if self._stop.is_set():
+            raise StoppedError
 
 
 class Pace:
@@ -87,12 +108,14 @@ class Workers:
 
     Args:
         most: how many tasks may be done at once.
+        stop: set when no more tasks are to be begun.
     """
 
     _STRETCH = 0.05
     """Seconds after which the number of workers is thought over."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, stop: threading.Event) -> None:
+        self._stop = stop
         self._executor = ThreadPoolExecutor(most, thread_name_prefix="write")
         self._pending: dict[Future[_Done], tuple[Callable[[Any], None], int]] = {}
         self._pace = Pace(most)
@@ -125,7 +148,13 @@ class Workers:
             task: done in another thread, perhaps. What it raises is raised here, now or by a later call.
             then: called with its result, now or during a later call. It must not submit anything.
             size: how many steps it has, each about as long as another.
+
+        Raises:
+            StoppedError: the run is to end. What was begun is done, and its results were taken.
         """
+        if self._stop.is_set():
+            self.drain()
+            raise StoppedError
         while len(self._pending) >= self._pace.workers:
             self.wait()
         if self._pace.workers > 1:

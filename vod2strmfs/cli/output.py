@@ -1,0 +1,37 @@
+"""Standard output, when it cannot be written: a full disk, say."""
+
+import io
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from vod2strmfs.errors import OutputError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+class LostOutputError(OutputError):
+    """Standard output cannot be written."""
+
+
+def guard_output() -> None:
+    """Have whoever writes standard output get a `LostOutputError` where it would be an error like any other's."""
+    plain = sys.stdout
+    if not isinstance(plain, io.TextIOWrapper) or plain is not sys.__stdout__:
+        return  # It is closed, or a test's.
+    raw = _Output(plain.fileno(), "wb", closefd=False)
+    by_lines = plain.line_buffering or plain.write_through
+    sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), plain.encoding, plain.errors, line_buffering=by_lines)
+
+
+class _Output(io.FileIO):
+    def write(self, data: "ReadableBuffer") -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise  # The reader went away: click ends the command without a word.
+        except OSError as error:
+            # Python would try again when it ends, and fail with a message and a code of its own.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            raise LostOutputError(f"standard output: cannot be written ({error.strerror}).") from error
