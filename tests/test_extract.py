@@ -13,6 +13,7 @@ from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
 from vod2strmfs.library import extract
 from vod2strmfs.library.items import Episode, Movie, Series, Video
 from vod2strmfs.library.titles import TitleCleaner
+from vod2strmfs.library.values import MAX_LINE, MAX_PLOT
 
 CLEANER = TitleCleaner(clean=True, pattern="")
 
@@ -262,7 +263,7 @@ class TestTitles:
 
     def test_an_endless_name_is_cut_and_counted(self) -> None:
         movie, problems = movie_of(name="a" * 100_000)
-        assert movie.title == "a" * extract.MAX_LINE
+        assert movie.title == "a" * MAX_LINE
         assert problems == {"title": 1}
 
     @pytest.mark.parametrize("title", [None, "", 0, [], {"no": "title"}])
@@ -508,7 +509,7 @@ class TestTexts:
 
     def test_a_long_plot_is_cut_and_counted(self) -> None:
         movie, problems = movie_of({"plot": "a" * 1_000_000})
-        assert movie.plot == "a" * extract.MAX_PLOT
+        assert movie.plot == "a" * MAX_PLOT
         assert problems == {"plot": 1}
 
     def test_lone_surrogates_go(self) -> None:
@@ -784,7 +785,7 @@ def check(item: Movie | Series | Episode, problems: Counter[str]) -> None:
     assert not item.premiered or item.premiered.startswith(f"{item.year}-")
     assert 0 <= item.rating <= 10
     assert 0 <= item.runtime <= 6000
-    assert len(item.plot) <= extract.MAX_PLOT
+    assert len(item.plot) <= MAX_PLOT
     assert all(f"`{name}`" in (extract.__doc__ or "") for name in problems)
 
 

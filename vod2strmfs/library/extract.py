@@ -27,36 +27,52 @@ A panel's ways to say "nothing" (null, "", 0, "N/A", "0000-00-00" and the like) 
 * `season`, `number`: not between 0 and 99,999
 """
 
-import html
-import json
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import date
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
-
-import msgspec
 
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
 from vod2strmfs.library.items import Episode, Movie, Series, Video
 from vod2strmfs.library.names import PLACEHOLDER
+from vod2strmfs.library.panel import (
+    NO_ENTRY,
+    NO_PANEL,
+    NO_STREAM,
+    EpisodeRelation,
+    MovieRelation,
+    Panel,
+    SeriesRelation,
+    decode_column,
+    object_of,
+)
 from vod2strmfs.library.titles import TitleCleaner
-
-MAX_PLOT = 20_000
-"""Characters of a plot that are kept."""
-MAX_LINE = 500
-"""Characters that a short text may have."""
-MAX_NAMES = 5_000
-"""Characters that a list of names may have."""
-MAX_URL = 2_000
-"""Characters that a URL may have."""
-MAX_FANART = 5
-"""Backdrops that are kept: servers show the first, or a few in turn."""
+from vod2strmfs.library.values import (
+    MAX_LINE,
+    MAX_PLOT,
+    one_line,
+    parse_added,
+    parse_category,
+    parse_channels,
+    parse_codec,
+    parse_day,
+    parse_extension,
+    parse_imdb,
+    parse_line,
+    parse_names,
+    parse_pixels,
+    parse_plot,
+    parse_rating,
+    parse_seconds,
+    parse_tmdb,
+    parse_trailer,
+    parse_url,
+    parse_urls,
+    parse_year,
+    remembering,
+)
 
 T = TypeVar("T")
-S = TypeVar("S", bound=msgspec.Struct)
 
 
 def movie(row: MovieRow, cleaner: TitleCleaner, problems: Counter[str]) -> Movie:
@@ -67,9 +83,9 @@ def movie(row: MovieRow, cleaner: TitleCleaner, problems: Counter[str]) -> Movie
         cleaner: makes the title from the name.
         problems: where values that cannot be used are counted, under the names that this module's text lists.
     """
-    relation = _decode(_MovieRelation, row.relation_properties, "relation", problems)
-    detail = _object(relation.detailed_info, _NO_PANEL, problems)
-    entry = _object(relation.basic_data, _NO_PANEL, problems)
+    relation = decode_column(MovieRelation, row.relation_properties, "relation", problems)
+    detail = object_of(relation.detailed_info, NO_PANEL, problems)
+    entry = object_of(relation.basic_data, NO_PANEL, problems)
     columns = _Facts(
         plot=row.description,
         rating=row.rating,
@@ -82,7 +98,7 @@ def movie(row: MovieRow, cleaner: TitleCleaner, problems: Counter[str]) -> Movie
     _set_identity(fields, row, detail, entry, cleaner, problems)
     return Movie(
         adult=_adult(entry.is_adult, row.is_adult, problems),
-        extension=_usable("extension", _extension, row.container_extension, problems) or "",
+        extension=_usable("extension", parse_extension, row.container_extension, problems) or "",
         video=_video(detail, seconds, problems),
         **fields,
     )
@@ -90,12 +106,12 @@ def movie(row: MovieRow, cleaner: TitleCleaner, problems: Counter[str]) -> Movie
 
 def series(row: SeriesRow, cleaner: TitleCleaner, problems: Counter[str]) -> Series:
     """The item of a series. Arguments as for `movie`."""
-    relation = _decode(_SeriesRelation, row.relation_properties, "relation", problems)
-    entry = _object(relation.basic_data, _NO_PANEL, problems)
+    relation = decode_column(SeriesRelation, row.relation_properties, "relation", problems)
+    entry = object_of(relation.basic_data, NO_PANEL, problems)
     columns = _Facts(plot=row.description, rating=row.rating, genres=row.genre, poster=row.logo_url)
     fields = _read((entry,), columns, row.properties, problems)
     _set_runtime(fields)
-    _set_identity(fields, row, _NO_PANEL, entry, cleaner, problems)
+    _set_identity(fields, row, NO_PANEL, entry, cleaner, problems)
     return Series(adult=_adult(entry.is_adult, False, problems), **fields)
 
 
@@ -110,9 +126,9 @@ def episode(row: EpisodeRow, series_title: str, cleaner: TitleCleaner, problems:
         cleaner: makes the title from the name.
         problems: as for `movie`.
     """
-    relation = _decode(_EpisodeRelation, row.relation_properties, "relation", problems)
-    entry = _object(relation.info, _NO_ENTRY, problems)
-    detail = _object(entry.info, _NO_PANEL, problems)
+    relation = decode_column(EpisodeRelation, row.relation_properties, "relation", problems)
+    entry = object_of(relation.info, NO_ENTRY, problems)
+    detail = object_of(entry.info, NO_PANEL, problems)
     columns = _Facts(
         plot=row.description, premiered=row.air_date, rating=row.rating, runtime=(row.duration_secs, None, None)
     )
@@ -122,123 +138,15 @@ def episode(row: EpisodeRow, series_title: str, cleaner: TitleCleaner, problems:
     _set_ids(fields, (detail.tmdb_id, detail.tmdb, row.tmdb_id), (detail.imdb_id, detail.imdb, row.imdb_id), problems)
     season = _ordinal("season", row.season_number, problems)
     number = _ordinal("number", row.episode_number, problems)
-    name = _first("title", _line, (entry.title, row.name), problems) or ""
+    name = _first("title", parse_line, (entry.title, row.name), problems) or ""
     return Episode(
         title=cleaner.episode(name, series=series_title, season=season, number=number),
         season=season,
         number=number,
-        extension=_usable("extension", _extension, row.container_extension, problems) or "",
+        extension=_usable("extension", parse_extension, row.container_extension, problems) or "",
         video=_video(detail, seconds, problems),
         **fields,
     )
-
-
-# The JSON columns. Values are `Any`, and objects may be anything: no type makes a document unreadable.
-
-_Junk = list[Any] | str | int | float | bool | None
-
-
-class _Stream(msgspec.Struct, gc=False):
-    """A stream as ffprobe describes it."""
-
-    codec_name: Any = None
-    width: Any = None
-    height: Any = None
-    channels: Any = None
-
-
-class _Panel(msgspec.Struct, gc=False):
-    """What a panel says of a title, in list entries, details and `custom_properties` alike."""
-
-    title: Any = None
-    year: Any = None
-    tmdb: Any = None
-    tmdb_id: Any = None
-    imdb: Any = None
-    imdb_id: Any = None
-    plot: Any = None
-    description: Any = None
-    overview: Any = None
-    release_date: Any = None
-    releasedate: Any = None
-    release_date_camel: Any = msgspec.field(default=None, name="releaseDate")
-    air_date: Any = None
-    duration_secs: Any = None
-    duration: Any = None
-    episode_run_time: Any = None
-    rating: Any = None
-    mpaa_rating: Any = None
-    age: Any = None
-    genre: Any = None
-    country: Any = None
-    director: Any = None
-    actors: Any = None
-    cast: Any = None
-    trailer: Any = None
-    youtube_trailer: Any = None
-    stream_icon: Any = None
-    cover: Any = None
-    cover_big: Any = None
-    movie_image: Any = None
-    backdrop_path: Any = None
-    added: Any = None
-    is_adult: Any = None
-    video: _Stream | _Junk = None
-    audio: _Stream | _Junk = None
-
-
-class _EpisodeEntry(_Panel):
-    info: _Panel | _Junk = None
-
-
-class _MovieRelation(msgspec.Struct):
-    detailed_info: _Panel | _Junk = None
-    basic_data: _Panel | _Junk = None
-
-
-class _SeriesRelation(msgspec.Struct):
-    basic_data: _Panel | _Junk = None
-
-
-class _EpisodeRelation(msgspec.Struct):
-    info: _EpisodeEntry | _Junk = None
-
-
-_NO_STREAM, _NO_PANEL, _NO_ENTRY = _Stream(), _Panel(), _EpisodeEntry()
-
-_DECODERS: dict[type[msgspec.Struct], msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind | _Junk) for kind in (_MovieRelation, _SeriesRelation, _EpisodeRelation, _Panel)
-}
-
-
-def _decode(kind: type[S], text: str | None, name: str, problems: Counter[str]) -> S:
-    """A JSON column; an empty object where it holds no object."""
-    if not text:
-        return kind()
-    decoder = _DECODERS[kind]
-    try:
-        value = decoder.decode(text)
-    except (ValueError, TypeError, RecursionError):
-        # In SQLite the column holds what Python's json wrote: NaN, lone surrogates, numbers beyond a double.
-        try:
-            value = msgspec.convert(json.loads(text), decoder.type)
-        except (ValueError, TypeError, RecursionError):
-            problems[name] += 1
-            return kind()
-    if isinstance(value, kind):
-        return value
-    if value:
-        problems[name] += 1
-    return kind()
-
-
-def _object(value: object, nothing: S, problems: Counter[str], name: str = "relation") -> S:
-    """An object inside a relation's JSON. Panels write an empty one as []."""
-    if isinstance(value, type(nothing)):
-        return value
-    if value:
-        problems[name] += 1
-    return nothing
 
 
 # From sources to fields.
@@ -263,7 +171,7 @@ class _Facts(NamedTuple):
     added: Any = None
 
 
-def _facts(panel: _Panel) -> tuple[Any, ...]:
+def _facts(panel: Panel) -> tuple[Any, ...]:
     """What a panel says, in the order of `_Facts`; a plain tuple, since every row makes two or three."""
     return (
         panel.plot or panel.description or panel.overview,
@@ -283,15 +191,15 @@ def _facts(panel: _Panel) -> tuple[Any, ...]:
     )
 
 
-def _read(panels: Iterable[_Panel], columns: _Facts, properties: str | None, problems: Counter[str]) -> dict[str, Any]:
+def _read(panels: Iterable[Panel], columns: _Facts, properties: str | None, problems: Counter[str]) -> dict[str, Any]:
     """The fields that have a value, each from the first source that has one.
 
     `premiered` is a pair of day and year, `runtime` in seconds.
     """
-    sources = [_facts(panel) for panel in panels if panel is not _NO_PANEL]
+    sources = [_facts(panel) for panel in panels if panel is not NO_PANEL]
     sources.append(columns)
     if properties:
-        sources.append(_facts(_decode(_Panel, properties, "properties", problems)))
+        sources.append(_facts(decode_column(Panel, properties, "properties", problems)))
     fields: dict[str, Any] = {}
     for (name, parse), values in zip(_FIELDS, zip(*sources, strict=True), strict=True):
         for value in values:
@@ -342,21 +250,21 @@ def _set_runtime(fields: dict[str, Any]) -> int:
 def _set_identity(
     fields: dict[str, Any],
     row: MovieRow | SeriesRow,
-    detail: _Panel,
-    entry: _Panel,
+    detail: Panel,
+    entry: Panel,
     cleaner: TitleCleaner,
     problems: Counter[str],
 ) -> None:
-    name = _one_line(row.name[:MAX_LINE])
+    name = one_line(row.name[:MAX_LINE])
     if len(row.name) > MAX_LINE:
         problems["title"] += 1
     title = cleaner.title(name)
     fields["title"] = title.text or PLACEHOLDER
     if name not in (title.text, f"{title.text} ({title.year})"):
         fields["original_title"] = name
-    if row.category and (category := _usable("category", _category, row.category, problems)):
+    if row.category and (category := _usable("category", parse_category, row.category, problems)):
         fields["category"] = category
-    year = _first("year", _year, (row.year, entry.year), problems)
+    year = _first("year", parse_year, (row.year, entry.year), problems)
     _set_dates(fields, year or title.year or 0, problems)
     _set_ids(
         fields,
@@ -379,9 +287,9 @@ def _set_dates(fields: dict[str, Any], year: int, problems: Counter[str]) -> Non
 
 
 def _set_ids(fields: dict[str, Any], tmdb: tuple[Any, ...], imdb: tuple[Any, ...], problems: Counter[str]) -> None:
-    if tmdb_id := _first("tmdb", _tmdb, tmdb, problems):
+    if tmdb_id := _first("tmdb", parse_tmdb, tmdb, problems):
         fields["tmdb"] = tmdb_id
-    if imdb_id := _first("imdb", _imdb, imdb, problems):
+    if imdb_id := _first("imdb", parse_imdb, imdb, problems):
         fields["imdb"] = imdb_id
 
 
@@ -396,11 +304,11 @@ def _adult(said: object, column: bool, problems: Counter[str]) -> bool:
     return True
 
 
-def _video(panel: _Panel, seconds: int, problems: Counter[str]) -> Video:
+def _video(panel: Panel, seconds: int, problems: Counter[str]) -> Video:
     if not panel.video and not panel.audio:
         return _NO_VIDEO
-    picture = _object(panel.video, _NO_STREAM, problems, "video")
-    sound = _object(panel.audio, _NO_STREAM, problems, "video")
+    picture = object_of(panel.video, NO_STREAM, problems, "video")
+    sound = object_of(panel.audio, NO_STREAM, problems, "video")
     raw = (picture.codec_name, picture.width, picture.height, sound.codec_name, sound.channels)
     if tuple(map(type, raw)) == (str, int, int, str, int) and len(raw[0]) + len(raw[3]) <= 100:
         facts, bad = _stream_facts(raw)
@@ -417,11 +325,11 @@ def _stream_facts(raw: tuple[Any, Any, Any, Any, Any]) -> tuple[tuple[str, int, 
     problems: Counter[str] = Counter()
     codec, width, height, audio_codec, channels = raw
     facts = (
-        _usable("video", _codec, codec, problems) or "",
-        _usable("video", _pixels, width, problems) or 0,
-        _usable("video", _pixels, height, problems) or 0,
-        _usable("video", _codec, audio_codec, problems) or "",
-        _usable("video", _channels, channels, problems) or 0,
+        _usable("video", parse_codec, codec, problems) or "",
+        _usable("video", parse_pixels, width, problems) or 0,
+        _usable("video", parse_pixels, height, problems) or 0,
+        _usable("video", parse_codec, audio_codec, problems) or "",
+        _usable("video", parse_channels, channels, problems) or 0,
     )
     return facts, problems["video"]
 
@@ -437,301 +345,19 @@ def _ordinal(name: str, value: object, problems: Counter[str]) -> int | None:
     return None
 
 
-# Values: each function takes a raw value, gives something empty for "nothing", and raises ValueError for junk.
-
-_NO_VALUE = frozenset(
-    form
-    for word in ("", "0", "-", "n/a", "null", "none", "nan", "undefined")
-    for form in (word, word.upper(), word.capitalize())
-) | {"NaN"}
-
-_ENTITY = re.compile(r"&(?:amp|quot|apos|lt|gt|nbsp|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
-_CONTROL = re.compile("[^\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_WORD = re.compile(r"\S+")
-
-
-def _tidy(text: str) -> str:
-    """A text in one form: NFC, line feeds as line ends, no other control characters, no lone surrogates.
-
-    The entities that panels leave in texts (`&amp;`) are resolved, once. Addresses that send Kodi's scrapers
-    online go: the scrapers look for them anywhere in an NFO.
-    """
-    if "&" in text:
-        text = _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
-    if not text.isprintable():
-        text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " "))
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
-    if ("/" in text or "=" in text) and _is_scraper_page(text):
-        text = _WORD.sub(lambda word: "" if _is_scraper_page(word[0]) else word[0], text)
-    return text.strip()
-
-
-def _one_line(text: str) -> str:
-    text = _tidy(text)
-    if "  " in text or not text.isprintable():
-        return " ".join(text.split())
-    return text
-
-
-_SCRAPER_PAGE = re.compile(
-    r"themoviedb\.org/(?:movie|tv)/|imdb\.\w{2,3}/title|imdb\.com/[\w/-]+/tt[0-9]|thetvdb\.com|tvmaze\.com/shows/",
-    re.ASCII,
-)
-
-
-def _is_scraper_page(text: str) -> bool:
-    """Whether one of Kodi's scrapers would find the page of a title in a text.
-
-    This covers what the scrapers for TMDB, TheTVDB and TVmaze look for. TMDB's images (image.tmdb.org,
-    themoviedb.org/t/p/) are nothing to them; of TheTVDB's some are (`/banners/series/1/`), so all of them go.
-    """
-    text = text.lower()
-    if "imdb." in text or "moviedb." in text or "tvdb." in text or "tvmaze." in text:
-        return _SCRAPER_PAGE.search(text) is not None
-    return False
-
-
-def _text(value: object) -> str:
-    """A text, from what panels send as one: a text, a number, or a list of which the first is one of these."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and isinstance(value := next(filter(None, value), None), str):
-        return value
-    if not value:
-        return ""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    raise ValueError(value)
-
-
-def _plot(value: object) -> str:
-    text = _tidy(_text(value)[:MAX_PLOT])
-    return "" if text in _NO_VALUE else text
-
-
-def _line(value: object) -> str:
-    text = _text(value)
-    if len(text) > MAX_LINE:
-        raise ValueError(value)
-    text = _one_line(text)
-    return "" if text in _NO_VALUE else text
-
-
-def _names(value: object) -> tuple[str, ...]:
-    """Names from a text with separators, or from a list of texts or of objects with a `name`."""
-    if isinstance(value, list):
-        items = (item.get("name") if isinstance(item, dict) else item for item in value)
-        value = ",".join(_text(item) for item in items if item)
-    text = _text(value)
-    if len(text) > MAX_NAMES:
-        raise ValueError(value)
-    text = _one_line(text)
-    if text in _NO_VALUE:
-        return ()
-    if "," not in text and "/" not in text and "|" not in text and ";" not in text:
-        return (text,)
-    pieces = text.replace("/", ",").replace("|", ",").replace(";", ",").split(",")
-    names = dict.fromkeys(map(str.strip, pieces))
-    if _NO_VALUE.isdisjoint(names):
-        return tuple(names)
-    return tuple(name for name in names if name not in _NO_VALUE)
-
-
-def _date(value: object) -> tuple[str, int] | None:
-    """A day as `yyyy-MM-dd` ("" where only the year is known), and its year."""
-    text = _text(value).strip()
-    if len(text) == 10 and text[4] == text[7] == "-" and "1870" <= text[:4] <= "2100":
-        try:
-            return text, date.fromisoformat(text).year
-        except ValueError:
-            pass  # such as 2019-00-00, of which the year counts
-    if text in _NO_VALUE or text.startswith(("0000", "-0001")):
-        return None
-    if match := _YEAR_FIRST.fullmatch(text):
-        year, month, day = (int(part or 0) for part in match.groups())
-    elif match := _YEAR_LAST.fullmatch(text):
-        mark = match[2]
-        day, month, year = int(match[1]), int(match[3]), int(match[4])
-        if mark != "." and day != month:
-            # Europe's order or America's: only a number above 12 tells.
-            if day <= 12 and month <= 12:
-                raise ValueError(value)
-            day, month = max(day, month), min(day, month)
-    else:
-        raise ValueError(value)
-    _year(year)
-    return (date(year, month, day).isoformat() if month and day else ""), year
-
-
-_YEAR_FIRST = re.compile(r"([0-9]{4})(?:[-/.]([0-9]{1,2})(?:[-/.]([0-9]{1,2}))?)?(?:[T ].*)?")
-_YEAR_LAST = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4})(?: .*)?")
-
-
-def _year(value: object) -> int:
-    year = _whole(value)
-    if year and not 1870 <= year <= 2100:
-        raise ValueError(value)
-    return year
-
-
-def _whole(value: object) -> int:
-    """A number without sign or fraction; 0 for nothing."""
-    if type(value) is int and 0 <= value < 10**18:
-        return value
-    text = _text(value).strip()
-    if text.isdigit() and text.isascii() and len(text) <= 18:
-        return int(text)
-    if text in _NO_VALUE:
-        return 0
-    raise ValueError(value)
-
-
-def _seconds(value: tuple[Any, Any, Any]) -> int:
-    """Seconds from (seconds, duration, minutes)."""
-    seconds, duration, minutes = value
-    length = _whole(seconds) or _duration(duration) or _whole(minutes) * 60
-    if length >= 360_000:
-        raise ValueError(value)
-    return length
-
-
-def _duration(value: object) -> int:
-    """Seconds from "01:32:10", "92" (minutes), "92 min" or "1h 32m"."""
-    text = _line(value)
-    if match := _CLOCK.fullmatch(text):
-        return int(match[1]) * 3600 + int(match[2]) * 60 + int(match[3])
-    if match := _SPOKEN.fullmatch(text):
-        return int(match[1] or 0) * 3600 + int(match[2] or 0) * 60
-    raise ValueError(value)
-
-
-_CLOCK = re.compile(r"([0-9]{1,3}):([0-5]?[0-9]):([0-5]?[0-9])(?:\.[0-9]*)?")
-_SPOKEN = re.compile(r"(?:([0-9]{1,2}) ?h(?:rs?|ours?)?)? ?(?:([0-9]{1,3}) ?(?:m|mins?|minutes?)?)?", re.IGNORECASE)
-
-
-def _rating(value: object) -> float:
-    if isinstance(value, str):
-        rating = float(_line(value).replace(",", ".") or 0)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        rating = float(value)
-    else:
-        raise ValueError(value)
-    if not 0 <= rating <= 10:
-        raise ValueError(value)
-    return round(rating, 3)
-
-
-def _tmdb(value: object) -> str:
-    number = _whole(value)
-    return str(number) if number else ""
-
-
-_IMDB = re.compile(r"tt[0-9]{7,9}")
-
-
-def _matching(pattern: re.Pattern[str], value: object) -> str:
-    text = _line(value).lower()
-    if text and not pattern.fullmatch(text):
-        raise ValueError(value)
-    return text
-
-
-def _trailer(value: object) -> str:
-    """The id of a YouTube video from the id itself, a page's URL, or the URL of Kodi's plugin."""
-    text = _text(value).strip()
-    if _TRAILER_ID.fullmatch(text):
-        return text
-    if match := _TRAILER_URL.search(text):
-        return match[1]
-    if text in _NO_VALUE:
-        return ""
-    raise ValueError(value)
-
-
-_TRAILER_ID = re.compile(r"[A-Za-z0-9_-]{11}")
-_TRAILER_URL = re.compile(
-    r"(?:[?&](?:v|videoid|video_id)=|youtu\.be/|youtube(?:-nocookie)?\.com/(?:embed|v|shorts|live)/)"
-    r"([A-Za-z0-9_-]{11})(?![A-Za-z0-9_-])"
-)
-
-
-def _url(value: object) -> str:
-    url = _text(value).strip()
-    if url in _NO_VALUE:
-        return ""
-    if len(url) > MAX_URL or not _URL.fullmatch(url) or not url.isprintable() or _is_scraper_page(url):
-        raise ValueError(value)
-    return url
-
-
-_URL = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://[^/\x00-\x20\x7f\"'<>`][^\x00-\x20\x7f\"'<>`]*")
-
-
-def _urls(value: object) -> tuple[str, ...]:
-    values = value if isinstance(value, list) else [value]
-    urls = dict.fromkeys(_url(url) for url in values[:MAX_FANART] if url)
-    urls.pop("", None)
-    return tuple(urls)
-
-
-def _added(value: object) -> int:
-    seconds = _whole(value)
-    if seconds and not 631_152_000 <= seconds < 4_102_444_800:
-        raise ValueError(value)
-    return seconds
-
-
-_EXTENSION = re.compile(r"[a-z0-9]{1,10}")
-
-
-_CODEC = re.compile(r"[a-z0-9_.-]{1,20}")
-
-
-def _pixels(value: object) -> int:
-    return _up_to(16_384, value)
-
-
-def _channels(value: object) -> int:
-    return _up_to(64, value)
-
-
-def _up_to(limit: int, value: object) -> int:
-    number = _whole(value)
-    if number > limit:
-        raise ValueError(value)
-    return number
-
-
-def _remembering(parse: Callable[[Any], T]) -> Callable[[Any], T]:
-    """The same function for values that many items share."""
-    remembered = lru_cache(maxsize=8192)(parse)
-
-    def parse_or_remember(value: Any) -> T:
-        if isinstance(value, str) and len(value) <= 100:
-            return remembered(value)
-        return parse(value)
-
-    return parse_or_remember
-
-
 _PARSERS = _Facts(
-    plot=_plot,
-    premiered=_date,
-    runtime=_seconds,
-    rating=_remembering(_rating),
-    mpaa=_remembering(_line),
-    genres=_remembering(_names),
-    countries=_remembering(_names),
-    directors=_names,
-    actors=_names,
-    trailer=_trailer,
-    poster=_url,
-    fanart=_urls,
-    added=_added,
+    plot=parse_plot,
+    premiered=parse_day,
+    runtime=parse_seconds,
+    rating=remembering(parse_rating),
+    mpaa=remembering(parse_line),
+    genres=remembering(parse_names),
+    countries=remembering(parse_names),
+    directors=parse_names,
+    actors=parse_names,
+    trailer=parse_trailer,
+    poster=parse_url,
+    fanart=parse_urls,
+    added=parse_added,
 )
 _FIELDS = tuple(zip(_Facts._fields, _PARSERS, strict=True))
-_category = _remembering(_line)
-_extension = _remembering(partial(_matching, _EXTENSION))
-_codec = _remembering(partial(_matching, _CODEC))
-_imdb = partial(_matching, _IMDB)
