@@ -1,0 +1,47 @@
+# vod2strmfs in a container. docs/containers.md says how to run it; compose/ has the files for Docker Compose.
+#
+#   docker build -t vod2strmfs .
+#
+# BASE can be any Debian or Ubuntu with Python 3.11 or later and its venv module.
+ARG BASE=python:3.13-slim-trixie
+
+FROM ${BASE} AS build
+# pyfuse3 is compiled against libfuse. A Python of Debian's needs its header files; one in /usr/local has them.
+RUN apt-get update \
+    && python="$([ -x /usr/local/bin/python3 ] || echo python3-dev)" \
+    && apt-get install -y --no-install-recommends gcc libc6-dev libfuse3-dev pkg-config $python
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY docs/vod2strmfs.1 docs/
+COPY vod2strmfs vod2strmfs
+RUN python3 -m venv /opt/vod2strmfs \
+    && /opt/vod2strmfs/bin/pip install --no-cache-dir . \
+    && /opt/vod2strmfs/bin/pip uninstall -y pip
+
+FROM ${BASE}
+LABEL org.opencontainers.image.title="vod2strmfs" \
+      org.opencontainers.image.description="A Dispatcharr film library as a file system of .strm and .nfo files" \
+      org.opencontainers.image.licenses="MIT"
+# fuse3 brings fusermount3, with which a user who is not root mounts, and tzdata the time zones of schedules.
+# A user's mount is for everybody only where fuse.conf says so. Whoever runs the program needs a place for its state:
+# the folder is open, and what the program makes in it is for its user alone.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends fuse3 tzdata \
+    && rm -rf /var/lib/apt/lists/* \
+    && echo user_allow_other >>/etc/fuse.conf \
+    && install -d -m 1777 /state \
+    && install -d -o 1000 -g 1000 /data /data/STRM
+COPY --from=build /opt/vod2strmfs /opt/vod2strmfs
+ENV PATH=/opt/vod2strmfs/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    VOD2STRMFS_OUTPUT_ROOT=/data/STRM \
+    VOD2STRMFS_STATE_DIR=/state/vod2strmfs
+USER 1000:1000
+VOLUME /state
+STOPSIGNAL SIGTERM
+# The mount's process is asked at its socket, never the mount, and has 5 seconds to answer. A library that is shown is
+# healthy even if it gets older (exit code 3) or the shrink brake holds something back (7).
+HEALTHCHECK --interval=30s --timeout=20s --start-period=15m \
+    CMD vod2strmfs status; case $? in 0|3|7) exit 0;; *) exit 1;; esac
+ENTRYPOINT ["vod2strmfs"]
+CMD ["mount"]
