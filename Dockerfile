@@ -2,7 +2,8 @@
 #
 #   docker build -t vod2strmfs .
 #
-# BASE can be any Debian or Ubuntu with Python 3.11 or later and its venv module.
+# BASE can be any Debian or Ubuntu with Python 3.11 or later and its venv module. PUID and PGID are the numbers of the
+# user whom the program runs as; 0 is root.
 ARG BASE=python:3.13-slim-trixie
 
 FROM ${BASE} AS build
@@ -22,21 +23,23 @@ FROM ${BASE}
 LABEL org.opencontainers.image.title="vod2strmfs" \
       org.opencontainers.image.description="A Dispatcharr film library as a file system of .strm and .nfo files" \
       org.opencontainers.image.licenses="MIT"
-# fuse3 brings fusermount3, with which a user who is not root mounts, and tzdata the time zones of schedules.
-# A user's mount is for everybody only where fuse.conf says so. Whoever runs the program needs a place for its state:
-# the folder is open, and what the program makes in it is for its user alone.
+ARG PUID=1000
+ARG PGID=1000
+# fuse3 brings fusermount3, with which a user who is not root mounts; tzdata the time zones of schedules.
+# fusermount3 wants the user to have a name, and fuse.conf to say that a user's mount may be for everybody.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends fuse3 tzdata \
+    && apt-get clean \
     && rm -rf /var/lib/apt/lists/* \
+    && echo "vod2strmfs:x:$PUID:$PGID::/state:/usr/sbin/nologin" >>/etc/passwd \
     && echo user_allow_other >>/etc/fuse.conf \
-    && install -d -m 1777 /state \
-    && install -d -o 1000 -g 1000 /data /data/STRM
+    && install -d -o "$PUID" -g "$PGID" /data /data/STRM \
+    && install -d -o "$PUID" -g "$PGID" -m 700 /state
 COPY --from=build /opt/vod2strmfs /opt/vod2strmfs
 ENV PATH=/opt/vod2strmfs/bin:$PATH \
-    PYTHONUNBUFFERED=1 \
     VOD2STRMFS_OUTPUT_ROOT=/data/STRM \
-    VOD2STRMFS_STATE_DIR=/state/vod2strmfs
-USER 1000:1000
+    VOD2STRMFS_STATE_DIR=/state
+USER $PUID:$PGID
 VOLUME /state
 STOPSIGNAL SIGTERM
 # The mount's process is asked at its socket, never the mount, and has 5 seconds to answer. A library that is shown is
