@@ -36,7 +36,9 @@ RUN apt-get update \
     && install -d -o "$PUID" -g "$PGID" /data /data/STRM \
     && install -d -o "$PUID" -g "$PGID" -m 700 /state
 COPY --from=build /opt/vod2strmfs /opt/vod2strmfs
+# Nothing but the state has to be written, not even /tmp, so the rest can be read-only.
 ENV PATH=/opt/vod2strmfs/bin:$PATH \
+    TMPDIR=/state \
     VOD2STRMFS_OUTPUT_ROOT=/data/STRM \
     VOD2STRMFS_STATE_DIR=/state
 USER $PUID:$PGID

@@ -90,7 +90,8 @@ as() { setpriv --reuid=postgres --regid=postgres --init-groups "$@"; }
 if [ ! -s "$data/PG_VERSION" ]; then
     install -d -o postgres -m 700 "$data"
     echo "$POSTGRES_PASSWORD" >/tmp/password
-    as initdb --pgdata "$data" --encoding UTF8 --username dispatch --auth-local trust --auth-host scram-sha-256 --pwfile /tmp/password
+    as initdb --pgdata "$data" --encoding UTF8 --username dispatch --pwfile /tmp/password \
+        --auth-local trust --auth-host scram-sha-256
     echo "host all all all scram-sha-256" >>"$data/pg_hba.conf"
     as pg_ctl --pgdata "$data" --options "-c listen_addresses=" --wait start
     createdb --username dispatch dispatcharr
@@ -134,6 +135,8 @@ watched() {
     echo "    $1 saw: $(there "$1" 'uniq /tmp/seen' | paste -s -d , | sed 's/,/, /g')"
     ! there "$1" 'grep -qx "0 titles" /tmp/seen' || fail "$1 saw an empty library"
 }
+# The program itself, which the container's first process starts.
+program() { awk '{print $1}' "/proc/$(inspect vod2strmfs State.Pid)/task/$(inspect vod2strmfs State.Pid)/children"; }
 crash() { kill -KILL "$(inspect "$1" State.Pid)"; }
 demo() { docker compose exec -T vod2strmfs vod2strmfs demo "postgresql://dispatch:secret@$1/dispatcharr"; }
 use() {
@@ -151,7 +154,8 @@ for name in ghcr.io/dispatcharr/dispatcharr=dispatcharr postgres:17=dispatcharr 
     jellyfin/jellyfin=media-server emby/embyserver=media-server plexinc/pms-docker=media-server; do
     docker build --quiet --network host --target "${name#*=}" --tag "${name%=*}" --file /try/stand-ins /try >/dev/null
 done
-size=$(docker history --human=false --format '{{.Size}}' vod2strmfs | head -n -1 | awk '{sum += $1} END {print int(sum / 1e6)}')
+layers=$(docker history --human=false --format '{{.Size}}' vod2strmfs | head -n -1)
+size=$(echo "$layers" | awk '{sum += $1} END {print int(sum / 1e6)}')
 docker version --format 'Docker {{.Server.Version}}'
 docker compose version
 echo "built: $(docker run --rm vod2strmfs --version), $size MB above the base image"
@@ -176,7 +180,7 @@ wait_for is jellyfin Running true
 wait
 is vod2strmfs Health.Status healthy || fail "jellyfin did not wait"
 echo "    after it: jellyfin is running, and sees $(there jellyfin "$look")"
-grep -E '^Cap(Eff|Bnd)' "/proc/$(docker compose top vod2strmfs | awk '/[v]od2strmfs mount/ {print $2}' | tail -1)/status" | sed 's/^/    /'
+grep -E '^Cap(Eff|Bnd)' "/proc/$(program)/status" | sed 's/^/    /'
 
 echo "vod2strmfs restarted:"
 watch jellyfin
@@ -208,11 +212,10 @@ wait_for sees jellyfin
 watched jellyfin
 
 echo "vod2strmfs hung:"
-process=$(docker compose top vod2strmfs | awk '/[v]od2strmfs mount/ {print $2}' | tail -1)
-kill -STOP "$process"
+kill -STOP "$(program)"
 wait_for is vod2strmfs Health.Status unhealthy
-echo "    vod2strmfs is unhealthy: $(docker inspect --format '{{(index .State.Health.Log 0).Output}}' "$(docker compose ps -q vod2strmfs)" | head -1)"
-kill -CONT "$process"
+echo "    vod2strmfs is unhealthy: $(docker compose exec -T vod2strmfs vod2strmfs status 2>&1 || true)"
+kill -CONT "$(program)"
 wait_for is vod2strmfs Health.Status healthy
 sees jellyfin && echo "    continued: healthy, and jellyfin sees the library"
 
