@@ -15,6 +15,7 @@ machine= network=
 power_off() {
     [ -z "$machine" ] || kill -KILL "$machine" "$network" 2>/dev/null || true
     wait
+    machine=
     find /sys/fs/cgroup -depth -type d -path '*/docker*' -exec rmdir {} + 2>/dev/null || true
 }
 finish() {
