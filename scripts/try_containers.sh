@@ -213,6 +213,8 @@ wait_for sees jellyfin
 watched jellyfin
 
 echo "vod2strmfs hung:"
+# Until it was healthy once, a failure says only that it is still starting.
+wait_for is vod2strmfs Health.Status healthy
 kill -STOP "$(program)"
 wait_for is vod2strmfs Health.Status unhealthy
 echo "    vod2strmfs is unhealthy: $(docker compose exec -T vod2strmfs vod2strmfs status 2>&1 || true)"
