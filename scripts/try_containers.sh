@@ -26,7 +26,8 @@ trap finish EXIT
 trap 'exit 1' INT TERM
 
 boot() {
-    unshare --mount --propagation=private --pid --fork --net --uts --ipc --cgroup sh "$root/try/boot" "$root" &
+    unshare --mount --propagation=private --pid --fork --net --uts --ipc --cgroup \
+        sh "$root/try/boot" "$root" 2>>"$folder/log" &
     until [ -n "$machine" ] && [ -d "/proc/$machine" ]; do
         sleep 0.1
         machine=$(tr -d ' ' <"/proc/$!/task/$!/children")
