@@ -19,7 +19,7 @@ from vod2strmfs.index.store import Store
 from vod2strmfs.index.sync import sync
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.settings import ENVIRONMENT_PREFIX, LibrarySettings, Settings
-from vod2strmfs.systemd.units import units
+from vod2strmfs.systemd.units import Work, units
 
 DOCS = Path(__file__).parent.parent / "docs"
 _SERVERS = get_args(LibrarySettings.model_fields["media_server"].annotation)
@@ -145,8 +145,9 @@ def service_units() -> dict[Path, str]:
     """The units as they are for a program in /usr/local/bin, by the file."""
     program = Path("/usr/local/bin/vod2strmfs")
     made: dict[str, str] = {}
-    for templated in (False, True):
-        made |= units("mount", program, templated=templated) | units("materialize", program, templated=templated)
+    for work in get_args(Work):
+        for templated in (False, True):
+            made |= units(work, program, templated=templated)
     return {DOCS.parent / "systemd" / name: text for name, text in made.items()}
 
 

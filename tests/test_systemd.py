@@ -10,6 +10,7 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from databases import Database
@@ -18,7 +19,7 @@ from mounts import TIMEOUT, command, eventually, is_mounted, mounted
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
 from vod2strmfs.settings import load
-from vod2strmfs.systemd.units import units
+from vod2strmfs.systemd.units import Work, units
 
 ROOT = Path(__file__).parent.parent
 
@@ -57,11 +58,11 @@ def test_the_units_verify(tmp_path: Path, templated: bool) -> None:
     program = tmp_path / "a program"
     shutil.copy("/bin/true", program)
     written = []
-    for work in ("mount", "materialize"):
+    for work in get_args(Work):
         for name, text in units(work, program, templated=templated).items():
             written.append(tmp_path / name.replace("@", "@films"))
             written[-1].write_text(text)
-    assert len(written) == 3
+    assert len(written) == 4
     assert verify(*written) == ""
     service = next(path for path in written if path.name.startswith(("vod2strmfs.", "vod2strmfs@")))
     service.write_text(service.read_text() + "\n[Service]\nNonesuch=1\n")
@@ -70,10 +71,13 @@ def test_the_units_verify(tmp_path: Path, templated: bool) -> None:
 
 def test_nothing_in_the_mounts_unit_hides_the_mount() -> None:
     """See systemd.exec(5): each of these gives the service a mount namespace of its own."""
-    for path in ROOT.glob("systemd/vod2strmfs*.service"):
+    paths = list(ROOT.glob("systemd/vod2strmfs*.service"))
+    assert len(paths) == 6
+    for path in paths:
         text = "\n".join(line for line in path.read_text().splitlines() if not line.startswith("#"))
         hidden = re.findall(r"^(Protect(?!Clock|Hostname)\w+|Private\w+|.*Paths|\w*Bind\w*|RootDirectory)=", text, re.M)
-        assert bool(hidden) == ("materialize" in path.name), (path.name, hidden)
+        mounts = path.name in ("vod2strmfs.service", "vod2strmfs@.service")
+        assert bool(hidden) != mounts, (path.name, hidden)
 
 
 def test_what_is_installed_has_the_settings_and_mounts(tmp_path: Path, database: str) -> None:
@@ -124,6 +128,31 @@ def test_it_writes_over_nothing_that_somebody_changed(tmp_path: Path, database: 
     assert written[0].read_text() == commented
     assert install(tmp_path, *options, "--force").returncode == 0
     assert [path.read_bytes() for path in written[1:]] == before[1:]
+
+
+def test_the_service_that_runs_again_and_again_is_installed_and_writes(
+    tmp_path: Path, database: str, manager: socket.socket
+) -> None:
+    options = (f"--database={database}", "--run", tmp_path / "out")
+    refused = install(tmp_path, *options)
+    assert refused.returncode == Exit.USAGE
+    assert "schedule: is not set, nor is auto" in refused.stderr
+    assert not (tmp_path / "etc").exists()
+
+    done = install(tmp_path, *options, "--schedule=* * * * * *")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "systemctl enable --now vod2strmfs-run.service" in done.stdout
+    unit = (tmp_path / "etc/systemd/system/vod2strmfs-run.service").read_text()
+    [start] = re.findall(r"^ExecStart=(.*)$", unit, re.M)
+    line = start.replace("%S", str(tmp_path)).replace("/etc/", f"{tmp_path}/etc/")
+    with subprocess.Popen(shlex.split(line)) as process:
+        try:
+            assert manager.recv(100) == b"READY=1"
+            eventually((tmp_path / "out/Movies/Heat (1995)/Heat (1995).strm").exists)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(TIMEOUT) == 0
+    assert manager.recv(100) == b"STOPPING=1"
 
 
 def test_dispatcharrs_own_variables_go_into_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

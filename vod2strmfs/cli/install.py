@@ -3,6 +3,7 @@
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,19 +18,25 @@ from vod2strmfs.cli.options import (
     complete_directory,
     with_settings,
 )
+from vod2strmfs.cli.run import WHEN, check_when
 from vod2strmfs.settings import Settings
+
+if TYPE_CHECKING:
+    from vod2strmfs.systemd.units import Work
 
 
 @click.command("install-service", cls=GroupedCommand)
 @click.argument("output_root", metavar="[MOUNTPOINT]", required=False, shell_complete=complete_directory)
 @click.option("--name", default="", help="The library's name, if this host has several.")
-@click.option("--materialize", is_flag=True, help="A service and a timer that materialize, instead of a mount.")
+@click.option("--mount", "work", flag_value="mount", default="mount", help="A service that mounts (the default).")
+@click.option("--materialize", "work", flag_value="materialize", help="A service that materializes, and its timer.")
+@click.option("--run", "work", flag_value="run", help="A service that materializes when --schedule or --auto say so.")
 @click.option("--force", is_flag=True, help="Write over files that are there and differ.")
 @click.option(
     "--root", type=click.Path(path_type=Path), default="/", show_default=True, help="Write below this directory."
 )
-@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, WRITING, REPORTS, STATE)
-def install_service(settings: Settings, name: str, materialize: bool, force: bool, root: Path) -> None:
+@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, WRITING, REPORTS, WHEN, STATE)
+def install_service(settings: Settings, name: str, work: "Work", force: bool, root: Path) -> None:
     """Write systemd units for these settings.
 
     The settings that are given go into /etc/vod2strmfs.toml, or with --name into /etc/vod2strmfs/NAME.toml, which
@@ -37,7 +44,9 @@ def install_service(settings: Settings, name: str, materialize: bool, force: boo
     """
     from vod2strmfs.systemd.install import install
 
-    installed = install(settings, "materialize" if materialize else "mount", name, _program(), root=root, force=force)
+    if work == "run":
+        check_when(settings)
+    installed = install(settings, work, name, _program(), root=root, force=force)
     for path in installed.files:
         click.echo(f"written: {path}")
     click.echo(f"Start it with: systemctl daemon-reload && systemctl enable --now {installed.unit}")

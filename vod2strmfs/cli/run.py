@@ -28,7 +28,7 @@ from vod2strmfs.schedule import next_time, zone
 from vod2strmfs.service import Service
 from vod2strmfs.settings import Settings
 
-_WHEN = Group("When", ("schedule", "time_zone", "auto", "poll_interval"))
+WHEN = Group("When", ("schedule", "time_zone", "auto", "poll_interval"))
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -36,7 +36,7 @@ _log = logging.getLogger("vod2strmfs")
 @click.command(cls=GroupedCommand)
 @click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False, shell_complete=complete_directory)
 @mode_option
-@with_settings(_WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, STATE)
+@with_settings(WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, STATE)
 def run(settings: Settings, mode: Mode) -> None:
     """Materialize on a schedule, or after changes, until ended.
 
@@ -58,8 +58,7 @@ def serve(settings: Settings, mode: Mode = "all", *, quiet: float = 30.0) -> Non
     Raises:
         SettingsError: there is nothing to wait for.
     """
-    if not settings.schedule and not settings.auto:
-        raise SettingsError('schedule: is not set, nor is auto. Give --schedule "daily 03:30", a crontab, or --auto.')
+    check_when(settings)
     settings.source()  # A database that is not set is found out now.
     service = Service(
         lambda: export(settings, mode).log(),
@@ -84,6 +83,16 @@ def serve(settings: Settings, mode: Mode = "all", *, quiet: float = 30.0) -> Non
         service.serve()
     except _StoppedError as stopped:
         _log.info("Stopping on %s.", stopped)
+
+
+def check_when(settings: Settings) -> None:
+    """Make sure that there is something to wait for.
+
+    Raises:
+        SettingsError: neither a schedule nor `auto` is set.
+    """
+    if not settings.schedule and not settings.auto:
+        raise SettingsError('schedule: is not set, nor is auto. Give --schedule "daily 03:30", a crontab, or --auto.')
 
 
 class _StoppedError(BaseException):

@@ -75,7 +75,7 @@ class Nfos:
             if content == season_nfo(Season(int(number[1]) if number else None, "")):
                 yield _file(name, Slot.NFO, content, self._mtime(name))
 
-    def _timed(self, name: str, slot: Slot, mtimes: Collection[int]) -> Iterator[File]:
+    def _timed(self, name: str, slot: int, mtimes: Collection[int]) -> Iterator[File]:
         if self._times_tell and name in self._entries and (mtime := self._mtime(name)) in mtimes:
             content = files.read(self._directory, self._entries[name].name)
             if _has_our_form(content):
@@ -90,6 +90,6 @@ def _has_our_form(content: bytes) -> bool:
     return form is not None and _ELEMENTS.issuperset(_ELEMENT.findall(form[2] or b""))
 
 
-def _file(name: str, slot: Slot, content: bytes, mtime: int) -> File:
+def _file(name: str, slot: int, content: bytes, mtime: int) -> File:
     size, _, digested = digest(content, mtime)
     return File(name, slot, size, mtime, digested)

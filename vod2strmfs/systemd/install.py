@@ -50,7 +50,7 @@ def install(
             raise OutputError(f"{path}: is there already, and differs. Look at it; --force writes over it.")
     for path, text in contents.items():
         _write(path, text, 0o600 if path.suffix == ".toml" else 0o644)
-    kind = "service" if work == "mount" else "timer"
+    kind = "timer" if work == "materialize" else "service"
     return Installed(list(contents), unit_name(work, kind, instance))
 
 

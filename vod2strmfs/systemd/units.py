@@ -5,12 +5,16 @@ from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-Work = Literal["mount", "materialize"]
+Work = Literal["mount", "materialize", "run"]
 
 CONFIG_DIRECTORY = Path("/etc/vod2strmfs")
 UNIT_DIRECTORY = Path("/etc/systemd/system")
 
-_TEMPLATES = {"mount": ("mount.service",), "materialize": ("materialize.service", "materialize.timer")}
+_TEMPLATES = {
+    "mount": ("mount.service",),
+    "materialize": ("materialize.service", "materialize.timer"),
+    "run": ("run.service",),
+}
 
 
 def config_of(instance: str) -> Path:
