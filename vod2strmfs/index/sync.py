@@ -16,7 +16,7 @@ from vod2strmfs.catalog.queries import KINDS, Kind, in_blocks
 from vod2strmfs.catalog.source import Row, Snapshot, Source
 from vod2strmfs.errors import CatalogError, IndexFileError
 from vod2strmfs.index import naming
-from vod2strmfs.index.brake import Brake, emptied_series
+from vod2strmfs.index.brake import WINDOW, Brake, emptied_series
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, differences
 from vod2strmfs.index.counts import count
 from vod2strmfs.index.draft import Draft
@@ -259,10 +259,17 @@ class _Run:
         compared, took, quiet_then, written_then = self.connection.execute(
             "SELECT compared, took, quiet, written FROM attempt"
         ).fetchone()
+        if self._may_let_go():
+            return False
         if quiet == quiet_then:
             return True
         # A clock that was set back must not make it wait.
         return patient and written == written_then and 0 <= time.time_ns() - compared < _PATIENCE * took
+
+    def _may_let_go(self) -> bool:
+        """Whether something is held, perhaps for removals alone that are older than a day by now."""
+        query = "SELECT 1 FROM mark WHERE at <= ? AND EXISTS (SELECT 1 FROM node WHERE held = 1) LIMIT 1"
+        return self.connection.execute(query, (self.started - WINDOW,)).fetchone() is not None
 
     def _renew_providers(self, snapshot: Snapshot) -> bool:
         """Keep what direct URLs are made from, if they are wanted; returns whether that changed."""
