@@ -53,6 +53,8 @@ class Outcome:
     generation: int
     changed: bool = False
     """Whether this generation is new."""
+    remade: bool = False
+    """Whether the one before was made with other settings, or by another version."""
     counts: Counts = field(default_factory=Counter)
     unmatched: tuple[tuple[str, str], ...] = ()
     """Setting and pattern of each filter that was to include something, and matched nothing in all the catalogue."""
@@ -216,7 +218,8 @@ class _Run:
                 self._eligible = sum(in_database[f"{kind}_eligible"] for kind in ("movies", "series", "episodes"))
             unmatched = self._take_all(snapshot, draft, counts)
             changed = bool(draft.first or draft.added or draft.changed or not same_form)
-        outcome = Outcome(number, changed, counts, unmatched)
+        remade = number > 0 and form != (settings, version)
+        outcome = Outcome(number, changed, remade, counts, unmatched)
         if outcome.changed:
             self._refuse_empty()
             outcome.generation = number + 1
