@@ -82,8 +82,8 @@ class Worker:
             return
         if outcome.remade and self._checked and not self._warned:
             _log.warning(
-                "Something else with other settings, or of another version, has written the index in %s: each undoes what"
-                " the other does. Give each mount and command a --state-dir of its own, or the same settings.",
+                "Something else with other settings, or of another version, has written the index in %s: each undoes"
+                " what the other does. Give each mount and command a --state-dir of its own, or the same settings.",
                 order.state_dir,
             )
             self._warned = True
