@@ -109,6 +109,21 @@ def test_what_is_too_much_on_its_own_stays_until_it_is_accepted(library: Library
     assert shown(library) == 125
 
 
+def test_what_is_held_for_the_days_total_goes_after_the_day_though_nothing_changes(
+    library: Library, clock: Clock
+) -> None:
+    library.show(films(range(1000)))
+    clock.passes(1)
+    library.show(films(range(850)))
+    clock.passes(1)
+    assert library.show(films(range(700))).held == 150
+    clock.passes(1)
+    assert library.sync(library.last_url, patient=True).held == 150
+    clock.passes(23.1)
+    assert library.sync(library.last_url, patient=True).held == 0
+    assert shown(library) == 700
+
+
 def test_what_came_today_may_go_today(library: Library, clock: Clock) -> None:
     library.show(films(range(100)))
     clock.passes(1)

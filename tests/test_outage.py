@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,10 @@ from databases import Database
 from mounts import TIMEOUT, Mount, eventually, is_mounted, mounted
 from postgres_server import PostgresServer
 
+from vod2strmfs.catalog.source import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.order import Order
+from vod2strmfs.index.sync import sync
 from vod2strmfs.index.worker import Worker
 from vod2strmfs.settings import LibrarySettings
 
@@ -325,3 +327,17 @@ def test_it_waits_longer_after_every_failure_and_never_in_step(tmp_path: Path, w
         usual = min(2**number, 60)
         assert all(0.75 * usual <= pause <= 1.25 * usual for pause in drawn)
         assert len(set(drawn)) > 40
+
+
+def test_two_that_write_one_index_with_different_settings_are_told_once(
+    tmp_path: Path, said: list[logging.LogRecord], workers: ExitStack
+) -> None:
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(films("Heat"))
+    worker = workers.enter_context(a_worker(database.url, tmp_path))
+    worker.look()
+    for _ in range(2):
+        with closing(open_source(database.url)) as source:
+            sync(source, LibrarySettings(base_url="http://another:9191"), tmp_path)
+        worker.look()
+    [warning] = [record.getMessage() for record in said if record.levelno == logging.WARNING]
+    assert "Give each mount and command a --state-dir of its own, or the same settings." in warning

@@ -242,3 +242,28 @@ def test_another_cluster_and_a_restarted_server_are_believed(cluster: Cluster, l
         restored.catch_up()
         assert library.sync(restored.url(standby)).changed
     assert "Movies/Heat" in library.paths()
+
+
+def test_a_standby_that_cancels_what_is_read_says_what_to_set(cluster: Cluster, library: Library) -> None:
+    with psycopg.connect(cluster.url(cluster.standby, cluster.primary.superuser_url), autocommit=True) as session:
+        session.execute("ALTER SYSTEM SET max_standby_streaming_delay = 0")
+        session.execute("SELECT pg_reload_conf()")
+    url = cluster.url(cluster.standby)
+    library.sync(url)
+    with closing(open_source(url)) as source:
+
+        def read() -> None:
+            with source.snapshot() as snapshot:
+                snapshot.counts()
+                # The standby cannot keep what the primary has cleared away.
+                with psycopg.connect(cluster.database.owner_url, autocommit=True) as primary:
+                    primary.execute("UPDATE vod_movie SET name = 'Ran' WHERE name = 'Heat'")
+                    primary.execute("VACUUM vod_movie")
+                cluster.catch_up()
+                list(snapshot.rows("movie"))
+
+        with pytest.raises(CatalogError, match=r"conflict with recovery(.|\n)*hot_standby_feedback = on"):
+            read()
+        assert "Movies/Heat" in library.paths()
+        library.sync(url)
+        assert "Movies/Ran" in library.paths()

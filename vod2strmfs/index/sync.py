@@ -16,7 +16,7 @@ from vod2strmfs.catalog.queries import BLOCK_BITS, KINDS, Kind, in_blocks
 from vod2strmfs.catalog.source import Row, Snapshot, Source
 from vod2strmfs.errors import CatalogError, IndexFileError
 from vod2strmfs.index import naming
-from vod2strmfs.index.brake import Brake, emptied_series
+from vod2strmfs.index.brake import WINDOW, Brake, emptied_series
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, differences
 from vod2strmfs.index.counts import count
 from vod2strmfs.index.draft import Draft
@@ -56,6 +56,8 @@ class Outcome:
     generation: int
     changed: bool = False
     """Whether this generation is new."""
+    remade: bool = False
+    """Whether the one before was made with other settings, or by another version."""
     counts: Counts = field(default_factory=Counter)
     unmatched: tuple[tuple[str, str], ...] = ()
     """Setting and pattern of each filter that was to include something, and matched nothing in all the catalogue."""
@@ -224,7 +226,8 @@ class _Run:
             with Extraction(self.settings, draft.providers, render=rendered) as extraction:
                 unmatched = self._take_all(snapshot, draft, Intake(draft, extraction), counts)
             changed = bool(draft.first or draft.added or draft.changed or not same_form)
-        outcome = Outcome(number, changed, counts, unmatched)
+        remade = number > 0 and form != (settings, version)
+        outcome = Outcome(number, changed, remade, counts, unmatched)
         if outcome.changed:
             self._refuse_empty()
             outcome.generation = number + 1
@@ -267,10 +270,17 @@ class _Run:
         compared, took, quiet_then, written_then = self.connection.execute(
             "SELECT compared, took, quiet, written FROM attempt"
         ).fetchone()
+        if self._may_let_go():
+            return False
         if quiet == quiet_then:
             return True
         # A clock that was set back must not make it wait.
         return patient and written == written_then and 0 <= time.time_ns() - compared < _PATIENCE * took
+
+    def _may_let_go(self) -> bool:
+        """Whether something is held, perhaps for removals alone that are older than a day by now."""
+        query = "SELECT 1 FROM mark WHERE at <= ? AND EXISTS (SELECT 1 FROM node WHERE held = 1) LIMIT 1"
+        return self.connection.execute(query, (self.started - WINDOW,)).fetchone() is not None
 
     def _renew_providers(self, snapshot: Snapshot) -> bool:
         """Keep what direct URLs are made from, if they are wanted; returns whether that changed."""

@@ -41,6 +41,7 @@ class Worker:
         self._failures = 0
         self._held = 0
         self._checked = False
+        self._warned = False
 
     def obey(self, orders: TextIO) -> None:
         """Look when a line comes; end the process, in the middle of whatever it does, at the end of input."""
@@ -82,6 +83,13 @@ class Worker:
             _log.debug("unexpected error", exc_info=True)
             self._fail(f"Unexpected error: {type(error).__name__}: {error}.")
             return
+        if outcome.remade and self._checked and not self._warned:
+            _log.warning(
+                "Something else with other settings, or of another version, has written the index in %s: each undoes"
+                " what the other does. Give each mount and command a --state-dir of its own, or the same settings.",
+                order.state_dir,
+            )
+            self._warned = True
         self._checked = True
         if self._failures:
             _log.info("The catalogue can be read again after %d failed attempts.", self._failures)
