@@ -12,7 +12,7 @@ import trio.testing
 from mounts import eventually, mounted
 
 from vod2strmfs.demo.generator import write_demo
-from vod2strmfs.mount.loop import direct
+from vod2strmfs.mount.loop import Waiter, direct
 
 
 def test_other_tasks_have_their_turn_while_requests_flood_in() -> None:
@@ -68,6 +68,31 @@ def test_waiting_can_be_cancelled_and_closed() -> None:
         assert closed
 
     with direct():
+        trio.run(main)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_what_comes_next_is_prepared_only_while_nothing_waits() -> None:
+    reader, writer = os.pipe()
+    prepared = 0
+
+    def prepare() -> None:
+        nonlocal prepared
+        prepared += 1
+        if prepared == 1:
+            os.write(writer, b"x")
+
+    async def main() -> None:
+        wait_readable = pyfuse3.trio.lowlevel.wait_readable  # type: ignore[attr-defined]
+        os.write(writer, b"x")
+        await wait_readable(reader)
+        assert prepared == 0
+        os.read(reader, 1)
+        await wait_readable(reader)
+        assert prepared == 1
+
+    with direct(Waiter(prepare)):
         trio.run(main)
     os.close(reader)
     os.close(writer)

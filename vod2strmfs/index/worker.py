@@ -21,9 +21,6 @@ from vod2strmfs.index.sync import Outcome, sync
 _LONGEST_RETRY = 60.0
 """Seconds; a longer poll interval is the limit instead."""
 
-_NICE = 10
-"""Whoever reads the mount goes first: when it starts, a media server scans while the index is being checked."""
-
 _log = logging.getLogger("vod2strmfs")
 
 
@@ -126,7 +123,6 @@ class Worker:
 
 def main() -> None:
     """Read the order and carry it out."""
-    os.nice(_NICE)
     order = Order.model_validate_json(sys.stdin.readline())
     logging.basicConfig(level=order.level, stream=sys.stderr, format="%(levelname)s %(message)s")
     worker = Worker(order)

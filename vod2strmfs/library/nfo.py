@@ -250,7 +250,6 @@ _CONTROLS = bytes({*range(32)} - {*b"\t\n"})
 def _document(root: str, lines: list[str]) -> bytes:
     """The whole file. Whatever XML forbids goes here once more, so that no item can make an NFO unreadable."""
     text = "\n".join((_DECLARATION, f"<{root}>", *lines, f"</{root}>", ""))
-    data = text.encode("utf-8", "ignore").translate(None, _CONTROLS)
-    if b"\xef\xbf" in data:
-        data = data.replace("\ufffe".encode(), b"").replace("\uffff".encode(), b"")
-    return data
+    if "\ufffe" in text or "\uffff" in text:
+        text = text.replace("\ufffe", "").replace("\uffff", "")
+    return text.encode("utf-8", "ignore").translate(None, _CONTROLS)

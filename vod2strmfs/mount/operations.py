@@ -5,6 +5,7 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -47,13 +48,25 @@ class Opened:
         render: gives its content.
     """
 
-    __slots__ = ("content", "entry", "render")
+    __slots__ = ("_content", "_render", "entry")
 
     def __init__(self, entry: Entry, render: Callable[[], bytes]) -> None:
         self.entry = entry
-        self.render = render
-        self.content: bytes | None = None
-        """Made when it is first asked for: most readers find it in the kernel's page cache."""
+        self._render = render
+        self._content: bytes | None = None
+
+    def content(self) -> bytes:
+        """All that is in it; made when first asked for, since most readers find it in the kernel's page cache.
+
+        Raises:
+            IndexFileError: it is not as long as was said of it, so the index is damaged.
+        """
+        if self._content is None:
+            content = self._render()
+            if len(content) != self.entry.size:
+                raise IndexFileError(f"the index holds the wrong size of {self.entry.name}")
+            self._content = content
+        return self._content
 
 
 class Attributes(EntryAttributes):
@@ -111,6 +124,10 @@ class LibraryOperations(pyfuse3.Operations):
         """Files that were opened lately, by their inodes: several scanners at once open each file in turn."""
         self._opened: dict[FileHandleT, Opened] = {}
         self._last_handle = 0
+        self._unread: Opened | None = None
+        """The file that is probably read next."""
+        self._reading = False
+        """Whether anything was read since a file was opened last: what the kernel has in its page cache is not."""
 
     @property
     def tree(self) -> Tree | None:
@@ -180,6 +197,8 @@ class LibraryOperations(pyfuse3.Operations):
         if flags & _WRITE:
             raise FUSEError(errno.EROFS)
         opened = self._files.get(inode) or self._open(inode)
+        self._unread = opened if self._reading else None
+        self._reading = False
         self._last_handle += 1
         handle = FileHandleT(self._last_handle)
         self._opened[handle] = opened
@@ -188,10 +207,17 @@ class LibraryOperations(pyfuse3.Operations):
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
         """Part of an open file."""
         opened = self._opened[fh]
-        if opened.content is None:
-            with _INDEX:
-                opened.content = self._content(opened)
-        return opened.content[off : off + size]
+        self._reading = True
+        with _INDEX:
+            content = opened.content()
+        return content[off : off + size]
+
+    def prepare(self) -> None:
+        """Make the content that is probably asked for next. A problem shows when it is asked for."""
+        opened, self._unread = self._unread, None
+        if opened is not None:
+            with suppress(Exception):
+                opened.content()
 
     async def release(self, fh: FileHandleT) -> None:
         """Close a file."""
@@ -244,26 +270,13 @@ class LibraryOperations(pyfuse3.Operations):
         return entry
 
     def _open(self, inode: InodeT) -> Opened:
+        twin = self._files.get(content_inode(inode))
         with _INDEX:
             entry = self._entry(inode)
-            opened = Opened(entry, self._shown().open(inode))
+            opened = Opened(entry, twin.content if twin is not None else self._shown().open(inode))
         if entry.size < _FILES_BYTES // 2:
             self._files[inode] = opened
         return opened
-
-    def _content(self, opened: Opened) -> bytes:
-        """The whole content of an open file.
-
-        Raises:
-            IndexFileError: it is not as long as was said of it, so the index is damaged.
-        """
-        twin = self._files.get(content_inode(opened.entry.inode))
-        content = twin.content if twin is not None else None
-        if content is None:
-            content = opened.render()
-        if len(content) != opened.entry.size:
-            raise IndexFileError(f"the index holds the wrong size of {opened.entry.name}")
-        return content
 
     def _identity(self, inode: InodeT) -> dict[str, str]:
         with _INDEX:

@@ -73,7 +73,7 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
     options = {"ro", "default_permissions", f"fsname={point.SUBTYPE}", f"subtype={point.SUBTYPE}", "noatime"}
     if settings.allow_other:
         options.add("allow_other")
-    waiter = Waiter()
+    waiter = Waiter(operations.prepare)
     follower = Follower(operations, order.state_dir, settings.write_nfo)
     reporter = Reporter(mountpoint, operations, follower, waiter)
     mounted = partial(_mounted, operations, mountpoint, options)
