@@ -3,7 +3,7 @@
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,24 +24,25 @@ from vod2strmfs.settings import LibrarySettings
 
 _COLUMNS = "id, kind, parent, name, alias, mtime, strm_size, strm_mtime, strm_version, nfo_size, nfo_mtime, nfo_version"
 _NODE = f"SELECT {_COLUMNS} FROM node WHERE id = ?"
-_NODES = f"SELECT {_COLUMNS} FROM node WHERE id BETWEEN ? AND ?"
+_OTHER_KEY = "CASE WHEN lower(name) IS NOT fold THEN fold END"
+"""Of most names the folded form is nothing but lower case, which SQLite sees quickly; the others' is given."""
+_NAME = Node.__struct_fields__.index("name")
+_NODES = f"SELECT {_COLUMNS}, {_OTHER_KEY} FROM node WHERE id BETWEEN ? AND ?"
 _CHILD = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND fold = ?"
 _CHILD_BY_ALIAS = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND alias = ?"
 _CHILDREN = "SELECT id FROM node INDEXED BY node_children WHERE parent = ? AND id > ? ORDER BY id LIMIT ?"
 _DETAILS = f"""
     SELECT {", ".join("node." + column for column in Node.__struct_fields__)}, strm_hash, nfo_hash,
-        content.kind, uuid, account, stream, item
+        {_OTHER_KEY}, content.kind, uuid, account, stream, item
     FROM node INDEXED BY node_children LEFT JOIN content ON content.id = node.id
     WHERE parent = ? AND node.id > ? ORDER BY node.id LIMIT ?"""
 _BEFORE = "SELECT count(*), sum(id) FROM node INDEXED BY node_children WHERE parent = ? AND id BETWEEN 1 AND ?"
 _BY_NAME = "SELECT count(*), sum(id) FROM node INDEXED BY node_name WHERE parent = ? AND id > 0"
-_STRANGE = """
-    SELECT name, fold, kind FROM node INDEXED BY node_children
-    WHERE parent = ? AND id > 0 AND (lower(name) IS NOT fold OR NOT coalesce(1 << kind & ?, 0))"""
 _RECORDS = "SELECT id, kind, uuid, account, stream, item FROM content WHERE id BETWEEN ? AND ?"
 _SEASONS = """
     SELECT content.source FROM node JOIN content USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source"""
 
+_NO_KINDS: frozenset[NodeKind] = frozenset()
 _LARGE_DIRECTORY = 1000
 """So many children take a while to count, and few directories have them."""
 _NODES_BYTES = 32 << 20
@@ -125,7 +126,7 @@ class Store:
         """When that was made, nanoseconds since the epoch."""
         self.settings = LibrarySettings()
         """The settings that the generation was made with."""
-        self._checked: set[int] = set()
+        self._counted: set[int] = set()
         """Large directories whose listing was found to be whole."""
         self._nodes = Ahead(self._read_nodes, lambda node: _NODE_BYTES, _NODES_BYTES)
         self._records = Ahead(self._read_records, lambda record: _RECORD_BYTES + len(record.item), _RECORDS_BYTES)
@@ -154,7 +155,7 @@ class Store:
         """Show the newest generation from now on."""
         self._nodes.clear()
         self._records.clear()
-        self._checked.clear()
+        self._counted.clear()
         with _reading():
             self._version = self._watch.execute("PRAGMA data_version").fetchone()[0]
             if self._connection.in_transaction:
@@ -210,54 +211,59 @@ class Store:
         """See `Tree`'s `Store`."""
         rows = self._query(_CHILDREN, parent, after, limit)
         nodes = [node for (number,) in rows if (node := self._nodes.get(number)) is not None]
-        if len(nodes) != len(rows):
-            raise IndexFileError(f"the index is damaged: children of node {parent} are missing")
-        if len(nodes) < limit:
-            self._check_listing(parent, after, [node.id for node in nodes])
+        self._check_listing(parent, after, nodes, limit)
         return nodes
 
     def details(self, parent: int, after: int, limit: int) -> list[Detail]:
         """The same nodes as `children`, which must not be those of the root, with details."""
         width = len(Node.__struct_fields__)
+        rows = self._query(_DETAILS, parent, after, limit)
+        _check_names((row[0], row[_NAME], row[width + 2]) for row in rows if row[width + 2] is not None)
         details = [
             Detail(
                 Node(*row[:width]),
                 row[width],
                 row[width + 1],
-                self._with_seasons(row[0], self._make_record(*row[width + 2 :])),
+                self._with_seasons(row[0], self._make_record(*row[width + 3 :])),
             )
-            for row in self._query(_DETAILS, parent, after, limit)
+            for row in rows
         ]
         for detail in details:
             if detail.record.item is None:
                 raise IndexFileError(f"the index is damaged: it holds no content of node {detail.node.id}.")
-        if len(details) < limit:
-            self._check_listing(parent, after, [detail.node.id for detail in details])
+        self._check_listing(parent, after, [detail.node for detail in details], limit)
         return details
 
-    def _check_listing(self, parent: int, after: int, rest: Sequence[int]) -> None:
-        """Make sure that the listing of a directory lacks nothing, before anybody believes its end.
-
-        SQLite does not notice every damage. But the file has the children in two B-trees, and what a page of the one
-        has lost, the other still has. A name has to match its folded form, and a kind its place.
+    def _check_listing(self, parent: int, after: int, children: Sequence[Node], limit: int) -> None:
+        """Make sure that a part of a listing holds nothing wrong, and its end, before anybody believes it, that nothing
+        is lacking.
 
         Args:
             parent: the directory.
-            after: the child before the last part of the listing.
-            rest: the children in that part.
+            after: the child before this part of the listing.
+            children: those in this part.
+            limit: fewer of them are the end of the listing.
         """
-        if parent in self._checked:
-            return
         node = self.node(parent)
-        kinds = KINDS_WITHIN.get(node.kind, ()) if node is not None else ()
-        count, total = self._query(_BEFORE, parent, after)[0] if after > 0 else (0, 0)
-        [named] = self._query(_BY_NAME, parent)
-        strange = self._query(_STRANGE, parent, sum(1 << kind for kind in kinds))
-        whole = (count + len(rest), (total or 0) + sum(rest)) == (named[0], named[1] or 0)
-        if not whole or any(kind not in kinds or fold(name) != key for name, key, kind in strange):
+        kinds = KINDS_WITHIN.get(node.kind, _NO_KINDS) if node is not None else _NO_KINDS
+        whole = kinds.issuperset([child.kind for child in children])
+        if whole and len(children) < limit and parent not in self._counted:
+            whole = self._is_whole(parent, after, children)
+        if not whole:
             raise IndexFileError(f"the index is damaged: what directory {parent} holds cannot be told.")
-        if count + len(rest) > _LARGE_DIRECTORY:
-            self._checked.add(parent)
+
+    def _is_whole(self, parent: int, after: int, rest: Sequence[Node]) -> bool:
+        """Whether a listing has everything, by what is in its last part.
+
+        SQLite does not notice every damage. But the file has the children in two B-trees, and what a page of the one
+        has lost, the other still has.
+        """
+        count, total = self._query(_BEFORE, parent, after)[0] if after > 0 else (0, None)
+        [named] = self._query(_BY_NAME, parent)
+        counted = count + len(rest), (total or 0) + sum(node.id for node in rest)
+        if counted[0] > _LARGE_DIRECTORY:
+            self._counted.add(parent)
+        return counted == (named[0], named[1] or 0)
 
     def count(self, kinds: Set[int]) -> int:
         """How many nodes of some kinds the tree shows. Goes through the whole index."""
@@ -309,7 +315,9 @@ class Store:
         return Node(*rows[0]) if rows else None
 
     def _read_nodes(self, first: int, last: int) -> dict[int, Node]:
-        return {row[0]: Node(*row) for row in self._query(_NODES, first, last)}
+        rows = self._query(_NODES, first, last)
+        _check_names((row[0], row[_NAME], row[-1]) for row in rows if row[-1] is not None)
+        return {row[0]: Node(*row[:-1]) for row in rows}
 
     def _read_records(self, first: int, last: int) -> dict[int, Record]:
         """Without seasons."""
@@ -328,6 +336,13 @@ class Store:
             return self._connection.execute(query, arguments).fetchall()
         except sqlite3.Error as error:
             raise _unreadable(error) from error
+
+
+def _check_names(nodes: Iterable[tuple[int, str, str]]) -> None:
+    """Make sure of nodes, by their id, name and folded name, that they are called what they were stored under."""
+    for node, name, key in nodes:
+        if fold(name) != key:
+            raise IndexFileError(f"the index is damaged: it holds another name of node {node} than it should.")
 
 
 def node_in(connection: sqlite3.Connection, node: int) -> Node | None:

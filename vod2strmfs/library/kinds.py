@@ -23,15 +23,15 @@ FILE_KINDS = frozenset({NodeKind.EPISODE, NodeKind.VERSION})
 """Kinds whose files stand in their parent's directory; the others have one of their own."""
 
 
-KINDS_WITHIN: dict[int, tuple[NodeKind, ...]] = {
-    NodeKind.ROOT: (NodeKind.SECTION,),
-    NodeKind.SECTION: (NodeKind.MOVIE, NodeKind.SERIES, NodeKind.CATEGORY),
-    NodeKind.CATEGORY: (NodeKind.MOVIE, NodeKind.SERIES),
-    NodeKind.MOVIE: (NodeKind.VERSION,),
-    NodeKind.SERIES: (NodeKind.SEASON,),
-    NodeKind.SEASON: (NodeKind.EPISODE,),
-    NodeKind.EPISODE: (),
-    NodeKind.VERSION: (),
+KINDS_WITHIN: dict[int, frozenset[NodeKind]] = {
+    NodeKind.ROOT: frozenset({NodeKind.SECTION}),
+    NodeKind.SECTION: frozenset({NodeKind.MOVIE, NodeKind.SERIES, NodeKind.CATEGORY}),
+    NodeKind.CATEGORY: frozenset({NodeKind.MOVIE, NodeKind.SERIES}),
+    NodeKind.MOVIE: frozenset({NodeKind.VERSION}),
+    NodeKind.SERIES: frozenset({NodeKind.SEASON}),
+    NodeKind.SEASON: frozenset({NodeKind.EPISODE}),
+    NodeKind.EPISODE: frozenset(),
+    NodeKind.VERSION: frozenset(),
 }
 """The kinds of the nodes whose parent is of a kind."""
 
