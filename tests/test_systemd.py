@@ -25,13 +25,6 @@ from vod2strmfs.systemd.units import Work, units
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith(("VOD2STRMFS_", "POSTGRES_")):
-            monkeypatch.delenv(name)
-
-
 @pytest.fixture
 def database(tmp_path: Path) -> str:
     catalogue = Catalogue()

@@ -279,8 +279,8 @@ class LibraryOperations(pyfuse3.Operations):
             if entry is None:
                 return self._still_open(inode)
             opened = Opened(entry, twin.content if twin is not None else self._shown().open(inode))
-        if entry.size < _FILES_BYTES // 2:
-            self._files[inode] = opened
+            if entry.size < _FILES_BYTES // 2:
+                self._files[inode] = opened
         return opened
 
     def _identity(self, inode: InodeT) -> dict[str, str]:
