@@ -7,12 +7,12 @@ import msgspec
 
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
 from vod2strmfs.catalog.source import Row
-from vod2strmfs.index.fresh import Fresh, Keys, files_of
+from vod2strmfs.index.fresh import Fresh, Keys, files_of, names_of
 from vod2strmfs.library import extract
 from vod2strmfs.library.contents import Item, encode
 from vod2strmfs.library.items import Version
 from vod2strmfs.library.kinds import NodeKind
-from vod2strmfs.library.naming import alias_name, node_name, version_name
+from vod2strmfs.library.naming import version_name
 from vod2strmfs.library.titles import TitleCleaner
 from vod2strmfs.settings import LibrarySettings
 
@@ -72,6 +72,6 @@ class Extractor:
         if isinstance(item, Version):
             name, alias = version_name("", item.label), ""
         else:
-            name, alias = node_name(item, self._settings), alias_name(item, self._settings)
+            name, alias = names_of(item, self._settings)
         keys = Keys(row.id, row.uuid, row.account_id, row.stream_id, tmdb, imdb, bad_fields, encode(item))
-        return Fresh(kind, keys, item, name, alias if alias != name else "", row.created_at * SECOND)
+        return Fresh(kind, keys, item, name, alias, row.created_at * SECOND)

@@ -404,14 +404,16 @@ class _Run:
         gone = lost[kind]
         held: Set[int] = set()
         if kind == "version":
-            # They go with their movie, and are held with it.
-            held = gone & self._nodes(kind, "parent IN (SELECT id FROM node WHERE held = 1)")
+            # They go with their movie, and are held with it, but where it has a .strm of its own now.
+            held = gone & self._nodes(kind, "parent IN (SELECT id FROM node WHERE held = 1 AND strm_size = 0)")
         elif self.accept_shrink:
             pass
         elif limit.holds(_NODE_KINDS[kind], gone, counts[kind, "added"]):
             held = gone
         elif kind == "episode":
             held = emptied_series(self.connection, gone, lost["series"])
+        if draft.everything:
+            draft.renew(held)
         draft.hold(held)
         draft.remove(gone - held)
         if not self.accept_shrink and kind != "version":
