@@ -9,7 +9,7 @@ from libraries import Library
 
 from vod2strmfs.catalog.source import open_source
 from vod2strmfs.demo.catalogue import Catalogue
-from vod2strmfs.errors import CatalogError
+from vod2strmfs.errors import CatalogError, IndexFileError
 from vod2strmfs.index.changes import What
 from vod2strmfs.index.store import Store
 from vod2strmfs.settings import LibrarySettings
@@ -407,6 +407,20 @@ def test_a_damaged_index_is_moved_aside_and_made_anew(library: Library, damage: 
     assert library.tree()["Movies/Heat"].inode > inode
     [aside] = library.state_dir.glob("index.db.unusable-*")
     assert aside.read_bytes() == damage
+
+
+@pytest.mark.parametrize("table", ["generation", "attempt"])
+@pytest.mark.parametrize("statement", ["DELETE FROM {}", "INSERT INTO {0} SELECT * FROM {0}"])
+def test_an_index_that_has_not_one_row_of_itself_is_made_anew(library: Library, table: str, statement: str) -> None:
+    library.show(films("Heat"))
+    with closing(sqlite3.connect(library.state_dir / "index.db")) as index, index:
+        index.execute(statement.format(table))
+    if statement.startswith("DELETE"):
+        with pytest.raises(IndexFileError, match="damaged"):
+            Store(library.state_dir)
+    library.sync(library.last_url)
+    assert "Movies/Heat/Heat.strm" in library.paths()
+    assert len(list(library.state_dir.glob("index.db.unusable-*"))) == 1
 
 
 def test_another_programs_database_is_not_taken_for_an_index(library: Library) -> None:
