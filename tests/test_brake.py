@@ -213,7 +213,7 @@ def mixed(left: int, *, all_series: bool = False) -> Catalogue:
     return catalogue
 
 
-OTHER_SETTINGS = [
+OTHER_SETTINGS: list[dict[str, Any]] = [
     {"base_url": "http://dispatcharr.example:9191"},
     {"pin_stream": False},
     {"movie_path": "/vod/{uuid}", "episode_path": "/vod/{uuid}"},

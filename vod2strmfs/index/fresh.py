@@ -63,7 +63,7 @@ def files_of(fresh: Fresh, settings: LibrarySettings, providers: Mapping[int, st
         settings: the library's.
         providers: the beginning of an account's URLs, where direct URLs are wanted.
     """
-    kind, keys = fresh.kind, fresh.keys
+    kind = fresh.kind
     if kind == NodeKind.CATEGORY:
         return NO_FILE, NO_FILE
     if kind == NodeKind.SERIES:
