@@ -2,6 +2,7 @@
 
 import atexit
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +56,14 @@ def soak(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def messages() -> Iterator[None]:
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("VOD2STRMFS_", "POSTGRES_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _messages() -> Iterator[None]:
     """What a command set up for its messages (`logs.set_up`) goes with the test."""
     yield
     logger = logging.getLogger("vod2strmfs")

@@ -26,6 +26,7 @@ from pyfuse3 import FUSEError, InodeT
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import IndexFileError
+from vod2strmfs.index import store as store_module
 from vod2strmfs.index.file import create, writing
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import MOVIES_NODE, folder_inode
@@ -290,6 +291,40 @@ def test_a_name_that_cannot_be_is_an_error_and_known_as_damage(tmp_path: Path, n
     assert list(state.glob("*unusable*"))
     assert _sync(state, urls[0]).wait() == 0
     assert read(state) == wanted
+
+
+def lose_a_child(state: Path) -> None:
+    """Take a film out of one of the two B-trees in which the index has it."""
+    with closing(sqlite3.connect(state / "index.db")) as connection, connection:
+        sql = "CREATE INDEX node_children ON node (parent)"
+        connection.execute("DROP INDEX node_children")
+        connection.execute(f"{sql} WHERE name != 'Film 7'")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'node_children'", (sql,))
+
+
+@pytest.mark.parametrize("large", [1000, 3])
+def test_a_listing_that_lacks_something_is_an_error_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    monkeypatch.setattr(store_module, "_LARGE_DIRECTORY", large)
+    state = tmp_path / "state"
+    urls, _ = generations(tmp_path, 1, 8)
+    _sync(state, urls[0]).wait()
+    lose_a_child(state)
+    with closing(Store(state)) as store:
+        for _ in range(3):
+            with pytest.raises(IndexFileError):
+                Tree(store).page(folder_inode(MOVIES_NODE))
+
+
+def test_damage_that_comes_later_is_found_by_who_meets_it(tmp_path: Path) -> None:
+    with mounted_films(tmp_path) as (mount, _, before):
+        eventually(lambda: "INFO Generation 1" in mount.log.read_text())
+        lose_a_child(tmp_path / "state")
+        eventually(lambda: bool(look(mount).errors))
+        eventually(lambda: not look(mount).errors)
+        assert look(mount).listing == before
 
 
 class Seen(NamedTuple):

@@ -32,13 +32,6 @@ from vod2strmfs.settings import LibrarySettings, Settings, load
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith(("VOD2STRMFS_", "POSTGRES_")):
-            monkeypatch.delenv(name)
-
-
 @pytest.fixture
 def server() -> Iterator[DispatcharrServer]:
     with DispatcharrServer() as server:

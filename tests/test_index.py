@@ -10,6 +10,7 @@ from libraries import Library
 from vod2strmfs.catalog.source import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import CatalogError, IndexFileError
+from vod2strmfs.index.ahead import Ahead
 from vod2strmfs.index.changes import What
 from vod2strmfs.index.store import Store
 from vod2strmfs.settings import LibrarySettings
@@ -431,3 +432,15 @@ def test_another_programs_database_is_not_taken_for_an_index(library: Library) -
         foreign.commit()
     library.show(films("Heat"))
     assert "Movies/Heat/Heat.strm" in library.paths()
+
+
+def test_rows_that_are_too_much_to_keep_are_read_all_the_same() -> None:
+    asked = []
+
+    def read(first: int, last: int) -> dict[int, str]:
+        asked.append((first, last))
+        return dict.fromkeys(range(first, last + 1), "x" * 100)
+
+    rows = Ahead(read, len, limit=3000)
+    assert [len(rows.get(number) or "") for number in range(130)] == [100] * 130
+    assert (0, 63) in asked

@@ -194,6 +194,7 @@ def test_an_open_file_keeps_serving_what_was_opened(database: Database, tmp_path
             eventually(lambda: len(nfo.read_bytes()) > len(before) + 5000)
             assert opened.read() == before[10:]
             assert os.fstat(opened.fileno()).st_size == len(before)
+            assert Path(f"/proc/self/fd/{opened.fileno()}").read_bytes() == before
 
 
 def test_readers_never_see_a_mixture(tmp_path: Path) -> None:

@@ -15,20 +15,14 @@ from typing import get_args
 import pytest
 from databases import Database
 from mounts import TIMEOUT, command, eventually, is_mounted, mounted
+from psycopg.conninfo import conninfo_to_dict
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
-from vod2strmfs.settings import load
+from vod2strmfs.settings import dispatcharr_database, load
 from vod2strmfs.systemd.units import Work, units
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith(("VOD2STRMFS_", "POSTGRES_")):
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -235,3 +229,16 @@ def test_a_mount_needs_no_more_capabilities_than_its_unit_leaves_it(tmp_path: Pa
             process.send_signal(signal.SIGTERM)
             assert process.wait(TIMEOUT) == 0
     assert not is_mounted(place)
+
+
+def test_the_example_of_an_environment_file_holds_settings() -> None:
+    text = (ROOT / "systemd/vod2strmfs.env.example").read_text()
+    values = dict(re.findall(r"^#([A-Z0-9_]+)=(.*)$", text, re.M))
+    settings = load(None, {}, values)
+    assert settings.base_url == values["VOD2STRMFS_BASE_URL"]
+    assert conninfo_to_dict(settings.source()) == conninfo_to_dict(dispatcharr_database(values))
+    for templated in (False, True):
+        for work in get_args(Work):
+            service = next(iter(units(work, Path("/usr/bin/vod2strmfs"), templated=templated).values()))
+            name = "/etc/vod2strmfs/%i.env" if templated else "/etc/vod2strmfs.env"
+            assert f"\nEnvironmentFile=-{name}\n" in service

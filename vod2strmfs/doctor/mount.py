@@ -4,6 +4,7 @@ import os
 import pwd
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.doctor.patience import SECONDS, in_time
@@ -91,7 +92,7 @@ def _unmounted(settings: Settings) -> Iterator[Finding]:
             f"{_user()} cannot write {place}, and so can neither mount nor materialize there",
             f"Run `chown {_user()} {place}` as root, or name another place.",
         )
-    elif any(place.iterdir()):
+    elif _holds_something(place):
         yield Finding(
             "mount",
             Level.NOTE,
@@ -161,6 +162,13 @@ def propagation(settings: Settings) -> Iterator[Finding]:
                 f"{above.path} is not shared: containers would not see the library once it is mounted anew",
                 f"Run `mount --make-rshared {above.path}` before they start, and give them {place.parent} with rslave.",
             )
+
+
+def _holds_something(directory: Path) -> bool:
+    try:
+        return any(directory.iterdir())
+    except OSError:
+        return False
 
 
 def _user() -> str:

@@ -1,6 +1,7 @@
 """Reading ahead: who asks for one row and then for its neighbour is about to ask for the rest."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from cachetools import LRUCache
@@ -48,7 +49,9 @@ class Ahead(Generic[Row]):
             block = None
         if block is None:
             self.missed += 1
-            block = self._blocks[at] = self._read(at << _BLOCK_BITS, at << _BLOCK_BITS | _BLOCK_MASK)
+            block = self._read(at << _BLOCK_BITS, at << _BLOCK_BITS | _BLOCK_MASK)
+            with suppress(ValueError):  # more than may be kept at all
+                self._blocks[at] = block
         return block.get(number)
 
     def clear(self) -> None:

@@ -209,6 +209,8 @@ class Store:
         """See `Tree`'s `Store`."""
         rows = self._query(_CHILDREN, parent, after, limit)
         nodes = [node for (number,) in rows if (node := self._nodes.get(number)) is not None]
+        if len(nodes) != len(rows):
+            raise IndexFileError(f"the index is damaged: it lacks children of node {parent}.")
         self._check_listing(parent, after, nodes, limit)
         return nodes
 
@@ -259,9 +261,11 @@ class Store:
         count, total = self._query(_BEFORE, parent, after)[0] if after > 0 else (0, None)
         [named] = self._query(_BY_NAME, parent)
         counted = count + len(rest), (total or 0) + sum(node.id for node in rest)
+        if counted != (named[0], named[1] or 0):
+            return False
         if counted[0] > _LARGE_DIRECTORY:
             self._counted.add(parent)
-        return counted == (named[0], named[1] or 0)
+        return True
 
     def count(self, kinds: Set[int]) -> int:
         """How many nodes of some kinds the tree shows. Goes through the whole index."""

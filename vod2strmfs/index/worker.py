@@ -59,7 +59,7 @@ class Worker:
         """Sync once, and report; a failure is reported when it is the first.
 
         Args:
-            patient: see `sync`.
+            patient: see `sync`. Who was asked to look is not, and makes sure that the index is whole as well.
         """
         order = self._order
         try:
@@ -70,7 +70,7 @@ class Worker:
                 order.state_dir,
                 max_shrink=order.max_shrink,
                 patient=patient,
-                thorough=not self._checked,
+                thorough=not self._checked or not patient,
                 tell=Lines("Reading the catalogue", "titles"),
             )
         except UserError as error:

@@ -56,6 +56,11 @@ class Follower:
         return self._operations.tree is not None
 
     @property
+    def failures(self) -> int:
+        """How many requests could not be answered."""
+        return self._operations.failures
+
+    @property
     def error(self) -> str:
         """Why the index cannot be read, if so."""
         return self._error

@@ -262,20 +262,25 @@ class LibraryOperations(pyfuse3.Operations):
 
     def _entry(self, inode: InodeT) -> Entry:
         entry = self._shown().attributes(inode)
-        if entry is None:
-            # The kernel answers ESTALE by looking the path up again; an open file has no path to look up.
-            opened = (file.entry for file in self._opened.values() if file.entry.inode == inode)
-            if (entry := next(opened, None)) is None:
-                raise FUSEError(errno.ESTALE)
-        return entry
+        return entry if entry is not None else self._still_open(inode).entry
+
+    def _still_open(self, inode: InodeT) -> Opened:
+        """A file that is not in the tree any more. The kernel answers ESTALE by looking the path up again; what is open
+        has no path to look up."""
+        for opened in self._opened.values():
+            if opened.entry.inode == inode:
+                return opened
+        raise FUSEError(errno.ESTALE)
 
     def _open(self, inode: InodeT) -> Opened:
         twin = self._files.get(content_inode(inode))
         with _INDEX:
-            entry = self._entry(inode)
+            entry = self._shown().attributes(inode)
+            if entry is None:
+                return self._still_open(inode)
             opened = Opened(entry, twin.content if twin is not None else self._shown().open(inode))
-        if entry.size < _FILES_BYTES // 2:
-            self._files[inode] = opened
+            if entry.size < _FILES_BYTES // 2:
+                self._files[inode] = opened
         return opened
 
     def _identity(self, inode: InodeT) -> dict[str, str]:

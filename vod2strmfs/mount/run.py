@@ -30,6 +30,8 @@ _log = logging.getLogger("vod2strmfs")
 _WATCH_SECONDS = 0.3
 """How often a mount looks for a new generation in its index."""
 _RESTART_SECONDS = 5.0
+_EXAMINE_SECONDS = 600.0
+"""How long to wait, at least, between two examinations of an index that some requests fail with."""
 
 
 class Program(NamedTuple):
@@ -114,6 +116,7 @@ async def _serve(
                     nursery.start_soon(_obey_signals, signals, look_now, beside)
                     nursery.start_soon(_keep, _WORKER, [], order.model_dump_json(), orders)
                     nursery.start_soon(_follow_index, follower, order.state_dir, ready)
+                    nursery.start_soon(_examine_index, follower, look_now)
                     nursery.start_soon(report, reporter, order.state_dir)
                     nursery.start_soon(_say_alive)
                     if settings.status_listen:
@@ -216,4 +219,16 @@ async def _follow_index(follower: Follower, state_dir: Path, ready: Callable[[],
             notify("READY=1")
             ready()
             announced = True
+        await trio.sleep(_WATCH_SECONDS)
+
+
+async def _examine_index(follower: Follower, look_now: trio.MemorySendChannel[None]) -> None:
+    """Have the index examined when requests fail with it: it may have been damaged since the worker did so first."""
+    failures, due = 0, 0.0
+    while True:
+        if follower.shows and follower.failures != failures and trio.current_time() >= due:
+            with suppress(trio.WouldBlock):
+                look_now.send_nowait(None)
+            due = trio.current_time() + _EXAMINE_SECONDS
+        failures = follower.failures
         await trio.sleep(_WATCH_SECONDS)

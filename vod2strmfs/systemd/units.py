@@ -42,10 +42,12 @@ def units(work: Work, program: Path, *, templated: bool) -> dict[str, str]:
         trim_blocks=True,
         keep_trailing_newline=True,
     )
+    config = config_of("%i" if templated else "")
     values = {
         "instance": templated,
         "program": _quoted(program),
-        "config": config_of("%i" if templated else ""),
+        "config": config,
+        "environment": config.with_suffix(".env"),
         "state": "%S/vod2strmfs/%i" if templated else "%S/vod2strmfs",
         "directory": "vod2strmfs/%i" if templated else "vod2strmfs",
     }
