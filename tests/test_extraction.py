@@ -19,7 +19,7 @@ from databases import Database
 from libraries import Library
 from mounts import eventually, poison
 
-from vod2strmfs.catalog.rows import MovieRow
+from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.demo.generator import write_demo
 from vod2strmfs.index import extraction
 from vod2strmfs.index.extraction import Extraction
@@ -279,6 +279,26 @@ def test_nothing_is_imported_from_the_current_directory(
     with closing(Helper(LibrarySettings(), {}, False)) as second:
         eventually(second.is_ready)
     assert not poisoned.exists()
+
+
+def test_rows_of_every_kind_are_shared(tmp_path: Path, given: list[Helper], monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = set()
+    give = Helper.give
+
+    def note(helper: Helper, rows: list[TitledRow]) -> None:
+        kinds.add(type(rows[0][0]))
+        give(helper, rows)
+
+    monkeypatch.setattr(Helper, "give", note)
+    Library(tmp_path).sync(demo(f"sqlite:///{tmp_path}/demo.db"), LibrarySettings(versions="all"))
+    assert kinds == {MovieRow, VersionRow, SeriesRow, EpisodeRow}
+
+
+@pytest.mark.parametrize(("accounts", "rendered"), [(["Alpha"], True), (["!Alpha"], False), ([], True)])
+def test_the_files_of_movies_that_are_kept_out_are_not_rendered(accounts: list[str], rendered: bool) -> None:
+    extractor = Extractor(LibrarySettings(accounts=accounts), {}, render=True)
+    row, title = next(awkward_rows())
+    assert (extractor.extract(row, title).files is not None) == rendered
 
 
 def test_the_second_process_ends_with_the_sync(tmp_path: Path, given: list[Helper]) -> None:
