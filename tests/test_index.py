@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from libraries import Library
@@ -343,6 +344,25 @@ def test_a_new_base_url_changes_every_strm_and_nothing_else(library: Library) ->
     for path, content in library.files().items():
         assert (content != contents[path]) == path.endswith(".strm")
         assert (after[path].mtime > before[path].mtime) == path.endswith(".strm")
+
+
+@pytest.mark.parametrize("versions", ["best", "all"])
+def test_another_version_of_the_program_changes_nothing_that_is_as_before(
+    library: Library, versions: Literal["best", "all"]
+) -> None:
+    catalogue = films("Heat")
+    alpha, beta = catalogue.account("Beta"), catalogue.account("Gamma")
+    ran = catalogue.movie("Ran", relations=[alpha, beta, alpha])
+    catalogue.episode(catalogue.series("Lost"), 1, 1, "Pilot", relations=[alpha, beta])
+    settings = LibrarySettings(versions=versions)
+    library.show(catalogue, settings)
+    catalogue.relate(ran, alpha, stream_id="1")  # which would be called as the first one is, if it were not there
+    library.show(catalogue, settings)
+    before = library.tree(), library.files()
+    with closing(sqlite3.connect(library.state_dir / "index.db")) as index, index:
+        index.execute("UPDATE generation SET version = '0'")
+    assert library.sync(library.last_url, settings).remade
+    assert (library.tree(), library.files()) == before
 
 
 def test_readers_see_the_generation_they_opened(library: Library) -> None:

@@ -97,8 +97,8 @@ class Draft:
             fresh: the item.
             rekeyed: the item is the same, under new keys: a new URL alone is no reason to read its folder again.
         """
-        nfo_hash, strm_hash, parent = self.connection.execute(
-            "SELECT nfo_hash, strm_hash, parent FROM node WHERE id = ?", (node,)
+        nfo_hash, strm_hash, parent, known_as = self.connection.execute(
+            "SELECT nfo_hash, strm_hash, parent, coalesce(plain, name) FROM node WHERE id = ?", (node,)
         ).fetchone()
         strm_file, nfo = fresh.files or files_of(fresh, self.settings, self.providers)
         for kind, file, before in (("strm", strm_file, strm_hash), ("nfo", nfo, nfo_hash)):
@@ -107,7 +107,9 @@ class Draft:
                 if kind == "nfo" or not rekeyed:
                     self.dirty.add(node)
         is_series = fresh.kind == NodeKind.SERIES
-        renamed = self.place(node, parent if is_series else fresh.parent, fresh.name, fresh.alias)
+        # A version's name depends on its folder's; see name_versions.
+        name = known_as if fresh.kind == NodeKind.VERSION else fresh.name
+        renamed = self.place(node, parent if is_series else fresh.parent, name, fresh.alias)
         if is_series:
             self.series.add(node)
             self.series_moved |= renamed
