@@ -57,6 +57,14 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def poison(directory: Path) -> Path:
+    """Lay modules into a folder that nobody should import from there; returns a file that they make when imported."""
+    told = directory / "was imported"
+    for name in ("msgspec", "random", "trio"):
+        (directory / f"{name}.py").write_text(f"open({str(told)!r}, 'w')\nraise ImportError\n")
+    return told
+
+
 def command(*arguments: str | Path) -> list[str]:
     """A command line of the program under test."""
     return [sys.executable, "-m", "vod2strmfs", *map(str, arguments)]

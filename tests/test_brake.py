@@ -5,10 +5,11 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from databases import Database
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from libraries import Library
 from mounts import command, eventually, mounted
@@ -20,8 +21,10 @@ from vod2strmfs.catalog.source import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
 from vod2strmfs.index.brake import MIN_ITEMS
+from vod2strmfs.index.store import Store
 from vod2strmfs.index.sync import sync
-from vod2strmfs.library.tree import Entry
+from vod2strmfs.library.kinds import ROOT_INODE
+from vod2strmfs.library.tree import Entry, Tree
 from vod2strmfs.settings import LibrarySettings
 
 HOUR = 3600 * 10**9
@@ -186,6 +189,108 @@ def test_within_a_day_no_more_is_lost_than_allowed(steps: list[tuple[set[int], f
 def inodes(library: Library) -> set[int]:
     """Of the movies' folders."""
     return {entry.inode for path, entry in library.tree().items() if path.startswith("Movies/") and entry.is_dir}
+
+
+def mixed(left: int, *, all_series: bool = False) -> Catalogue:
+    """Sixty movies and sixty episodes of two accounts, of which the first `left` are there. Some share their names."""
+    catalogue = Catalogue()
+    alpha, beta = catalogue.account("Alpha"), catalogue.account("Beta", username="other")
+    drama, comedy = catalogue.category("EN | Drama", "movie"), catalogue.category("Comedy", "movie")
+    for account in (alpha, beta):
+        for category in (drama, comedy):
+            catalogue.enable(account, category)
+    having = [[alpha], [beta], [alpha, beta], [beta]]
+    for number in range(left):
+        accounts, category = having[number % 4], comedy if number % 3 else drama
+        columns = {"year": 1990 + number // 2, "tmdb_id": str(number + 1), "imdb_id": f"tt{number + 1:07}"}
+        catalogue.movie(f"Film {number // 2 * 2}", relations=accounts, category=category, **columns)
+    for number, accounts in enumerate(having):
+        first = number * 15
+        if first < left or all_series:
+            series = catalogue.series(f"Show {number // 2 * 2}", tmdb_id=str(number + 1), relations=accounts)
+            for episode in range(first, min(first + 15, left)):
+                catalogue.episode(series, episode % 2, episode, f"Part {episode}", relations=accounts)
+    return catalogue
+
+
+OTHER_SETTINGS: list[dict[str, Any]] = [
+    {"base_url": "http://dispatcharr.example:9191"},
+    {"pin_stream": False},
+    {"movie_path": "/vod/{uuid}", "episode_path": "/vod/{uuid}"},
+    {"direct_urls": True},
+    {"media_server": "plex", "folder_ids": "plex"},
+    {"media_server": "emby"},
+    {"media_server": "spec", "group_by": "category"},
+    {"clean_titles": False, "name_regex": "Film"},
+    {"accounts": ["Alpha"]},
+    {"versions": "all"},
+]
+
+
+@pytest.mark.parametrize("other", OTHER_SETTINGS[:7], ids=str)
+@pytest.mark.parametrize("back", [False, True], ids=["", "and back"])
+def test_what_is_held_follows_the_settings(tmp_path: Path, other: dict[str, Any], back: bool) -> None:
+    """It looks as it would if it were still in the catalogue."""
+    (tmp_path / "held").mkdir()
+    (tmp_path / "there").mkdir()
+    held, there = Library(tmp_path / "held"), Library(tmp_path / "there")
+    before, after = LibrarySettings(), LibrarySettings.model_validate(other)
+    if back:
+        before, after = after, before
+    held.show(mixed(60), before)
+    assert held.show(mixed(25), before).held >= 70
+    assert held.show(mixed(25), after).held >= 70
+    there.show(mixed(60), before)
+    there.show(mixed(60), after)
+    assert held.files() == there.files()
+    sizes_are_right(held)
+
+
+def sizes_are_right(library: Library) -> None:
+    files = library.files()
+    sizes = {path: entry.size for path, entry in library.tree().items() if not entry.is_dir}
+    assert sizes == {path: len(content) for path, content in files.items()}
+
+
+def playable(library: Library) -> set[str]:
+    """The UUIDs of all that has a .strm, which can be found by its name and read."""
+    with closing(Store(library.state_dir)) as store:
+        tree = Tree(store)
+        strms = [(path, entry) for path, entry in tree.walk() if path.endswith(".strm")]
+        for path, entry in strms:
+            inode = ROOT_INODE
+            for name in path.split("/"):
+                found = tree.lookup(inode, name)
+                assert found
+                inode = found.inode
+            assert inode == entry.inode
+            assert tree.attributes(inode) == entry
+        return {tree.identity(entry.inode)["uuid"] for _, entry in strms}
+
+
+@st.composite
+def changes_of_settings(draw: st.DrawFn) -> list[tuple[int, bool, dict[str, Any]]]:
+    """How many items are left, whether all series are, and the settings."""
+    steps = [(60, True, draw(st.sampled_from([{}, {"versions": "all"}])))]
+    for _ in range(draw(st.integers(2, 5))):
+        chosen = draw(st.lists(st.sampled_from(OTHER_SETTINGS), max_size=3))
+        changed = {name: value for settings in chosen for name, value in settings.items()}
+        steps.append((draw(st.sampled_from([60, 30, 30, 8])), draw(st.booleans()), changed))
+    return steps
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps=changes_of_settings())
+@example(steps=[(60, True, {}), (30, True, {}), (30, True, {"versions": "all"}), (60, True, {"versions": "all"})])
+@example(steps=[(60, True, {"versions": "all"}), (30, True, {"versions": "all"}), (30, True, {}), (60, True, {})])
+def test_no_change_of_settings_costs_what_is_held(steps: list[tuple[int, bool, dict[str, Any]]]) -> None:
+    """Whatever is set while items are held: all that could be played can be played, and is as long as it says."""
+    with TemporaryDirectory() as folder:
+        library = Library(Path(folder))
+        for left, all_series, changed in steps:
+            library.show(mixed(left, all_series=all_series), LibrarySettings.model_validate(changed))
+            assert len(playable(library)) == 120
+            sizes_are_right(library)
 
 
 class Refreshed:

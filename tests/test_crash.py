@@ -365,6 +365,11 @@ def _overwrite(state: Path, at: int, length: int) -> None:
         file.write(os.urandom(length))
 
 
+def _execute(state: Path, statement: str) -> None:
+    with closing(sqlite3.connect(state / "index.db")) as index, index:
+        index.execute(statement)
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "replaced by rubbish": lambda state: _replace(state, b"rubbish" * 1000),
     "replaced by nothing": lambda state: _replace(state, b""),
@@ -372,6 +377,8 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "cut in half": lambda state: os.truncate(state / "index.db", 40960),
     "a ruined beginning": lambda state: _overwrite(state, 0, 4096),
     "a ruined middle": lambda state: _overwrite(state, 4096, 60000),
+    "no generation": lambda state: _execute(state, "DELETE FROM generation"),
+    "no word of the last attempt": lambda state: _execute(state, "DELETE FROM attempt"),
     "deleted": lambda state: (state / "index.db").unlink(),
     "the state directory deleted": shutil.rmtree,
 }

@@ -17,13 +17,13 @@ import psycopg
 import pytest
 from databases import Database
 from libraries import Library
-from mounts import eventually
+from mounts import eventually, poison
 
-from vod2strmfs.catalog.rows import MovieRow
+from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.demo.generator import write_demo
 from vod2strmfs.index import extraction
 from vod2strmfs.index.extraction import Extraction
-from vod2strmfs.index.extractor import TitledRow
+from vod2strmfs.index.extractor import Extractor, TitledRow
 from vod2strmfs.index.helper import Helper, HelperError
 from vod2strmfs.settings import LibrarySettings
 
@@ -220,6 +220,85 @@ def test_an_error_in_the_second_process_is_the_first_ones(given: list[Helper]) -
             helper.answer(list(impossible_rows()))
     with Extraction(LibrarySettings(), {}, render=False) as extraction, pytest.raises(TypeError):
         list(extraction.extract(impossible_rows(), expected=1))
+
+
+def awkward_rows() -> Iterator[TitledRow]:
+    """Some rows, of which one has a name that is no UTF-8: no source yields that."""
+    for number in range(30):
+        row = MovieRow._make([number, str(number), f"Film {number}", *[None] * 18])
+        name = "Film \ud800" if number == 9 else row.name
+        yield row._replace(name=name, created_at=0, account_id=1, stream_id=str(number), account_name="Alpha"), ""
+
+
+def test_rows_that_cannot_be_sent_are_done_without_the_second_process(
+    given: list[Helper], caplog: pytest.LogCaptureFixture
+) -> None:
+    extractor = Extractor(LibrarySettings(), {}, render=True)
+    wanted = [(row, extractor.extract(row, title)) for row, title in awkward_rows()]
+    with Extraction(LibrarySettings(), {}, render=True) as together:
+        assert list(together.extract(awkward_rows(), expected=30)) == wanted
+    assert len(given) > 1
+    [warning] = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning == "The second process of the sync cannot be told of a row; going on without it."
+
+
+@pytest.mark.parametrize("answer", [b"\xc1", b"\x90", b"\x91\x01"], ids=["no MessagePack", "too few", "no item"])
+def test_an_answer_that_is_none_is_done_without(
+    tmp_path: Path, given: list[Helper], answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = demo(f"sqlite:///{tmp_path}/demo.db")
+    receive = Helper._receive
+
+    def garble(helper: Helper) -> bytes:
+        return receive(helper) and answer
+
+    monkeypatch.setattr(Helper, "_receive", garble)
+    library = Library(tmp_path / "both")
+    library.sync(url)
+    assert given
+    assert index(library.state_dir) == alone(tmp_path, url)
+
+
+def test_pipes_that_may_not_be_large_do(
+    tmp_path: Path, given: list[Helper], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("vod2strmfs.index.helper._PIPE_BYTES", (1 << 31) + 1)  # root may have all that there can be
+    url = demo(f"sqlite:///{tmp_path}/demo.db")
+    library = Library(tmp_path / "both")
+    library.sync(url)
+    assert given
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert index(library.state_dir) == alone(tmp_path, url)
+
+
+def test_nothing_is_imported_from_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[Helper]
+) -> None:
+    poisoned = poison(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with closing(Helper(LibrarySettings(), {}, False)) as second:
+        eventually(second.is_ready)
+    assert not poisoned.exists()
+
+
+def test_rows_of_every_kind_are_shared(tmp_path: Path, given: list[Helper], monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = set()
+    give = Helper.give
+
+    def note(helper: Helper, rows: list[TitledRow]) -> None:
+        kinds.add(type(rows[0][0]))
+        give(helper, rows)
+
+    monkeypatch.setattr(Helper, "give", note)
+    Library(tmp_path).sync(demo(f"sqlite:///{tmp_path}/demo.db"), LibrarySettings(versions="all"))
+    assert kinds == {MovieRow, VersionRow, SeriesRow, EpisodeRow}
+
+
+@pytest.mark.parametrize(("accounts", "rendered"), [(["Alpha"], True), (["!Alpha"], False), ([], True)])
+def test_the_files_of_movies_that_are_kept_out_are_not_rendered(accounts: list[str], rendered: bool) -> None:
+    extractor = Extractor(LibrarySettings(accounts=accounts), {}, render=True)
+    row, title = next(awkward_rows())
+    assert (extractor.extract(row, title).files is not None) == rendered
 
 
 def test_the_second_process_ends_with_the_sync(tmp_path: Path, given: list[Helper]) -> None:

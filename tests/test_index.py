@@ -3,13 +3,14 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from libraries import Library
 
 from vod2strmfs.catalog.source import open_source
 from vod2strmfs.demo.catalogue import Catalogue
-from vod2strmfs.errors import CatalogError
+from vod2strmfs.errors import CatalogError, IndexFileError
 from vod2strmfs.index.ahead import Ahead
 from vod2strmfs.index.changes import What
 from vod2strmfs.index.store import Store
@@ -345,6 +346,25 @@ def test_a_new_base_url_changes_every_strm_and_nothing_else(library: Library) ->
         assert (after[path].mtime > before[path].mtime) == path.endswith(".strm")
 
 
+@pytest.mark.parametrize("versions", ["best", "all"])
+def test_another_version_of_the_program_changes_nothing_that_is_as_before(
+    library: Library, versions: Literal["best", "all"]
+) -> None:
+    catalogue = films("Heat")
+    alpha, beta = catalogue.account("Beta"), catalogue.account("Gamma")
+    ran = catalogue.movie("Ran", relations=[alpha, beta, alpha])
+    catalogue.episode(catalogue.series("Lost"), 1, 1, "Pilot", relations=[alpha, beta])
+    settings = LibrarySettings(versions=versions)
+    library.show(catalogue, settings)
+    catalogue.relate(ran, alpha, stream_id="1")  # which would be called as the first one is, if it were not there
+    library.show(catalogue, settings)
+    before = library.tree(), library.files()
+    with closing(sqlite3.connect(library.state_dir / "index.db")) as index, index:
+        index.execute("UPDATE generation SET version = '0'")
+    assert library.sync(library.last_url, settings).remade
+    assert (library.tree(), library.files()) == before
+
+
 def test_readers_see_the_generation_they_opened(library: Library) -> None:
     library.show(films("Heat"))
     with closing(Store(library.state_dir)) as store:
@@ -408,6 +428,20 @@ def test_a_damaged_index_is_moved_aside_and_made_anew(library: Library, damage: 
     assert library.tree()["Movies/Heat"].inode > inode
     [aside] = library.state_dir.glob("index.db.unusable-*")
     assert aside.read_bytes() == damage
+
+
+@pytest.mark.parametrize("table", ["generation", "attempt"])
+@pytest.mark.parametrize("statement", ["DELETE FROM {}", "INSERT INTO {0} SELECT * FROM {0}"])
+def test_an_index_that_has_not_one_row_of_itself_is_made_anew(library: Library, table: str, statement: str) -> None:
+    library.show(films("Heat"))
+    with closing(sqlite3.connect(library.state_dir / "index.db")) as index, index:
+        index.execute(statement.format(table))
+    if statement.startswith("DELETE"):
+        with pytest.raises(IndexFileError, match="damaged"):
+            Store(library.state_dir)
+    library.sync(library.last_url)
+    assert "Movies/Heat/Heat.strm" in library.paths()
+    assert len(list(library.state_dir.glob("index.db.unusable-*"))) == 1
 
 
 def test_another_programs_database_is_not_taken_for_an_index(library: Library) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from databases import Database
-from mounts import TIMEOUT, Mount, command, eventually, is_mounted, mounted
+from mounts import TIMEOUT, Mount, command, eventually, is_mounted, mounted, poison
 from postgres_server import PostgresServer
 
 from vod2strmfs.demo.catalogue import Catalogue
@@ -251,6 +251,18 @@ def test_a_sync_beside_it_is_shown(database: Database, tmp_path: Path) -> None:
         assert said == "generation 2: 1 movie changed\n"
         eventually(lambda: os.listdir(mount.path / "Movies") == ["Ran"])
         assert (mount.path / "Movies/Ran/Ran.strm").read_text().startswith("http://tv:9191/")
+
+
+def test_nothing_is_imported_from_the_current_directory(
+    demo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    poisoned = poison(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr("mounts.command", lambda *words: [sys.executable, "-P", "-m", "vod2strmfs", *map(str, words)])
+    with mounted(tmp_path, demo) as mount:
+        assert list((mount.path / "Movies").iterdir())
+    assert not poisoned.exists()
 
 
 @pytest.mark.parametrize("end", ["terminate", "interrupt", "unmount"])

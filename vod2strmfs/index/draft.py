@@ -4,10 +4,10 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from vod2strmfs.index.fresh import File, Fresh, Keys, digest, files_of
+from vod2strmfs.index.fresh import File, Fresh, Keys, digest, files_of, names_of, strm_of
 from vod2strmfs.library.contents import decode_kind, encode
-from vod2strmfs.library.items import Category, Season
-from vod2strmfs.library.kinds import NodeKind
+from vod2strmfs.library.items import Category, Movie, Season, Version
+from vod2strmfs.library.kinds import MOVIES_NODE, NodeKind
 from vod2strmfs.library.names import CutName, fold
 from vod2strmfs.library.naming import node_name
 from vod2strmfs.settings import LibrarySettings
@@ -97,8 +97,8 @@ class Draft:
             fresh: the item.
             rekeyed: the item is the same, under new keys: a new URL alone is no reason to read its folder again.
         """
-        nfo_hash, strm_hash, parent = self.connection.execute(
-            "SELECT nfo_hash, strm_hash, parent FROM node WHERE id = ?", (node,)
+        nfo_hash, strm_hash, parent, known_as = self.connection.execute(
+            "SELECT nfo_hash, strm_hash, parent, coalesce(plain, name) FROM node WHERE id = ?", (node,)
         ).fetchone()
         strm_file, nfo = fresh.files or files_of(fresh, self.settings, self.providers)
         for kind, file, before in (("strm", strm_file, strm_hash), ("nfo", nfo, nfo_hash)):
@@ -107,7 +107,9 @@ class Draft:
                 if kind == "nfo" or not rekeyed:
                     self.dirty.add(node)
         is_series = fresh.kind == NodeKind.SERIES
-        renamed = self.place(node, parent if is_series else fresh.parent, fresh.name, fresh.alias)
+        # A version's name depends on its folder's; see name_versions.
+        name = known_as if fresh.kind == NodeKind.VERSION else fresh.name
+        renamed = self.place(node, parent if is_series else fresh.parent, name, fresh.alias)
         if is_series:
             self.series.add(node)
             self.series_moved |= renamed
@@ -121,16 +123,38 @@ class Draft:
 
     def absorb(self, node: int, arrived: int) -> None:
         """Give a node what was added to this draft as another one: it is the same item, under new keys."""
-        kind, parent, name, cut, alias, *keys = self.connection.execute(
-            "SELECT content.kind, parent, name, cut, alias, source, uuid, account, stream, tmdb, imdb, bad_fields, item"
-            " FROM node JOIN content USING (id) WHERE id = ?",
-            (arrived,),
-        ).fetchone()
+        fresh = self._stored(arrived)
         self.remove([arrived])
+        self.update(node, fresh, rekeyed=True)
+
+    def renew(self, nodes: Iterable[int]) -> None:
+        """Bring nodes whose items are gone to what the settings are now, as far as what is stored of them tells.
+
+        A movie that has a .strm of its own keeps it until it is known again which relations it has.
+        """
+        for node in nodes:
+            fresh = self._stored(node)
+            if not isinstance(fresh.item, Version):
+                fresh.name, fresh.alias = names_of(fresh.item, self.settings)
+            if isinstance(fresh.item, Movie):
+                fresh.parent = self.section(MOVIES_NODE, fresh.item.category, self.now)
+                if not self.connection.execute("SELECT 1 FROM node WHERE parent = ? LIMIT 1", (node,)).fetchone():
+                    _, nfo = files_of(fresh, self.settings, self.providers)
+                    fresh.files = strm_of(fresh, self.settings, self.providers), nfo
+            self.update(node, fresh)
+
+    def _stored(self, node: int) -> Fresh:
+        """The item of a node, as the draft has it."""
+        kind, parent, name, cut, alias, *keys = self.connection.execute(
+            "SELECT content.kind, parent, coalesce(plain, name), cut, alias,"
+            " source, uuid, account, stream, tmdb, imdb, bad_fields, item"
+            " FROM node JOIN content USING (id) WHERE id = ?",
+            (node,),
+        ).fetchone()
         known = Keys._make(keys)
         item = decode_kind(known.item, kind)
         name = CutName(name) if cut else name
-        self.update(node, Fresh(NodeKind(kind), known, item, name, alias, created=0, parent=parent), rekeyed=True)
+        return Fresh(NodeKind(kind), known, item, name, alias, created=0, parent=parent)
 
     def place(self, node: int, parent: int, name: str, alias: str = "") -> bool:
         """Put a node into a directory, under a name that has yet to be settled there.

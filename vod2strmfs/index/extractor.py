@@ -7,12 +7,13 @@ import msgspec
 
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
 from vod2strmfs.catalog.source import Row
-from vod2strmfs.index.fresh import Fresh, Keys, files_of
+from vod2strmfs.index.fresh import Fresh, Keys, files_of, names_of
 from vod2strmfs.library import extract
 from vod2strmfs.library.contents import Item, encode
-from vod2strmfs.library.items import Version
+from vod2strmfs.library.filters import Filter
+from vod2strmfs.library.items import Movie, Version
 from vod2strmfs.library.kinds import NodeKind
-from vod2strmfs.library.naming import alias_name, node_name, version_name
+from vod2strmfs.library.naming import version_name
 from vod2strmfs.library.titles import TitleCleaner
 from vod2strmfs.settings import LibrarySettings
 
@@ -28,7 +29,7 @@ class Extractor:
     Args:
         settings: the library's.
         providers: the beginning of an account's URLs, where direct URLs are wanted.
-        render: whether the files of every item are wanted, too.
+        render: whether the files of every item are wanted, too, but for movies that the filters keep out.
     """
 
     def __init__(self, settings: LibrarySettings, providers: Mapping[int, str], *, render: bool) -> None:
@@ -38,6 +39,7 @@ class Extractor:
         self._all_versions = settings.versions == "all"
         self._cleaner = TitleCleaner(settings.clean_titles, settings.name_regex)
         self._bad_fields: Counter[str] = Counter()
+        self._filter = Filter(settings)
 
     def extract(self, row: Row, series_title: str) -> Fresh:
         """The item of a row, with its place yet to be found.
@@ -60,9 +62,15 @@ class Extractor:
                 fresh = self._fresh(row, NodeKind.SERIES, series, series.tmdb, series.imdb)
             case _:
                 fresh = self._fresh(row, NodeKind.VERSION, Version(row.account_name, row.container_extension or ""))
-        if self._render:
+        if self._render and not self._is_refused(row, fresh.item):
             fresh.files = files_of(fresh, self._settings, self._providers)
         return fresh
+
+    def _is_refused(self, row: Row, item: Item) -> bool:
+        """Whether the filters keep out a movie: to render its files for nothing takes longer than to look."""
+        if not self._filter.active or not (isinstance(row, MovieRow) and isinstance(item, Movie)):
+            return False
+        return bool(self._filter.refuses(item, row.account_name, self._cleaner.language(row.name), row.uuid))
 
     def _fresh(self, row: Row, kind: NodeKind, item: Item, tmdb: str = "", imdb: str = "") -> Fresh:
         bad_fields = 0
@@ -72,6 +80,6 @@ class Extractor:
         if isinstance(item, Version):
             name, alias = version_name("", item.label), ""
         else:
-            name, alias = node_name(item, self._settings), alias_name(item, self._settings)
+            name, alias = names_of(item, self._settings)
         keys = Keys(row.id, row.uuid, row.account_id, row.stream_id, tmdb, imdb, bad_fields, encode(item))
-        return Fresh(kind, keys, item, name, alias if alias != name else "", row.created_at * SECOND)
+        return Fresh(kind, keys, item, name, alias, row.created_at * SECOND)

@@ -212,7 +212,8 @@ def _is_index(path: Path) -> bool:
             if application != _APPLICATION_ID or version < _SCHEMA_VERSION:
                 return False
             if version == _SCHEMA_VERSION:
-                connection.execute("SELECT number FROM generation").fetchone()
+                rows = "SELECT (SELECT count(number) FROM generation), (SELECT count(*) FROM attempt)"
+                return bool(connection.execute(rows).fetchone() == (1, 1))
     except sqlite3.DatabaseError as error:
         if _is_strange(error):
             return False

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from vod2strmfs.library.contents import Item, Record, nfo_of, strm
 from vod2strmfs.library.kinds import FILE_KINDS, NodeKind
+from vod2strmfs.library.naming import alias_name, node_name
 from vod2strmfs.settings import LibrarySettings
 
 
@@ -62,7 +63,7 @@ def files_of(fresh: Fresh, settings: LibrarySettings, providers: Mapping[int, st
         settings: the library's.
         providers: the beginning of an account's URLs, where direct URLs are wanted.
     """
-    kind, keys = fresh.kind, fresh.keys
+    kind = fresh.kind
     if kind == NodeKind.CATEGORY:
         return NO_FILE, NO_FILE
     if kind == NodeKind.SERIES:
@@ -72,10 +73,22 @@ def files_of(fresh: Fresh, settings: LibrarySettings, providers: Mapping[int, st
     if kind != NodeKind.VERSION:
         nfo = digest(nfo_of(fresh.item, settings), fresh.created)
     if kind in FILE_KINDS or (kind == NodeKind.MOVIE and settings.versions == "best"):
-        provider = providers.get(keys.account, "")
-        record = Record(kind, keys.uuid, keys.account, keys.stream, keys.item, provider=provider)
-        strm_file = digest(strm(record, settings), fresh.created)
+        strm_file = strm_of(fresh, settings, providers)
     return strm_file, nfo
+
+
+def strm_of(fresh: Fresh, settings: LibrarySettings, providers: Mapping[int, str]) -> File:
+    """The .strm of a movie, a version or an episode. Arguments as for `files_of`."""
+    keys = fresh.keys
+    provider = providers.get(keys.account, "")
+    record = Record(fresh.kind, keys.uuid, keys.account, keys.stream, keys.item, provider=provider)
+    return digest(strm(record, settings), fresh.created)
+
+
+def names_of(item: Item, settings: LibrarySettings) -> tuple[str, str]:
+    """The name and the alias of an item, but not of a version's: they depend on nothing else."""
+    name, alias = node_name(item, settings), alias_name(item, settings)
+    return name, alias if alias != name else ""
 
 
 def digest(content: bytes, mtime: int) -> File:

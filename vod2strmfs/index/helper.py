@@ -4,11 +4,13 @@ It reads batches of rows from standard input and writes their items to standard 
 and no state: it turns rows into items. It ends when its standard input does, however that comes.
 """
 
+import fcntl
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import IO, Any
@@ -25,7 +27,7 @@ from vod2strmfs.library.names import CutName
 from vod2strmfs.settings import LibrarySettings
 
 _PIPE_BYTES = 1 << 20
-"""What an unprivileged process may have: with less, who writes would have to wait for who reads."""
+"""What an unprivileged process may have as a rule: with less, who writes has to wait for who reads."""
 
 _ROW_TYPES: dict[NodeKind, type[Row]] = {
     NodeKind.MOVIE: MovieRow,
@@ -81,11 +83,12 @@ class Helper:
         self.unanswered = 0
         """How many batches it has been given for which there was no answer yet."""
         self._is_ready = False
-        command = [sys.executable, "-m", "vod2strmfs.index.helper"]
+        # -P: what lies in the current directory is not imported.
+        command = [sys.executable, "-P", "-m", "vod2strmfs.index.helper"]
         # A process group of its own: an interrupt at the terminal is for the first process to handle.
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
-            pipesize=_PIPE_BYTES, process_group=0,
+            process_group=0,
         )  # fmt: skip
         assert self._process.stdin
         assert self._process.stdout
@@ -113,7 +116,7 @@ class Helper:
         """Have a batch of rows of one kind extracted.
 
         Raises:
-            HelperError: the process has ended.
+            HelperError: the process has ended, or the rows cannot be sent.
         """
         self._send((_KINDS[type(rows[0][0])], [row for row, _ in rows], [title for _, title in rows]))
         self.unanswered += 1
@@ -132,8 +135,11 @@ class Helper:
         self.unanswered -= 1
         if not message:
             raise HelperError("failed")
-        answers = _answer_decoder.decode(message)
-        return [_fresh(row[0], answer) for row, answer in zip(rows, answers, strict=True)]
+        try:
+            answers = _answer_decoder.decode(message)
+            return [_fresh(row[0], answer) for row, answer in zip(rows, answers, strict=True)]
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise HelperError("gave an answer that is none") from error
 
     def close(self) -> None:
         """End the process."""
@@ -144,7 +150,11 @@ class Helper:
 
     def _send(self, message: object) -> None:
         try:
-            self._orders.send_bytes(_encoder.encode(message))
+            data = _encoder.encode(message)
+        except (msgspec.MsgspecError, ValueError, TypeError, OverflowError) as error:
+            raise HelperError("cannot be told of a row") from error
+        try:
+            self._orders.send_bytes(data)
         except OSError:
             raise self._ended() from None
 
@@ -162,6 +172,8 @@ class Helper:
 def _connection(pipe: IO[bytes], *, readable: bool = True, writable: bool = True) -> Connection:
     """A pipe's end, for whole messages."""
     with pipe:
+        with suppress(OSError):  # fs.pipe-max-size may be less, and the limit of all of a user's pipes
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         return Connection(os.dup(pipe.fileno()), readable, writable)
 
 

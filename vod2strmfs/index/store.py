@@ -161,14 +161,12 @@ class Store:
             if self._connection.in_transaction:
                 self._connection.execute("COMMIT")
             self._connection.execute("BEGIN")
-            number, made, settings, metrics = self._connection.execute(
-                "SELECT number, made, settings, stats FROM generation"
-            ).fetchone()
+            generation = self._connection.execute("SELECT number, made, settings, stats FROM generation").fetchone()
             self._providers: dict[int, str] = dict(self._connection.execute("SELECT account, url FROM provider"))
-            failing_since, error, compared = self._connection.execute(
-                "SELECT failing_since, error, compared FROM attempt"
-            ).fetchone()
+            attempt = self._connection.execute("SELECT failing_since, error, compared FROM attempt").fetchone()
         try:
+            number, made, settings, metrics = generation
+            failing_since, error, compared = attempt
             if number and number != self.generation:
                 self.settings = _library_settings(settings)
             self.metrics = _metrics(number, made, json.loads(metrics), failing_since)

@@ -376,8 +376,8 @@ class _Run:
                 self.tell(self._read, self._expected)
 
     def _number(self, kind: Kind, blocks: Set[int] | None) -> int:
-        """How many rows will be read, at the most."""
-        eligible = self._eligible.get(kind, 0)
+        """About how many rows will be read; with a file for each version, there are more of them than counted."""
+        eligible = self._eligible["movie" if kind == "version" else kind]
         return eligible if blocks is None else min(eligible, len(blocks) << BLOCK_BITS)
 
     def _blocks_to_read(self, kind: Kind, snapshot: Snapshot, draft: Draft) -> Set[int] | None:
@@ -404,14 +404,16 @@ class _Run:
         gone = lost[kind]
         held: Set[int] = set()
         if kind == "version":
-            # They go with their movie, and are held with it.
-            held = gone & self._nodes(kind, "parent IN (SELECT id FROM node WHERE held = 1)")
+            # They go with their movie, and are held with it, but where it has a .strm of its own now.
+            held = gone & self._nodes(kind, "parent IN (SELECT id FROM node WHERE held = 1 AND strm_size = 0)")
         elif self.accept_shrink:
             pass
         elif limit.holds(_NODE_KINDS[kind], gone, counts[kind, "added"]):
             held = gone
         elif kind == "episode":
             held = emptied_series(self.connection, gone, lost["series"])
+        if draft.everything:
+            draft.renew(held)
         draft.hold(held)
         draft.remove(gone - held)
         if not self.accept_shrink and kind != "version":

@@ -169,8 +169,9 @@ class Tree:
         node = self._store.node(node_of(directory))
         if node is None or directory != folder_inode(node.id):
             return None
-        is_movie = node.kind == NodeKind.MOVIE and self._settings.versions == "best"
-        if is_movie != bool(node.strm_size):
+        is_movie = node.kind == NodeKind.MOVIE
+        is_single = is_movie and self._settings.versions == "best"
+        if node.strm_size <= 0 if is_single else node.strm_size and not is_movie:
             raise IndexFileError(f"the index is damaged: the kind of directory {node.id} cannot be.")
         above = folder_inode(node.parent)
         last, slot = node_of(after), slot_of(after)
@@ -179,7 +180,7 @@ class Tree:
             entries = self._own_files(node)
             if slot:
                 entries = [entry for entry in entries if slot_of(entry.inode) > slot]
-            if is_movie:
+            if is_single:
                 return Page(above, entries, True)
             last = 0
         elif slot != Slot.FOLDER and (child := self._store.node(last)) is not None and child.parent == node.id:
@@ -301,11 +302,12 @@ def _makers(server: MediaServer, versions: Literal["best", "all"], write_nfo: bo
         NodeKind.EPISODE: {Slot.STRM: _strm, Slot.NFO: _own_nfo, Slot.ALIAS: _alias_nfo},
     }
     if versions == "all":
-        makers[NodeKind.MOVIE] = {Slot.NFO: _nfo_called("movie")}
+        # A movie that the shrink brake held when this was not yet the setting has a .strm of its own.
+        makers[NodeKind.MOVIE] = {Slot.STRM: _strm_if_any, Slot.NFO: _nfo_called("movie")}
     if server == "spec":
         del makers[NodeKind.SERIES], makers[NodeKind.EPISODE][Slot.NFO]
     if not write_nfo:
-        return {kind: {Slot.STRM: _strm} for kind in makers if Slot.STRM in makers[kind]}
+        return {kind: {Slot.STRM: files[Slot.STRM]} for kind, files in makers.items() if Slot.STRM in files}
     return makers
 
 
@@ -318,6 +320,10 @@ def _files(node: Node, makers: _Makers) -> list[Entry]:
 def _strm(node: Node) -> Entry:
     inode = inode_of(node.id, Slot.STRM, node.strm_version)
     return Entry(f"{node.name}.strm", inode, node.strm_size, node.strm_mtime, False)
+
+
+def _strm_if_any(node: Node) -> Entry | None:
+    return _strm(node) if node.strm_size else None
 
 
 def _own_nfo(node: Node) -> Entry:

@@ -165,7 +165,7 @@ async def _keep(
     """
     while True:
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", program.module, *arguments],
+            [sys.executable, "-P", "-m", program.module, *arguments],  # -P: not from the current directory
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
