@@ -32,6 +32,23 @@ settings = load(None, json.loads(sys.argv[1]), {})
 logs.set_up(settings)
 serve(settings, quiet=float(sys.argv[2]))
 """
+_ALARMED = """
+import signal
+from vod2strmfs import service as module
+module._LONGEST_NAP = 0.01
+runs = 0
+def export():
+    global runs
+    runs += 1
+    if runs < 5000:
+        signal.setitimer(signal.ITIMER_REAL, (runs % 100 + 1) / 1e6)
+    else:
+        service.stop()
+service = module.Service(export, look=None, due=None, poll=60)
+signal.signal(signal.SIGALRM, lambda *_: service.run_now())
+service.run_now()
+service.serve()
+"""
 NEVER = "0 0 29 2 *"
 
 
@@ -166,6 +183,11 @@ def test_while_it_waits_it_ends_at_once(tmp_path: Path, number: signal.Signals) 
         eventually(lambda: "The next run is at" in running.log())
         assert running.stop(number) == 0
         assert running.runs() == 0
+
+
+def test_a_signal_may_ask_for_a_run_at_any_moment() -> None:
+    """Also while it goes to sleep or wakes up, which a lock that the handler takes too would end for good."""
+    subprocess.run([sys.executable, "-c", _ALARMED], check=True, timeout=TIMEOUT)
 
 
 def test_systemd_is_told_of_its_start_and_end(tmp_path: Path) -> None:
