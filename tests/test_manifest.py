@@ -14,7 +14,7 @@ from outputs import Output, snapshot
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import OutputError
 from vod2strmfs.index.store import Store
-from vod2strmfs.materialize import run
+from vod2strmfs.materialize import files, run
 from vod2strmfs.materialize.manifest import Manifest, State
 from vod2strmfs.materialize.root import hold
 from vod2strmfs.materialize.workers import StoppedError
@@ -139,6 +139,64 @@ def test_without_a_manifest_an_nfo_that_we_wrote_for_an_older_catalogue_is_broug
         ("Heat", "updated", "content changed"),
         ("Ronin", "updated", "content changed"),
     ]
+
+
+@pytest.mark.parametrize("folder", ["Movies/Heat", "TV/Dark/Season 01"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_without_a_manifest_a_folder_that_somebody_put_into_one_of_ours_is_theirs(
+    output: Output, folder: str, apart: bool
+) -> None:
+    """Also if it was copied from elsewhere in the library."""
+    source = output.root / ("Movies/Ronin" if apart else folder)
+    copy = output.root / folder / "copy"
+    copy.mkdir()
+    for strm in source.glob("*.strm"):
+        shutil.copy2(strm, copy)
+    before = snapshot(copy)
+    output.lose_manifest()
+    for _ in range(3):
+        assert output.write(cleanup="apply", accept_shrink=True).errors == 0
+    output.library.show(catalogue("Ronin", "Alien", episodes=1), accept_shrink=True)
+    for _ in range(2):
+        assert output.write(cleanup="apply", accept_shrink=True).errors == 0
+        assert snapshot(copy) == before
+    wrong = {path for path in output.difference() if not path.startswith(folder)}
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("stray", ["TV/Dark/S01E01.strm", "TV/Dark/Mine.strm", "Movies/Mine.strm"])
+def test_without_a_manifest_a_strm_that_somebody_put_between_our_folders_is_in_nobodys_way(
+    output: Output, stray: str
+) -> None:
+    source = "TV/Dark/Season 01/S01E01.strm" if stray.startswith("TV") else "Movies/Heat/Heat.strm"
+    shutil.copy2(output.root / source, output.root / stray)
+    output.lose_manifest()
+    output.write()
+    output.library.show(catalogue(*MOVIES, plot="Another plot.", episodes=3))
+    output.write()
+    assert output.difference().keys() <= {stray, "TV/Dark"}
+    for _ in range(2):
+        assert output.rows() == []
+
+
+def test_without_a_manifest_a_file_that_vanishes_while_it_is_read_is_one_less(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = files.read
+    to_vanish = {"Alien.strm", "S01E01.strm"}
+
+    def vanish(directory: int, name: str) -> bytes:
+        if name in to_vanish:
+            to_vanish.remove(name)
+            os.unlink(name, dir_fd=directory)
+        return read(directory, name)
+
+    output.lose_manifest()
+    output.library.show(catalogue("Alien"), accept_shrink=True)
+    monkeypatch.setattr(files, "read", vanish)
+    output.write(cleanup="apply", accept_shrink=True)
+    assert not to_vanish
+    assert output.difference() == {}
 
 
 def test_an_index_made_anew_moves_no_folder_to_a_strangers_name(output: Output) -> None:

@@ -85,6 +85,7 @@ class Glance:
         self._series: dict[int, str] = {}
         self._above: dict[int, int] = {}
         """What folders are in that hold folders."""
+        self._categories: set[int] = set()
         self._changed: dict[int, int] = {}
         """Folders that are not as they were left, and what they are in."""
 
@@ -107,6 +108,8 @@ class Glance:
                 self._above[folder] = parent
                 if kind == NodeKind.SERIES:
                     self._series[folder] = name
+                elif kind == NodeKind.CATEGORY:
+                    self._categories.add(folder)
             counted += kind in COUNTED
             if state != settled:
                 self._changed[folder] = parent
@@ -129,6 +132,7 @@ class Glance:
             found = self._manifest.folder(folder)
             above = self._path(found.parent) if found.state != State.GONE else ""
             path = self._paths[folder] = above and f"{above}/{found.name}"
+            self._above[folder] = found.parent
         return path
 
     def _submit(self, steps: Sequence[tuple[int, int]], lefts: Sequence[Left]) -> None:
@@ -146,6 +150,6 @@ class Glance:
                 to_visit.add(parent)
                 folder, parent = parent, self._above[parent]
                 below.setdefault(parent, []).append(folder)
-        categories = to_visit & (self._above.keys() - self._series.keys())
+        categories = to_visit & self._categories
         matching = [name for folder, name in self._series.items() if folder not in to_visit]
         return Glanced(below, matching, counted - len(to_visit) + len(categories))
