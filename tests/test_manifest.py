@@ -14,7 +14,7 @@ from outputs import Output, snapshot
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import OutputError
 from vod2strmfs.index.store import Store
-from vod2strmfs.materialize import files, run
+from vod2strmfs.materialize import files, power, run
 from vod2strmfs.materialize.manifest import Manifest, State
 from vod2strmfs.materialize.root import hold
 from vod2strmfs.materialize.workers import StoppedError
@@ -242,7 +242,7 @@ def test_after_a_restart_of_the_machine_every_byte_is_compared(
     assert output.rows() == []
     other = tmp_path / "boot_id"
     other.write_text("another start of the machine\n")
-    monkeypatch.setattr(run, "_BOOT_ID", other)
+    monkeypatch.setattr(power, "_BOOT_ID", other)
     assert output.actions() == [("Heat", "updated", "empty")]
     assert output.difference() == {}
 
@@ -256,7 +256,7 @@ def test_a_comparison_of_every_byte_that_is_cut_off_or_of_a_part_is_made_again(
     os.utime(nfo, ns=(mtime, mtime))
     other = tmp_path / "boot_id"
     other.write_text("another start of the machine\n")
-    monkeypatch.setattr(run, "_BOOT_ID", other)
+    monkeypatch.setattr(power, "_BOOT_ID", other)
     stop = Event()
     stop.set()
     with closing(Store(output.library.state_dir)) as store, pytest.raises(StoppedError):
@@ -264,6 +264,28 @@ def test_a_comparison_of_every_byte_that_is_cut_off_or_of_a_part_is_made_again(
     assert output.rows(mode="series") == []
     assert output.actions() == [("Ronin", "updated", "empty")]
     assert output.rows() == []
+
+
+def test_after_a_restart_runs_for_one_section_each_compare_every_byte_once(
+    output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nfos = [output.root / path for path in ("Movies/Ronin/movie.nfo", "TV/Dark/tvshow.nfo")]
+    times = [nfo.stat().st_mtime_ns for nfo in nfos]
+
+    def empty() -> None:
+        for nfo, mtime in zip(nfos, times, strict=True):
+            nfo.write_bytes(b"")
+            os.utime(nfo, ns=(mtime, mtime))
+
+    other = tmp_path / "boot_id"
+    other.write_text("another start of the machine\n")
+    monkeypatch.setattr(power, "_BOOT_ID", other)
+    empty()
+    assert output.actions(mode="series") == [("Dark", "updated", "empty")]
+    assert output.actions(mode="movies") == [("Ronin", "updated", "empty")]
+    assert output.difference() == {}
+    empty()
+    assert output.rows(mode="series") == output.rows(mode="movies") == output.rows() == []
 
 
 def test_a_manifest_that_finds_no_room_says_so(tmp_path: Path) -> None:
