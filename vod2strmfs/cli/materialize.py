@@ -128,7 +128,10 @@ class Export:
 
 @contextmanager
 def stopping() -> Iterator[Event]:
-    """An event that SIGINT and SIGTERM set. What they do otherwise they do when the context has ended."""
+    """An event that SIGINT and SIGTERM set. What they do otherwise they do when the context has ended.
+
+    One that is ignored stays so: a shell starts commands in the background like that, which Ctrl-C is not for.
+    """
     stop = Event()
     came: list[int] = []
 
@@ -137,7 +140,8 @@ def stopping() -> Iterator[Event]:
         if len(came) == 1:  # a second signal may come in the middle of it
             stop.set()
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    obeyed = [each for each in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in obeyed}
     try:
         yield stop
     finally:
