@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -212,6 +213,26 @@ def test_it_waits_for_a_run_that_somebody_else_has_begun(tmp_path: Path) -> None
             assert running.runs() == 0
         os.kill(running.process.pid, signal.SIGHUP)
         eventually(lambda: running.movies() == ["Heat"])
+
+
+def test_what_the_brake_holds_is_accepted_beside_the_service_as_its_log_says(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/demo.db").fill(films(*(f"Film {number}" for number in range(40))))
+    with service(tmp_path, database.url, auto=True) as running:
+        eventually(lambda: running.ended() == 1)
+        database.execute("DELETE FROM vod_m3umovierelation WHERE movie_id > 10")
+        os.kill(running.process.pid, signal.SIGHUP)
+        eventually(lambda: "30 items are gone" in running.log())
+        assert len(running.movies()) == 40
+        [advice, *_] = re.findall(r"run `vod2strmfs (.*?)` with the settings of this service", running.log())
+        options = ("--database", database.url, "--state-dir", tmp_path / "state", "--base-url=http://dispatcharr:9191")
+        accept = command(*advice.split(), tmp_path / "output", *options)
+        # The service may hold the lock of the sync, or of the output root, for a moment.
+        eventually(lambda: subprocess.run(accept, check=False).returncode == 0)
+        assert len(running.movies()) == 10
+        ended = running.ended()
+        os.kill(running.process.pid, signal.SIGHUP)
+        eventually(lambda: running.ended() > ended)
+        assert len(running.movies()) == 10
 
 
 def test_without_anything_to_wait_for_it_does_not_start(tmp_path: Path) -> None:

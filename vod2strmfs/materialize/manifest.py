@@ -207,7 +207,7 @@ class Manifest:
         """The folders that are no longer wanted, or hold files that are not."""
         return self._pages(f"SELECT {_FOLDER} FROM folder WHERE (state = 4 OR leftovers != x'90')")
 
-    def lefts(self) -> Iterator[tuple[int, int, int, str, int, int]]:
+    def last_seen(self) -> Iterator[tuple[int, int, int, str, int, int]]:
         """Id, parent, kind, name, state and time when last left of every folder that is wanted, but for the root."""
         return self._rows("SELECT id, parent, kind, name, state, seen FROM folder WHERE state != 4", after=ROOT)
 

@@ -238,8 +238,8 @@ class Traversal:
     def _flush_checks(self) -> None:
         if self._checks:
             checks, self._checks = self._checks, []
-            lefts = [("/".join(check.way) or ".", check.folder.seen) for check in checks]
-            self.workers.submit(partial(look, self.updater.root, lefts), partial(self._take_looks, checks))
+            last_seen = [("/".join(check.way) or ".", check.folder.seen) for check in checks]
+            self.workers.submit(partial(look, self.updater.root, last_seen), partial(self._take_looks, checks))
             self.tell(self.done)
 
     def _take_looks(self, checks: Sequence[_Check], changed: Mapping[int, bool]) -> None:
