@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,12 @@ _CHROMIUM = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hypothesis makes the same examples every time, and others only in long forms."""
+    """Hypothesis makes the same examples every time, and others only in long forms.
+
+    What the tests start obeys SIGINT, also if they themselves were started in the background of a shell.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     hypothesis.settings.register_profile("short", deadline=None, derandomize=True, max_examples=40, database=None)
     hypothesis.settings.register_profile("soak", deadline=None, max_examples=80)
     hypothesis.settings.load_profile("soak" if config.getoption("soak") else "short")

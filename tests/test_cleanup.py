@@ -172,6 +172,25 @@ def test_a_higher_limit_lets_go_of_more(large: Output) -> None:
     assert large.difference() == {}
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_the_brake_of_the_sync_holds_keeps_its_strm_when_versions_are_asked_for(large: Output, lost: bool) -> None:
+    """Whatever share of all the files that is: who is asked about a loss has been asked by the sync."""
+    large.library.show(many("Movie", 100))
+    large.write()
+    if lost:
+        large.lose_manifest()
+    every = LibrarySettings(versions="all")
+    assert large.library.show(many("Movie", 60), every).held
+    for _ in range(2):
+        assert large.write(cleanup="apply", max_shrink=99).errors == 0
+        assert {path.parent.name for path in large.root.glob("Movies/*/*.strm")} == {
+            f"Movie {number}" for number in range(100)
+        }
+    large.library.show(many("Movie", 60), every, accept_shrink=True)
+    large.write(cleanup="apply", accept_shrink=True)
+    assert large.difference() == {}
+
+
 def test_new_names_are_no_shrinking(large: Output) -> None:
     large.write(cleanup="apply", accept_shrink=True)
     large.library.show(many("Film", 70))

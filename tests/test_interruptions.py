@@ -299,6 +299,18 @@ def test_a_run_that_is_told_to_end_finishes_the_file_at_hand_and_accounts_for_it
         assert output.difference() == {}
 
 
+def test_a_signal_that_is_ignored_ends_no_run(output: Output) -> None:
+    """A shell without job control has what it starts in the background ignore SIGINT."""
+    output.library.show(catalogue(*films(30)))
+    arguments = ("materialize", output.root, "--database", output.library.last_url, "--report-dir", output.reports)
+    run_it = command(*arguments, "--state-dir", output.library.state_dir, "--throttle=20")
+    with subprocess.Popen(["sh", "-c", 'trap "" INT; exec "$@"', "sh", *run_it], stdout=subprocess.DEVNULL) as process:
+        eventually(lambda: any(output.root.glob("Movies/*/*.strm")))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(TIMEOUT) == 0
+    assert output.difference() == {}
+
+
 @pytest.mark.parametrize("way", ["the same path", "a link", "a bind mount"])
 @pytest.mark.parametrize("state", ["state", "another"])
 def test_a_second_run_is_told_who_writes_the_root(output: Output, tmp_path: Path, way: str, state: str) -> None:

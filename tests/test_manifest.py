@@ -14,7 +14,7 @@ from outputs import Output, snapshot
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import OutputError
 from vod2strmfs.index.store import Store
-from vod2strmfs.materialize import run
+from vod2strmfs.materialize import files, power, run
 from vod2strmfs.materialize.manifest import Manifest, State
 from vod2strmfs.materialize.root import hold
 from vod2strmfs.materialize.workers import StoppedError
@@ -141,6 +141,64 @@ def test_without_a_manifest_an_nfo_that_we_wrote_for_an_older_catalogue_is_broug
     ]
 
 
+@pytest.mark.parametrize("folder", ["Movies/Heat", "TV/Dark/Season 01"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_without_a_manifest_a_folder_that_somebody_put_into_one_of_ours_is_theirs(
+    output: Output, folder: str, apart: bool
+) -> None:
+    """Also if it was copied from elsewhere in the library."""
+    source = output.root / ("Movies/Ronin" if apart else folder)
+    copy = output.root / folder / "copy"
+    copy.mkdir()
+    for strm in source.glob("*.strm"):
+        shutil.copy2(strm, copy)
+    before = snapshot(copy)
+    output.lose_manifest()
+    for _ in range(3):
+        assert output.write(cleanup="apply", accept_shrink=True).errors == 0
+    output.library.show(catalogue("Ronin", "Alien", episodes=1), accept_shrink=True)
+    for _ in range(2):
+        assert output.write(cleanup="apply", accept_shrink=True).errors == 0
+        assert snapshot(copy) == before
+    wrong = {path for path in output.difference() if not path.startswith(folder)}
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("stray", ["TV/Dark/S01E01.strm", "TV/Dark/Mine.strm", "Movies/Mine.strm"])
+def test_without_a_manifest_a_strm_that_somebody_put_between_our_folders_is_in_nobodys_way(
+    output: Output, stray: str
+) -> None:
+    source = "TV/Dark/Season 01/S01E01.strm" if stray.startswith("TV") else "Movies/Heat/Heat.strm"
+    shutil.copy2(output.root / source, output.root / stray)
+    output.lose_manifest()
+    output.write()
+    output.library.show(catalogue(*MOVIES, plot="Another plot.", episodes=3))
+    output.write()
+    assert output.difference().keys() <= {stray, "TV/Dark"}
+    for _ in range(2):
+        assert output.rows() == []
+
+
+def test_without_a_manifest_a_file_that_vanishes_while_it_is_read_is_one_less(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = files.read
+    to_vanish = {"Alien.strm", "S01E01.strm"}
+
+    def vanish(directory: int, name: str) -> bytes:
+        if name in to_vanish:
+            to_vanish.remove(name)
+            os.unlink(name, dir_fd=directory)
+        return read(directory, name)
+
+    output.lose_manifest()
+    output.library.show(catalogue("Alien"), accept_shrink=True)
+    monkeypatch.setattr(files, "read", vanish)
+    output.write(cleanup="apply", accept_shrink=True)
+    assert not to_vanish
+    assert output.difference() == {}
+
+
 def test_an_index_made_anew_moves_no_folder_to_a_strangers_name(output: Output) -> None:
     (output.root / "Movies" / "Heat" / "poster.jpg").write_text("Heat")
     (output.root / "Movies" / "Ronin" / "poster.jpg").write_text("Ronin")
@@ -184,7 +242,7 @@ def test_after_a_restart_of_the_machine_every_byte_is_compared(
     assert output.rows() == []
     other = tmp_path / "boot_id"
     other.write_text("another start of the machine\n")
-    monkeypatch.setattr(run, "_BOOT_ID", other)
+    monkeypatch.setattr(power, "_BOOT_ID", other)
     assert output.actions() == [("Heat", "updated", "empty")]
     assert output.difference() == {}
 
@@ -198,7 +256,7 @@ def test_a_comparison_of_every_byte_that_is_cut_off_or_of_a_part_is_made_again(
     os.utime(nfo, ns=(mtime, mtime))
     other = tmp_path / "boot_id"
     other.write_text("another start of the machine\n")
-    monkeypatch.setattr(run, "_BOOT_ID", other)
+    monkeypatch.setattr(power, "_BOOT_ID", other)
     stop = Event()
     stop.set()
     with closing(Store(output.library.state_dir)) as store, pytest.raises(StoppedError):
@@ -206,6 +264,28 @@ def test_a_comparison_of_every_byte_that_is_cut_off_or_of_a_part_is_made_again(
     assert output.rows(mode="series") == []
     assert output.actions() == [("Ronin", "updated", "empty")]
     assert output.rows() == []
+
+
+def test_after_a_restart_runs_for_one_section_each_compare_every_byte_once(
+    output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nfos = [output.root / path for path in ("Movies/Ronin/movie.nfo", "TV/Dark/tvshow.nfo")]
+    times = [nfo.stat().st_mtime_ns for nfo in nfos]
+
+    def empty() -> None:
+        for nfo, mtime in zip(nfos, times, strict=True):
+            nfo.write_bytes(b"")
+            os.utime(nfo, ns=(mtime, mtime))
+
+    other = tmp_path / "boot_id"
+    other.write_text("another start of the machine\n")
+    monkeypatch.setattr(power, "_BOOT_ID", other)
+    empty()
+    assert output.actions(mode="series") == [("Dark", "updated", "empty")]
+    assert output.actions(mode="movies") == [("Ronin", "updated", "empty")]
+    assert output.difference() == {}
+    empty()
+    assert output.rows(mode="series") == output.rows(mode="movies") == output.rows() == []
 
 
 def test_a_manifest_that_finds_no_room_says_so(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -31,6 +32,23 @@ from vod2strmfs.settings import load
 settings = load(None, json.loads(sys.argv[1]), {})
 logs.set_up(settings)
 serve(settings, quiet=float(sys.argv[2]))
+"""
+_ALARMED = """
+import signal
+from vod2strmfs import service as module
+module._LONGEST_NAP = 0.01
+runs = 0
+def export():
+    global runs
+    runs += 1
+    if runs < 5000:
+        signal.setitimer(signal.ITIMER_REAL, (runs % 100 + 1) / 1e6)
+    else:
+        service.stop()
+service = module.Service(export, look=None, due=None, poll=60)
+signal.signal(signal.SIGALRM, lambda *_: service.run_now())
+service.run_now()
+service.serve()
 """
 NEVER = "0 0 29 2 *"
 
@@ -168,6 +186,11 @@ def test_while_it_waits_it_ends_at_once(tmp_path: Path, number: signal.Signals) 
         assert running.runs() == 0
 
 
+def test_a_signal_may_ask_for_a_run_at_any_moment() -> None:
+    """Also while it goes to sleep or wakes up, which a lock that the handler takes too would end for good."""
+    subprocess.run([sys.executable, "-c", _ALARMED], check=True, timeout=TIMEOUT)
+
+
 def test_systemd_is_told_of_its_start_and_end(tmp_path: Path) -> None:
     address = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -190,6 +213,26 @@ def test_it_waits_for_a_run_that_somebody_else_has_begun(tmp_path: Path) -> None
             assert running.runs() == 0
         os.kill(running.process.pid, signal.SIGHUP)
         eventually(lambda: running.movies() == ["Heat"])
+
+
+def test_what_the_brake_holds_is_accepted_beside_the_service_as_its_log_says(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/demo.db").fill(films(*(f"Film {number}" for number in range(40))))
+    with service(tmp_path, database.url, auto=True) as running:
+        eventually(lambda: running.ended() == 1)
+        database.execute("DELETE FROM vod_m3umovierelation WHERE movie_id > 10")
+        os.kill(running.process.pid, signal.SIGHUP)
+        eventually(lambda: "30 items are gone" in running.log())
+        assert len(running.movies()) == 40
+        [advice, *_] = re.findall(r"run `vod2strmfs (.*?)` with the settings of this service", running.log())
+        options = ("--database", database.url, "--state-dir", tmp_path / "state", "--base-url=http://dispatcharr:9191")
+        accept = command(*advice.split(), tmp_path / "output", *options)
+        # The service may hold the lock of the sync, or of the output root, for a moment.
+        eventually(lambda: subprocess.run(accept, check=False).returncode == 0)
+        assert len(running.movies()) == 10
+        ended = running.ended()
+        os.kill(running.process.pid, signal.SIGHUP)
+        eventually(lambda: running.ended() > ended)
+        assert len(running.movies()) == 10
 
 
 def test_without_anything_to_wait_for_it_does_not_start(tmp_path: Path) -> None:

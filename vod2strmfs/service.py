@@ -1,15 +1,17 @@
 """When the long-running service materializes: at its times, when the catalogue has come to rest, and when told to."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 from vod2strmfs.catalog.source import retry_pause
 from vod2strmfs.errors import CatalogError, ShrinkHeldError, UserError
 
 _LONGEST_NAP = 60.0
-"""Seconds: the clock may be set, and a laptop may sleep."""
+"""Seconds: the clock may be set, a laptop may sleep, and a signal may come in the last instant before a nap, whose
+handler runs after it."""
 _RETRIES = 5
 """So often a run is tried again that could not write everything; then what it waits for is a reason of its own."""
 _FIRST_PAUSE = 60.0
@@ -46,7 +48,9 @@ class Service:
         self._next_due = due
         self._poll = poll
         self._quiet = quiet
-        self._woken = threading.Event()
+        self._woken: SimpleQueue[None] = SimpleQueue()
+        """Holds something when there is something to do. A signal handler may put that in at any moment: of the ways
+        to wake a thread, this one is reentrant; an Event's lock may be held by the very thread that is interrupted."""
         self._asked = False
         self._stopped = False
         self._wanted = look is not None
@@ -62,20 +66,20 @@ class Service:
     def run_now(self) -> None:
         """Run as soon as the run in progress, if any, has ended. May be called by a signal handler."""
         self._asked = True
-        self._woken.set()
+        self._woken.put(None)
 
     def stop(self) -> None:
         """End when the run in progress, if any, has ended. May be called by a signal handler."""
         self._stopped = True
-        self._woken.set()
+        self._woken.put(None)
 
     def serve(self) -> None:
         """Serve until stopped."""
         self._renew_due()
         while not self._stopped:
             self._step()
-            self._woken.wait(self._pause())
-            self._woken.clear()
+            with suppress(Empty):
+                self._woken.get(timeout=self._pause())
 
     def _step(self) -> None:
         if self._asked or time.time() >= self._due:

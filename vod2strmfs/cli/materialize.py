@@ -45,6 +45,8 @@ mode_option = click.option(
     "--mode", type=click.Choice(get_args(Mode)), default="all", help="What to write.", show_default=True
 )
 
+_ACCEPT = "vod2strmfs materialize --cleanup apply --accept-shrink"
+
 _log = logging.getLogger("vod2strmfs")
 
 
@@ -93,8 +95,12 @@ class Export:
             "seconds": round(self.seconds, 3),
         }
 
-    def error(self) -> UserError | None:
-        """What could not be done, if anything."""
+    def error(self, accept: str = "run the command again with --accept-shrink") -> UserError | None:
+        """What could not be done, if anything.
+
+        Args:
+            accept: how to let go of what the shrink brake holds.
+        """
         outcome = self.outcome
         if outcome.errors:
             return OutputError(
@@ -104,19 +110,18 @@ class Export:
             )
         if held := list(self._held()):
             return ShrinkHeldError(
-                f"{' and '.join(held)}, since they are too many at once.\n"
-                "If they are gone for good, run the command again with --accept-shrink."
+                f"{' and '.join(held)}, since they are too many at once.\nIf they are gone for good, {accept}."
             )
         return None
 
     def log(self) -> None:
-        """Tell the log, where nobody waits for an answer.
+        """Tell the log of a service, where nobody waits for an answer.
 
         Raises:
             UserError: see `error`.
         """
         _log.info("%s", self.text().replace("\n", "; "))
-        if error := self.error():
+        if error := self.error(f"run `{_ACCEPT}` with the settings of this service"):
             raise error
 
     def _held(self) -> Iterator[str]:
@@ -128,7 +133,10 @@ class Export:
 
 @contextmanager
 def stopping() -> Iterator[Event]:
-    """An event that SIGINT and SIGTERM set. What they do otherwise they do when the context has ended."""
+    """An event that SIGINT and SIGTERM set. What they do otherwise they do when the context has ended.
+
+    One that is ignored stays so: a shell starts commands in the background like that, which Ctrl-C is not for.
+    """
     stop = Event()
     came: list[int] = []
 
@@ -137,7 +145,8 @@ def stopping() -> Iterator[Event]:
         if len(came) == 1:  # a second signal may come in the middle of it
             stop.set()
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    obeyed = [each for each in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(each) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in obeyed}
     try:
         yield stop
     finally:

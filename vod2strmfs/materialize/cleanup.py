@@ -137,13 +137,33 @@ class Cleaner:
         """Why a file is to go; None if it has to stay for now."""
         node = self.store.node(item.node)
         if node is None or node.parent == WAITING_NODE or self.store.record(node.id).uuid != item.uuid:
-            return Reason.GONE
+            return None if self._is_last(folder, file) else Reason.GONE
         place = node.parent if node.kind in FILE_KINDS else node.id
+        if file.slot == Slot.STRM and not self._keeps_strm(node.id, place):
+            return None  # See `_is_last`.
         if place == folder.node and folder.state != State.GONE:
             wanted = {slot_of(entry.inode) for entry in self.tree.files(node)}
             return Reason.RENAMED if file.slot in wanted else Reason.UNWANTED
         there = self.manifest.by_node(place)
         return Reason.RENAMED if there is not None and self._is_finished(there.folder) else None
+
+    def _is_last(self, folder: Folder, file: File) -> bool:
+        """Whether a movie that is wanted would lose its only .strm.
+
+        The brake may hold a movie of which the catalogue no longer tells what versions it has.
+        """
+        is_movie = folder.kind == NodeKind.MOVIE and folder.state != State.GONE
+        return is_movie and file.slot == Slot.STRM and not self._keeps_strm(folder.node, folder.node)
+
+    def _keeps_strm(self, node: int, place: int) -> bool:
+        """Whether a node that stands in a directory has a .strm there, or one for each of its versions."""
+        there = self.manifest.by_node(place)
+        return there is not None and any(
+            file.slot == Slot.STRM
+            for item in decode(there.items)
+            if item.node == node or item.kind == NodeKind.VERSION
+            for file in item.files
+        )
 
     def _is_finished(self, folder: Folder) -> bool:
         return self.dry_run or folder.state in _FINISHED or folder.id in self._reopened

@@ -17,7 +17,7 @@ from vod2strmfs.materialize.workers import Workers
 COUNTED = frozenset({NodeKind.MOVIE, NodeKind.SERIES, NodeKind.SEASON})
 """The kinds of folder that progress is counted in."""
 
-Left = tuple[str, int]
+LastSeen = tuple[str, int]
 """A folder's path from the root, and the time (ns) that it had when it was left."""
 
 _FOLDERS_IN_TASK = 512
@@ -29,21 +29,21 @@ def folders_in_task(workers: Workers) -> int:
     return max(_FOLDERS_IN_TASK // workers.number, _FOLDERS_IN_SMALL_TASK)
 
 
-def look(root: int | None, lefts: Sequence[Left]) -> dict[int, bool]:
+def look(root: int | None, last_seen: Sequence[LastSeen]) -> dict[int, bool]:
     """Look at some folders, in any thread. What is in them is not looked at: adding, removing or renaming a file gives
     its directory another time.
 
     Args:
         root: the descriptor of the output root; None if there is none.
-        lefts: the folders.
+        last_seen: the folders.
 
     Returns:
         The places of those that are not as they were left, and whether they are missing.
     """
     if root is None:
-        return dict.fromkeys(range(len(lefts)), True)
+        return dict.fromkeys(range(len(last_seen)), True)
     changed = {}
-    for place, (path, seen) in enumerate(lefts):
+    for place, (path, seen) in enumerate(last_seen):
         try:
             found = os.stat(path, dir_fd=root, follow_symlinks=False)
         except OSError:
@@ -85,6 +85,7 @@ class Glance:
         self._series: dict[int, str] = {}
         self._above: dict[int, int] = {}
         """What folders are in that hold folders."""
+        self._categories: set[int] = set()
         self._changed: dict[int, int] = {}
         """Folders that are not as they were left, and what they are in."""
 
@@ -93,9 +94,9 @@ class Glance:
         tops = {section.id: section.name for section in sections}
         self._paths |= tops
         steps: list[tuple[int, int]] = []
-        lefts: list[Left] = []
+        last_seen: list[LastSeen] = []
         counted, settled, limit = 0, State.SETTLED, folders_in_task(self._workers)
-        for folder, parent, kind, name, state, seen in self._manifest.lefts():
+        for folder, parent, kind, name, state, seen in self._manifest.last_seen():
             above = self._paths.get(parent)
             if above is None:
                 above = self._path(parent)
@@ -107,18 +108,20 @@ class Glance:
                 self._above[folder] = parent
                 if kind == NodeKind.SERIES:
                     self._series[folder] = name
+                elif kind == NodeKind.CATEGORY:
+                    self._categories.add(folder)
             counted += kind in COUNTED
             if state != settled:
                 self._changed[folder] = parent
                 continue
             steps.append((folder, parent))
-            lefts.append((path, seen))
-            if len(lefts) >= limit:
-                self._submit(steps, lefts)
-                steps, lefts = [], []
+            last_seen.append((path, seen))
+            if len(last_seen) >= limit:
+                self._submit(steps, last_seen)
+                steps, last_seen = [], []
                 limit = folders_in_task(self._workers)
                 self._tell(counted)
-        self._submit(steps, lefts)
+        self._submit(steps, last_seen)
         self._workers.drain()
         return self._result(tops.keys(), counted)
 
@@ -129,13 +132,14 @@ class Glance:
             found = self._manifest.folder(folder)
             above = self._path(found.parent) if found.state != State.GONE else ""
             path = self._paths[folder] = above and f"{above}/{found.name}"
+            self._above[folder] = found.parent
         return path
 
-    def _submit(self, steps: Sequence[tuple[int, int]], lefts: Sequence[Left]) -> None:
+    def _submit(self, steps: Sequence[tuple[int, int]], last_seen: Sequence[LastSeen]) -> None:
         def take(changed: Mapping[int, bool]) -> None:
             self._changed.update(steps[place] for place in changed)
 
-        self._workers.submit(partial(look, self._root, lefts), take)
+        self._workers.submit(partial(look, self._root, last_seen), take)
 
     def _result(self, tops: Collection[int], counted: int) -> Glanced:
         to_visit = set(self._changed)
@@ -146,6 +150,6 @@ class Glance:
                 to_visit.add(parent)
                 folder, parent = parent, self._above[parent]
                 below.setdefault(parent, []).append(folder)
-        categories = to_visit & (self._above.keys() - self._series.keys())
+        categories = to_visit & self._categories
         matching = [name for folder, name in self._series.items() if folder not in to_visit]
         return Glanced(below, matching, counted - len(to_visit) + len(categories))

@@ -207,7 +207,7 @@ class Manifest:
         """The folders that are no longer wanted, or hold files that are not."""
         return self._pages(f"SELECT {_FOLDER} FROM folder WHERE (state = 4 OR leftovers != x'90')")
 
-    def lefts(self) -> Iterator[tuple[int, int, int, str, int, int]]:
+    def last_seen(self) -> Iterator[tuple[int, int, int, str, int, int]]:
         """Id, parent, kind, name, state and time when last left of every folder that is wanted, but for the root."""
         return self._rows("SELECT id, parent, kind, name, state, seen FROM folder WHERE state != 4", after=ROOT)
 
@@ -247,9 +247,9 @@ class Manifest:
     def change(self, folder: Folder, uuid: str, stream: str, items: Sequence[Item], leftovers: Sequence[Item]) -> None:
         """Note what a folder stands for and what is wanted in it."""
         self._run(
-            "UPDATE folder SET node = ?, uuid = ?, stream = ?, strms = ?, mtime = ?, state = ?, items = ?,"
+            "UPDATE folder SET kind = ?, node = ?, uuid = ?, stream = ?, strms = ?, mtime = ?, state = ?, items = ?,"
             " leftovers = ? WHERE id = ?",
-            folder.node, uuid, stream, _strms(items), folder.mtime, folder.state, encode(items),
+            folder.kind, folder.node, uuid, stream, _strms(items), folder.mtime, folder.state, encode(items),
             encode(leftovers), folder.id,
         )  # fmt: skip
 
@@ -301,6 +301,12 @@ class Manifest:
     def forget(self, folder: int) -> None:
         """Remove a folder that has nothing of ours left. What is below it has to be forgotten before."""
         self._run("DELETE FROM folder WHERE id = ?", folder)
+
+    def forget_below(self, folder: int) -> None:
+        """Leave whatever is in the folders in a folder to the user."""
+        for child in self._pages(f"SELECT {_FOLDER} FROM folder WHERE parent = ?", folder):
+            self.forget_below(child.id)
+            self.forget(child.id)
 
     def _pages(self, query: str, *parameters: object) -> Iterator[Folder]:
         return map(Folder._make, self._rows(query, *parameters))

@@ -37,6 +37,10 @@ class _Found:
     nfos: list[File] = field(default_factory=list)
     """Those that belong to the folder itself: a season's or a series'."""
 
+    def repeats(self, above: "_Found") -> bool:
+        """Whether there is nothing in it but what the folder that it is in has too, so that somebody copied it."""
+        return not self.folders and {item.uuid for item in self.items} <= {item.uuid for item in above.items}
+
     def mtimes(self) -> set[int]:
         """The times of our files in it."""
         return {file.mtime for item in self.items for file in item.files}
@@ -62,7 +66,7 @@ class _Search:
 
     def _folder(self, above: int, name: str, depth: int) -> _Found:
         found = _Found(self.file_system.name(name))
-        with contextlib.suppress(PermissionError), files.opened(above, [name]) as directory:
+        with contextlib.suppress(PermissionError, FileNotFoundError), files.opened(above, [name]) as directory:
             folders, here = [], {}
             for entry in _entries(directory):
                 if entry.is_dir(follow_symlinks=False):
@@ -75,13 +79,17 @@ class _Search:
                 if (dot, extension) == (".", "strm"):
                     found.items += self._item(directory, entry, stem, nfos)
             if depth > 1:
-                found.folders = _not_empty(self._folder(directory, folder, depth - 1) for folder in folders)
+                below = _not_empty(self._folder(directory, folder, depth - 1) for folder in folders)
+                found.folders = [folder for folder in below if not folder.repeats(found)]
             self._add_own(found, nfos)
         return found
 
     def _item(self, directory: int, entry: "os.DirEntry[str]", stem: str, nfos: Nfos) -> list[Item]:
         """What a .strm and its NFOs are, if it is ours."""
-        content = files.read(directory, entry.name)
+        try:
+            content = files.read(directory, entry.name)
+        except FileNotFoundError:
+            return []
         match = self.url.fullmatch(content)
         if match is None:
             return []
@@ -131,7 +139,7 @@ class _Section:
             self._add_all(folder, below)
 
     def _kind(self, found: _Found) -> NodeKind:
-        if found.items:
+        if not found.folders:
             return self._leaf
         holds_leaves = any(folder.items for folder in found.folders)
         return NodeKind.SERIES if holds_leaves and self._leaf == NodeKind.SEASON else NodeKind.CATEGORY
@@ -165,15 +173,18 @@ def rebuild(
 
 
 def _fill(section: _Section, root: int, name: str, search: _Search, workers: Workers) -> None:
-    try:
-        with files.opened(root, [name]) as directory:
-            names = [entry.name for entry in _entries(directory) if entry.is_dir(follow_symlinks=False)]
-            for start in range(0, len(names), _FOLDERS_IN_TASK):
-                workers.submit(partial(search.run, directory, names[start : start + _FOLDERS_IN_TASK]), section.take)
-            workers.drain()
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, *files.NO_DIRECTORY):
+    with contextlib.ExitStack() as stack:
+        try:
+            directory = stack.enter_context(files.opened(root, [name]))
+        except OSError as error:
+            if error.errno in (errno.ENOENT, *files.NO_DIRECTORY):
+                return
             raise
+        stack.callback(workers.finish)  # They use the descriptor.
+        names = [entry.name for entry in _entries(directory) if entry.is_dir(follow_symlinks=False)]
+        for start in range(0, len(names), _FOLDERS_IN_TASK):
+            workers.submit(partial(search.run, directory, names[start : start + _FOLDERS_IN_TASK]), section.take)
+        workers.drain()
 
 
 def _not_empty(folders: Iterable[_Found]) -> list[_Found]:

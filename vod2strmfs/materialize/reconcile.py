@@ -15,6 +15,7 @@ from vod2strmfs.library.kinds import FILE_KINDS, NodeKind, Slot, slot_of
 from vod2strmfs.library.names import fold
 from vod2strmfs.library.tree import Node, Tree
 from vod2strmfs.materialize.manifest import NO_NODE, ROOT, File, Folder, Item, Manifest, Plan, State, decode, without
+from vod2strmfs.materialize.update import LEAVES
 
 _PAGE = 256
 
@@ -82,11 +83,13 @@ class Reconciler:
             return Wanted(self.manifest.add(folder, uuid, stream, items), items, records)
         known, leftovers = decode(before.items), decode(before.leftovers)
         was = before.folder
-        folder = was._replace(name=node.name, node=node.id, mtime=node.mtime)
+        folder = was._replace(kind=node.kind, name=node.name, node=node.id, mtime=node.mtime)
+        if node.kind in LEAVES and was.kind not in LEAVES:
+            self.manifest.forget_below(was.id)
         if known != items:
             items, leftovers = _merge(items, [*known, *leftovers])
         if (known, was.mtime) == (items, node.mtime) and was.state != State.GONE:
-            if (node.id, uuid, stream) != (was.node, before.uuid, before.stream):
+            if (node.kind, node.id, uuid, stream) != (was.kind, was.node, before.uuid, before.stream):
                 self.manifest.change(folder, uuid, stream, items, leftovers)
             return Wanted(folder, None)
         folder = folder._replace(state=State.NEW if was.state in (State.NEW, State.GONE) else State.CHANGED)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 
 import msgspec
@@ -19,6 +18,7 @@ from vod2strmfs.materialize.glance import COUNTED
 from vod2strmfs.materialize.job import Job, OnProgress, Outcome, Progress
 from vod2strmfs.materialize.manifest import Manifest
 from vod2strmfs.materialize.moves import Mover
+from vod2strmfs.materialize.power import Power
 from vod2strmfs.materialize.probe import FileSystem, probe
 from vod2strmfs.materialize.rebuild import rebuild
 from vod2strmfs.materialize.reconcile import Reconciler
@@ -26,13 +26,11 @@ from vod2strmfs.materialize.remarks import remark_rows
 from vod2strmfs.materialize.report import Action, Report, Row, Type, reason_of
 from vod2strmfs.materialize.reports import prune
 from vod2strmfs.materialize.root import OutputRoot, hold, opened
-from vod2strmfs.materialize.traversal import Traversal, planned_sections
+from vod2strmfs.materialize.traversal import Traversal
 from vod2strmfs.materialize.update import Updater
 from vod2strmfs.materialize.workers import StoppedError, Throttle, Workers
 
 _log = logging.getLogger("vod2strmfs")
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None, stop: Event | None = None) -> Outcome:
@@ -60,13 +58,7 @@ def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None
         report = stack.enter_context(Report(job.report_dir, job.mode))
         prune(job.report_dir, job.keep_reports, job.keep_report_days)
         manifest = stack.enter_context(closing(Manifest(root.manifest, dry_run=job.dry_run)))
-        boot = manifest.fact("boot")
-        power_failed = boot not in ("", _boot_id())
-        if power_failed:
-            # Noted when every byte was compared: this run may be cut off.
-            manifest.check()
-        else:
-            manifest.note("boot", _boot_id())
+        power = Power(manifest, job.sections)
         workers = stack.enter_context(Workers(job.concurrency, stop))
         with _reported(root, report):
             _check_mount(root, manifest)
@@ -78,17 +70,14 @@ def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None
         throttle = Throttle(job.throttle, stop)
         run = _Run(store, job, descriptor, manifest, report, workers, throttle, file_system, mover)
         try:
-            folders = run.write(verify=power_failed, tell=run.teller(on_progress))
+            folders = run.write(verify=power.failed, tell=run.teller(on_progress))
             held = run.clean_up()
             throttle.check()
         except StoppedError:
             manifest.commit()
             _log.warning("Interrupted. What was done is in %s; the next run does the rest.", report.path)
             raise
-        if not power_failed or job.sections >= planned_sections(manifest):
-            # If nothing is written, only what earlier runs wrote since the start can be lost with the power.
-            can_be_lost = report.written or boot == _boot_id()
-            manifest.note("boot", _boot_id() if can_be_lost else "")
+        power.end(written=bool(report.written))
         manifest.commit()
     return Outcome(report.path, report.counts, folders, held)
 
@@ -212,8 +201,3 @@ def _rebuild_if_new(
         raise OutputError(f"output root: what is in it cannot be read ({error}).") from error
     manifest.note("rebuilt", "yes")
     manifest.commit()
-
-
-def _boot_id() -> str:
-    """What is another one each time the machine is started."""
-    return _BOOT_ID.read_text().strip()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.contents import Record
-from vod2strmfs.library.kinds import ROOT_NODE, SECTIONS, NodeKind
+from vod2strmfs.library.kinds import ROOT_NODE, NodeKind
 from vod2strmfs.materialize.directories import Directory
 from vod2strmfs.materialize.glance import COUNTED, Glance, folders_in_task, look
 from vod2strmfs.materialize.manifest import Folder, Item, Manifest, State, decode
@@ -238,8 +238,8 @@ class Traversal:
     def _flush_checks(self) -> None:
         if self._checks:
             checks, self._checks = self._checks, []
-            lefts = [("/".join(check.way) or ".", check.folder.seen) for check in checks]
-            self.workers.submit(partial(look, self.updater.root, lefts), partial(self._take_looks, checks))
+            last_seen = [("/".join(check.way) or ".", check.folder.seen) for check in checks]
+            self.workers.submit(partial(look, self.updater.root, last_seen), partial(self._take_looks, checks))
             self.tell(self.done)
 
     def _take_looks(self, checks: Sequence[_Check], changed: Mapping[int, bool]) -> None:
@@ -277,11 +277,6 @@ class Traversal:
             if self.workers.busy:
                 self.workers.wait()
         self.report.flush()
-
-
-def planned_sections(manifest: Manifest) -> set[int]:
-    """The sections, by their nodes, that some run has gone through."""
-    return {node for node in SECTIONS.values() if manifest.fact(_plan_of(node))}
 
 
 def _plan_of(section: int) -> str:

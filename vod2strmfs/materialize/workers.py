@@ -175,6 +175,10 @@ class Workers:
         while self._pending:
             self.wait()
 
+    def finish(self) -> None:
+        """Wait until no task is being done any more, whatever came of them."""
+        wait(self._pending)
+
     def _take(self, done: "_Done", then: Callable[[Any], None], size: int) -> None:
         self._steps += size
         self._seconds += done.seconds
