@@ -241,7 +241,7 @@ def _is_damaged(path: Path) -> bool:
             for texts in connection.execute("SELECT settings, stats FROM generation WHERE number"):
                 for text in texts:
                     json.loads(text)
-            names = connection.execute("SELECT name, fold FROM node")
+            names = connection.execute("SELECT name, fold FROM node WHERE lower(name) IS NOT fold")
             return any(fold(name) != key for name, key in names) or connection.execute(kinds).fetchone() is not None
     except (msgspec.MsgspecError, ValueError, TypeError, KeyError):
         return True
