@@ -31,9 +31,9 @@ def settings_page() -> str:
         "# Settings",
         "",
         "Each setting `some_name` is `some_name = …` in the TOML file, `VOD2STRMFS_SOME_NAME` in the environment and",
-        "`--some-name` on the command line, which decides over the environment, and that over the file. On both a list is",
-        "written with commas; in TOML it is a list. What is true or false has an opposite, `--no-some-name`; `write_nfo` is",
-        "`--nfo` and `--no-nfo`. The file is named by `--config` or `VOD2STRMFS_CONFIG`.",
+        "`--some-name` on the command line, which decides over the environment, and that over the file. On both a list",
+        "is written with commas; in TOML it is a list. What is true or false has an opposite, `--no-some-name`;",
+        "`write_nfo` is `--nfo` and `--no-nfo`. The file is named by `--config` or `VOD2STRMFS_CONFIG`.",
         "",
         "Settings of the upper table decide names and contents. Use one state directory for each set of them.",
     ]
