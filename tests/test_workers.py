@@ -105,3 +105,22 @@ def test_when_the_run_is_to_end_no_task_is_begun_and_the_results_of_those_that_w
         with pytest.raises(StoppedError):
             team.submit(lambda: 3, done.append)
         assert sorted(done) == [0, 1, 2]
+
+
+def test_when_a_task_has_failed_the_others_can_be_waited_for() -> None:
+    """They may use what whoever gave them wants to close."""
+    release, ended = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        release.wait()
+        ended.set()
+
+    with Workers(2, threading.Event()) as team:
+        team._pace.workers = 2
+        team.submit(slow, lambda _: None)
+        team.submit(lambda: 1 // 0, lambda _: None)
+        with pytest.raises(ZeroDivisionError):
+            team.drain()
+        threading.Timer(0.1, release.set).start()
+        team.finish()
+        assert ended.is_set()
