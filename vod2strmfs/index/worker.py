@@ -52,8 +52,8 @@ class Worker:
         asked = False
         while True:
             self.look(patient=not asked)
-            asked = self._asked.wait(self.pause())
-            self._asked.clear()
+            if asked := self._asked.wait(self.pause()):
+                self._asked.clear()
 
     def look(self, *, patient: bool = False) -> None:
         """Sync once, and report; a failure is reported when it is the first.

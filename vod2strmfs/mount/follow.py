@@ -56,9 +56,9 @@ class Follower:
         return self._operations.tree is not None
 
     @property
-    def failures(self) -> int:
-        """How many requests could not be answered."""
-        return self._operations.failures
+    def damage(self) -> int:
+        """How many requests met something in the index that cannot be."""
+        return self._operations.damage
 
     @property
     def error(self) -> str:

@@ -145,6 +145,11 @@ class LibraryOperations(pyfuse3.Operations):
         """How many requests were answered with an input/output error."""
         return _INDEX.failures
 
+    @property
+    def damage(self) -> int:
+        """How many of these requests met something in the index that cannot be."""
+        return _INDEX.damage
+
     def start_afresh(self) -> None:
         """Show nothing, and let no inode number mean from now on what it meant before.
 
@@ -323,7 +328,9 @@ class _Index:
     """
 
     failures = 0
-    """How many requests were answered so."""
+    """How many requests were answered so, or were so because there is no tree."""
+    damage = 0
+    """How many of these met something in the index that cannot be."""
 
     def __enter__(self) -> None: ...
 
@@ -334,6 +341,7 @@ class _Index:
             raise FUSEError(errno.ESTALE) from error
         if isinstance(error, Exception) and not isinstance(error, FUSEError):
             self.failures += 1
+            self.damage += 1
             _log.debug("A request failed.", exc_info=error)
             raise FUSEError(errno.EIO) from error
 

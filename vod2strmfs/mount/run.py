@@ -223,12 +223,12 @@ async def _follow_index(follower: Follower, state_dir: Path, ready: Callable[[],
 
 
 async def _examine_index(follower: Follower, look_now: trio.MemorySendChannel[None]) -> None:
-    """Have the index examined when requests fail with it: it may have been damaged since the worker did so first."""
-    failures, due = 0, 0.0
+    """Have the index examined when requests meet damage in it: it may have come after the first examination."""
+    seen = follower.damage
     while True:
-        if follower.shows and follower.failures != failures and trio.current_time() >= due:
-            with suppress(trio.WouldBlock):
-                look_now.send_nowait(None)
-            due = trio.current_time() + _EXAMINE_SECONDS
-        failures = follower.failures
-        await trio.sleep(_WATCH_SECONDS)
+        while follower.damage == seen:
+            await trio.sleep(_WATCH_SECONDS)
+        with suppress(trio.WouldBlock):
+            look_now.send_nowait(None)
+        await trio.sleep(_EXAMINE_SECONDS)
+        seen = follower.damage
