@@ -109,3 +109,20 @@ def _answers(path: Path) -> bool:
 def _ended(mount: Mount) -> bool:
     assert mount.process.poll() is None, mount.log.read_text()
     return False
+
+
+@contextlib.contextmanager
+def seen_elsewhere(path: Path) -> Iterator[Path]:
+    """A path as processes in another mount namespace see it, which has been given the mounts of this one with `rslave`,
+    like a container."""
+    process = subprocess.Popen(
+        ["unshare", "--mount", "--propagation", "slave", "sh", "-c", "echo; exec sleep 600"], stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        with process.stdout:
+            process.stdout.readline()
+        yield Path(f"/proc/{process.pid}/root") / path.relative_to("/")
+    finally:
+        process.kill()
+        process.wait()

@@ -87,12 +87,17 @@ def test_a_slow_turnover_is_not_held(library: Library, clock: Clock) -> None:
     assert shown(library) == 300
 
 
-def test_what_was_held_for_the_days_sake_goes_when_the_day_is_over(library: Library, clock: Clock) -> None:
+def hold_for_the_days_total(library: Library, clock: Clock) -> None:
+    """Have 150 of 1,000 films held, since 150 others went an hour before."""
     library.show(films(range(1000)))
     clock.passes(1)
     library.show(films(range(850)))
     clock.passes(1)
     assert library.show(films(range(700))).held == 150
+
+
+def test_what_was_held_for_the_days_sake_goes_when_the_day_is_over(library: Library, clock: Clock) -> None:
+    hold_for_the_days_total(library, clock)
     clock.passes(22.9)
     assert library.show(films(range(699))).held == 151
     clock.passes(0.2)
@@ -115,11 +120,7 @@ def test_what_is_too_much_on_its_own_stays_until_it_is_accepted(library: Library
 def test_what_is_held_for_the_days_total_goes_after_the_day_though_nothing_changes(
     library: Library, clock: Clock
 ) -> None:
-    library.show(films(range(1000)))
-    clock.passes(1)
-    library.show(films(range(850)))
-    clock.passes(1)
-    assert library.show(films(range(700))).held == 150
+    hold_for_the_days_total(library, clock)
     clock.passes(1)
     assert library.sync(library.last_url, patient=True).held == 150
     clock.passes(23.1)

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from compose_spec import PyOptions
 from databases import Database
-from mounts import TIMEOUT, Mount, command, eventually, is_mounted, mounted
+from mounts import TIMEOUT, Mount, command, eventually, is_mounted, mounted, seen_elsewhere
 
 from vod2strmfs.cli.commands import cli
 from vod2strmfs.demo.catalogue import Catalogue
@@ -114,22 +114,6 @@ class Watch:
 
 
 @contextmanager
-def consumer(library: Path) -> Iterator[Path]:
-    """A container that has been given the library with `rslave`; the library there."""
-    process = subprocess.Popen(
-        ["unshare", "--mount", "--propagation", "slave", "sh", "-c", "echo; exec sleep 600"], stdout=subprocess.PIPE
-    )
-    try:
-        assert process.stdout is not None
-        with process.stdout:
-            process.stdout.readline()
-        yield Path(f"/proc/{process.pid}/root") / library.relative_to("/")
-    finally:
-        process.kill()
-        process.wait()
-
-
-@contextmanager
 def container(library: Path, database: str, propagation: str = "unchanged") -> Iterator[Mount]:
     """A container that has been given the library with `rshared`, and mounts in it."""
     arguments = (f"--database={database}", f"--state-dir={library.parent}/state", "--poll-interval=0.5")
@@ -164,7 +148,7 @@ def titles(place: Path) -> frozenset[str]:
 def test_a_consumer_sees_the_whole_library_or_an_error_through_each_restart(tmp_path: Path, library: Path) -> None:
     url = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(films()).url
     whole = frozenset(f"Film {number} (1995)" for number in range(30))
-    with consumer(library) as there, Watch(there / "STRM/Movies") as watch:
+    with seen_elsewhere(library) as there, Watch(there / "STRM/Movies") as watch:
 
         def sees(what: object) -> bool:
             return bool(watch.seen) and watch.seen[-1] == what
@@ -174,7 +158,7 @@ def test_a_consumer_sees_the_whole_library_or_an_error_through_each_restart(tmp_
             eventually(lambda: sees(whole))
             # It is in the host's eyes too, and in those of a consumer that was started again.
             assert titles(library) == whole
-            with consumer(library) as again:
+            with seen_elsewhere(library) as again:
                 assert titles(again) == whole
         assert not is_mounted(library / "STRM")
         eventually(lambda: sees(errno.ENOENT))

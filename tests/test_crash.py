@@ -20,7 +20,7 @@ import pytest
 import trio
 from databases import Database
 from libraries import Library
-from mounts import Mount, eventually, is_mounted, mounted
+from mounts import Mount, eventually, is_mounted, mounted, seen_elsewhere
 from power_cut import Recorder, after_power_cut
 from pyfuse3 import FUSEError, InodeT
 
@@ -500,29 +500,17 @@ def test_the_next_mount_takes_the_place_of_a_dead_one_in_other_namespaces_too(tm
     subprocess.run(["mount", "--bind", tmp_path, tmp_path], check=True)
     try:
         subprocess.run(["mount", "--make-shared", tmp_path], check=True)
-        elsewhere = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "slave", "sh", "-c", "echo; exec sleep 600"], stdout=subprocess.PIPE
-        )
-        try:
-            assert elsewhere.stdout is not None
-            with elsewhere.stdout:
-                elsewhere.stdout.readline()
-            # A process there, in whose eyes it lies, has the same path.
-            there = Path(f"/proc/{elsewhere.pid}/root") / (tmp_path / "mount").relative_to("/")
-            with mounted_films(tmp_path) as (mount, database, before):
-                names = os.listdir(there / "Movies")
-                assert names == os.listdir(mount.path / "Movies")
-                mount.process.kill()
-                mount.process.wait()
-                for path in (mount.path, there):
-                    with pytest.raises(OSError, match="Transport endpoint is not connected"):
-                        os.listdir(path)
-                with mounted(tmp_path, database.url) as again:
-                    assert look(again).listing == before
-                    assert os.listdir(there / "Movies") == names
-                assert not is_mounted(mount.path)
-        finally:
-            elsewhere.kill()
-            elsewhere.wait()
+        with seen_elsewhere(tmp_path / "mount") as there, mounted_films(tmp_path) as (mount, database, before):
+            names = os.listdir(there / "Movies")
+            assert names == os.listdir(mount.path / "Movies")
+            mount.process.kill()
+            mount.process.wait()
+            for path in (mount.path, there):
+                with pytest.raises(OSError, match="Transport endpoint is not connected"):
+                    os.listdir(path)
+            with mounted(tmp_path, database.url) as again:
+                assert look(again).listing == before
+                assert os.listdir(there / "Movies") == names
+            assert not is_mounted(mount.path)
     finally:
         subprocess.run(["umount", "-l", tmp_path], check=True)

@@ -28,7 +28,7 @@ _OTHER_KEY = "CASE WHEN lower(name) IS NOT fold THEN fold END"
 """Of most names the folded form is nothing but lower case, which SQLite sees quickly; the others' is given."""
 _NAME = Node.__struct_fields__.index("name")
 _NODES = f"SELECT {_COLUMNS}, {_OTHER_KEY} FROM node WHERE id BETWEEN ? AND ?"
-_CHILD = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND fold = ?"
+_CHILD = f"SELECT {_COLUMNS}, lower(name) IS NOT ?2 FROM node WHERE parent = ?1 AND fold = ?2"
 _CHILD_BY_ALIAS = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND alias = ?"
 _CHILDREN = "SELECT id FROM node INDEXED BY node_children WHERE parent = ? AND id > ? ORDER BY id LIMIT ?"
 _DETAILS = f"""
@@ -199,11 +199,17 @@ class Store:
 
     def child(self, parent: int, key: str) -> Node | None:
         """See `Tree`'s `Store`."""
-        return self._first(_CHILD, parent, key)
+        for *columns, is_other in self._query(_CHILD, parent, key):
+            node = Node(*columns)
+            if is_other:
+                _check_names([(node.id, node.name, key)])
+            return node
+        return None
 
     def child_by_alias(self, parent: int, alias: str) -> Node | None:
         """See `Tree`'s `Store`."""
-        return self._first(_CHILD_BY_ALIAS, parent, alias)
+        rows = self._query(_CHILD_BY_ALIAS, parent, alias)
+        return Node(*rows[0]) if rows else None
 
     def children(self, parent: int, after: int, limit: int) -> list[Node]:
         """See `Tree`'s `Store`."""
@@ -311,10 +317,6 @@ class Store:
                     (since, until),
                 ),
             )
-
-    def _first(self, query: str, *arguments: object) -> Node | None:
-        rows = self._query(query, *arguments)
-        return Node(*rows[0]) if rows else None
 
     def _read_nodes(self, first: int, last: int) -> dict[int, Node]:
         rows = self._query(_NODES, first, last)

@@ -151,7 +151,7 @@ class Tree:
                 return entry
         if parent.kind in (NodeKind.SEASON, NodeKind.MOVIE):
             return self._lookup_file_of_child(parent, name)
-        child = self._child(parent.id, name)
+        child = self._store.child(parent.id, fold(name))
         return folder_entry(child) if child is not None and child.name == name else None
 
     def page(self, directory: int, after: int = 0, limit: int = 256) -> Page | None:
@@ -243,19 +243,11 @@ class Tree:
                 after = entry.inode
             whole = page.whole
 
-    def _child(self, parent: int, name: str) -> Node | None:
-        """The node of that parent whose name is this one, or collides with it."""
-        key = fold(name)
-        child = self._store.child(parent, key)
-        if child is not None and child.name != name and fold(child.name) != key:
-            raise IndexFileError(f"the index is damaged: it holds another name of node {child.id} than it should.")
-        return child
-
     def _lookup_file_of_child(self, parent: Node, name: str) -> Entry | None:
         base, dot, _ = name.rpartition(".")
         if not dot:
             return None
-        candidates = (self._child(parent.id, base), self._store.child_by_alias(parent.id, base))
+        candidates = (self._store.child(parent.id, fold(base)), self._store.child_by_alias(parent.id, base))
         for node in filter(None, candidates):
             for entry in self.files(node):
                 if entry.name == name:
