@@ -284,6 +284,8 @@ def test_a_name_that_cannot_be_is_an_error_and_known_as_damage(tmp_path: Path, n
             tree.lookup(movies, "Film 7")
         with pytest.raises(IndexFileError):
             tree.page(movies)
+    with closing(Store(state)) as store, pytest.raises(IndexFileError):
+        store.child(MOVIES_NODE, "film 7")  # by itself, with no other node read before
     assert _sync(state, urls[0]).wait() == 0
     assert not list(state.glob("*unusable*"))  # It was in nobody's way.
     with writing(state):
