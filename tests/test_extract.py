@@ -243,7 +243,113 @@ class TestSources:
         )
 
 
+class TestSeveralValues:
+    """Where one of several values cannot be used, the others count."""
+
+    @pytest.mark.parametrize(
+        ("entry", "field", "expected"),
+        [
+            ({"stream_icon": "/abc.jpg", "cover": "http://h/p.jpg"}, "poster", "http://h/p.jpg"),
+            ({"cover_big": "http://h/t/p/w500", "movie_image": "http://h/p.jpg"}, "poster", "http://h/p.jpg"),
+            ({"plot": {"no": "text"}, "description": "P."}, "plot", "P."),
+            ({"release_date": "soon", "releasedate": "2019-05-06"}, "premiered", "2019-05-06"),
+            ({"mpaa_rating": ["x" * 600], "age": "16"}, "mpaa", "16"),
+            ({"actors": [[["A"]]], "cast": "A, B"}, "actors", ("A", "B")),
+            ({"trailer": "https://vimeo.com/1", "youtube_trailer": "vKQi3bBA1y8"}, "trailer", "vKQi3bBA1y8"),
+            ({"rating": "great", "rating_5based": 3.5}, "rating", 7.0),
+            ({"duration_secs": "-1", "duration": "01:30:00"}, "runtime", 90),
+            ({"duration_secs": 1e308, "duration": "01:30:00"}, "runtime", 90),
+            ({"duration_secs": 9_999_999, "episode_run_time": "90"}, "runtime", 90),
+            ({"duration": "long", "episode_run_time": [90]}, "runtime", 90),
+            ({"tmdb_id": "tt0113277", "tmdb": 949}, "tmdb", "949"),
+            ({"imdb_id": "nm0000199", "imdb": "tt0113277"}, "imdb", "tt0113277"),
+            ({"genre": ["Drama", {"x": 1}, [["x"]], "Crime"]}, "genres", ("Drama", "Crime")),
+            ({"backdrop_path": ["/abc.jpg", "http://h/good.jpg"]}, "fanart", ("http://h/good.jpg",)),
+            ({"backdrop_path": [{"a": 1}] * 9 + ["http://h/good.jpg"]}, "fanart", ("http://h/good.jpg",)),
+        ],
+    )
+    def test_junk_before_it_costs_no_usable_value_and_is_counted(
+        self, entry: dict[str, Any], field: str, expected: Any
+    ) -> None:
+        movie, problems = movie_of(entry)
+        assert getattr(movie, field) == expected
+        assert problems == {field: 1}
+
+    @pytest.mark.parametrize(
+        ("entry", "field", "expected"),
+        [
+            ({"stream_icon": "N/A", "cover": "http://h/p.jpg"}, "poster", "http://h/p.jpg"),
+            ({"plot": "null", "overview": "P."}, "plot", "P."),
+            ({"release_date": "0000-00-00", "air_date": "2019-05-06"}, "premiered", "2019-05-06"),
+            ({"rating": "0", "rating_5based": "3.5"}, "rating", 7.0),
+            ({"rating": 0, "rating_5based": 3.5}, "rating", 7.0),
+            ({"duration_secs": "0", "duration": "90"}, "runtime", 90),
+            ({"tmdb_id": "0", "tmdb": 949}, "tmdb", "949"),
+            ({"imdb_id": "tt0000000", "imdb": "tt0113277"}, "imdb", "tt0113277"),
+            ({"plot": ["null", "P."]}, "plot", "P."),
+            ({"backdrop_path": [None, "http://h/good.jpg"]}, "fanart", ("http://h/good.jpg",)),
+            ({"backdrop_path": [None]}, "fanart", ()),
+            ({"backdrop_path": '["http://h/good.jpg"]'}, "fanart", ("http://h/good.jpg",)),
+            ({"backdrop_path": {"1": "http://h/good.jpg"}}, "fanart", ("http://h/good.jpg",)),
+            ({"backdrop_path": "http://h/1.jpg, http://h/2.jpg"}, "fanart", ("http://h/1.jpg", "http://h/2.jpg")),
+        ],
+    )
+    def test_words_for_nothing_give_the_next_value_its_turn(
+        self, entry: dict[str, Any], field: str, expected: Any
+    ) -> None:
+        movie, problems = movie_of(entry)
+        assert getattr(movie, field) == expected
+        assert not problems
+
+    def test_a_poster_without_a_file_gives_way_to_the_list_entrys(self) -> None:
+        movie, problems = movie_of(
+            {"stream_icon": "https://image.tmdb.org/t/p/w500/real.jpg"},
+            {
+                "cover_big": "https://image.tmdb.org/t/p/w600_and_h900_bestv2",
+                "backdrop_path": ["https://image.tmdb.org/t/p/w1280"],
+            },
+        )
+        assert (movie.poster, movie.fanart) == ("https://image.tmdb.org/t/p/w500/real.jpg", ())
+        assert problems == {"poster": 1, "fanart": 1}
+
+
 class TestTitles:
+    @pytest.mark.parametrize(
+        ("name", "year", "title"),
+        [
+            ("Cool Hand Luke 4K (1967) PAUL NEWMAN (1967)", 1967, "Cool Hand Luke PAUL NEWMAN"),
+            ("Batman Begins (2005) [4K][NORDiC]", 2005, "Batman Begins"),
+            ("Dune (2021) Hindi", 2021, "Dune"),
+            ("Heat (1995) - EN", 1995, "Heat"),
+            ("Aliens (1986) Director's Cut", 1986, "Aliens Director's Cut"),
+            ("EN - Sully (2016) [tmdbid-363676]", 2016, "Sully"),
+            ("L&eacute;on (1994)", 1994, "Léon"),
+            ("Don&rsquo;t Look Up (2021)", 2021, "Don’t Look Up"),
+            ("Tom &amp;amp; Jerry (2021)", 2021, "Tom & Jerry"),
+            ("Tom &amp;amp;amp; Jerry (2021)", 2021, "Tom & Jerry"),
+            ("L&amp;eacute;on (1994)", 1994, "Léon"),
+            ("Caf&#233; &#xE9;t&#xe9; (2001)", 2001, "Café été"),
+            ("R&D; (2021)", 2021, "R&D;"),
+            ("A &notit; B (2021)", 2021, "A &notit; B"),
+        ],
+    )
+    def test_the_year_that_the_item_has_stands_once(self, name: str, year: int, title: str) -> None:
+        for item in (movie_of(name=name, year=year)[0], series_of(name=name, year=year)[0]):
+            assert (item.title, item.year) == (title, year)
+
+    def test_a_year_that_only_the_day_tells_stands_once_too(self) -> None:
+        movie, _ = movie_of({"release_date": "1986-07-18"}, name="Aliens (1986) Director's Cut")
+        assert (movie.title, movie.year) == ("Aliens Director's Cut", 1986)
+
+    def test_an_id_in_the_name_counts_where_nobody_else_says_one(self) -> None:
+        assert movie_of(name="Sully (2016) [tmdbid-363676]")[0].tmdb == "363676"
+        assert movie_of(name="Dune [tt1160419]")[0].imdb == "tt1160419"
+        assert movie_of(name="Sully (2016) [tmdbid-363676]", tmdb_id="5")[0].tmdb == "5"
+        assert movie_of({"tmdb": "6"}, name="Sully (2016) [tmdbid-363676]")[0].tmdb == "6"
+        movie, problems = movie_of(name="Sully (2016) [tmdbid-363676]")
+        assert movie.original_title == "Sully (2016) [tmdbid-363676]"
+        assert not problems
+
     def test_marks_go_and_the_providers_title_stays_known(self) -> None:
         movie, _ = movie_of(name="EN - Heat (1995)")
         assert (movie.title, movie.original_title, movie.year) == ("Heat", "EN - Heat (1995)", 1995)
@@ -286,6 +392,16 @@ class TestYearAndDay:
             ("31.12.2019", "2019-12-31"),
             ("1.5.2019", "2019-05-01"),
             (["2019-05-01"], "2019-05-01"),
+            ("20190501", "2019-05-01"),
+            (20190501, "2019-05-01"),
+            ("May 6, 2019", "2019-05-06"),
+            ("6 May 2019", "2019-05-06"),
+            ("6th of May 2019", "2019-05-06"),
+            ("Sept. 5 2019", "2019-09-05"),
+            ("Fri, 11 Oct 2019", "2019-10-11"),
+            ("11-Oct-2019", "2019-10-11"),
+            ("11 October 2019 (USA)", "2019-10-11"),
+            ("31/12/2019 20:15", "2019-12-31"),
         ],
     )
     def test_days_come_in_the_panels_forms(self, raw: Any, day: str) -> None:
@@ -293,14 +409,34 @@ class TestYearAndDay:
         assert (movie.premiered, movie.year) == (day, 2019)
         assert not problems
 
-    @pytest.mark.parametrize("raw", ["2019", 2019, "2019-05", "2019-00-00", "2019-05-00 00:00:00"])
+    @pytest.mark.parametrize(
+        "raw", ["2019", 2019, "2019-05", "2019-00-00", "2019-05-00 00:00:00", "May 2019", "05/2019"]
+    )
     def test_a_year_alone_is_no_day(self, raw: Any) -> None:
         movie, problems = movie_of({"release_date": raw})
         assert (movie.premiered, movie.year) == ("", 2019)
         assert not problems
 
     @pytest.mark.parametrize(
-        "raw", ["", "0", 0, "0000-00-00", "0000-00-00 00:00:00", "-0001-11-30", "N/A", "n/a", "null", "None", None, []]
+        "raw",
+        [
+            "",
+            "0",
+            0,
+            "0000-00-00",
+            "0000-00-00 00:00:00",
+            "-0001-11-30",
+            "N/A",
+            "n/a",
+            "null",
+            "None",
+            None,
+            [],
+            "1970-01-01",
+            "1970-1-1",
+            "1970-01-01 00:00:00",
+            "01/01/1970",
+        ],
     )
     def test_empty_markers_are_no_problem(self, raw: Any) -> None:
         movie, problems = movie_of({"release_date": raw})
@@ -311,23 +447,38 @@ class TestYearAndDay:
         "raw",
         [
             "05/06/2019",
+            "6-5-2019",
             "2019-02-30",
             "2019-13-01",
+            "31.02.2019",
+            "2019-05-01x",
+            "6. Mai 2019",
+            "6 de mayo de 2019",
+            "2019年5月6日",
+        ],
+    )
+    def test_of_an_impossible_or_ambiguous_day_the_year_stays_and_it_is_counted(self, raw: Any) -> None:
+        movie, problems = movie_of({"release_date": raw})
+        assert (movie.premiered, movie.year) == ("", 2019)
+        assert problems == {"premiered": 1}
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
             "0001-01-01",
             "9999-01-01",
-            "31.02.2019",
             "soon",
+            "from 2018 to 2019",
             "1556668800",
             {},
             [[]],
             True,
             1.5,
             "٢٠١٩-05-01",
-            "2019-05-01x",
             "1" * 5000,
         ],
     )
-    def test_an_impossible_or_ambiguous_day_is_left_out_and_counted(self, raw: Any) -> None:
+    def test_what_is_no_day_is_left_out_and_counted(self, raw: Any) -> None:
         movie, problems = movie_of({"release_date": raw})
         assert (movie.premiered, movie.year) == ("", 0)
         assert problems == ({"premiered": 1} if raw not in ({}, [[]]) else {})
@@ -370,7 +521,7 @@ class TestNumbers:
         ],
     )
     def test_ratings(self, raw: Any, rating: float) -> None:
-        movie, problems = movie_of({"rating": raw, "rating_5based": 3.5})
+        movie, problems = movie_of({"rating": raw, "rating_5based": 0})
         assert movie.rating == rating
         assert not problems
 
@@ -380,9 +531,23 @@ class TestNumbers:
         assert movie.rating == 0.0
         assert problems == {"rating": 1}
 
+    @pytest.mark.parametrize("raw", [5.5, "7", -1, "five"])
+    def test_a_rating_of_five_stars_has_at_most_five(self, raw: Any) -> None:
+        movie, problems = movie_of({"rating_5based": raw})
+        assert movie.rating == 0.0
+        assert problems == {"rating": 1}
+
     @pytest.mark.parametrize(
         ("entry", "minutes"),
         [
+            ({"duration_secs": 5400.5, "duration": "01:30:00"}, 90),
+            ({"duration_secs": 5400.0}, 90),
+            ({"duration_secs": "5400.5"}, 90),
+            ({"duration_secs": "01:30:00"}, 90),
+            ({"duration": "90 min."}, 90),
+            ({"duration": "1h 30m 10s"}, 90),
+            ({"duration": "PT1H30M"}, 90),
+            ({"episode_run_time": 90.0}, 90),
             ({"duration_secs": 5530}, 92),
             ({"duration_secs": "5530", "duration": "00:10:00"}, 92),
             ({"duration_secs": 0, "duration": "01:32:10"}, 92),
@@ -421,14 +586,27 @@ class TestNumbers:
         assert problems == {"runtime": 1}
 
     @pytest.mark.parametrize(
-        ("raw", "added"), [("1661234567", 1661234567), (1661234567, 1661234567), ("0", 0), ("", 0), (None, 0)]
+        ("raw", "added"),
+        [
+            ("1661234567", 1661234567),
+            (1661234567, 1661234567),
+            ("1661234567.5", 1661234567),
+            (1661234567.0, 1661234567),
+            (1661234567123, 1661234567),
+            ("1661234567000", 1661234567),
+            ("2022-08-23 06:02:47", 1661234567),
+            ("2022-08-23", 1661212800),
+            ("0", 0),
+            ("", 0),
+            (None, 0),
+        ],
     )
     def test_added(self, raw: Any, added: int) -> None:
         movie, problems = movie_of({"added": raw})
         assert movie.added == added
         assert not problems
 
-    @pytest.mark.parametrize("raw", ["5", "1661234567000", "yesterday", -1, 1e300])
+    @pytest.mark.parametrize("raw", ["5", "16612345670001", "2022-13-45", "yesterday", -1, 1e300])
     def test_an_implausible_epoch_is_left_out_and_counted(self, raw: Any) -> None:
         movie, problems = movie_of({"added": raw})
         assert movie.added == 0
@@ -483,6 +661,21 @@ class TestNames:
             ("None", ()),
             ([], ()),
             ("Sci-Fi &amp; Fantasy", ("Sci-Fi & Fantasy",)),
+            ("دراما، إثارة", ("دراما", "إثارة")),
+            ("剧情、犯罪", ("剧情", "犯罪")),
+            ("剧情，犯罪；战争", ("剧情", "犯罪", "战争")),
+            ("Drama\r\nCrime", ("Drama", "Crime")),
+            ("Drama • Crime · War", ("Drama", "Crime", "War")),
+            ("汤姆·汉克斯", ("汤姆·汉克斯",)),
+            ("Robert Downey, Jr., Gwyneth Paltrow", ("Robert Downey, Jr.", "Gwyneth Paltrow")),
+            ("Sammy Davis, Sr, Robert Wagner", ("Sammy Davis, Sr", "Robert Wagner")),
+            ("Harry Connick Jr., Ice-T", ("Harry Connick Jr.", "Ice-T")),
+            ("Alan Hale, III / Al Pacino", ("Alan Hale, III", "Al Pacino")),
+            (["Robert Downey", "Jr.", "Al Pacino"], ("Robert Downey, Jr.", "Al Pacino")),
+            ("Jr., Al Pacino", ("Jr.", "Al Pacino")),
+            ('["Action", "Drama"]', ("Action", "Drama")),
+            ({"1": "Action", "3": "Drama"}, ("Action", "Drama")),
+            ({"name": "Drama"}, ("Drama",)),
         ],
     )
     def test_names_come_in_the_panels_forms(self, raw: Any, genres: tuple[str, ...]) -> None:
@@ -490,7 +683,7 @@ class TestNames:
         assert movie.genres == movie.countries == movie.directors == movie.actors == genres
         assert not problems
 
-    @pytest.mark.parametrize("raw", [{"name": "Drama"}, [[["Drama"]]], [1.5], True, "x" * 6000, ["x" * 3000] * 2])
+    @pytest.mark.parametrize("raw", [{"title": ["x"]}, [[["Drama"]]], [1.5], True, "x" * 6000, ["x" * 3000] * 2])
     def test_what_holds_no_names_is_left_out_and_counted(self, raw: Any) -> None:
         movie, problems = movie_of({"actors": raw})
         assert movie.actors == ()
@@ -503,9 +696,10 @@ class TestTexts:
         assert movie.plot == "Café & bar\nsecond line"
         assert not problems
 
-    def test_entities_are_resolved_once_and_only_where_panels_leave_them(self) -> None:
-        movie, _ = movie_of({"plot": "&lt;b&gt; R&amp;D &quot;x&#39;y&#x27; &amp;amp; &para &copy; AT&T; &#7;"})
-        assert movie.plot == "<b> R&D \"x'y' &amp; &para &copy; AT&T;"
+    def test_entities_are_resolved_also_where_they_are_encoded_twice(self) -> None:
+        movie, _ = movie_of({"plot": "&lt;b&gt; R&amp;D &quot;x&#39;y&#x27; &amp;amp; &para &copy; AT&T; &notit; &#7;"})
+        assert movie.plot == "<b> R&D \"x'y' & &para © AT&T; &notit;"
+        assert movie_of({"plot": "One &hellip; two &amp;hellip;"})[0].plot == "One … two …"
 
     def test_a_long_plot_is_cut_and_counted(self) -> None:
         movie, problems = movie_of({"plot": "a" * 1_000_000})
@@ -530,7 +724,8 @@ class TestTexts:
         assert movie_of({"is_adult": said}, is_adult=column)[0].adult is adult
 
     def test_the_extension(self) -> None:
-        assert movie_of(container_extension="MKV")[0].extension == "mkv"
+        for raw in ("MKV", ".mkv", "mkv ", ".MKV", "mkv."):
+            assert movie_of(container_extension=raw)[0].extension == "mkv"
         movie, problems = movie_of(container_extension="../x")
         assert movie.extension == ""
         assert problems == {"extension": 1}
@@ -545,6 +740,8 @@ class TestUrls:
             "https://m.media-amazon.com/images/M/abc.jpg",
             "http://10.0.0.1:8080/images/Käse.jpg?x=1&y=2",
             "HTTP://host/x",
+            "http://host/images/?id=5",
+            "http://host/nullarbor.jpg",
         ],
     )
     def test_posters_of_the_usual_hosts_stay(self, url: str) -> None:
@@ -576,6 +773,14 @@ class TestUrls:
             "http:///abc",
             "http://host/" + "x" * 3000,
             {"url": "http://host/"},
+            "https://image.tmdb.org/t/p/w600_and_h900_bestv2",
+            "https://image.tmdb.org/t/p/w600_and_h900_bestv2/",
+            "https://image.tmdb.org/t/p/w600_and_h900_bestv2null",
+            "https://image.tmdb.org/t/p/w500/null",
+            "https://image.tmdb.org/t/p/originalNone",
+            "https://image.tmdb.org/t/p/w500/.jpg",
+            "http://host/images/",
+            "http://host/images/null.png",
         ],
     )
     def test_what_is_no_picture_or_calls_kodis_scrapers_is_left_out_and_counted(self, url: Any) -> None:

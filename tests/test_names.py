@@ -25,6 +25,8 @@ from vod2strmfs.library.names import (
 
 _PIECES = st.sampled_from(
     [
+        *"S01E02 s3 e4 E05 ep 7 -08 1x02 x03 10x12x14 24-48 102 1408 Part Pt IV 2019-05-01 31.12.2019 [A]".split(),
+        *("Episode ", "Season 1 ", " - "),
         *"sample trailer -short -Scene2 .sample. _sample Sampler -trailers CON con.txt COM¹ aux extras Subs".split(),
         *'. .. ... / \\ : * ? " < > | - ~ AC/DC 9:30 é ß ſ İ ı Ａ … 🇩🇪 한 ਊ'.split(),
         *(" ", "  ", "\t", "\x00", "\x1b", "\x85", "\u200f", "\u2028", "\ufeff", "\ud800", "\ufdd0", "\uf022"),
@@ -51,6 +53,72 @@ _JELLYFIN_IGNORED = re.compile(
     r"(.*\.)?sample\..{1,5}|sample|metadata|subs|extras?|other|shorts|clips|scenes|samples|trailers", _ANY_CASE
 )
 _KODI_EXCLUDED = re.compile(r"-trailer|[!-._ /]sample[-._ /]|/(proof|subs)/", _ANY_CASE)
+
+
+_SUB = r"(?:(?:[a-i]|\.[1-9])(?![0-9]))?"
+_KODI = [
+    rf"s([0-9]+)[\]\[ ._x-]*e([0-9]+{_SUB})([^\\/]*)$",
+    rf"[._ -]?()e(?:p[ ._-]?)?([0-9]+{_SUB})([^\\/]*)$",
+    r"([0-9]{4})[.-]([0-9]{2})[.-]([0-9]{2})",
+    r"([0-9]{2})[.-]([0-9]{2})[.-]([0-9]{4})",
+    rf"[\\/._ \[(-]([0-9]+)x([0-9]+{_SUB})([^\\/]*)$",
+    r"[/._ -]p(?:ar)?t[_. -]()([ivx]+|[0-9]+)([._ -][^/]*)$",
+    rf"[\\/._ -]([0-9]+)([0-9][0-9]{_SUB})([._ -][^\\/]*)$",
+]
+"""Where Kodi finds an episode's number: the first that matches counts. The classes are those of all its versions."""
+_KODI_MORE = r"^[-_ex]+([0-9]+)"
+
+
+def kodi_reads(stem: str) -> list[tuple[str, str]]:
+    """The episodes that Kodi makes of a file: as (season, number)."""
+    path = f"/TV/Lost/Season/{stem}.strm"
+    for number in _KODI:
+        if match := re.search(number, path, re.IGNORECASE):
+            found = [(match[1], match[2])]
+            rest = match[3]
+            while more := re.search(number, rest, re.IGNORECASE) or re.search(_KODI_MORE, rest, re.IGNORECASE):
+                found.append((more[1], more[0]))
+                rest = rest[more.end() :] if more.re.groups == 1 else more[3]
+            return found
+    return []
+
+
+_JELLYFIN_LAST = [
+    r"episode ([0-9]+)-([0-9]+)",
+    r"/[^/]* - [0-9]{1,3}-[0-9]{2,3}(?![0-9ip])",
+    r"[0-9]{1,4}x[0-9]{1,3}(?:-| - )[0-9]{1,4}(?:e|x|xe)[0-9]",
+    r"[0-9]{1,4}x[0-9]{1,3}(?:-| - )?[xe][0-9]",
+    r"[0-9]{1,4}x[0-9]{1,3}-x?e?[0-9]",
+    r"s[0-9]{1,4}[x.]?e[0-9]{1,3}(?:-| - )?[xe][0-9]",
+    r"s[0-9]{1,4}[x.]?e[0-9]{1,3}-x?e?[0-9]",
+]
+"""Where Jellyfin finds the last of several episodes in one file."""
+_JELLYFIN_ANY = [
+    r"s[0-9]+[\]\[ ._-]*e[0-9]+",
+    r"[._ -]ep_?[0-9]+",
+    r"e[0-9]+\.",
+    r"[0-9]{4}[._ -][0-9]{2}[._ -][0-9]{2}",
+    r"[0-9]{2}[._ -][0-9]{2}[._ -][0-9]{4}",
+    r"s(?:eason)?\s*[0-9]+\s+e(?:pisode)?\s*[0-9]+",
+    r"[/._ \[(-][0-9]+x[0-9]+",
+    r"\[.*?\].*[\w\s-][\s_]*-[\s_]*[0-9]",
+    r"[/._ -][0-9]+[0-9][0-9](?:[a-i]|\.[1-9])?[._ -][^/]*$",
+    r"[/._ -]p(?:ar)?t[_. -](?:[ivx]+|[0-9]+)[._ -]",
+    r"(?<!/)episode [0-9]",
+    r"[0-9]-[0-9]",
+    r" - [0-9]",
+    r"/[0-9]",
+]
+"""Where Jellyfin finds the number of an episode."""
+
+
+def assert_one_number(stem: str, *, is_numbered: bool) -> None:
+    """That servers find in an episode's file name its own number and no other."""
+    path = f"/TV/Lost/Season/{stem}.strm"
+    read = kodi_reads(stem)
+    assert len(read) == is_numbered, read
+    for number in _JELLYFIN_LAST if is_numbered else _JELLYFIN_ANY:
+        assert not re.search(number, path, re.IGNORECASE), number
 
 
 def assert_legal(name: str) -> None:
@@ -104,8 +172,36 @@ def test_the_names_of_an_episode_are_legal_seen_and_short_enough(
     assert len(stem.encode()) <= NAME_MAX - FILE_ROOM
     assert stem.startswith(short_episode_name(season, number))
     assert stem.endswith(tag)
+    is_numbered = season is not None and season >= 0 and number is not None and number >= 0
+    assert_one_number(stem, is_numbered=is_numbered)
     # The title cannot become the name of a file that stands for the season or the series.
     assert fold(stem) not in ("season", "tvshow", "movie")
+
+
+@pytest.mark.parametrize(
+    ("season", "number", "title", "read"),
+    [
+        (2, 2, "Los Perdidos - Piloto", [("02", "02")]),
+        (4, 1071, "1408", [("04", "1071")]),
+        (1, None, "Pilot", []),
+        (None, 7, "Pilot", []),
+        (None, 112, "Pilot", []),
+        (None, None, "Pilot", []),
+    ],
+)
+def test_kodi_reads_an_episodes_own_number(
+    season: int | None, number: int | None, title: str, read: list[tuple[str, str]]
+) -> None:
+    assert kodi_reads(episode_name(season, number, title)) == read
+
+
+@pytest.mark.parametrize("label", ["IPTV 101", "24/7 TV", "Provider S01E02", "Se7en", "Panel - 3", "Part 2"])
+def test_an_accounts_name_is_no_number_either(label: str) -> None:
+    for season, number in ((2, 5), (2, None), (None, 5), (None, None)):
+        name = episode_name(season, number, "Pilot", " [ee3c09a1]", label)
+        assert_one_number(name, is_numbered=season is not None and number is not None)
+        assert " - " in name
+        assert name.endswith(" [ee3c09a1]" if None not in (season, number) else " [eh3c09a1]")
 
 
 @pytest.mark.parametrize("word", ["Sample", "Trailer", "Scene", "Short", "Behindthescenes"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.library import titles
 from vod2strmfs.library.names import episode_name, folder_name
-from vod2strmfs.library.titles import TitleCleaner
+from vod2strmfs.library.titles import TitleCleaner, title_ids
 
 CLEANER = TitleCleaner(clean=True, pattern="")
 PLAIN = TitleCleaner(clean=False, pattern="")
@@ -22,6 +22,7 @@ _PIECES = st.sampled_from(
     [
         *"EN FR IT US UK 4K UHD HD 4K-EN EX-YU NF D+ MULTI MULTI-SUB VOSTFR DUBBED Heat Derry Chapter 1984".split(),
         *"(1995) [2003] {1966} （2017） (2005-) (US) (EN) [4K] [MULTI-SUB] |FR| ┃DE┃ 【FR】 ᴴᴰ ³ S01E02 1x02".split(),
+        *"[FOO] Hindi NORDiC [tmdbid-1] {tt1234567} (1995,EN) TOP CAM HDR+ DV S02-S03 (1995 Part".split(),
         *"( ) [ ] | - – : ★ . .mkv".split(),
         *(" ", " ", " ", " - ", "\t", "\xa0", "\u200b", "\u200d", "\ud800", "\x00", "e\u0301"),
     ]
@@ -55,6 +56,68 @@ def test_cleaning_twice_is_cleaning_once(raw: str) -> None:
     for cleaner in (CLEANER, PLAIN):
         text = cleaner.title(raw).text
         assert cleaner.title(text).text == text
+
+
+_OWN_YEAR = [
+    ("Cool Hand Luke 4K (1967) PAUL NEWMAN (1967)", 1967, "Cool Hand Luke PAUL NEWMAN"),
+    ("Aliens (1986) Director's Cut", 1986, "Aliens Director's Cut"),
+    ("Aliens (1986) [Director's Cut] 4K", 1986, "Aliens [Director's Cut]"),
+    ("Aliens (1986) 4K Director's Cut", 1986, "Aliens Director's Cut"),
+    ("Aliens [1986]: Special Edition", 1986, "Aliens: Special Edition"),
+    ("Aliens （1986） - Uncut - EN", 1986, "Aliens - Uncut"),
+    ("Kill Bill (2003) Vol. 2", 2003, "Kill Bill Vol. 2"),
+    ("(2021) Dune", 2021, "Dune"),
+    ("[2021] EN - Dune", 2021, "Dune"),
+    ("Dune (2021", 2021, "Dune"),
+    ("Dallas (1978-1991) Reunion", 1978, "Dallas Reunion"),
+    # Not the item's year, not in brackets, or all there is.
+    ("Aliens (1986) Director's Cut", 1987, "Aliens (1986) Director's Cut"),
+    ("Aliens (1986) Director's Cut", 0, "Aliens (1986) Director's Cut"),
+    ("1984", 1984, "1984"),
+    ("2012", 2009, "2012"),
+    ("Wicked: For Good 2025", 2025, "Wicked: For Good 2025"),
+    ("Blade Runner 2049", 2049, "Blade Runner 2049"),
+    ("(2017)", 2017, "(2017)"),
+    ("The Great War (1914-1918)", 1918, "The Great War (1914-1918)"),
+]
+
+
+@pytest.mark.parametrize(("raw", "year", "text"), _OWN_YEAR)
+def test_a_title_does_not_hold_the_year_that_its_item_has(raw: str, year: int, text: str) -> None:
+    assert CLEANER.without_year(CLEANER.title(raw).text, year) == text
+
+
+def test_the_items_year_goes_without_clean_up_too() -> None:
+    assert PLAIN.without_year("Batman Begins (2005) [4K]", 2005) == "Batman Begins [4K]"
+
+
+@given(PANEL_TITLES, st.sampled_from([1984, 1995, 2003]))
+@settings(max_examples=250)
+def test_no_title_loses_all_its_words_with_its_year(raw: str, year: int) -> None:
+    for cleaner in (CLEANER, PLAIN):
+        text = cleaner.title(raw).text
+        without = cleaner.without_year(text, year)
+        assert any(map(str.isalnum, without)) == any(map(str.isalnum, text))
+        assert without == " ".join(without.split())
+        assert cleaner.without_year(without, year) == without
+
+
+@pytest.mark.parametrize(
+    ("raw", "ids"),
+    [
+        ("Sully (2016) [tmdbid-363676]", ("363676", "")),
+        ("Dune {tmdb-438631} (2021)", ("438631", "")),
+        ("Dune [tmdbid=438631] [imdbid-TT1160419]", ("438631", "tt1160419")),
+        ("Dune (tt1160419)", ("", "tt1160419")),
+        ("Dune [TMDB: 438631]", ("438631", "")),
+        ("Dune [tvdbid-370001]", ("", "")),
+        ("Dune (2021)", ("", "")),
+        ("Dune [438631]", ("", "")),
+        ("Adrift (2018)", ("", "")),
+    ],
+)
+def test_ids_in_names_are_read(raw: str, ids: tuple[str, str]) -> None:
+    assert title_ids(raw) == ids
 
 
 @given(PANEL_TITLES)

@@ -1,5 +1,6 @@
 """What is in a file: the URL of a .strm, the XML of an .nfo. The same functions size, compare and serve them."""
 
+import re
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -83,8 +84,23 @@ def _direct_url(record: Record) -> str:
 
 
 def provider_url(server: str, user: str, password: str) -> str:
-    """The beginning of an Xtream account's URLs, with `{kind}` where the kind of item belongs."""
-    return f"{server.rstrip('/')}/{{kind}}/{_quoted(user)}/{_quoted(password)}/"
+    """The beginning of an Xtream account's URLs, with `{kind}` where the kind of item belongs.
+
+    Args:
+        server: as Dispatcharr accepts it: perhaps with spaces, or a pasted address of the panel's API.
+        user: the account's.
+        password: the account's.
+
+    Returns:
+        "" where there is no server.
+    """
+    address = re.split(r"[?#]", "".join(server.split()), maxsplit=1)[0].rstrip("/")
+    address = re.sub(r"(?<![:/])/+[^/]+\.php$", "", address, flags=re.IGNORECASE).rstrip("/")
+    if not address:
+        return ""
+    if "://" not in address:
+        address = f"http://{address}"
+    return f"{address}/{{kind}}/{_quoted(user)}/{_quoted(password)}/"
 
 
 def _quoted(text: str) -> str:
@@ -108,6 +124,9 @@ def nfo_of(item: Item, settings: LibrarySettings, seasons: tuple[int | None, ...
         case Season():
             return nfo.season_nfo(item, settings.media_server)
         case Episode():
+            if not item.title:  # Kodi shows nothing for it. The file has no such title in its name.
+                number = "Unknown" if item.number is None else item.number
+                item = msgspec.structs.replace(item, title=f"Episode {number}")
             return nfo.episode_nfo(item, settings.media_server)
         case Category() | Version():
             return b""

@@ -28,9 +28,9 @@ A panel's ways to say "nothing" (null, "", 0, "N/A", "0000-00-00" and the like) 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
 from vod2strmfs.library.items import Episode, Movie, Series, Video
@@ -46,10 +46,12 @@ from vod2strmfs.library.panel import (
     decode_column,
     object_of,
 )
-from vod2strmfs.library.titles import TitleCleaner
+from vod2strmfs.library.titles import TitleCleaner, title_ids
 from vod2strmfs.library.values import (
     MAX_LINE,
     MAX_PLOT,
+    FiveStars,
+    PartlyJunkError,
     one_line,
     parse_added,
     parse_category,
@@ -178,7 +180,7 @@ def _facts(panel: Panel) -> tuple[Any, ...]:
         panel.release_date or panel.releasedate or panel.release_date_camel or panel.air_date,
         (panel.duration_secs or panel.duration or panel.episode_run_time)
         and (panel.duration_secs, panel.duration, panel.episode_run_time),
-        panel.rating,
+        panel.rating or (panel.rating_5based and FiveStars(panel.rating_5based)),
         panel.mpaa_rating or panel.age,
         panel.genre,
         panel.country,
@@ -191,28 +193,59 @@ def _facts(panel: Panel) -> tuple[Any, ...]:
     )
 
 
+def _all_of(name: str, sources: Iterable[Panel | _Facts]) -> Iterator[Any]:
+    """All that the sources say in one of the items' fields, where `_facts` takes what comes first in each."""
+    for source in sources:
+        if isinstance(source, _Facts):
+            yield getattr(source, name)
+        elif name == "runtime":
+            yield source.duration_secs, source.duration, source.episode_run_time
+        elif name == "rating":
+            yield source.rating
+            yield source.rating_5based and FiveStars(source.rating_5based)
+        else:
+            yield from (getattr(source, field) for field in _PANEL_FIELDS[name])
+
+
+_PANEL_FIELDS = {
+    "plot": ("plot", "description", "overview"),
+    "premiered": ("release_date", "releasedate", "release_date_camel", "air_date"),
+    "mpaa": ("mpaa_rating", "age"),
+    "genres": ("genre",),
+    "countries": ("country",),
+    "directors": ("director",),
+    "actors": ("actors", "cast"),
+    "trailer": ("trailer", "youtube_trailer"),
+    "poster": ("stream_icon", "cover_big", "movie_image", "cover"),
+    "fanart": ("backdrop_path",),
+    "added": ("added",),
+}
+
+
 def _read(panels: Iterable[Panel], columns: _Facts, properties: str | None, problems: Counter[str]) -> dict[str, Any]:
     """The fields that have a value, each from the first source that has one.
 
     `premiered` is a pair of day and year, `runtime` in seconds.
     """
-    sources = [_facts(panel) for panel in panels if panel is not NO_PANEL]
+    sources: list[Panel | _Facts] = [panel for panel in panels if panel is not NO_PANEL]
     sources.append(columns)
     if properties:
-        sources.append(_facts(decode_column(Panel, properties, "properties", problems)))
+        sources.append(decode_column(Panel, properties, "properties", problems))
+    facts = [source if isinstance(source, _Facts) else _facts(source) for source in sources]
     fields: dict[str, Any] = {}
-    for (name, parse), values in zip(_FIELDS, zip(*sources, strict=True), strict=True):
+    for (name, parse), values in zip(_FIELDS, zip(*facts, strict=True), strict=True):
         for value in values:
             if value:
                 # The same as `_first`, without the calls: a sync comes here some ten times for each row.
                 try:
-                    if parsed := parse(value):
-                        fields[name] = parsed
-                        break
+                    parsed = parse(value)
                 except (ValueError, OverflowError):
-                    problems[name] += 1
-    for source in sources:
-        plot = source[0]
+                    parsed = None
+                # Seldom a value is junk or a word for nothing: then each field of each source is asked.
+                if parsed := parsed or _first(name, parse, _all_of(name, sources), problems):
+                    fields[name] = parsed
+                break
+    for plot, *_ in facts:
         if isinstance(plot, str) and len(plot) > MAX_PLOT:
             problems["plot"] += 1
     return fields
@@ -228,12 +261,16 @@ def _usable(name: str, parse: Callable[[Any], T], value: object, problems: Count
 
 
 def _first(name: str, parse: Callable[[Any], T], values: Iterable[object], problems: Counter[str]) -> T | None:
-    """The first value that is neither nothing nor junk."""
+    """The first value that is neither nothing nor junk, or what of it is not."""
     for value in values:
         if value:
             try:
                 if parsed := parse(value):
                     return parsed
+            except PartlyJunkError as junk:
+                problems[name] += 1
+                if junk.usable:
+                    return cast(T, junk.usable)
             except (ValueError, OverflowError):
                 problems[name] += 1
     return None
@@ -259,17 +296,19 @@ def _set_identity(
     if len(row.name) > MAX_LINE:
         problems["title"] += 1
     title = cleaner.title(name)
-    fields["title"] = title.text or PLACEHOLDER
-    if name not in (title.text, f"{title.text} ({title.year})"):
-        fields["original_title"] = name
     if row.category and (category := _usable("category", parse_category, row.category, problems)):
         fields["category"] = category
     year = _first("year", parse_year, (row.year, entry.year), problems)
     _set_dates(fields, year or title.year or 0, problems)
+    text = cleaner.without_year(title.text, fields.get("year", 0))
+    fields["title"] = text or PLACEHOLDER
+    if name not in (text, f"{text} ({title.year})"):
+        fields["original_title"] = name
+    tmdb, imdb = title_ids(name)
     _set_ids(
         fields,
-        (row.tmdb_id, detail.tmdb_id or detail.tmdb, entry.tmdb_id or entry.tmdb),
-        (row.imdb_id, detail.imdb_id or detail.imdb, entry.imdb_id or entry.imdb),
+        (row.tmdb_id, detail.tmdb_id, detail.tmdb, entry.tmdb_id, entry.tmdb, tmdb),
+        (row.imdb_id, detail.imdb_id, detail.imdb, entry.imdb_id, entry.imdb, imdb),
         problems,
     )
 

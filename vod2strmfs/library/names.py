@@ -10,6 +10,11 @@ server takes the file for a trailer, a sample or another extra, or skips the fol
 
 So `trailer` and `sample` stand in apostrophes where they would be taken for a mark (`Free 'Sample'`), and the hyphen
 before the other words becomes a space (`Crime-Scene` at the end: `Crime Scene`). Titles in NFOs stay as they are.
+
+The name of an episode's files holds one number, its own. Kodi takes each further `S01E02` in a name, in any case and
+without word borders, for another episode in the same file, Jellyfin some ranges for its end; and where the name begins
+with no number of its own, both find one in nearly any figures, whatever the NFO says. Those figures stand in
+apostrophes too: `S03E06 – What Happened in S02E'03'`, `S01 – '101' Ways`.
 """
 
 import hashlib
@@ -46,6 +51,26 @@ _MARK = re.compile(
 _EXTRAS = r"(?:scene|clip|short|extra|other|deleted|deletedscene|interview|featurette|behindthescenes)"
 _EXTRA = re.compile(rf" ?-(?={_EXTRAS}{_END})", re.IGNORECASE)
 _RAGGED_END = re.compile(rf"(?:[!-._ –]+(?:sample|trailer|{_EXTRAS})\d*)*[-. –]*$", re.IGNORECASE)
+
+_FIGURE = re.compile("[0-9]")
+_ANOTHER_NUMBER = re.compile(
+    r"s[0-9]+[\]\[ ._x-]*e([0-9]+)"
+    # What Jellyfin takes for the last of several episodes.
+    r"|episode [0-9]+-([0-9]+)"
+    r"| - [0-9]{1,3}-([0-9]{2,3})"
+    r"|[0-9]x([0-9]{1,3})(?=(?:-| - )[0-9]{1,4}xe?[0-9]|(?:-| - )[0-9]{1,4}e[0-9]|(?:-| - )?[xe][0-9]|-x?e?[0-9])",
+    re.IGNORECASE,
+)
+"""What servers read behind `S01E01` as a second number; the last group is what has to be kept apart."""
+_ANY_NUMBER = re.compile(
+    r"(?:(?<=e)|(?<=ep)|(?<=ep[ ._-])|(?<=episode )|(?<=[0-9]x)|(?<=-)|(?<=- ))([0-9]+)"
+    r"|(?:(?<=[ ._-]pt[ ._-])|(?<=[ ._-]part[ ._-]))([0-9]+|[ivx]\w*)"
+    r"|(?<=[ ._-])([0-9]{3,})"
+    r"|([0-9]{4})(?=[ ._-][0-9]{2}[ ._-][0-9]{2})|(?<=[0-9]{2}[ ._-][0-9]{2}[ ._-])([0-9]{4})",
+    re.IGNORECASE,
+)
+"""What servers read as a number in a name without one. It looks at nothing behind the figures, which may be cut."""
+_HASH_NUMBER = re.compile("e(?=[0-9])")
 
 _SKIPPED_FOLDERS = frozenset(
     {
@@ -166,7 +191,7 @@ def season_name(number: int | None, *, specials: str = "Season 00 (Specials)") -
     return f"Season {number:02}" if number else specials
 
 
-def episode_name(season: int | None, number: int | None, title: str, tag: str = "") -> str:
+def episode_name(season: int | None, number: int | None, title: str, tag: str = "", label: str = "") -> str:
     """The stem of an episode's files: `S01E01 – Pilot`, or `S01E01` where the title is empty.
 
     A negative number counts as unknown. What is not known is not invented, or a server would put the episode in
@@ -178,14 +203,35 @@ def episode_name(season: int | None, number: int | None, title: str, tag: str = 
         number: of the episode in its season.
         title: as it is shown; made legal here.
         tag: from `disambiguator`, with its leading space.
+        label: the account's name, where every relation has files of its own.
 
     Returns:
         At most `NAME_MAX - FILE_ROOM` bytes.
     """
     code = _code(season, number)
     title = _legible(title)
-    stem = f"{code} – {title}" if title else code
-    return fit(stem if tag else stem.rstrip(" ."), tag, reserve=FILE_ROOM)
+    is_numbered = re.fullmatch(r"S[0-9]+E[0-9]+", code) is not None
+    stem = code + _without_numbers(f" – {title}", is_numbered) if title else code
+    suffix = tag if is_numbered else _HASH_NUMBER.sub("h", tag)
+    if label:
+        suffix = _without_numbers(f" - {safe_name(label)}", is_numbered) + suffix
+    return fit(stem if suffix else stem.rstrip(" ."), suffix, reserve=FILE_ROOM)
+
+
+def _without_numbers(text: str, is_numbered: bool) -> str:
+    """The text with the figures that a server would take for an episode's number in apostrophes."""
+    if is_numbered:
+        apart = _ANOTHER_NUMBER.sub(_apart, text) if _FIGURE.search(text) else text
+    else:
+        # Behind square brackets Jellyfin finds a number in `[tmdbid-949]` too.
+        apart = _ANY_NUMBER.sub(_apart, text.replace("[", "(").replace("]", ")"))
+    # Behind an apostrophe a word can be a mark that was none.
+    return _MARK.sub(r"'\g<0>'", apart) if apart != text else text
+
+
+def _apart(match: re.Match[str]) -> str:
+    group = match.lastindex or 0
+    return f"{match[0][: match.start(group) - match.start()]}'{match[group]}'"
 
 
 def short_episode_name(season: int | None, number: int | None, tag: str = "") -> str:
@@ -194,9 +240,12 @@ def short_episode_name(season: int | None, number: int | None, tag: str = "") ->
 
 
 def _code(season: int | None, number: int | None) -> str:
-    if season is None or season < 0:
-        return "Episode Unknown" if number is None or number < 0 else f"Episode {number}"
-    return f"S{season:02}" if number is None or number < 0 else f"S{season:02}E{number:02}"
+    if season is not None and season >= 0:
+        return f"S{season:02}E{number:02}" if number is not None and number >= 0 else f"S{season:02}"
+    if number is None or number < 0:
+        return "Episode Unknown"
+    # Of three figures Kodi makes season and episode.
+    return f"Episode {number}" if number < 100 else f"Episode '{number}'"
 
 
 def folder_tag(kind: Literal["none", "plex", "jellyfin"], tmdb: str, imdb: str) -> str:

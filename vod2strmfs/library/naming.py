@@ -31,8 +31,7 @@ def node_name(item: Item, settings: LibrarySettings, tag: str = "") -> str:
     """
     match item:
         case Episode():
-            label = f" - {safe_name(item.label)}" if item.label else ""
-            return episode_name(item.season, item.number, item.title, label + tag)
+            return episode_name(item.season, item.number, item.title, tag, item.label)
         case Season():
             if specials := _SPECIALS.get(settings.media_server):
                 return season_name(item.number, specials=specials)

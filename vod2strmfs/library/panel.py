@@ -44,6 +44,7 @@ class Panel(msgspec.Struct, gc=False):
     duration: Any = None
     episode_run_time: Any = None
     rating: Any = None
+    rating_5based: Any = None
     mpaa_rating: Any = None
     age: Any = None
     genre: Any = None

@@ -37,24 +37,29 @@ _LANGUAGES = {word: code for code, words in _CODES.items() for word in (code, *w
 """The words for a language or country, and the code that stands for each."""
 
 _QUALITIES = frozenset(
-    "4K 8K UHD FHD QHD HD HDR HDR10 HDR10+ HEVC H264 H265 X264 X265 2160P 1440P 1080P 1080I 720P 576P 480P 3840P 50FPS"
-    " 60FPS 10BIT BLURAY BDRIP BRRIP DVDRIP WEBDL WEBRIP HDTV HDRIP HDTS HDCAM".split()
+    "4K 8K UHD FHD QHD HD HDR HDR+ HDR10 HDR10+ HEVC H264 H265 X264 X265 2160P 1440P 1080P 1080I 720P 576P 480P 3840P"
+    " 50FPS 60FPS 10BIT BLURAY BDRIP BRRIP DVDRIP WEBDL WEBRIP HDTV HDRIP HDTS HDCAM".split()
 )
 _SOUNDS = frozenset("MULTI MULTISUB MULTISUBS VOST VOSE DUBBED SUBBED".split())
 _SERVICES = frozenset(
     "NF NETFLIX D+ DSNP DISNEY+ AMZ AMZN PRIME A+ APPLE+ ATV+ ATVP HBO HMAX HULU P+ PMTP PARAMOUNT+ PCOK CR".split()
 )
-_PREFIX_WORDS = _QUALITIES | _SOUNDS | _SERVICES | frozenset("3D SD HQ LQ SUB SUBS DUB VO".split())
+_PREFIX_WORDS = _QUALITIES | _SOUNDS | _SERVICES | frozenset("3D SD HQ LQ SUB SUBS DUB VO CAM TS DV DOVI".split())
+_DASH_WORDS = _PREFIX_WORDS | {"TOP"}
+"""What may stand before a dash or a bar."""
 _BRACKET_WORDS = _PREFIX_WORDS | frozenset(
-    "AUDIO AUDIOS DUAL LANG LANGUAGE LANGUAGES SUBTITLE SUBTITLES SUBTITLED SUBTITULADO CAM TS DV L OV OMU"
-    " مترجم مدبلج".split()
+    "AUDIO AUDIOS DUAL LANG LANGUAGE LANGUAGES SUBTITLE SUBTITLES SUBTITLED SUBTITULADO L OV OMU NORDIC"
+    " WEB DL RIP DVD REMUX ATMOS DTS AAC AC3 EAC3 DDP مترجم مدبلج".split()
 )
+"""What may stand in brackets, or behind the year in brackets."""
 _LAST_WORDS = (
     _QUALITIES
     | _SOUNDS
     | frozenset("MULTI-SUB MULTI-SUBS MULTI-AUDIO VOSTFR TRUEFRENCH VFF VFQ 2160p 1080p 1080i 720p 576p 480p".split())
 )
 """What may end a title without brackets, written exactly so. Not 3D: `Step Up 3D` is a title."""
+_LEADING_WORDS = _LAST_WORDS | {"DV"}
+"""What may stand between a mark and the title, written exactly so: `|FR| 4K Amélie`."""
 
 _COLON_CODES = frozenset(
     "AL AR BG BR CZ DE DK EN ENG ES EXYU EX-YU FI FR GR HR HU IT NL PL PT RO RS RU SE TR UK US".split()
@@ -84,8 +89,21 @@ _OPENERS = dict(zip(f")]}}）］】｝{_BARS}", f"([{{（［【｛{_BARS}", stri
 
 # A range, and a year behind a dash, count from television's first years on: `The Great War (1914-1918)`.
 _LATER_YEAR = r"((?:19[5-9]|20[0-3])\d)"
-_YEAR = re.compile(rf" ?(?:((?:18[89]|19\d|20[0-3])\d)|{_LATER_YEAR} ?[-–—] ?(?:\d{{4}})?) ?")
+_ANY_YEAR = r"((?:18[89]|19\d|20[0-3])\d)"
+_YEAR = re.compile(rf" ?(?:{_ANY_YEAR}|{_LATER_YEAR} ?[-–—] ?(?:\d{{4}})?) ?")
 _DASH_YEAR = re.compile(rf"(.+) [-–—] {_LATER_YEAR}")
+_YEAR_AND_WORDS = re.compile(rf"(?:(.+?)[ ,/|-]+)?{_ANY_YEAR}(?:[ ,/|-]+(.+))?")
+_OPEN, _CLOSE = r"[(\[{（［【]", r"[)\]}）］】]"
+_BEHIND_YEAR = re.compile(
+    rf"(.+{_OPEN} ?{_ANY_YEAR}(?: ?[-–—] ?(?:\d{{4}})?)? ?{_CLOSE}(?:.*\S(?= [{_BARS}–—-] ))?)[ ,:/{_BARS}–—-]*"
+    r"(?P<words>.+)"
+)
+_ID_TAG = re.compile(
+    r" ?[(\[{](?:(?:tmdb|imdb|tvdb)(?:[ _-]?id)?[-=: ]{1,2})?"
+    r"(?:(?P<imdb>tt[0-9]{7,9})|(?<=[-=: ])(?P<number>[0-9]{1,9}))[)\]}]",
+    re.IGNORECASE,
+)
+"""`[tmdbid-949]`, `{imdb-tt0113277}`, `(tt0113277)`: what servers read, and other tools write into names."""
 _EXTENSIONS = (".mkv", ".mp4", ".avi", ".m4v")
 
 # The joiners of Persian words and of emoji stay, but for the ends of a title.
@@ -95,8 +113,9 @@ _EDGES = " \u200c\u200d"
 _EPISODE_CODE = re.compile(
     r"(?<![0-9A-Za-z])"
     r"(?:S(?:eason )?(?P<season>\d{1,4})[ ._,-]{0,3}E(?:p(?:isode)?)?[ ._]?(?P<number>\d{1,5})"
-    r"(?:[-–+& ]{0,3}Ep?\d{1,5}|-\d{2,3}(?!\w))*"
-    r"|(?P<x_season>\d{1,2})x(?P<x_number>\d{2,4}))"
+    # Further episodes of the same file: `-E03`, ` & S02E03`, `_E03`, `-03`, `+3`.
+    r"(?:(?:[-–+&_~/, ]{0,3}| (?:and|to) )(?:S0?(?P=season)[ ._]?)?Ep?\d{1,5}|[-_/]\d{2,3}(?!\w)|[+&~]\d{1,3}(?!\w))*"
+    r"|(?P<x_season>\d{1,2})x(?P<x_number>\d{2,4})(?:-?x\d{2,4}|[-+&](?:\d{1,2}x)?\d{2,3}(?!\w))*)"
     r"(?![0-9A-Za-z])",
     re.IGNORECASE,
 )
@@ -142,8 +161,28 @@ class TitleCleaner:
         text = self._prepared(raw)
         codes: list[str] = []
         if self._clean:
-            text = _without_prefix(text, codes)
+            text = _without_prefix(_without_ids(text), codes)
         return _without_end(text, codes, marks=self._clean)
+
+    def without_year(self, text: str, year: int) -> str:
+        """A title without the brackets in which its own year stands, wherever that is: `Aliens (1986) Director's Cut`.
+
+        Args:
+            text: a title, as `title` gives it.
+            year: of the item, from whatever source; 0 where unknown.
+        """
+        if not year or str(year) not in text:
+            return text
+        while match := re.search(rf"{_OPEN} ?{year}(?: ?[-–—] ?(?:\d{{4}})?)? ?(?:{_CLOSE}|$)", text):
+            head, tail = text[: match.start()].rstrip(_EDGES), text[match.end() :].lstrip(_EDGES)
+            if self._clean:
+                head = _without_end(head, [], year=False).text
+                tail = _without_lead(tail) if head else _without_prefix(tail, [])
+            rest = f"{head} {tail}" if tail[:1] not in ",:;" else head + tail
+            if not _has_words(rest):
+                break
+            text = rest.strip(_EDGES)
+        return text
 
     def episode(self, raw: str, *, series: str, season: int | None, number: int | None) -> str:
         """The title of an episode without its series' title and its number; "" when that was all.
@@ -158,14 +197,14 @@ class TitleCleaner:
         if not self._clean:
             return text
         codes: list[str] = []
-        text = _without_end(_without_prefix(text, codes), codes, year=False).text
-        code = _EPISODE_CODE.search(text)
-        if code is None or not _is_its_code(code, series, season, number):
-            return text
-        rest = text[code.end() :]
-        if separator := _AFTER_CODE.match(rest):
-            rest = rest[separator.end() :]
-        return "" if _ONLY_YEAR.fullmatch(rest) else rest
+        text = _without_end(_without_prefix(_without_ids(text), codes), codes, year=False).text
+        for code in _EPISODE_CODE.finditer(text):
+            if _is_its_code(code, series, season, number):
+                rest = text[code.end() :]
+                if separator := _AFTER_CODE.match(rest):
+                    rest = rest[separator.end() :]
+                return "" if _ONLY_YEAR.fullmatch(rest) else rest
+        return text
 
     def language(self, raw: str) -> str:
         """The language or country that the panel's mark names, such as `EN` or `US`; "" where there is none.
@@ -173,7 +212,7 @@ class TitleCleaner:
         `ENG` and `ENGLISH` are `EN` too. The mark before the title counts first, then the last one after it.
         """
         codes: list[str] = []
-        _without_end(_without_prefix(_tidy(raw), codes), codes)
+        _without_end(_without_prefix(_without_ids(_tidy(raw)), codes), codes)
         return next(filter(None, codes), "")
 
     def _prepared(self, raw: str) -> str:
@@ -225,6 +264,29 @@ def _tidy(raw: str) -> str:
     return unicodedata.normalize("NFC", " ".join(_INVISIBLE.sub("", raw).split()).strip(_EDGES))
 
 
+def title_ids(raw: str) -> tuple[str, str]:
+    """The ids for TMDB and IMDb that a name has in brackets, such as `[tmdbid-949]`; "" where there is none."""
+    tmdb = imdb = ""
+    for tag in _ID_TAG.finditer(raw) if _may_have_ids(raw) else ():
+        if tag["imdb"]:
+            imdb = imdb or tag["imdb"].lower()
+        elif "tmdb" in tag[0].lower():
+            tmdb = tmdb or tag["number"]
+    return tmdb, imdb
+
+
+def _without_ids(text: str) -> str:
+    """The text without ids in brackets. Only a text that has nothing else keeps them."""
+    if _may_have_ids(text):
+        rest = _ID_TAG.sub("", text).strip(_EDGES)
+        return rest if _has_words(rest) else text
+    return text
+
+
+def _may_have_ids(text: str) -> bool:
+    return "db" in text or "tt" in text or "DB" in text
+
+
 def _without_prefix(text: str, codes: list[str]) -> str:
     """The text without the marks before it; their language codes are added to `codes`."""
     if text[:1].isalnum() and text[1:2].islower():
@@ -235,7 +297,16 @@ def _without_prefix(text: str, codes: list[str]) -> str:
         if code is None or not _has_words(rest):
             break
         codes.append(code)
+        text = _without_lead(rest)
+    return text
+
+
+def _without_lead(text: str) -> str:
+    """The text behind a mark without the qualities that stand before the title."""
+    word, _, rest = text.partition(" ")
+    while word in _LEADING_WORDS and rest[:1].isalnum():
         text = rest
+        word, _, rest = text.partition(" ")
     return text
 
 
@@ -248,26 +319,35 @@ def _prefix_code(mark: re.Match[str]) -> str | None:
         return None
     if words == "IT" and _IT_THE_FILM.match(mark.string):
         return None
-    code = _language(words, _BRACKET_WORDS if mark.lastgroup == "bracketed" else _PREFIX_WORDS)
+    code = _language(words, _BRACKET_WORDS if mark.lastgroup == "bracketed" else _DASH_WORDS)
     if code is None and mark.lastgroup in ("barred", "bar") and _SHORT_CODE.fullmatch(words):
         return ""
     return code
 
 
 def _without_end(text: str, codes: list[str], *, marks: bool = True, year: bool = True) -> CleanTitle:
-    """The text without the marks and years after it; the marks' language codes are added to `codes`."""
+    """The text without the marks and years after it; the marks' language codes are added to `codes`.
+
+    Brackets that say something else stay, and what stands before them is cleaned all the same.
+    """
     found = None
+    aside = ""
     while True:
         head, words = _split_bracket(text)
         if year and words and (match := _YEAR.fullmatch(words)):
             text, found = head, found or int(match[1] or match[2])
         elif year and text[-4:].isdecimal() and (match := _DASH_YEAR.fullmatch(text)):
             text, found = match[1].rstrip(_EDGES), found or int(match[2])
-        elif marks and (mark := _bracket_mark(text, head, words) or _last_mark(text)):
+        elif marks and (mark := _bracket_mark(text, head, words) or _last_mark(text, is_end=not aside)):
             text = mark[0]
             codes.append(mark[1])
+        elif year and marks and words and _has_words(head) and (mixed := _year_and_mark(words)):
+            text, found = head, found or mixed[0]
+            codes.append(mixed[1])
+        elif marks and words and _has_words(head):
+            text, aside = head, text[len(head) :] + aside
         else:
-            return CleanTitle(text, found)
+            return CleanTitle(text + aside, found)
 
 
 def _split_bracket(text: str) -> tuple[str, str]:
@@ -287,21 +367,44 @@ def _bracket_mark(text: str, head: str, words: str) -> tuple[str, str] | None:
     return head, code
 
 
-def _last_mark(text: str) -> tuple[str, str] | None:
-    """The text without the mark that ends it without brackets, and the mark's language."""
+def _year_and_mark(words: str) -> tuple[int, str] | None:
+    """The year in brackets that hold a mark too, such as `(2021 EN)`, and the mark's language."""
+    if (match := _YEAR_AND_WORDS.fullmatch(words.strip())) is None:
+        return None
+    code = _language(" ".join(filter(None, (match[1], match[3]))), _BRACKET_WORDS)
+    return None if code is None else (int(match[2]), code)
+
+
+def _last_mark(text: str, *, is_end: bool = True) -> tuple[str, str] | None:
+    """The text without the mark that ends it without brackets, and the mark's language.
+
+    What has brackets behind it (`is_end` is false) keeps its last dash: `Alias - (Pilot)`.
+    """
     head, _, word = text.rpartition(" ")
     code: str | None = None
-    if word in _LAST_WORDS or (word in _LANGUAGES and _ends_in_year(head)):
+    if word in _LAST_WORDS:
         code = _LANGUAGES.get(word, "")
+    elif behind := _behind_year(text):
+        return behind
     elif head[-1:] in _STRAY:
         code = _language(word, _PREFIX_WORDS) if head[-1] in _BARS else None
-    elif text[-1:] in _STRAY and _STRAY_END.search(text):
+    elif is_end and text[-1:] in _STRAY and _STRAY_END.search(text):
         code = ""
     elif text.endswith(_EXTENSIONS):
         head, code = text[:-4], ""
     elif not text.isascii():
         head, code = _split_superscript(text)
     return (head.rstrip(_EDGES), code) if code is not None and _has_words(head) else None
+
+
+def _behind_year(text: str) -> tuple[str, str] | None:
+    """The text without the words behind a year in brackets, if they are a mark: `Dune (2021) - Hindi`."""
+    if ")" not in text and "]" not in text and "}" not in text and text.isascii():
+        return None
+    if (match := _BEHIND_YEAR.fullmatch(text)) is None:
+        return None
+    code = _language(match["words"], _BRACKET_WORDS)
+    return None if code is None else (match[1], code)
 
 
 def _split_superscript(text: str) -> tuple[str, str | None]:
