@@ -46,7 +46,7 @@ from vod2strmfs.library.panel import (
     decode_column,
     object_of,
 )
-from vod2strmfs.library.titles import TitleCleaner, title_ids
+from vod2strmfs.library.titles import TitleCleaner, may_have_ids, title_ids
 from vod2strmfs.library.values import (
     MAX_LINE,
     MAX_PLOT,
@@ -222,30 +222,34 @@ _PANEL_FIELDS = {
 }
 
 
-def _read(panels: Iterable[Panel], columns: _Facts, properties: str | None, problems: Counter[str]) -> dict[str, Any]:
+def _read(panels: tuple[Panel, ...], columns: _Facts, properties: str | None, problems: Counter[str]) -> dict[str, Any]:
     """The fields that have a value, each from the first source that has one.
 
     `premiered` is a pair of day and year, `runtime` in seconds.
     """
-    sources: list[Panel | _Facts] = [panel for panel in panels if panel is not NO_PANEL]
+    sources = [_facts(panel) for panel in panels if panel is not NO_PANEL]
     sources.append(columns)
+    last = NO_PANEL
     if properties:
-        sources.append(decode_column(Panel, properties, "properties", problems))
-    facts = [source if isinstance(source, _Facts) else _facts(source) for source in sources]
+        last = decode_column(Panel, properties, "properties", problems)
+        sources.append(_facts(last))
     fields: dict[str, Any] = {}
-    for (name, parse), values in zip(_FIELDS, zip(*facts, strict=True), strict=True):
+    for (name, parse), values in zip(_FIELDS, zip(*sources, strict=True), strict=True):
         for value in values:
             if value:
                 # The same as `_first`, without the calls: a sync comes here some ten times for each row.
                 try:
-                    parsed = parse(value)
+                    if parsed := parse(value):
+                        fields[name] = parsed
+                        break
                 except (ValueError, OverflowError):
-                    parsed = None
+                    pass
                 # Seldom a value is junk or a word for nothing: then each field of each source is asked.
-                if parsed := parsed or _first(name, parse, _all_of(name, sources), problems):
+                if parsed := _first(name, parse, _all_of(name, (*panels, columns, last)), problems):
                     fields[name] = parsed
                 break
-    for plot, *_ in facts:
+    for source in sources:
+        plot = source[0]
         if isinstance(plot, str) and len(plot) > MAX_PLOT:
             problems["plot"] += 1
     return fields
@@ -304,7 +308,7 @@ def _set_identity(
     fields["title"] = text or PLACEHOLDER
     if name not in (text, f"{text} ({title.year})"):
         fields["original_title"] = name
-    tmdb, imdb = title_ids(name)
+    tmdb, imdb = title_ids(name) if may_have_ids(name) else ("", "")
     _set_ids(
         fields,
         (row.tmdb_id, detail.tmdb_id, detail.tmdb, entry.tmdb_id, entry.tmdb, tmdb),

@@ -210,7 +210,7 @@ def episode_name(season: int | None, number: int | None, title: str, tag: str = 
     """
     code = _code(season, number)
     title = _legible(title)
-    is_numbered = re.fullmatch(r"S[0-9]+E[0-9]+", code) is not None
+    is_numbered = season is not None and season >= 0 and number is not None and number >= 0
     stem = code + _without_numbers(f" – {title}", is_numbered) if title else code
     suffix = tag if is_numbered else _HASH_NUMBER.sub("h", tag)
     if label:
@@ -221,7 +221,9 @@ def episode_name(season: int | None, number: int | None, title: str, tag: str = 
 def _without_numbers(text: str, is_numbered: bool) -> str:
     """The text with the figures that a server would take for an episode's number in apostrophes."""
     if is_numbered:
-        apart = _ANOTHER_NUMBER.sub(_apart, text) if _FIGURE.search(text) else text
+        if _FIGURE.search(text) is None:
+            return text
+        apart = _ANOTHER_NUMBER.sub(_apart, text)
     else:
         # Behind square brackets Jellyfin finds a number in `[tmdbid-949]` too.
         apart = _ANY_NUMBER.sub(_apart, text.replace("[", "(").replace("]", ")"))

@@ -161,7 +161,7 @@ class TitleCleaner:
         text = self._prepared(raw)
         codes: list[str] = []
         if self._clean:
-            text = _without_prefix(_without_ids(text), codes)
+            text = _without_prefix(_without_ids(text) if may_have_ids(text) else text, codes)
         return _without_end(text, codes, marks=self._clean)
 
     def without_year(self, text: str, year: int) -> str:
@@ -197,14 +197,18 @@ class TitleCleaner:
         if not self._clean:
             return text
         codes: list[str] = []
-        text = _without_end(_without_prefix(_without_ids(text), codes), codes, year=False).text
-        for code in _EPISODE_CODE.finditer(text):
-            if _is_its_code(code, series, season, number):
-                rest = text[code.end() :]
-                if separator := _AFTER_CODE.match(rest):
-                    rest = rest[separator.end() :]
-                return "" if _ONLY_YEAR.fullmatch(rest) else rest
-        return text
+        text = _without_end(
+            _without_prefix(_without_ids(text) if may_have_ids(text) else text, codes), codes, year=False
+        ).text
+        code = _EPISODE_CODE.search(text)
+        while code is not None and not _is_its_code(code, series, season, number):
+            code = _EPISODE_CODE.search(text, code.end())
+        if code is None:
+            return text
+        rest = text[code.end() :]
+        if separator := _AFTER_CODE.match(rest):
+            rest = rest[separator.end() :]
+        return "" if _ONLY_YEAR.fullmatch(rest) else rest
 
     def language(self, raw: str) -> str:
         """The language or country that the panel's mark names, such as `EN` or `US`; "" where there is none.
@@ -267,7 +271,7 @@ def _tidy(raw: str) -> str:
 def title_ids(raw: str) -> tuple[str, str]:
     """The ids for TMDB and IMDb that a name has in brackets, such as `[tmdbid-949]`; "" where there is none."""
     tmdb = imdb = ""
-    for tag in _ID_TAG.finditer(raw) if _may_have_ids(raw) else ():
+    for tag in _ID_TAG.finditer(raw):
         if tag["imdb"]:
             imdb = imdb or tag["imdb"].lower()
         elif "tmdb" in tag[0].lower():
@@ -277,13 +281,12 @@ def title_ids(raw: str) -> tuple[str, str]:
 
 def _without_ids(text: str) -> str:
     """The text without ids in brackets. Only a text that has nothing else keeps them."""
-    if _may_have_ids(text):
-        rest = _ID_TAG.sub("", text).strip(_EDGES)
-        return rest if _has_words(rest) else text
-    return text
+    rest = _ID_TAG.sub("", text).strip(_EDGES)
+    return rest if _has_words(rest) else text
 
 
-def _may_have_ids(text: str) -> bool:
+def may_have_ids(text: str) -> bool:
+    """Whether it is worth to look for ids in a text."""
     return "db" in text or "tt" in text or "DB" in text
 
 
@@ -384,7 +387,7 @@ def _last_mark(text: str, *, is_end: bool = True) -> tuple[str, str] | None:
     code: str | None = None
     if word in _LAST_WORDS:
         code = _LANGUAGES.get(word, "")
-    elif behind := _behind_year(text):
+    elif (")" in text or "]" in text or not text.isascii()) and (behind := _behind_year(text)):
         return behind
     elif head[-1:] in _STRAY:
         code = _language(word, _PREFIX_WORDS) if head[-1] in _BARS else None
@@ -399,8 +402,6 @@ def _last_mark(text: str, *, is_end: bool = True) -> tuple[str, str] | None:
 
 def _behind_year(text: str) -> tuple[str, str] | None:
     """The text without the words behind a year in brackets, if they are a mark: `Dune (2021) - Hindi`."""
-    if ")" not in text and "]" not in text and "}" not in text and text.isascii():
-        return None
     if (match := _BEHIND_YEAR.fullmatch(text)) is None:
         return None
     code = _language(match["words"], _BRACKET_WORDS)

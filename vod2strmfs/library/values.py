@@ -157,7 +157,7 @@ _MAX_ITEMS = 1_000
 
 def parse_names(value: object) -> tuple[str, ...]:
     """Names from a text with separators, or from a list of texts or of objects with a `name`."""
-    if isinstance(value, str) and value[:1] not in ("[", "{"):
+    if type(value) is str and value[:1] != "[" and value[:1] != "{":
         return _names(value)
     texts = []
     is_junk = False
@@ -175,26 +175,34 @@ def parse_names(value: object) -> tuple[str, ...]:
 def _names(text: str) -> tuple[str, ...]:
     if len(text) > MAX_NAMES:
         raise ValueError(text)
-    text = one_line(_LINE_END.sub(",", text) if "\n" in text or "\r" in text else text)
+    if not text.isascii() or "\n" in text or "\r" in text:
+        text = _OTHER_SEPARATOR.sub(",", text)
+    text = one_line(text)
     if text in _NO_VALUE:
         return ()
-    if _SEPARATOR.search(text) is None:
+    if "," not in text and "/" not in text and "|" not in text and ";" not in text:
         return (text,)
-    names: dict[str, None] = {}
-    before = ""
-    for piece in map(str.strip, _SEPARATOR.split(text)):
-        if before and _NAME_SUFFIX.fullmatch(piece):
-            names.pop(before, None)
-            piece = f"{before}, {piece}"
-        if piece not in _NO_VALUE:
-            names[piece] = None
-        before = piece
-    return tuple(names)
+    pieces = text.replace("/", ",").replace("|", ",").replace(";", ",").split(",")
+    names = dict.fromkeys(map(str.strip, pieces))
+    if not _NAME_SUFFIXES.isdisjoint(names):
+        names = dict.fromkeys(_with_suffixes(pieces))
+    if _NO_VALUE.isdisjoint(names):
+        return tuple(names)
+    return tuple(name for name in names if name not in _NO_VALUE)
 
 
-_LINE_END = re.compile(r"[\r\n]+")
-_SEPARATOR = re.compile(r"[,/|;،؛、，；／｜•]| · ")
-_NAME_SUFFIX = re.compile(r"(?:[JS]r\.?|II|III|IV)")
+def _with_suffixes(pieces: list[str]) -> list[str]:
+    names: list[str] = []
+    for piece in map(str.strip, pieces):
+        if piece in _NAME_SUFFIXES and names and names[-1]:
+            names[-1] += f", {piece}"
+        else:
+            names.append(piece)
+    return names
+
+
+_OTHER_SEPARATOR = re.compile(r"[\r\n،؛、，；／｜•]| · ")
+_NAME_SUFFIXES = frozenset(("Jr.", "Jr", "Sr.", "Sr", "II", "III", "IV"))
 """What stands behind a comma and belongs to the name before it: `Robert Downey, Jr.`"""
 
 
@@ -291,6 +299,8 @@ def _whole(value: object) -> int:
 
 def parse_seconds(value: tuple[Any, Any, Any]) -> int:
     """Seconds from (seconds, duration, minutes), of which the first that can be used counts."""
+    if type(value[0]) is int and 0 < value[0] < 360_000:
+        return value[0]  # nearly always
     is_junk = False
     for raw, parse in zip(value, (_seconds, _duration, _minutes), strict=True):
         length = 0
@@ -312,8 +322,6 @@ def parse_seconds(value: tuple[Any, Any, Any]) -> int:
 
 def _seconds(value: object) -> int:
     """Whole seconds from a number, which may have a fraction, or from a clock's time."""
-    if type(value) is int:
-        return _whole(value)
     text = str(value) if type(value) is float else _text(value).strip()
     if match := _FRACTION.fullmatch(text):
         return int(match[1])
@@ -322,6 +330,8 @@ def _seconds(value: object) -> int:
 
 def _minutes(value: object) -> int:
     """Seconds from minutes, as a number or in words."""
+    if isinstance(value, str) and value.isdigit():
+        return _whole(value) * 60
     return _duration(str(value) if type(value) is float else value)
 
 
@@ -418,13 +428,20 @@ def parse_url(value: object) -> str:
         url = url.replace("&amp;", "&")
     if len(url) > MAX_URL or not _URL.fullmatch(url) or not url.isprintable() or _is_scraper_page(url):
         raise ValueError(value)
-    if _NO_FILE.search(url) or ("/t/p/" in url and "." not in url.rpartition("/")[2]):
-        raise ValueError(value)  # a folder of pictures: the panel had no file to put behind it
+    file = url[url.rfind("/") + 1 :]
+    if ("." not in file and "/t/p/" in url) or (file[:1] in _NO_FILE_STARTS and _is_without_file(url, file)):
+        raise ValueError(value)
     return url
 
 
+def _is_without_file(url: str, file: str) -> bool:
+    """Whether a URL is that of a folder of pictures, since the panel had no file to put behind it."""
+    return url.count("/") > 2 and file.partition(".")[0].lower() in _NO_FILE
+
+
 _URL = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://[^/\x00-\x20\x7f\"'<>`][^\x00-\x20\x7f\"'<>`]*")
-_NO_FILE = re.compile(r"[^/]/(?:null|none|undefined|nan|n\.?a)?(?:\.[a-z]{3,4})?$", re.IGNORECASE)
+_NO_FILE = frozenset(("", "null", "none", "undefined", "nan"))
+_NO_FILE_STARTS = frozenset(("", *".nNuU"))
 
 
 def parse_urls(value: object) -> tuple[str, ...]:
@@ -455,7 +472,7 @@ _BEFORE_URL = re.compile(r"[\s,;|]+(?=https?://)", re.IGNORECASE)
 
 def parse_added(value: object) -> int:
     """Seconds since the epoch, from 1990 to 2100. Panels send milliseconds too, fractions, and days with a time."""
-    if type(value) is float or (isinstance(value, str) and not value.isdigit()):
+    if type(value) is float or (type(value) is str and not value.isdigit()):
         text = str(value).strip()
         if match := _FRACTION.fullmatch(text):
             value = match[1]
