@@ -4,10 +4,11 @@ Field by field, the first source with a usable value decides: the chosen relatio
 columns, then the row's `custom_properties`. Shared rows take another provider's values at every scan of Dispatcharr;
 the relation's JSON stays what its own provider said, so an unchanged catalogue gives unchanged items. Of a movie or
 series, three things come from the row first: the name, which no scan changes, the year, and the tmdb and imdb ids,
-by which Dispatcharr merges duplicates.
+by which Dispatcharr merges duplicates. An id in the name comes last.
 
 The JSON is the panel's, of any shape. A value that cannot be used is left out, counted in `problems` under its
-field's name, and the next source gets its turn. No item is ever lost: nothing here raises for what a row holds.
+field's name, and the next gets its turn: in the same list, in another field of the same source that says the same
+(`cover` for `stream_icon`), in the next source. No item is ever lost: nothing here raises for what a row holds.
 A panel's ways to say "nothing" (null, "", 0, "N/A", "0000-00-00" and the like) are not problems. The counted names:
 
 * `relation`, `properties`: that JSON is no object, or cannot be read
@@ -15,13 +16,14 @@ A panel's ways to say "nothing" (null, "", 0, "N/A", "0000-00-00" and the like) 
 * `title`: longer than `MAX_LINE`, and cut there; or, of an episode's relation, not a text
 * `mpaa`, `category`: longer than `MAX_LINE`, or not a text
 * `genres`, `countries`, `directors`, `actors`: longer than `MAX_NAMES`, or not names
-* `premiered`: an impossible or ambiguous day (`05/06/2019`), or a day in another year than the item's
+* `premiered`: an impossible or ambiguous day (`05/06/2019`), of which the year counts; or a day in another year than
+  the item's
 * `year`: not between 1870 and 2100
 * `runtime`: not a duration, or 100 hours and more
-* `rating`: not a number up to 10
+* `rating`: not a number up to 10, or up to 5 where that is the best
 * `tmdb`, `imdb`, `trailer`, `extension`: not in the form that the items' fields have
-* `poster`, `fanart`: not an http(s) URL, or one that would send Kodi's scrapers online
-* `added`: not an epoch in seconds between 1990 and 2100
+* `poster`, `fanart`: not an http(s) URL of a file, or one that would send Kodi's scrapers online
+* `added`: not a time between 1990 and 2100
 * `video`: a stream detail that is no codec or no plausible number
 * `adult`: neither yes nor no
 * `season`, `number`: not between 0 and 99,999
