@@ -182,7 +182,8 @@ class TitleCleaner:
             if not _has_words(rest):
                 break
             text = rest.strip(_EDGES)
-        return text
+        # `(2021, Uncut)`, `(Uncut, 2021)`, `Dune - 2021 - Uncut`.
+        return re.sub(rf"(?<=[(\[{{]){year} ?[,/|] ?|(?: ?[,/|] ?){year}(?=[)\]}}])| [-–—] {year}(?= [-–—] )", "", text)
 
     def episode(self, raw: str, *, series: str, season: int | None, number: int | None) -> str:
         """The title of an episode without its series' title and its number; "" when that was all.
