@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -197,6 +198,19 @@ def test_the_watchdog_hears_of_the_loop_as_long_as_it_goes_round(
         manager.settimeout(TIMEOUT)
         os.kill(mount.process.pid, signal.SIGCONT)
         assert manager.recv(100) == b"WATCHDOG=1"
+
+
+def test_a_manager_that_does_not_read_stops_no_mount(
+    tmp_path: Path, database: str, manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "2000")
+    with mounted(tmp_path, database) as mount:
+        # More states than its queue has room for.
+        time.sleep(0.5)
+        assert (mount.path / "Movies/Heat (1995)/movie.nfo").read_bytes()
+        received = {manager.recv(100)}
+        eventually(lambda: received.add(manager.recv(100)) or b"READY=1" in received)
+        assert mount.stop() == 0
 
 
 def test_a_watchdog_for_another_process_is_none_of_ours(

@@ -15,13 +15,29 @@ def watchdog_seconds() -> float:
         return 0
 
 
-def notify(state: str) -> None:
-    """Send a state such as `READY=1` to the service manager, if there is one that wants to know."""
+def notify(state: str, *, patience: float = 0) -> bool:
+    """Send a state such as `READY=1` to the service manager, if there is one that wants to know.
+
+    All services write to one socket, whose queue is short. A manager that does not read for a while, as during a
+    daemon-reload, must not stop whoever answers requests.
+
+    Args:
+        state: as in sd_notify(3).
+        patience: seconds to wait while the manager's queue is full.
+
+    Returns:
+        False if the queue was full, so that it may be worth trying again.
+    """
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
-        return
+        return True
     if address.startswith("@"):
         address = "\0" + address[1:]  # an abstract socket
     # A manager that does not listen is no reason to fail.
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        channel.sendto(state.encode(), address)
+        channel.settimeout(patience)
+        try:
+            channel.sendto(state.encode(), address)
+        except (BlockingIOError, TimeoutError):
+            return False
+    return True

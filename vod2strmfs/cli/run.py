@@ -79,7 +79,7 @@ def serve(settings: Settings, mode: Mode = "all", *, quiet: float = 30.0) -> Non
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
-        notify("READY=1")
+        notify("READY=1", patience=60)
         service.serve()
     except _StoppedError as stopped:
         _log.info("Stopping on %s.", stopped)

@@ -215,8 +215,7 @@ async def _follow_index(follower: Follower, state_dir: Path, ready: Callable[[],
         if step is not None:
             # The kernel may wait for a request that this thread has to answer.
             await trio.to_thread.run_sync(forget, state_dir, step)
-        if follower.shows and not announced:
-            notify("READY=1")
+        if follower.shows and not announced and notify("READY=1"):
             ready()
             announced = True
         await trio.sleep(_WATCH_SECONDS)
