@@ -12,8 +12,11 @@ _INDEX = {
     "series_without_episodes": f"kind = {NodeKind.SERIES:d} AND parent = {WAITING_NODE}",
     "collisions": "plain IS NOT NULL",
     "names_cut": "cut",
-    "movies_held": f"kind = {NodeKind.MOVIE:d} AND held",
-    "episodes_held": f"kind = {NodeKind.EPISODE:d} AND held",
+    "movies_held": f"kind = {NodeKind.MOVIE:d} AND held = 1",
+    "episodes_held": f"kind = {NodeKind.EPISODE:d} AND held = 1",
+    "movies_not_renamed": f"kind = {NodeKind.MOVIE:d} AND held = 2",
+    "series_not_renamed": f"kind = {NodeKind.SERIES:d} AND held = 2",
+    "episodes_not_renamed": f"kind = {NodeKind.EPISODE:d} AND held = 2",
 }
 _CONTENT = {
     "movies_without_ids": f"kind = {NodeKind.MOVIE:d} AND tmdb = '' AND imdb = ''",
