@@ -512,7 +512,12 @@ def test_what_a_mount_holds_is_accepted_beside_it(postgres: PostgresServer, tmp_
         database.execute("DELETE FROM vod_m3umovierelation WHERE id <= 40")
         eventually(lambda: mount.stat("movies_held") == "40")
         assert {path.name: path.stat().st_ino for path in movies.iterdir()} == before
-        eventually(lambda: "40 items are gone from the catalogue and held back" in mount.log.read_text())
+        eventually(
+            lambda: (
+                "40 of 100 movies are gone from the catalogue and were kept (more than max_shrink = 20 %)"
+                in mount.log.read_text()
+            )
+        )
         state = ("--database", database.url, "--state-dir", tmp_path / "state")
         held = subprocess.run(command("sync", *state), capture_output=True, text=True, check=False)
         assert held.returncode == Exit.SHRINK

@@ -35,10 +35,11 @@ def holds(gone: int, total: int, max_shrink: int) -> bool:
     """
     if gone == total:
         return gone > 0
-    return _too_many(gone, total, max_shrink)
+    return too_many(gone, total, max_shrink)
 
 
-def _too_many(gone: int, total: int, max_shrink: int) -> bool:
+def too_many(gone: int, total: int, max_shrink: int) -> bool:
+    """Whether so many are beyond the limit, something being left; arguments as of `holds`."""
     return gone > MIN_ITEMS and gone * 100 > max_shrink * total
 
 
@@ -105,12 +106,12 @@ class Brake:
         before = total - added
         if gone or added:
             self._mark(kind, before)
-        if holds(len(gone), total, self.max_shrink) or _too_many(len(gone), before, self.max_shrink):
+        if holds(len(gone), total, self.max_shrink) or too_many(len(gone), before, self.max_shrink):
             return True
         nodes = sorted(gone)
         marks = self.connection.execute("SELECT next_node, total, lost FROM mark WHERE kind = ?", (kind,))
         return any(
-            _too_many(lost + bisect_left(nodes, next_node), there, self.max_shrink) for next_node, there, lost in marks
+            too_many(lost + bisect_left(nodes, next_node), there, self.max_shrink) for next_node, there, lost in marks
         )
 
     def note(self, kind: int, removed: Set[int]) -> None:
@@ -143,7 +144,7 @@ class Brake:
         back = {move.node for move in moves if names.get(move.node) == move.after}
         away = {move.node: move for move in moves if move.node not in back}
         self.connection.executemany("DELETE FROM renamed WHERE node = ?", [(node,) for node in back])
-        if _too_many(len((names.keys() - back) | away.keys()), total, self.max_shrink):
+        if too_many(len((names.keys() - back) | away.keys()), total, self.max_shrink):
             return set(away)
         rows = [(move.node, kind, self.now, *move.before) for move in away.values()]
         self.connection.executemany("INSERT OR IGNORE INTO renamed VALUES (?, ?, ?, ?, ?)", rows)

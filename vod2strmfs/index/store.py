@@ -15,6 +15,7 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.ahead import Ahead
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change
 from vod2strmfs.index.file import FILE_NAME, connect
+from vod2strmfs.index.held import Held
 from vod2strmfs.library import stats
 from vod2strmfs.library.contents import Record
 from vod2strmfs.library.kinds import KINDS_WITHIN, WAITING_NODE, NodeKind
@@ -169,6 +170,8 @@ class Store:
             failing_since, error, compared = attempt
             if number and number != self.generation:
                 self.settings = _library_settings(settings)
+            self.held = [Held(*each) for each in json.loads(metrics).get("held", ())]
+            """What the shrink brake holds."""
             self.metrics = _metrics(number, made, json.loads(metrics), failing_since)
             """What was counted; see `library.stats`."""
             text = stats.render(self.metrics)

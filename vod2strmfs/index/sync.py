@@ -4,12 +4,12 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vod2strmfs import __version__
 from vod2strmfs.catalog.queries import BLOCK_BITS, KINDS, Kind, in_blocks
@@ -18,12 +18,13 @@ from vod2strmfs.errors import CatalogError, IndexFileError
 from vod2strmfs.index import naming
 from vod2strmfs.index.brake import HELD_GONE, HELD_NAME, WINDOW, Brake, Place, emptied_series
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, differences
-from vod2strmfs.index.counts import count
+from vod2strmfs.index.counts import count, find_held
 from vod2strmfs.index.draft import Draft
 from vod2strmfs.index.extraction import Extraction
 from vod2strmfs.index.file import INDEXES, RENAMED, connect, create, is_damage, replace, writing
 from vod2strmfs.index.folders import name_versions, settle_folders
 from vod2strmfs.index.fresh import Fresh
+from vod2strmfs.index.held import Held
 from vod2strmfs.index.identity import reunite
 from vod2strmfs.index.intake import Intake
 from vod2strmfs.index.mtimes import settle_mtimes
@@ -61,6 +62,9 @@ class Outcome:
     counts: Counts = field(default_factory=Counter)
     unmatched: tuple[tuple[str, str], ...] = ()
     """Setting and pattern of each filter that was to include something, and matched nothing in all the catalogue."""
+
+    kept: Sequence[Held] = ()
+    """What is held, and why."""
 
     @property
     def held(self) -> int:
@@ -208,7 +212,7 @@ class _Run:
         quiet, written = source.marker()
         if same_form and not self.accept_shrink and self._is_quiet(quiet, written, patient):
             self.connection.execute("UPDATE attempt SET failing_since = 0, error = '' WHERE failing_since != 0")
-            return Outcome(number, counts=self._held())
+            return Outcome(number, counts=self._held(), kept=self._kept())
 
         started = self.started
         self.connection.execute("BEGIN IMMEDIATE")
@@ -230,16 +234,19 @@ class _Run:
             changed = bool(draft.first or draft.added or draft.changed or not same_form)
         remade = number > 0 and form != (settings, version)
         outcome = Outcome(number, changed, remade, counts, unmatched)
+        outcome.kept = find_held(self.connection, self.settings, self.max_shrink) if outcome.held else ()
+        decided = {"held": [list(each) for each in outcome.kept], "max_shrink": self.max_shrink}
         if outcome.changed:
             self._refuse_empty()
             outcome.generation = number + 1
             self._log_changes(draft, outcome.generation)
+            counted = json.dumps(count(self.connection, in_database) | decided)
             self.connection.execute(
                 "UPDATE generation SET number = ?, made = ?, settings = ?, version = ?, next_node = ?, stats = ?",
-                (outcome.generation, started, *form, draft.next_node, json.dumps(count(self.connection, in_database))),
+                (outcome.generation, started, *form, draft.next_node, counted),
             )
         else:
-            self._renew_database_counts(in_database)
+            self._renew_counts({"database": in_database} | decided)
         self.connection.execute(
             "UPDATE attempt SET compared = ?, took = ?, quiet = ?, written = ?, position = ?, failing_since = 0,"
             " error = ''",
@@ -252,13 +259,20 @@ class _Run:
         """Where the database stood when it was last compared."""
         return str(self.connection.execute("SELECT position FROM attempt").fetchone()[0])
 
-    def _renew_database_counts(self, in_database: dict[str, int]) -> None:
-        """Without a new generation, what is not eligible may have changed."""
+    def _renew_counts(self, counted: dict[str, object]) -> None:
+        """Without a new generation, what is not eligible may have changed, and the limit."""
+        stats = self._counted()
+        if stats | counted != stats:
+            self.connection.execute("UPDATE generation SET stats = ?", (json.dumps(stats | counted),))
+
+    def _kept(self) -> list[Held]:
+        return [Held(*each) for each in self._counted().get("held", ())]
+
+    def _counted(self) -> dict[str, Any]:
+        """What is noted of the generation: its metrics by scope, and what the brake decided."""
         [text] = self.connection.execute("SELECT stats FROM generation").fetchone()
-        stats = json.loads(text)
-        if stats.get("database") != in_database:
-            text = json.dumps(stats | {"database": in_database})
-            self.connection.execute("UPDATE generation SET stats = ?", (text,))
+        counted: dict[str, Any] = json.loads(text)
+        return counted
 
     @property
     def _all_versions(self) -> bool:
@@ -281,10 +295,12 @@ class _Run:
         return patient and written == written_then and 0 <= time.time_ns() - compared < _PATIENCE * took
 
     def _may_let_go(self) -> bool:
-        """Whether something is held, perhaps for removals alone that are older than a day by now."""
+        """Whether something is held, perhaps for what is older than a day by now, or for a limit that was another."""
         for table, held in (("mark", HELD_GONE), ("renamed", HELD_NAME)):
             if not self.connection.execute(f"SELECT 1 FROM node WHERE held = {held} LIMIT 1").fetchone():
                 continue
+            if self._counted().get("max_shrink") != self.max_shrink:
+                return True
             query = f"SELECT 1 FROM {table} WHERE at <= ? LIMIT 1"
             if self.connection.execute(query, (self.started - WINDOW,)).fetchone():
                 return True
