@@ -1,13 +1,19 @@
 """Renames: who is recognised under new keys, who is another title, and the brake for names."""
 
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import Database
 from libraries import Library
+from mounts import command, eventually, mounted
+from postgres_server import PostgresServer
 
 from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.errors import Exit
 from vod2strmfs.settings import LibrarySettings
 
 JUNK = "HTTP 502 Bad Gateway"
@@ -347,3 +353,40 @@ def test_series_that_nobody_sees_are_renamed_freely(library: Library) -> None:
 
     library.show(shows("Waiting"))
     assert library.show(shows(JUNK)).held == 0
+
+
+def test_junk_names_do_not_reach_a_mount(postgres: PostgresServer, tmp_path: Path) -> None:
+    database = Database(postgres.new_database()).fill(films(100, columns=ids(1)))
+    with mounted(tmp_path, database.url) as mount:
+        movies = mount.path / "Movies"
+        before = {name: os.stat(movies / name).st_ino for name in os.listdir(movies)}
+        database.execute("CREATE TABLE kept AS SELECT id, name FROM vod_movie")
+        database.execute(f"UPDATE vod_movie SET name = '{JUNK}'")
+        eventually(lambda: mount.stat("movies_not_renamed") == "100")
+        assert {name: os.stat(movies / name).st_ino for name in os.listdir(movies)} == before
+        assert "100 of 100 movies have another name" in mount.log.read_text()
+        status = subprocess.run(
+            command("status", "--state-dir", tmp_path / "state"), capture_output=True, text=True, check=False
+        )
+        assert status.returncode == Exit.SHRINK
+        assert "If the new names are right, run `vod2strmfs sync --accept-shrink" in status.stderr
+        database.execute("UPDATE vod_movie SET name = (SELECT name FROM kept WHERE kept.id = vod_movie.id)")
+        eventually(lambda: mount.stat("movies_not_renamed") == "0")
+        assert {name: os.stat(movies / name).st_ino for name in os.listdir(movies)} == before
+
+
+def test_a_refresh_that_makes_other_films_of_all_rows_replaces_none(postgres: PostgresServer, tmp_path: Path) -> None:
+    """The relations keep account and stream id."""
+    database = Database(postgres.new_database()).fill(films(100, columns=ids(1)))
+    library = Library(tmp_path)
+    library.sync(database.url)
+    before = folders(library)
+    database.execute("ALTER TABLE vod_m3umovierelation DISABLE TRIGGER ALL")
+    database.execute("ALTER TABLE vod_movie DISABLE TRIGGER ALL")
+    database.execute(
+        "UPDATE vod_movie SET id = id + 5000, uuid = gen_random_uuid(), name = 'Other ' || id, year = 1980,"
+        " tmdb_id = tmdb_id::int + 5000, imdb_id = 'tt99' || id"
+    )
+    database.execute("UPDATE vod_m3umovierelation SET movie_id = movie_id + 5000")
+    assert library.sync(database.url).held == 100
+    assert folders(library).items() >= before.items()
