@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     What the tests start obeys SIGINT, also if they themselves were started in the background of a shell.
     """
+    config.addinivalue_line("markers", "complains(*patterns): our code logs such warnings or errors during the test")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     hypothesis.settings.register_profile("short", deadline=None, derandomize=True, max_examples=40, database=None)
@@ -81,6 +83,44 @@ def _messages() -> Iterator[None]:
         logger.removeHandler(handler)
         handler.close()
     logger.propagate = True
+
+
+class Complaints(logging.Filter):
+    """Warnings and errors that our code logs in a test's own process, unless a command was called there: that says them
+    to standard error (`logs.set_up`), which its test looks at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: list[str] = []
+        self._expected: list[str] = []
+
+    def expect(self, *patterns: str) -> None:
+        """Declare messages, by regular expressions that are found in them; may be said before or after they come."""
+        self._expected += patterns
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """See logging."""
+        if record.levelno >= logging.WARNING:
+            self._said.append(f"{record.levelname} {record.getMessage()}")
+        return True
+
+    def unexpected(self) -> list[str]:
+        """What was logged and not declared."""
+        return [said for said in self._said if not any(re.search(each, said) for each in self._expected)]
+
+
+@pytest.fixture(autouse=True)
+def complaints(request: pytest.FixtureRequest) -> Iterator[Complaints]:
+    """Fails a test during which our code logs a warning or an error that the test has not declared, with
+    `complaints.expect(…)` or `@pytest.mark.complains(…)`."""
+    found = Complaints()
+    for marker in request.node.iter_markers("complains"):
+        found.expect(*marker.args)
+    logger = logging.getLogger("vod2strmfs")
+    logger.addFilter(found)
+    yield found
+    logger.removeFilter(found)
+    assert not found.unexpected()
 
 
 @pytest.fixture(scope="session")

@@ -138,6 +138,67 @@ def test_what_came_today_may_go_today(library: Library, clock: Clock) -> None:
     assert library.show(films(range(1500))).held == 150
 
 
+YEARS = 365 * 24.0
+
+
+@pytest.mark.parametrize("years", [74, -57], ids=["2100", "1970"])
+def test_a_clock_that_was_once_wrong_holds_nothing_for_good(library: Library, clock: Clock, years: int) -> None:
+    library.show(films(range(1000)))
+    clock.passes(years * YEARS)
+    library.show(films(range(990)))
+    clock.passes(-years * YEARS)
+    left = 990
+    for _ in range(8):
+        clock.passes(48)
+        left = left * 95 // 100
+        assert library.show(films(range(left))).held == 0
+    assert shown(library) == left
+
+
+@pytest.mark.parametrize("years", [74, -57], ids=["2100", "1970"])
+def test_a_clock_that_was_once_wrong_does_not_shorten_the_day(library: Library, clock: Clock, years: int) -> None:
+    library.show(films(range(1000)))
+    clock.passes(1)
+    assert library.show(films(range(900))).held == 0
+    clock.passes(years * YEARS)
+    assert library.show(films(range(850))).held == 0
+    clock.passes(0.5 - years * YEARS)
+    assert library.show(films(range(750))).held == 100
+    clock.passes(23)
+    assert library.show(films(range(749))).held == 101
+    clock.passes(2)
+    assert library.show(films(range(748))).held == 0
+    assert shown(library) == 748
+
+
+def test_a_clock_that_is_set_at_last_does_not_end_the_day(library: Library, clock: Clock) -> None:
+    clock.passes(-57 * YEARS)
+    library.show(films(range(1000)))
+    clock.passes(1)
+    assert library.show(films(range(850))).held == 0
+    clock.passes(57 * YEARS)
+    assert library.show(films(range(700))).held == 150
+
+
+@pytest.mark.parametrize("years", [74, -57], ids=["2100", "1970"])
+def test_folders_that_changed_while_the_clock_was_wrong_get_other_times(
+    library: Library, clock: Clock, years: int
+) -> None:
+    """In whole seconds, which is what Kodi compares."""
+    library.show(films(range(100)))
+    clock.passes(years * YEARS)
+    library.show(films(range(101)))
+    clock.passes(-years * YEARS)
+    clock.passes(1)
+    times = [library.tree()["Movies"].mtime]
+    for more in (102, 103):
+        clock.passes(0.01)
+        library.show(films(range(more)))
+        times.append(library.tree()["Movies"].mtime)
+        assert times[-1] == clock.now
+    assert len({time // 10**9 for time in times}) == 3
+
+
 def test_additions_do_not_make_room_for_removals(library: Library) -> None:
     library.show(films(range(100)))
     outcome = library.show(films(range(30, 1000)))
@@ -425,7 +486,7 @@ def test_a_series_made_anew_without_episodes_keeps_them_until_they_are_back_or_g
 def test_one_sync_sees_one_state_of_the_catalogue(refreshed: Refreshed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is deleted and committed after the movies were read, before the episodes are."""
     database, library = refreshed.database, refreshed.library
-    database.execute("UPDATE vod_movie SET name = name || '!'")
+    database.execute("UPDATE vod_movie SET description = 'Another plot'")
     emptied = []
     digests = PostgreSQLSnapshot.digests
 
@@ -451,7 +512,12 @@ def test_what_a_mount_holds_is_accepted_beside_it(postgres: PostgresServer, tmp_
         database.execute("DELETE FROM vod_m3umovierelation WHERE id <= 40")
         eventually(lambda: mount.stat("movies_held") == "40")
         assert {path.name: path.stat().st_ino for path in movies.iterdir()} == before
-        eventually(lambda: "40 items are gone from the catalogue and held back" in mount.log.read_text())
+        eventually(
+            lambda: (
+                "40 of 100 movies are gone from the catalogue and were kept (more than max_shrink = 20 %)"
+                in mount.log.read_text()
+            )
+        )
         state = ("--database", database.url, "--state-dir", tmp_path / "state")
         held = subprocess.run(command("sync", *state), capture_output=True, text=True, check=False)
         assert held.returncode == Exit.SHRINK

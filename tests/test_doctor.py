@@ -310,7 +310,7 @@ def test_an_index_that_nobody_renews(set_up: SetUp, monkeypatch: pytest.MonkeyPa
 def test_the_shrink_brake_holds_something(set_up: SetUp) -> None:
     set_up.database.execute("DELETE FROM vod_m3umovierelation")
     set_up.sync()
-    broken(index.index(set_up.settings()), "1 items are gone", "sync --accept-shrink", Level.WARNING)
+    broken(index.index(set_up.settings()), "1 of 1 movies is gone", "sync --accept-shrink", Level.WARNING)
 
 
 def test_an_index_made_with_other_settings(set_up: SetUp) -> None:

@@ -417,6 +417,7 @@ def test_a_clock_that_was_set_back_puts_no_comparison_off(library: Library, ahea
     assert library.sync(url, patient=True).changed == bool(ahead)
 
 
+@pytest.mark.complains("The index was damaged or not ours; it was moved")
 @pytest.mark.parametrize("damage", [b"", b"not a database", b"SQLite format 3\0" + b"\xff" * 5000])
 def test_a_damaged_index_is_moved_aside_and_made_anew(library: Library, damage: bytes) -> None:
     library.show(films("Heat"))
@@ -430,6 +431,7 @@ def test_a_damaged_index_is_moved_aside_and_made_anew(library: Library, damage: 
     assert aside.read_bytes() == damage
 
 
+@pytest.mark.complains("The index was damaged or not ours; it was moved")
 @pytest.mark.parametrize("table", ["generation", "attempt"])
 @pytest.mark.parametrize("statement", ["DELETE FROM {}", "INSERT INTO {0} SELECT * FROM {0}"])
 def test_an_index_that_has_not_one_row_of_itself_is_made_anew(library: Library, table: str, statement: str) -> None:
@@ -444,6 +446,7 @@ def test_an_index_that_has_not_one_row_of_itself_is_made_anew(library: Library, 
     assert len(list(library.state_dir.glob("index.db.unusable-*"))) == 1
 
 
+@pytest.mark.complains("The index was damaged or not ours; it was moved")
 def test_another_programs_database_is_not_taken_for_an_index(library: Library) -> None:
     library.state_dir.mkdir()
     with closing(sqlite3.connect(library.state_dir / "index.db")) as foreign:

@@ -64,6 +64,7 @@ def test_a_lost_state_directory_is_made_again_without_a_write(output: Output) ->
     assert snapshot(output.root) == before
 
 
+@pytest.mark.complains("it was moved to .*unusable")
 @pytest.mark.parametrize("damage", ["not a database", "from the future"])
 def test_a_manifest_that_cannot_be_used_is_set_aside(
     output: Output, damage: str, caplog: pytest.LogCaptureFixture
@@ -247,6 +248,7 @@ def test_after_a_restart_of_the_machine_every_byte_is_compared(
     assert output.difference() == {}
 
 
+@pytest.mark.complains("^WARNING Interrupted")
 def test_a_comparison_of_every_byte_that_is_cut_off_or_of_a_part_is_made_again(
     output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ line, in rising precedence. Dispatcharr's own `POSTGRES_*` variables stand in fo
 
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -312,6 +313,12 @@ class Settings(LibrarySettings):
     umask: Umask = Field(0o022, description="permission bits to take away, in octal")
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _repeated: tuple[str, ...] = PrivateAttr(())
+
+    def command(self, *arguments: str) -> str:
+        """A command for the same library, to be pasted into a shell: with the settings file that was given to this one,
+        and with its options that `sync` has too. A password is left out."""
+        return shlex.join(("vod2strmfs", *arguments, *self._repeated))
 
     def origin(self, name: str) -> str:
         """Where a setting comes from, as the user wrote it there; empty for its default."""
@@ -410,7 +417,28 @@ def load(
     except ValidationError as error:
         raise SettingsError(_explain(error, origin)) from None
     settings._origins = origin
+    settings._repeated = tuple(_repeated(config, options))
     return settings
+
+
+def _repeated(config: Path | None, options: Mapping[str, Any]) -> Iterator[str]:
+    """The options that a command has to be given for it to be about the same library."""
+    if config:
+        yield from ("--config", str(config.absolute()))
+    for name, value in options.items():
+        option = "--" + name.replace("_", "-")
+        if isinstance(value, bool) and name in LibrarySettings.model_fields:
+            yield option if value else f"--no-{option[2:]}"
+        elif name == "state_dir":
+            yield from (option, str(Path(value).absolute()))
+        elif name == "database":
+            yield from (option, "URL" if _has_password(value) else value)
+        elif name == "max_shrink" or name in LibrarySettings.model_fields:
+            yield from (option, str(value))
+
+
+def _has_password(database: str) -> bool:
+    return "password" in database.lower() or ":" in database.partition("://")[2].rpartition("@")[0]
 
 
 def _from_file(path: Path) -> dict[str, Any]:

@@ -95,17 +95,17 @@ def sync_command(settings: Settings, accept_shrink: bool, quiet: bool, as_json: 
     """Refresh the index once, and say what changed.
 
     A mount with the same state directory shows the result within a second. Settings of the library that are not given
-    stay as they are. The exit code is 7 while items that are gone from the catalogue are held back, since they are
-    too many for a day.
+    stay as they are. The exit code is 7 while the shrink brake holds something: too much is gone from the catalogue,
+    or has another name there.
     """
+    from vod2strmfs.index.held import advise, explain
+
     logs.set_up(settings, quiet=quiet)
     outcome = refresh(settings, accept_shrink=accept_shrink, keep_library=True, quiet=quiet)
     error = None
     if outcome.held:
-        error = ShrinkHeldError(
-            f"{outcome.held} items are gone from the catalogue and were kept, since they are too many for a day.\n"
-            "If they are gone for good, run `vod2strmfs sync --accept-shrink`."
-        )
+        accept = settings.command("sync", "--accept-shrink")
+        error = ShrinkHeldError(f"{explain(outcome.kept)}\n{advise(outcome.kept, f'run `{accept}`')}")
     text = f"generation {outcome.generation}: {outcome.describe()}"
     answer(text, sync_fields(outcome), error, quiet=quiet, as_json=as_json)
 

@@ -109,9 +109,7 @@ class Export:
                 f"Their rows in {outcome.report} have the action failed, and say why."
             )
         if held := list(self._held()):
-            return ShrinkHeldError(
-                f"{' and '.join(held)}, since they are too many at once.\nIf they are gone for good, {accept}."
-            )
+            return ShrinkHeldError(f"{' '.join(held)}\n{self._advice(accept)}")
         return None
 
     def log(self) -> None:
@@ -125,10 +123,17 @@ class Export:
             raise error
 
     def _held(self) -> Iterator[str]:
+        from vod2strmfs.index.held import explain
+
         if self.synced.held:
-            yield f"{self.synced.held} items are gone from the catalogue and were kept"
+            yield explain(self.synced.kept)
         if self.outcome.held:
-            yield f"{self.outcome.held} files are stale and were not deleted"
+            yield f"{self.outcome.held} files are stale and were not deleted, since they are too many at once."
+
+    def _advice(self, accept: str) -> str:
+        from vod2strmfs.index.held import advise
+
+        return advise(self.synced.kept, accept) if self.synced.kept else f"If they are gone for good, {accept}."
 
 
 @contextmanager

@@ -84,10 +84,7 @@ def _check(state: "State") -> None:
             f"the database cannot be read since {_moment(state.stale_since)}. What the mount shows stays as it is."
         )
     if state.held:
-        raise ShrinkHeldError(
-            f"{state.held} items are gone from the catalogue and were kept, since they are too many at once.\n"
-            "If they are gone for good, run `vod2strmfs sync --accept-shrink`."
-        )
+        raise ShrinkHeldError(f"{state.held_because}\n{state.held_advice}")
 
 
 def _moment(seconds: float) -> str:

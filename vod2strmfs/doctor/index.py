@@ -1,12 +1,13 @@
 """The index: its age, what the shrink brake holds, and what a viewer will miss."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.errors import IndexFileError
+from vod2strmfs.index.held import Held, advise, explain
 from vod2strmfs.index.store import Store
 from vod2strmfs.library import stats
 from vod2strmfs.settings import LibrarySettings, Settings
@@ -29,7 +30,7 @@ def index(settings: Settings) -> Iterator[Finding]:
             yield from age(store, time.time())
             if store.generation:
                 metrics = stats.parse(store.stats())["index"]
-                yield from brake(metrics)
+                yield from brake(store.held, settings)
                 yield from missing(metrics)
                 yield from other_settings(settings.library(), store.settings)
     except IndexFileError as error:
@@ -65,16 +66,12 @@ def age(store: Store, now: float) -> Iterator[Finding]:
         yield Finding("index", Level.OK, f"generation {store.generation}, up to date")
 
 
-def brake(metrics: Mapping[str, str]) -> Iterator[Finding]:
+def brake(held: Sequence[Held], settings: Settings) -> Iterator[Finding]:
     """Whether the shrink brake holds anything."""
-    held = int(metrics.get("movies_held", 0)) + int(metrics.get("episodes_held", 0))
     if held:
-        yield Finding(
-            "shrink brake",
-            Level.WARNING,
-            f"{held} items are gone from the catalogue, and kept",
-            "If they are gone for good, run `vod2strmfs sync --accept-shrink`.",
-        )
+        accept = settings.command("sync", "--accept-shrink")
+        advice = advise(held, f"run `{accept}`")
+        yield Finding("shrink brake", Level.WARNING, explain(held).rstrip("."), advice)
 
 
 def missing(metrics: Mapping[str, str]) -> Iterator[Finding]:

@@ -2,13 +2,18 @@
 
 A media server deletes what it no longer finds, with its watch state. So removals beyond a limit are held
 back: the items stay in the tree until they are back in the catalogue, or an operator accepts their loss.
-The removals of a day count together; see docs/decisions/0007-the-brake-counts-a-day.md.
+The removals of a day count together; see docs/decisions/0007-the-brake-counts-a-day.md. To a media server
+another name is a removal too, so there is a limit of its own for renames; see
+docs/decisions/0012-a-brake-for-renames.md.
 """
 
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from vod2strmfs.library.kinds import WAITING_NODE
 
 MIN_ITEMS = 20
 """So few removals are not held back, unless nothing would be left."""
@@ -16,6 +21,8 @@ WINDOW = 24 * 3600 * 10**9
 """Nanoseconds; the removals within it count together."""
 _SPACING = 60 * 10**9
 """Nanoseconds between two marks between which nothing was added."""
+_JUMP = 100 * WINDOW
+"""So long without any sync is a clock that was wrong."""
 
 
 def holds(gone: int, total: int, max_shrink: int) -> bool:
@@ -28,16 +35,34 @@ def holds(gone: int, total: int, max_shrink: int) -> bool:
     """
     if gone == total:
         return gone > 0
-    return _too_many(gone, total, max_shrink)
+    return too_many(gone, total, max_shrink)
 
 
-def _too_many(gone: int, total: int, max_shrink: int) -> bool:
+def too_many(gone: int, total: int, max_shrink: int) -> bool:
+    """Whether so many are beyond the limit, something being left; arguments as of `holds`."""
     return gone > MIN_ITEMS and gone * 100 > max_shrink * total
+
+
+class Place(NamedTuple):
+    """Where an item stands."""
+
+    parent: int
+    """The node of its directory."""
+    name: str
+    """Before a collision changed it."""
+
+
+class Move(NamedTuple):
+    """An item that is called otherwise in the catalogue than in the index, or belongs elsewhere."""
+
+    node: int
+    before: Place
+    after: Place
 
 
 @dataclass
 class Brake:
-    """What one sync may remove, in view of what the syncs within the window before it have removed.
+    """What one sync may remove and rename, in view of what the syncs within the window before it have done.
 
     Args:
         connection: to the index, in a write transaction.
@@ -51,6 +76,24 @@ class Brake:
     next_node: int
     max_shrink: int
 
+    def __post_init__(self) -> None:
+        """Forget what is older than the window. What was noted while the clock was wrong counts as of now: it neither
+        stays for ever nor goes at once."""
+        self._set_times_right()
+        for table in ("mark", "renamed"):
+            self.connection.execute(f"DELETE FROM {table} WHERE at <= ?", (self.now - WINDOW,))
+
+    def _set_times_right(self) -> None:
+        wrong = "at > ? OR at < ?", (self.now, self.now - _JUMP)
+        marks = self.connection.execute(f"SELECT kind, at FROM mark WHERE {wrong[0]} ORDER BY at DESC", wrong[1])
+        for kind, at in marks.fetchall():
+            [free] = self.connection.execute(
+                "SELECT min(at) - 1 FROM (SELECT at FROM mark WHERE kind = ? AND at BETWEEN ? AND ? UNION SELECT ?)",
+                (kind, self.now - _SPACING, self.now, self.now + 1),
+            ).fetchone()
+            self.connection.execute("UPDATE mark SET at = ? WHERE kind = ? AND at = ?", (free, kind, at))
+        self.connection.execute(f"UPDATE renamed SET at = ? WHERE {wrong[0]}", (self.now, *wrong[1]))
+
     def holds(self, kind: int, gone: Set[int], added: int) -> bool:
         """Whether the removal of items is to be held back.
 
@@ -61,15 +104,14 @@ class Brake:
         """
         [total] = self.connection.execute("SELECT count(*) FROM content WHERE kind = ?", (kind,)).fetchone()
         before = total - added
-        self.connection.execute("DELETE FROM mark WHERE at <= ?", (self.now - WINDOW,))
         if gone or added:
             self._mark(kind, before)
-        if holds(len(gone), total, self.max_shrink) or _too_many(len(gone), before, self.max_shrink):
+        if holds(len(gone), total, self.max_shrink) or too_many(len(gone), before, self.max_shrink):
             return True
         nodes = sorted(gone)
         marks = self.connection.execute("SELECT next_node, total, lost FROM mark WHERE kind = ?", (kind,))
         return any(
-            _too_many(lost + bisect_left(nodes, next_node), there, self.max_shrink) for next_node, there, lost in marks
+            too_many(lost + bisect_left(nodes, next_node), there, self.max_shrink) for next_node, there, lost in marks
         )
 
     def note(self, kind: int, removed: Set[int]) -> None:
@@ -83,9 +125,39 @@ class Brake:
             [(bisect_left(nodes, next_node), kind, at) for next_node, at in marks],
         )
 
+    def holds_renames(self, kind: int, moves: Sequence[Move]) -> set[int]:
+        """The nodes that must keep their names for now; takes account of the others.
+
+        Args:
+            kind: a NodeKind.
+            moves: everything of that kind that would get another name or place, what was held before included.
+        """
+        if not moves:
+            return set()
+        [total] = self.connection.execute(
+            "SELECT count(*) FROM content JOIN node USING (id) WHERE content.kind = ? AND id < ? AND parent != ?",
+            (kind, self.next_node, WAITING_NODE),
+        ).fetchone()
+        within = self.connection.execute("SELECT node, parent, name FROM renamed WHERE kind = ?", (kind,)).fetchall()
+        names = {node: Place(parent, name) for node, parent, name in within}
+        # Who gets the name of a day ago back has not been renamed at all.
+        back = {move.node for move in moves if names.get(move.node) == move.after}
+        away = {move.node: move for move in moves if move.node not in back}
+        self.connection.executemany("DELETE FROM renamed WHERE node = ?", [(node,) for node in back])
+        if too_many(len((names.keys() - back) | away.keys()), total, self.max_shrink):
+            return set(away)
+        rows = [(move.node, kind, self.now, *move.before) for move in away.values()]
+        self.connection.executemany("INSERT OR IGNORE INTO renamed VALUES (?, ?, ?, ?, ?)", rows)
+        return set()
+
+    def forget_names(self) -> None:
+        """Start anew with names: other settings give other ones."""
+        self.connection.execute("DELETE FROM renamed")
+
     def release(self) -> None:
-        """Start anew: the operator has accepted all that is gone."""
+        """Start anew: the operator has accepted all that is gone, and all names."""
         self.connection.execute("DELETE FROM mark")
+        self.forget_names()
 
     def _mark(self, kind: int, total: int) -> None:
         """Remember what was there before this sync."""
@@ -98,6 +170,11 @@ class Brake:
         if total:
             mark = (kind, self.now, self.next_node, total)
             self.connection.execute("INSERT OR IGNORE INTO mark VALUES (?, ?, ?, ?, 0)", mark)
+
+
+HELD_GONE = 1
+HELD_NAME = 2
+"""Values of `node.held`: the item is gone from the catalogue; it has another name there."""
 
 
 def emptied_series(connection: sqlite3.Connection, gone: Set[int], lost_series: Set[int]) -> set[int]:

@@ -4,10 +4,11 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from vod2strmfs.index.brake import HELD_GONE, HELD_NAME, Move, Place
 from vod2strmfs.index.fresh import File, Fresh, Keys, digest, files_of, names_of, strm_of
 from vod2strmfs.library.contents import decode_kind, encode
-from vod2strmfs.library.items import Category, Movie, Season, Version
-from vod2strmfs.library.kinds import MOVIES_NODE, NodeKind
+from vod2strmfs.library.items import Category, Movie, Season, Series, Version
+from vod2strmfs.library.kinds import MOVIES_NODE, TV_NODE, WAITING_NODE, NodeKind
 from vod2strmfs.library.names import CutName, fold
 from vod2strmfs.library.naming import node_name
 from vod2strmfs.settings import LibrarySettings
@@ -127,6 +128,49 @@ class Draft:
         self.remove([arrived])
         self.update(node, fresh, rekeyed=True)
 
+    def keep_name(self, node: int, arrived: int) -> None:
+        """Give a node the keys of what was added to this draft as another one, but not its name and content: its .strm
+        plays what the catalogue has now."""
+        kept, fresh = self._kept(node), self._stored(arrived)
+        self.remove([arrived])
+        own = kept.keys
+        keys = fresh.keys._replace(tmdb=own.tmdb, imdb=own.imdb, bad_fields=own.bad_fields, item=own.item)
+        if keys != own or self.everything:
+            kept.keys = keys
+            self.update(node, kept, rekeyed=True)
+        self.hold([node], HELD_NAME)
+
+    def moves(self, before: Place, fresh: Fresh) -> bool:
+        """Whether an item would get another place than it has. Series that wait for episodes are not seen anywhere."""
+        return before.parent != WAITING_NODE and before != self._place_of(fresh)
+
+    def move(self, node: int, arrived: int) -> Move | None:
+        """What becomes of a node's place if it takes over what was added as another one; None if it keeps it."""
+        same, waits = self.connection.execute(
+            "SELECT new.parent = old.parent AND coalesce(new.plain, new.name) = coalesce(old.plain, old.name),"
+            " old.parent = ? FROM node AS old, node AS new WHERE old.id = ? AND new.id = ?",
+            (WAITING_NODE, node, arrived),
+        ).fetchone()
+        if waits or (same and not self.everything):
+            return None
+        before, after = self._place_of(self._kept(node)), self._place_of(self._stored(arrived))
+        return None if before == after else Move(node, before, after)
+
+    def _place_of(self, fresh: Fresh) -> Place:
+        parent = fresh.parent
+        if isinstance(fresh.item, Series):
+            parent = self.section(TV_NODE, fresh.item.category, fresh.created or self.now)
+        return Place(parent, fresh.name)
+
+    def _kept(self, node: int) -> Fresh:
+        """The item of a node as the index has it, called and placed as the settings are now."""
+        kept = self._stored(node)
+        if self.everything:
+            kept.name, kept.alias = names_of(kept.item, self.settings)
+            if isinstance(kept.item, Movie):
+                kept.parent = self.section(MOVIES_NODE, kept.item.category, self.now)
+        return kept
+
     def renew(self, nodes: Iterable[int]) -> None:
         """Bring nodes whose items are gone to what the settings are now, as far as what is stored of them tells.
 
@@ -177,10 +221,11 @@ class Draft:
             self.dirty |= {node, before, parent}
         return True
 
-    def hold(self, nodes: Iterable[int]) -> None:
-        """Keep nodes whose items are gone."""
+    def hold(self, nodes: Iterable[int], why: int = HELD_GONE) -> None:
+        """Keep nodes whose items are gone, or (`HELD_NAME`) as they are called."""
         for node in nodes:
-            if self.connection.execute("UPDATE node SET held = 1 WHERE id = ? AND held = 0", (node,)).rowcount:
+            statement = "UPDATE node SET held = ? WHERE id = ? AND held != ?"
+            if self.connection.execute(statement, (why, node, why)).rowcount:
                 self.changed.add(node)
 
     def remove(self, nodes: Iterable[int]) -> None:

@@ -45,7 +45,7 @@ CREATE TABLE node (
     strm_version INTEGER NOT NULL DEFAULT 0,
     nfo_size INTEGER NOT NULL, nfo_mtime INTEGER NOT NULL, nfo_hash INTEGER NOT NULL,
     nfo_version INTEGER NOT NULL DEFAULT 0,
-    held INTEGER NOT NULL,             -- 1: gone from the catalogue, kept by the shrink brake
+    held INTEGER NOT NULL,             -- kept by the shrink brake. 1: gone from the catalogue. 2: renamed there
     cut INTEGER NOT NULL DEFAULT 0     -- 1: the name had no room for all of the title
 );
 CREATE TABLE content (
@@ -97,8 +97,19 @@ INDEXES = (
     "CREATE INDEX IF NOT EXISTS node_children ON node (parent)",
     "CREATE INDEX IF NOT EXISTS content_source ON content (kind, source)",
     "CREATE INDEX IF NOT EXISTS node_held ON node (kind) WHERE held = 1",
+    "CREATE INDEX IF NOT EXISTS node_renamed ON node (kind) WHERE held = 2",
 )
 """Made after the first generation is loaded: sorting once is faster than a million insertions."""
+
+RENAMED = """
+CREATE TABLE IF NOT EXISTS renamed (   -- for the shrink brake: what was renamed within the last day, and from what
+    node INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    at INTEGER NOT NULL,               -- nanoseconds since the epoch
+    parent INTEGER NOT NULL,           -- where it stood before
+    name TEXT NOT NULL                 -- before a collision changed it
+)"""
+"""Made by the sync that writes an index first: those of earlier versions have no such table, and need none."""
 
 _FIXED_NODES = [
     (ROOT_NODE, NodeKind.ROOT, ROOT_NODE, ""),

@@ -2,19 +2,42 @@
 
 Dispatcharr deletes rows and makes them again, with new ids and UUIDs. What survives is the account and
 stream id of a relation, the TMDB and IMDb ids, and the name; in this order they tell which of the items that
-arrived is one that went.
+arrived is one that went. See docs/decisions/0011-what-is-the-same-title.md.
 """
 
 import sqlite3
 from collections.abc import Iterable
 
+_PLACE = "node.parent * (node.kind IN (5, 7))"
+"""An episode (kind 5) and a version (7) are known by their names and ids within their folder alone."""
+_FOLDER = "node.parent * (node.kind = 7)"
+"""A version never leaves its movie: a movie that is held back would have nothing left to play."""
+_NAME = "coalesce(node.plain, node.name)"
+
+_OTHERS = """NOT (
+    old.{0}tmdb != '' AND old.{0}tmdb = new.{0}tmdb OR old.{0}imdb != '' AND old.{0}imdb = new.{0}imdb
+    OR (old.{0}tmdb = '' OR new.{0}tmdb = '' OR old.{0}tmdb = new.{0}tmdb)
+        AND (old.{0}imdb = '' OR new.{0}imdb = '' OR old.{0}imdb = new.{0}imdb))"""
+_OTHER_TITLES = f"({_OTHERS.format('')} OR {_OTHERS.format('series_')})"
+"""Two items, or the series of two episodes, have ids that differ, and none that is the same."""
+
 _KEYS = (
-    ("content.account", "content.stream"),
-    ("node.parent * (node.kind IN (5, 7))", "nullif(content.tmdb, '')"),
-    ("node.parent * (node.kind IN (5, 7))", "nullif(content.imdb, '')"),
-    ("node.parent * (node.kind IN (5, 7))", "coalesce(node.plain, node.name)"),
+    ((_PLACE, "content.account", "content.stream", _NAME), "true"),
+    ((_FOLDER, "content.account", "nullif(content.stream, '')", "0"), f"NOT {_OTHER_TITLES}"),
+    ((_PLACE, "nullif(content.tmdb, '')", "0", "0"), "true"),
+    ((_PLACE, "nullif(content.imdb, '')", "0", "0"), "true"),
+    ((_PLACE, _NAME, "0", "0"), f"NOT {_OTHER_TITLES}"),
 )
-"""Two columns a key. An episode (kind 5) and a version (7) are known by the later ones within their folder alone."""
+"""What has to be equal, and what else must hold. The first one: a panel has corrected an id."""
+
+_SIDE = """
+    SELECT node.id, content.tmdb, content.imdb,
+        coalesce(series.tmdb, '') AS series_tmdb, coalesce(series.imdb, '') AS series_imdb,
+        {0} AS a, {1} AS b, {2} AS c, {3} AS d,
+        row_number() OVER (PARTITION BY {0}, {1}, {2}, {3} ORDER BY node.id) AS place
+    FROM temp.{side} JOIN node USING (id) JOIN content USING (id)
+    LEFT JOIN node AS season ON season.id = node.parent AND node.kind = 5
+    LEFT JOIN content AS series ON series.id = season.parent"""
 
 
 def reunite(connection: sqlite3.Connection, gone: Iterable[int], arrived: Iterable[int]) -> dict[int, int]:
@@ -33,15 +56,13 @@ def reunite(connection: sqlite3.Connection, gone: Iterable[int], arrived: Iterab
         connection.execute(f"DELETE FROM temp.{table}")
         connection.executemany(f"INSERT INTO temp.{table} VALUES (?)", [(node,) for node in sorted(nodes)])
     matches: dict[int, int] = {}
-    for first, second in _KEYS:
-        side = f"SELECT id, {first} AS a, {second} AS b FROM temp.{{}} JOIN node USING (id) JOIN content USING (id)"
+    for key, condition in _KEYS:
+        # Of several with the same key the first one that went is the first one that arrived, and so on.
         pairs = connection.execute(
-            f"SELECT new.id, old.id FROM ({side.format('gone')}) old JOIN ({side.format('arrived')}) new USING (a, b)"
-            " ORDER BY old.id, new.id"
+            f"SELECT new.id, old.id FROM ({_SIDE.format(*key, side='gone')}) old"
+            f" JOIN ({_SIDE.format(*key, side='arrived')}) new USING (a, b, c, d, place) WHERE {condition}"
         ).fetchall()
-        for new, old in pairs:
-            if new not in matches:
-                matches[new] = old
-        connection.executemany("DELETE FROM temp.arrived WHERE id = ?", [(new,) for new in matches])
-        connection.executemany("DELETE FROM temp.gone WHERE id = ?", [(old,) for old in matches.values()])
+        matches.update(pairs)
+        connection.executemany("DELETE FROM temp.arrived WHERE id = ?", [(new,) for new, _ in pairs])
+        connection.executemany("DELETE FROM temp.gone WHERE id = ?", [(old,) for _, old in pairs])
     return matches

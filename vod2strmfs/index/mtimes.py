@@ -5,6 +5,10 @@ from vod2strmfs.library.kinds import FILE_KINDS, ROOT_NODE, WAITING_NODE, NodeKi
 
 _FILE_KINDS = ", ".join(str(kind.value) for kind in sorted(FILE_KINDS))
 
+_STEP = 60 * 10**9
+"""Nanoseconds that a clock may be set back, and times go on. A time further ahead was a wrong clock's: to count on from
+it would differ too little for a server that looks at seconds."""
+
 
 def settle_mtimes(draft: Draft) -> None:
     """Give every directory in or below which something changed the time of the change."""
@@ -18,7 +22,8 @@ def settle_mtimes(draft: Draft) -> None:
         above |= todo
         todo = {_parent(draft, node) for node in todo} - above - {WAITING_NODE}
     draft.connection.executemany(
-        f"UPDATE node SET mtime = max(?, mtime + 1) WHERE id = ? AND kind NOT IN ({_FILE_KINDS})",
+        f"UPDATE node SET mtime = CASE WHEN mtime > ?1 + {_STEP} THEN ?1 ELSE max(?1, mtime + 1) END"
+        f" WHERE id = ?2 AND kind NOT IN ({_FILE_KINDS})",
         [(draft.now, node) for node in above],
     )
     draft.changed |= above

@@ -17,5 +17,7 @@ class Order(BaseModel):
     library: LibrarySettings
     state_dir: Path
     max_shrink: int
+    accept: str = "vod2strmfs sync --accept-shrink"
+    """The command that accepts what the shrink brake holds."""
     poll_interval: float
     level: int = logging.INFO

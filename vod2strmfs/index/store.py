@@ -15,6 +15,7 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.ahead import Ahead
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change
 from vod2strmfs.index.file import FILE_NAME, connect
+from vod2strmfs.index.held import Held
 from vod2strmfs.library import stats
 from vod2strmfs.library.contents import Record
 from vod2strmfs.library.kinds import KINDS_WITHIN, WAITING_NODE, NodeKind
@@ -68,7 +69,7 @@ _REMARKS = f"""
     FROM (
         SELECT id, 'collision' AS what FROM node WHERE plain IS NOT NULL
         UNION ALL SELECT id, 'cut' FROM node WHERE cut
-        UNION ALL SELECT id, 'held' FROM node WHERE held
+        UNION ALL SELECT id, CASE held WHEN 1 THEN 'held' ELSE 'not renamed' END FROM node WHERE held
         UNION ALL SELECT id, 'no episodes' FROM node WHERE kind = {NodeKind.SERIES:d} AND parent = {WAITING_NODE}
         UNION ALL SELECT id, 'bad fields' FROM content WHERE bad_fields > 0
     ) JOIN node USING (id) JOIN content USING (id)
@@ -92,7 +93,7 @@ class Remark(NamedTuple):
     uuid: str
     what: str
     """`collision`: its name was told from another's. `cut`: its name had no room for all of its title.
-    `held`: gone from the catalogue, kept by the shrink brake.
+    `held`: gone from the catalogue, kept by the shrink brake. `not renamed`: called otherwise there, and not here.
     `no episodes`: a series that is not shown. `bad fields`: something that the provider said of it was left out.
     `filtered`: kept out by a setting."""
     detail: str | None
@@ -169,6 +170,8 @@ class Store:
             failing_since, error, compared = attempt
             if number and number != self.generation:
                 self.settings = _library_settings(settings)
+            self.held = [Held(*each) for each in json.loads(metrics).get("held", ())]
+            """What the shrink brake holds."""
             self.metrics = _metrics(number, made, json.loads(metrics), failing_since)
             """What was counted; see `library.stats`."""
             text = stats.render(self.metrics)

@@ -4,26 +4,27 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vod2strmfs import __version__
 from vod2strmfs.catalog.queries import BLOCK_BITS, KINDS, Kind, in_blocks
 from vod2strmfs.catalog.source import Row, Snapshot, Source
 from vod2strmfs.errors import CatalogError, IndexFileError
 from vod2strmfs.index import naming
-from vod2strmfs.index.brake import WINDOW, Brake, emptied_series
+from vod2strmfs.index.brake import HELD_GONE, HELD_NAME, WINDOW, Brake, Place, emptied_series
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, differences
-from vod2strmfs.index.counts import count
+from vod2strmfs.index.counts import count, find_held
 from vod2strmfs.index.draft import Draft
 from vod2strmfs.index.extraction import Extraction
-from vod2strmfs.index.file import INDEXES, connect, create, is_damage, replace, writing
+from vod2strmfs.index.file import INDEXES, RENAMED, connect, create, is_damage, replace, writing
 from vod2strmfs.index.folders import name_versions, settle_folders
 from vod2strmfs.index.fresh import Fresh
+from vod2strmfs.index.held import Held
 from vod2strmfs.index.identity import reunite
 from vod2strmfs.index.intake import Intake
 from vod2strmfs.index.mtimes import settle_mtimes
@@ -46,7 +47,7 @@ _PATIENCE = 20
 """While the counters stand still, comparing may take one part in so many of the time."""
 
 Counts = Counter[tuple[Kind, str]]
-"""How many items of a kind were `added`, `changed`, `removed`, or are `held`."""
+"""How many items of a kind were `added`, `changed`, `removed`, or are `held`, or (under their names) `not_renamed`."""
 
 
 @dataclass
@@ -62,10 +63,13 @@ class Outcome:
     unmatched: tuple[tuple[str, str], ...] = ()
     """Setting and pattern of each filter that was to include something, and matched nothing in all the catalogue."""
 
+    kept: Sequence[Held] = ()
+    """What is held, and why."""
+
     @property
     def held(self) -> int:
         """How many items the shrink brake keeps in the tree."""
-        return sum(number for (_, what), number in self.counts.items() if what == "held")
+        return sum(number for (_, what), number in self.counts.items() if what in ("held", "not_renamed"))
 
     def warnings(self) -> Iterator[str]:
         """What the user should look at, beside what is held."""
@@ -76,7 +80,7 @@ class Outcome:
         """What changed, in words: `12 movies added, 1 episode held`."""
         plural = {"movie": "movies", "version": "versions", "series": "series", "episode": "episodes"}
         parts = [
-            f"{number} {kind if number == 1 else plural[kind]} {what}"
+            f"{number} {kind if number == 1 else plural[kind]} {what.replace('_', ' ')}"
             for (kind, what), number in sorted(self.counts.items())
             if number
         ]
@@ -168,6 +172,8 @@ class _Known(NamedTuple):
     account: int
     stream: str
     item: bytes
+    name: str
+    """Before a collision changed it."""
 
     def differs(self, fresh: Fresh) -> bool:
         """Whether the catalogue has it otherwise."""
@@ -206,7 +212,7 @@ class _Run:
         quiet, written = source.marker()
         if same_form and not self.accept_shrink and self._is_quiet(quiet, written, patient):
             self.connection.execute("UPDATE attempt SET failing_since = 0, error = '' WHERE failing_since != 0")
-            return Outcome(number, counts=self._held())
+            return Outcome(number, counts=self._held(), kept=self._kept())
 
         started = self.started
         self.connection.execute("BEGIN IMMEDIATE")
@@ -228,16 +234,19 @@ class _Run:
             changed = bool(draft.first or draft.added or draft.changed or not same_form)
         remade = number > 0 and form != (settings, version)
         outcome = Outcome(number, changed, remade, counts, unmatched)
+        outcome.kept = find_held(self.connection, self.settings, self.max_shrink) if outcome.held else ()
+        decided = {"held": [list(each) for each in outcome.kept], "max_shrink": self.max_shrink}
         if outcome.changed:
             self._refuse_empty()
             outcome.generation = number + 1
             self._log_changes(draft, outcome.generation)
+            counted = json.dumps(count(self.connection, in_database) | decided)
             self.connection.execute(
                 "UPDATE generation SET number = ?, made = ?, settings = ?, version = ?, next_node = ?, stats = ?",
-                (outcome.generation, started, *form, draft.next_node, json.dumps(count(self.connection, in_database))),
+                (outcome.generation, started, *form, draft.next_node, counted),
             )
         else:
-            self._renew_database_counts(in_database)
+            self._renew_counts({"database": in_database} | decided)
         self.connection.execute(
             "UPDATE attempt SET compared = ?, took = ?, quiet = ?, written = ?, position = ?, failing_since = 0,"
             " error = ''",
@@ -250,20 +259,28 @@ class _Run:
         """Where the database stood when it was last compared."""
         return str(self.connection.execute("SELECT position FROM attempt").fetchone()[0])
 
-    def _renew_database_counts(self, in_database: dict[str, int]) -> None:
-        """Without a new generation, what is not eligible may have changed."""
+    def _renew_counts(self, counted: dict[str, object]) -> None:
+        """Without a new generation, what is not eligible may have changed, and the limit."""
+        stats = self._counted()
+        if stats | counted != stats:
+            self.connection.execute("UPDATE generation SET stats = ?", (json.dumps(stats | counted),))
+
+    def _kept(self) -> list[Held]:
+        return [Held(*each) for each in self._counted().get("held", ())]
+
+    def _counted(self) -> dict[str, Any]:
+        """What is noted of the generation: its metrics by scope, and what the brake decided."""
         [text] = self.connection.execute("SELECT stats FROM generation").fetchone()
-        stats = json.loads(text)
-        if stats.get("database") != in_database:
-            text = json.dumps(stats | {"database": in_database})
-            self.connection.execute("UPDATE generation SET stats = ?", (text,))
+        counted: dict[str, Any] = json.loads(text)
+        return counted
 
     @property
     def _all_versions(self) -> bool:
         return self.settings.versions == "all"
 
     def _held(self) -> Counts:
-        return Counter({(kind, "held"): len(self._nodes(kind, "held = 1")) for kind in KINDS if kind != "series"})
+        gone = {(kind, "held"): len(self._nodes(kind, "held = 1")) for kind in KINDS if kind != "series"}
+        return Counter(gone | {(kind, "not_renamed"): len(self._nodes(kind, "held = 2")) for kind in KINDS})
 
     def _is_quiet(self, quiet: str, written: str, patient: bool) -> bool:
         """Whether there is nothing to compare; see `Source.marker`."""
@@ -278,9 +295,16 @@ class _Run:
         return patient and written == written_then and 0 <= time.time_ns() - compared < _PATIENCE * took
 
     def _may_let_go(self) -> bool:
-        """Whether something is held, perhaps for removals alone that are older than a day by now."""
-        query = "SELECT 1 FROM mark WHERE at <= ? AND EXISTS (SELECT 1 FROM node WHERE held = 1) LIMIT 1"
-        return self.connection.execute(query, (self.started - WINDOW,)).fetchone() is not None
+        """Whether something is held, perhaps for what is older than a day by now, or for a limit that was another."""
+        for table, held in (("mark", HELD_GONE), ("renamed", HELD_NAME)):
+            if not self.connection.execute(f"SELECT 1 FROM node WHERE held = {held} LIMIT 1").fetchone():
+                continue
+            if self._counted().get("max_shrink") != self.max_shrink:
+                return True
+            query = f"SELECT 1 FROM {table} WHERE at <= ? LIMIT 1"
+            if self.connection.execute(query, (self.started - WINDOW,)).fetchone():
+                return True
+        return False
 
     def _renew_providers(self, snapshot: Snapshot) -> bool:
         """Keep what direct URLs are made from, if they are wanted; returns whether that changed."""
@@ -302,18 +326,21 @@ class _Run:
     ) -> tuple[tuple[str, str], ...]:
         """Bring everything up to date; returns what `Outcome.unmatched` is."""
         lost: dict[Kind, set[int]] = {}
+        self.connection.execute(RENAMED)
         limit = Brake(self.connection, draft.now, draft.next_node, self.max_shrink)
         if self.accept_shrink:
             limit.release()
+        elif draft.everything:
+            limit.forget_names()
         for kind in KINDS:
             intake.prepare(kind, lost)
-            lost[kind] = self._take(kind, snapshot, draft, intake, counts)
+            lost[kind] = self._take(kind, snapshot, draft, intake, counts, limit)
             if kind == "series":
                 # An episode's row says nothing of its series: whether that is filtered, or has another title.
                 draft.series_moved |= bool(lost[kind]) or (counts[kind, "added"] > 0 and intake.filter.active)
             else:
                 self._let_go(kind, draft, lost, counts, limit)
-        if draft.first:
+        if draft.first or draft.everything:
             for statement in INDEXES:
                 self.connection.execute(statement)
         settle_folders(draft, lost["series"])
@@ -324,7 +351,9 @@ class _Run:
         settle_mtimes(draft)
         return tuple(intake.filter.unmatched()) if draft.everything else ()
 
-    def _take(self, kind: Kind, snapshot: Snapshot, draft: Draft, intake: Intake, counts: Counts) -> set[int]:
+    def _take(
+        self, kind: Kind, snapshot: Snapshot, draft: Draft, intake: Intake, counts: Counts, limit: Brake
+    ) -> set[int]:
         """Compare one kind of row with the index and write what differs.
 
         Returns:
@@ -338,6 +367,8 @@ class _Run:
         if blocks is None or blocks:
             self.connection.execute(f"DELETE FROM filtered WHERE kind = ? {where}", (kind,))
         arrived: set[int] = set()
+        again: dict[int, int] = {}
+        """Nodes added for items that the index has, by the node of each."""
         if blocks is None or blocks:
             with closing(connect(self.state_dir)) as before:
                 arriving = intake.take(self._told(snapshot.rows(kind, blocks)), self._number(kind, blocks))
@@ -354,6 +385,9 @@ class _Run:
                             arrived.add(node)
                         continue
                     gone.discard(known.node)
+                    if self._is_to_be_judged(known, fresh, draft):
+                        again[draft.add(fresh)] = known.node
+                        continue
                     differs = known.differs(fresh)
                     if differs or known.held or draft.everything:
                         draft.update(known.node, fresh)
@@ -361,12 +395,49 @@ class _Run:
         draft.flush()
         self._note_digests(kind, snapshot.digests(kind))
         if gone and arrived:
-            for new, old in reunite(self.connection, gone, arrived).items():
-                draft.absorb(old, new)
-                gone.discard(old)
-                counts[kind, "added"] -= 1
-                counts[kind, "changed"] += 1
+            recognised = reunite(self.connection, gone, arrived)
+            gone -= set(recognised.values())
+            counts[kind, "added"] -= len(recognised)
+            again |= recognised
+        self._rename(kind, again, draft, counts, limit)
         return gone
+
+    def _is_to_be_judged(self, known: _Known, fresh: Fresh, draft: Draft) -> bool:
+        """Whether an item would get another name, or place, for no reason that the settings give."""
+        if self.accept_shrink or fresh.kind == NodeKind.VERSION:
+            return False
+        if draft.everything:
+            return known.held == HELD_NAME
+        return draft.moves(Place(known.parent, known.name), fresh)
+
+    def _rename(self, kind: Kind, again: Mapping[int, int], draft: Draft, counts: Counts, limit: Brake) -> None:
+        """Have items become what was added for them, or keep their names.
+
+        Args:
+            kind: of the items.
+            again: the node of each by the one that was added for it.
+        """
+        keep: Set[int] = set()
+        if again and kind != "version" and not self.accept_shrink:
+            judged = again.items()
+            if draft.everything:
+                pending = self._nodes(kind, f"held = {HELD_NAME}")
+                judged = {new: old for new, old in again.items() if old in pending}.items()
+            moves = [move for new, old in judged if (move := draft.move(old, new))]
+            keep = limit.holds_renames(_NODE_KINDS[kind], moves)
+        for new, old in again.items():
+            if old in keep:
+                draft.keep_name(old, new)
+                counts[kind, "not_renamed"] += 1
+            else:
+                draft.absorb(old, new)
+                counts[kind, "changed"] += 1
+        # What is not as the catalogue has it is looked at again each time.
+        self.connection.execute(
+            f"DELETE FROM block WHERE kind = ? AND block IN (SELECT source >> {BLOCK_BITS}"
+            f" FROM node JOIN content USING (id) WHERE node.kind = ? AND held = {HELD_NAME})",
+            (kind, _NODE_KINDS[kind]),
+        )
 
     def _told(self, rows: Iterable[Row]) -> Iterator[Row]:
         for row in rows:
@@ -456,8 +527,8 @@ class _Run:
 def _known(connection: sqlite3.Connection, kind: Kind, blocks: Set[int] | None) -> Iterator[_Known]:
     where = "AND " + in_blocks(blocks).format(id="source") if blocks else ""
     rows = connection.execute(
-        f"""SELECT source, id, parent, held, uuid, account, stream, item FROM content JOIN node USING (id)
-        WHERE content.kind = ? {where} ORDER BY source, held""",
+        f"""SELECT source, id, parent, held, uuid, account, stream, item, coalesce(plain, name)
+        FROM content JOIN node USING (id) WHERE content.kind = ? {where} ORDER BY source, held = {HELD_GONE}""",
         (_NODE_KINDS[kind],),
     )
     return map(_Known._make, rows)

@@ -14,6 +14,7 @@ from typing import TextIO
 
 from vod2strmfs.catalog.source import Source, open_source, retry_pause
 from vod2strmfs.errors import UserError
+from vod2strmfs.index.held import advise, explain
 from vod2strmfs.index.order import Order
 from vod2strmfs.index.progress import Lines
 from vod2strmfs.index.sync import Outcome, sync
@@ -105,12 +106,7 @@ class Worker:
         for warning in outcome.warnings():
             _log.warning("%s", warning)
         if outcome.held and outcome.held != self._held:
-            _log.warning(
-                "%d items are gone from the catalogue and held back, since more than %d %% of them would have vanished"
-                " within a day, or all that a series had. `vod2strmfs sync --accept-shrink` removes them.",
-                outcome.held,
-                self._order.max_shrink,
-            )
+            _log.warning("%s %s", explain(outcome.kept), advise(outcome.kept, f"run `{self._order.accept}`"))
         self._held = outcome.held
 
     def pause(self) -> float:

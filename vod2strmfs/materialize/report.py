@@ -117,6 +117,8 @@ class Reason(StrEnum):
     """noted: its name had no room for all of its title."""
     HELD = "held"
     """noted: it is gone from the catalogue, and the shrink brake of the sync keeps it in the library."""
+    NOT_RENAMED = "not renamed"
+    """noted: it has another name in the catalogue, and the shrink brake of the sync keeps the one it had."""
     BAD_FIELDS = "bad fields"
     """noted: something that the provider said of it was left out."""
     IN_THE_WAY = "in the way"

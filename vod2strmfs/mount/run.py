@@ -63,6 +63,7 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
         library=settings.library(),
         state_dir=settings.state_dir.absolute(),
         max_shrink=settings.max_shrink,
+        accept=settings.command("sync", "--accept-shrink"),
         poll_interval=settings.poll_interval,
         level=_log.getEffectiveLevel(),
     )
@@ -77,7 +78,7 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
         options.add("allow_other")
     waiter = Waiter(operations.prepare)
     follower = Follower(operations, order.state_dir, settings.write_nfo)
-    reporter = Reporter(mountpoint, operations, follower, waiter)
+    reporter = Reporter(mountpoint, operations, follower, waiter, order.accept)
     mounted = partial(_mounted, operations, mountpoint, options)
     trio.run(partial(_serve, reporter, follower, waiter, mounted, order, settings, ready))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import trio
 
 from vod2strmfs import __version__
+from vod2strmfs.index.held import advise, explain
 from vod2strmfs.library import stats
 from vod2strmfs.mount.follow import Follower
 from vod2strmfs.mount.loop import Waiter
@@ -35,13 +36,17 @@ class Reporter:
         operations: its handlers.
         follower: what keeps it at the newest generation.
         waiter: what waits for its requests.
+        accept: the command that accepts what the shrink brake holds.
     """
 
-    def __init__(self, mountpoint: Path, operations: LibraryOperations, follower: Follower, waiter: Waiter) -> None:
+    def __init__(
+        self, mountpoint: Path, operations: LibraryOperations, follower: Follower, waiter: Waiter, accept: str
+    ) -> None:
         self._mountpoint = mountpoint
         self._operations = operations
         self._follower = follower
         self._waiter = waiter
+        self._accept = accept
         self._started = time.time()
         self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=_SAMPLES + 1)
         self.logged = LoggedCounts()
@@ -66,6 +71,8 @@ class Reporter:
             stale_since=store.failing_since if store else 0,
             error=store.error if store else self._follower.error,
             metrics=stats.parse(shown.stats()) if shown else {},
+            held_because=explain(shown.held) if shown else "",
+            held_advice=advise(shown.held, f"run `{self._accept}`") if shown and shown.held else "",
             requests=self._waiter.requests,
             requests_per_second=self._rate(),
             failed=self._operations.failures,

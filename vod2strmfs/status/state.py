@@ -2,6 +2,8 @@
 
 import msgspec
 
+from vod2strmfs.index.held import number_held
+
 
 class State(msgspec.Struct, frozen=True):
     """A mount at a moment. Times are seconds since the epoch; 0 stands for never."""
@@ -38,11 +40,15 @@ class State(msgspec.Struct, frozen=True):
     """Error messages since the start."""
     logged_warnings: int
 
+    held_because: str = ""
+    """What the shrink brake holds, and why; empty if that is nothing."""
+    held_advice: str = ""
+    """What to do about it."""
+
     @property
     def held(self) -> int:
-        """How many items are gone from the catalogue, and kept by the shrink brake."""
-        index = self.metrics.get("index", {})
-        return sum(int(index.get(metric, "0")) for metric in ("movies_held", "episodes_held"))
+        """How many items the shrink brake holds."""
+        return number_held(self.metrics.get("index", {}))
 
     @property
     def cache_hit_rate(self) -> float | None:

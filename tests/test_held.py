@@ -1,0 +1,179 @@
+"""What the shrink brake holds is explained in one sentence, wherever it is."""
+
+import shlex
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from databases import Database
+from libraries import Library
+from mounts import command, eventually, mounted
+from test_web import free_port
+
+from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.doctor.index import index
+from vod2strmfs.errors import Exit
+from vod2strmfs.index.held import advise, explain
+from vod2strmfs.index.store import Store
+from vod2strmfs.settings import LibrarySettings, load
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return Library(tmp_path)
+
+
+def catalogue(movies: int = 100, episodes: int = 100, name: str = "Film", *, series: int = 4) -> Catalogue:
+    """Movies of the years from 1950 on, and series with a quarter of the episodes each."""
+    made = Catalogue()
+    for number in range(movies):
+        made.movie(f"{name} {number}", year=1950 + number)
+    for number in range(series):
+        show = made.series(f"Show {number}", year=1990 + number * 10, id=number + 1)
+        for episode in range(25):
+            if number * 25 + episode < episodes:
+                made.episode(show, 1, episode, f"Part {episode}", id=number * 25 + episode + 1)
+    return made
+
+
+def explained(library: Library) -> str:
+    with closing(Store(library.state_dir)) as store:
+        return f"{explain(store.held)} {advise(store.held, 'do it')}" if store.held else ""
+
+
+def test_what_is_gone(library: Library) -> None:
+    library.show(catalogue())
+    library.show(catalogue(60, 60))
+    assert explained(library) == (
+        "40 of 100 movies and 40 of 100 episodes are gone from the catalogue and were kept"
+        " (more than max_shrink = 20 %). If it is gone for good, do it."
+    )
+    library.show(catalogue())
+    assert explained(library) == ""
+
+
+def test_the_limit_that_is_set_is_the_one_that_is_named(library: Library) -> None:
+    library.show(catalogue())
+    library.show(catalogue(60), max_shrink=30)
+    assert "40 of 100 movies are gone from the catalogue and were kept (more than max_shrink = 30 %)." in explained(
+        library
+    )
+    library.sync(library.last_url, max_shrink=35)
+    assert "(more than max_shrink = 35 %)" in explained(library)
+
+
+def test_what_a_filter_keeps_out_is_not_gone(library: Library) -> None:
+    library.show(catalogue())
+    outcome = library.show(catalogue(), LibrarySettings(years="2000-"))
+    assert explain(outcome.kept) == explained(library).partition(" If")[0]
+    assert explained(library) == (
+        "50 of 100 movies and 25 of 100 episodes are kept out by years = 2000- and were kept all the same"
+        " (more than max_shrink = 20 %). If the filter is meant to, do it. If not, change years = 2000-."
+    )
+
+
+def test_several_reasons_at_once(library: Library) -> None:
+    library.show(catalogue(episodes=0, series=0))
+    other = catalogue(99, 0, "HTTP 502 Bad Gateway", series=0)
+    library.show(catalogue(70, 0, series=0), LibrarySettings(genres=("!Nothing",), ids=("!tmdb:1",), years="-2015"))
+    assert explained(library).startswith("30 of 100 movies are gone from the catalogue")
+    library.show(other, LibrarySettings(genres=("!Nothing",), ids=("!tmdb:1",), years="-2015"))
+    said = explained(library)
+    assert "of 100 movies have another name or place in the catalogue and were left as before" in said
+    assert "and the new names are right, do it." in said
+
+
+def test_names(library: Library) -> None:
+    library.show(catalogue())
+    library.show(catalogue(name="HTTP 502 Bad Gateway"))
+    assert explained(library) == (
+        "100 of 100 movies have another name or place in the catalogue and were left as before"
+        " (more than max_shrink = 20 %). If the new names are right, do it."
+    )
+
+
+def test_all_that_a_series_has(library: Library) -> None:
+    library.show(catalogue(0, 80))
+    library.show(catalogue(0, 75))
+    assert explained(library) == (
+        "5 of 80 episodes are gone from the catalogue and were kept (their series would have none left)."
+        " If it is gone for good, do it."
+    )
+
+
+def test_all_there_is(library: Library) -> None:
+    library.show(catalogue(3, 3))
+    library.show(catalogue(1, 0))
+    assert "3 of 3 episodes are gone from the catalogue and were kept (nothing would be left)." in explained(library)
+
+
+def test_the_days_total(library: Library) -> None:
+    library.show(catalogue())
+    library.show(catalogue(85))
+    library.show(catalogue(70))
+    assert explained(library) == (
+        "15 of 85 movies are gone from the catalogue and were kept"
+        " (with what went in the last 24 hours more than max_shrink = 20 %). If it is gone for good, do it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({}, ""),
+        ({"state_dir": "/a folder/state"}, " --state-dir '/a folder/state'"),
+        (
+            {"years": "2000-", "clean_titles": False, "versions": "all"},
+            " --years 2000- --no-clean-titles --versions all",
+        ),
+        ({"max_shrink": "30", "debug_logging": True, "output_root": "/data"}, " --max-shrink 30"),
+        ({"database": "sqlite:////x.db"}, " --database sqlite:////x.db"),
+        ({"database": "postgresql://user@host/name"}, " --database postgresql://user@host/name"),
+        ({"database": "postgresql://user:secret@host/name"}, " --database URL"),
+        ({"database": "postgresql://host/name?password=secret"}, " --database URL"),
+    ],
+    ids=str,
+)
+def test_a_command_to_paste_names_what_was_given(given: dict[str, Any], shown: str) -> None:
+    assert load(None, given, {}).command("sync", "--accept-shrink") == f"vod2strmfs sync --accept-shrink{shown}"
+
+
+def test_a_settings_file_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own.toml").write_text("years = '2000-'")
+    monkeypatch.chdir(tmp_path)
+    assert load(Path("own.toml"), {}, {}).command("sync") == f"vod2strmfs sync --config {tmp_path}/own.toml"
+
+
+def test_the_same_is_said_everywhere_and_its_command_can_be_pasted(tmp_path: Path) -> None:
+    """By the log, status, the page and the doctor of a mount, and by sync."""
+    database = Database(f"sqlite:///{tmp_path}/catalogue.db").fill(catalogue(100, 0, series=0))
+    port = free_port()
+    config = tmp_path / "its settings.toml"
+    config.write_text(f"database = '{database.url}'\nstate_dir = '{tmp_path}/state'\nbase_url = 'http://host:9191'\n")
+    said = "40 of 100 movies are gone from the catalogue and were kept (more than max_shrink = 20 %)"
+    accept = f"vod2strmfs sync --accept-shrink --config '{config}'"
+    options = ("--config", str(config), "--status-listen", f"127.0.0.1:{port}")
+    with mounted(tmp_path, database.url, *options) as mount:
+        database.execute("DELETE FROM vod_m3umovierelation WHERE id <= 40")
+        eventually(lambda: mount.stat("movies_held") == "40")
+        eventually(lambda: said in mount.log.read_text())
+        status = subprocess.run(command("status", "--config", config), capture_output=True, text=True, check=False)
+        page = urlopen(f"http://127.0.0.1:{port}/").read().decode()
+        sync = subprocess.run(command("sync", "--config", config), capture_output=True, text=True, check=False)
+        [finding] = [each for each in index(load(config, {}, {})) if each.check == "shrink brake"]
+        assert status.returncode == sync.returncode == Exit.SHRINK
+        assert said in status.stderr
+        assert said in sync.stderr
+        assert said in page
+        assert said in finding.text
+        assert accept in sync.stderr
+        assert accept in finding.advice
+        for text in (mount.log.read_text(), status.stderr):
+            assert f"vod2strmfs sync --accept-shrink --config '{config}' --database {database.url} --state-dir" in text
+        assert "sync --accept-shrink --config" in page
+        pasted = shlex.split(status.stderr.partition("`vod2strmfs ")[2].partition("`")[0])
+        subprocess.run(command(*pasted), check=True, capture_output=True)
+        eventually(lambda: mount.stat("movies_held") == "0")

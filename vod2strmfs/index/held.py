@@ -1,0 +1,66 @@
+"""What the shrink brake holds, explained to whoever asks in the same words. `counts.find_held` finds it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+_METRICS = ("movies_held", "episodes_held", "movies_not_renamed", "series_not_renamed", "episodes_not_renamed")
+GONE, RENAMED = "gone", "renamed"
+"""What may be the cause, unless it is a filter."""
+
+
+class Held(NamedTuple):
+    """Some items of one kind that are held for one reason."""
+
+    kind: str
+    """`movies`, `series` or `episodes`."""
+    number: int
+    total: int
+    """How many items of that kind the library shows."""
+    cause: str
+    """`gone` from the catalogue, `renamed` there, or the filter that keeps them out: `years = 2000-`."""
+    limit: str
+    """Why that is not simply carried out: `more than max_shrink = 20 %`."""
+
+
+def number_held(metrics: Mapping[str, str]) -> int:
+    """How many items are held, by the metrics of the scope `index`."""
+    return sum(int(metrics.get(metric, "0")) for metric in _METRICS)
+
+
+def explain(held: Iterable[Held]) -> str:
+    """What is held and why, in a sentence for each cause; empty if nothing is."""
+    causes: dict[str, list[Held]] = defaultdict(list)
+    for each in held:
+        causes[each.cause].append(each)
+    return " ".join(_sentence(cause, some) for cause, some in causes.items())
+
+
+def _sentence(cause: str, some: Sequence[Held]) -> str:
+    items = " and ".join(f"{each.number:,} of {each.total:,} {each.kind}" for each in some)
+    one = sum(each.number for each in some) == 1
+    limits = "; ".join(dict.fromkeys(each.limit for each in some))
+    are, were, have = ("is", "was", "has") if one else ("are", "were", "have")
+    if cause == GONE:
+        return f"{items} {are} gone from the catalogue and {were} kept ({limits})."
+    if cause == RENAMED:
+        return f"{items} {have} another name or place in the catalogue and {were} left as before ({limits})."
+    return f"{items} {are} kept out by {cause} and {were} kept all the same ({limits})."
+
+
+def advise(held: Iterable[Held], accept: str) -> str:
+    """What to do about what is held.
+
+    Args:
+        held: see `counts.find_held`.
+        accept: the command that accepts it, or what to do, as in "run `vod2strmfs sync --accept-shrink`".
+    """
+    causes = {each.cause for each in held}
+    filters = sorted(causes - {GONE, RENAMED})
+    conditions = [
+        *(["it is gone for good"] if GONE in causes else []),
+        *(["the filter is meant to"] if filters else []),
+        *(["the new names are right"] if RENAMED in causes else []),
+    ]
+    otherwise = f" If not, change {' and '.join(filters)}." if filters else ""
+    return f"If {' and '.join(conditions)}, {accept}.{otherwise}"
