@@ -140,7 +140,9 @@ class Kodi:
 
     def episodes(self, *properties: str) -> list[dict[str, Any]]:
         """The episodes that it knows."""
-        answer = self.call("VideoLibrary.GetEpisodes", properties=["file", "season", "episode", "showtitle", *properties])
+        answer = self.call(
+            "VideoLibrary.GetEpisodes", properties=["file", "season", "episode", "showtitle", *properties]
+        )
         return list(answer.get("episodes", []))
 
     def play(self, file: Path, seconds: float = 3.0) -> None:

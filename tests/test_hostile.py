@@ -183,7 +183,7 @@ _CHANGES = st.lists(
 )
 _SETTINGS = st.builds(
     LibrarySettings,
-    group_by=st.sampled_from(["none", "category"]),
+    group_by=st.sampled_from(["none", "category", "category_tv"]),
     media_server=st.sampled_from(["any", "jellyfin", "emby", "kodi", "plex", "spec"]),
     versions=st.sampled_from(["best", "all"]),
 )

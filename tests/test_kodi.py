@@ -15,8 +15,6 @@ from outputs import Output
 from postgres_server import PostgresServer
 
 from vod2strmfs.demo.catalogue import Catalogue
-from vod2strmfs.library.items import Episode
-from vod2strmfs.settings import LibrarySettings
 
 
 def golden_catalogue() -> Catalogue:

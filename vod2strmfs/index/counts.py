@@ -2,7 +2,9 @@
 
 import sqlite3
 
+from vod2strmfs.library.contents import long_strm
 from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind
+from vod2strmfs.library.nfo import MediaServer
 
 _INDEX = {
     "movies": f"kind = {NodeKind.MOVIE:d}",
@@ -12,6 +14,7 @@ _INDEX = {
     "series_without_episodes": f"kind = {NodeKind.SERIES:d} AND parent = {WAITING_NODE}",
     "collisions": "plain IS NOT NULL",
     "names_cut": "cut",
+    "long_urls": "strm_size >= :long",
     "movies_held": f"kind = {NodeKind.MOVIE:d} AND held",
     "episodes_held": f"kind = {NodeKind.EPISODE:d} AND held",
 }
@@ -27,15 +30,18 @@ _FILES = {
 }
 
 
-def count(connection: sqlite3.Connection, in_database: dict[str, int]) -> dict[str, dict[str, int]]:
+def count(
+    connection: sqlite3.Connection, in_database: dict[str, int], media_server: MediaServer
+) -> dict[str, dict[str, int]]:
     """Metrics by scope and name.
 
     Args:
         connection: to the index.
         in_database: what the catalogue holds, by metric.
+        media_server: for which the library is made.
     """
     filters = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in _INDEX.values())
-    nodes = connection.execute(f"SELECT {filters} FROM node").fetchone()
+    nodes = connection.execute(f"SELECT {filters} FROM node", {"long": long_strm(media_server)}).fetchone()
     filters = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in _CONTENT.values())
     contents = connection.execute(f"SELECT {filters}, coalesce(sum(bad_fields), 0) FROM content").fetchone()
     filtered = connection.execute("SELECT 'filtered_by_' || setting, count(*) FROM filtered GROUP BY 1 ORDER BY 1")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from vod2strmfs.index.fresh import File, Fresh, Keys, digest, files_of, names_of, strm_of
 from vod2strmfs.library.contents import decode_kind, encode
 from vod2strmfs.library.items import Category, Movie, Season, Version
-from vod2strmfs.library.kinds import MOVIES_NODE, NodeKind
+from vod2strmfs.library.kinds import MOVIES_NODE, TV_NODE, NodeKind
 from vod2strmfs.library.names import CutName, fold
 from vod2strmfs.library.naming import node_name
 from vod2strmfs.settings import LibrarySettings
@@ -208,8 +208,11 @@ class Draft:
         return self.add(Fresh(NodeKind.SEASON, keys, item, name, "", created, series))
 
     def section(self, section: int, category: str, created: int) -> int:
-        """The directory for the titles of a category: `Movies` or `TV`, or the category's own in it."""
-        if self.settings.group_by == "none":
+        """The directory for the titles of a category: `Movies` or `TV`, or the category's own in it.
+
+        Servers take a folder in a library of series for a series, whatever is in it.
+        """
+        if self.settings.group_by == "none" or (section == TV_NODE and self.settings.group_by == "category"):
             return section
         if not self._categories:
             self._categories.update(

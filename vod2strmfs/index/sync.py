@@ -22,7 +22,7 @@ from vod2strmfs.index.counts import count
 from vod2strmfs.index.draft import Draft
 from vod2strmfs.index.extraction import Extraction
 from vod2strmfs.index.file import INDEXES, connect, create, is_damage, replace, writing
-from vod2strmfs.index.folders import name_versions, settle_folders
+from vod2strmfs.index.folders import name_versions, render_series, settle_folders
 from vod2strmfs.index.fresh import Fresh
 from vod2strmfs.index.identity import reunite
 from vod2strmfs.index.intake import Intake
@@ -234,7 +234,7 @@ class _Run:
             self._log_changes(draft, outcome.generation)
             self.connection.execute(
                 "UPDATE generation SET number = ?, made = ?, settings = ?, version = ?, next_node = ?, stats = ?",
-                (outcome.generation, started, *form, draft.next_node, json.dumps(count(self.connection, in_database))),
+                (outcome.generation, started, *form, draft.next_node, self._counted(in_database)),
             )
         else:
             self._renew_database_counts(in_database)
@@ -245,6 +245,9 @@ class _Run:
         )
         self.connection.execute("COMMIT")
         return outcome
+
+    def _counted(self, in_database: dict[str, int]) -> str:
+        return json.dumps(count(self.connection, in_database, self.settings.media_server))
 
     def _position(self) -> str:
         """Where the database stood when it was last compared."""
@@ -321,6 +324,7 @@ class _Run:
         if self._all_versions:
             name_versions(draft)
             naming.settle(draft)
+        render_series(draft)
         settle_mtimes(draft)
         return tuple(intake.filter.unmatched()) if draft.everything else ()
 
