@@ -1,5 +1,6 @@
 """What a real Kodi makes of a library (`make kodi`)."""
 
+import os
 import xml.etree.ElementTree as ET
 from collections import Counter
 from pathlib import Path
@@ -7,14 +8,16 @@ from typing import Any, NamedTuple
 
 import pytest
 from databases import Database
+from film_server import FilmServer, make_film
 from golden_titles import EPISODES, TITLES
 from kodi import Kodi
 from libraries import Library
-from mounts import mounted
+from mounts import eventually, mounted
 from outputs import Output
 from postgres_server import PostgresServer
 
 from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.settings import LibrarySettings
 
 
 def golden_catalogue() -> Catalogue:
@@ -102,3 +105,144 @@ def test_every_golden_title_is_found_once_in_files(tmp_path: Path, kodi_home: Pa
     output.write()
     with Kodi(kodi_home, movies=(output.root / "Movies",), series=(output.root / "TV",)) as kodi:
         assert_finds_all(kodi, output.root)
+
+
+def test_one_start_of_a_film_is_one_request(tmp_path: Path, kodi_home: Path) -> None:
+    catalogue = Catalogue()
+    catalogue.movie("Heat")
+    library = Library(tmp_path)
+    output = Output(library, tmp_path / "output")
+    with FilmServer(make_film(tmp_path / "film.mkv")) as server:
+        library.show(catalogue, LibrarySettings(media_server="kodi", base_url=server.url))
+        output.write()
+        with Kodi(kodi_home, movies=(output.root / "Movies",), separate_folders=False) as kodi:
+            kodi.scan()
+            [film] = kodi.movies()
+            assert server.requests == []
+            kodi.play(film["file"])
+            assert server.requests == ["GET bytes=0-"]
+            # What it would be without the line.
+            strm = Path(film["file"])
+            strm.write_bytes(strm.read_bytes().splitlines(keepends=True)[-1])
+            server.requests.clear()
+            kodi.play(film["file"])
+            assert len(server.requests) > 3
+
+
+def test_years_and_days_are_what_the_catalogue_knows(tmp_path: Path, kodi_home: Path) -> None:
+    catalogue = Catalogue()
+    catalogue.account("Provider")
+    catalogue.movie("Heat", year=1995)
+    for name, year in (("Dark", 2017), ("The Wire", 2002), ("Heat", 1995), ("Heat", 2020)):
+        series = catalogue.series(name, year=year)
+        catalogue.episode(series, 1, 7, "")
+    library = Library(tmp_path)
+    library.show(catalogue, LibrarySettings(media_server="kodi"))
+    output = Output(library, tmp_path / "output")
+    output.write()
+    with Kodi(
+        kodi_home, movies=(output.root / "Movies",), series=(output.root / "TV",), separate_folders=False
+    ) as kodi:
+        assert_finds_all(kodi, output.root)
+        assert [(film["label"], film["year"]) for film in kodi.movies("year")] == [("Heat", 1995)]
+        shows = {(show["label"], show["year"]) for show in kodi.shows("year")}
+        assert shows == {("Dark", 2017), ("The Wire", 2002), ("Heat", 1995), ("Heat", 2020)}
+        assert {episode["title"] for episode in kodi.episodes("title")} == {"Episode 7"}
+
+
+def grouped() -> Catalogue:
+    """Films and series in three categories each."""
+    catalogue = Catalogue()
+    account = catalogue.account("Provider")
+    for shelf in range(3):
+        films, shows = (catalogue.category(f"Shelf {shelf}", kind) for kind in ("movie", "series"))
+        for category in (films, shows):
+            catalogue.enable(account, category)
+        for number in (shelf, shelf + 3):
+            catalogue.movie(f"Film {number}", category=films)
+            catalogue.episode(catalogue.series(f"Show {number}", category=shows), 1, 1, "Pilot")
+    return catalogue
+
+
+def test_grouped_by_category_everything_is_found(tmp_path: Path, kodi_home: Path) -> None:
+    library = Library(tmp_path)
+    library.show(grouped(), LibrarySettings(group_by="category"))
+    output = Output(library, tmp_path / "output")
+    output.write()
+    with Kodi(kodi_home, movies=(output.root / "Movies",), series=(output.root / "TV",)) as kodi:
+        assert_finds_all(kodi, output.root)
+
+
+def test_with_categories_in_tv_each_of_them_has_to_be_a_source(tmp_path: Path, kodi_home: Path) -> None:
+    library = Library(tmp_path)
+    library.show(grouped(), LibrarySettings(group_by="category_tv"))
+    output = Output(library, tmp_path / "output")
+    output.write()
+    shelves = tuple(sorted((output.root / "TV").iterdir()))
+    assert len(shelves) == 3
+    with Kodi(kodi_home, movies=(output.root / "Movies",), series=shelves) as kodi:
+        assert_finds_all(kodi, output.root)
+
+
+@pytest.mark.parametrize("separate_folders", [True, False])
+def test_versions_are_films_of_their_own_where_films_have_folders(
+    tmp_path: Path, kodi_home: Path, separate_folders: bool
+) -> None:
+    catalogue = Catalogue()
+    accounts = [catalogue.account("Alpha", priority=2), catalogue.account("Beta", priority=1)]
+    catalogue.movie("Heat", year=1995, relations=accounts)
+    catalogue.episode(catalogue.series("Dark", year=2017, relations=accounts), 1, 1, "Secrets")
+    library = Library(tmp_path)
+    library.show(catalogue, LibrarySettings(media_server="kodi", versions="all"))
+    output = Output(library, tmp_path / "output")
+    output.write()
+    with Kodi(
+        kodi_home,
+        movies=(output.root / "Movies",),
+        series=(output.root / "TV",),
+        separate_folders=separate_folders,
+    ) as kodi:
+        kodi.scan()
+        assert [film["label"] for film in kodi.movies()] == ["Heat", "Heat"] * separate_folders
+        assert [(episode["season"], episode["episode"]) for episode in kodi.episodes()] == [(1, 1), (1, 1)]
+
+
+def test_clean_removes_what_left_and_nothing_else(postgres: PostgresServer, tmp_path: Path, kodi_home: Path) -> None:
+    database = Database(postgres.new_database()).fill(grouped())
+    with mounted(tmp_path, database.url) as mount:
+        movies, series = mount.path / "Movies", mount.path / "TV"
+        with Kodi(kodi_home, movies=(movies,), series=(series,)) as kodi:
+            assert_finds_all(kodi, mount.path)
+            database.execute("DELETE FROM vod_m3umovierelation WHERE movie_id = 1")
+            eventually(lambda: not (movies / "Film 0").exists())
+            kodi.clean()
+            assert_finds_all(kodi, mount.path)
+            assert len(kodi.movies()) == 5
+
+
+@pytest.mark.parametrize("damage", ["damaged", "lost"])
+def test_clean_keeps_everything_while_there_is_no_tree_to_show(
+    damage: str, postgres: PostgresServer, tmp_path: Path, kodi_home: Path
+) -> None:
+    database = Database(postgres.new_database()).fill(grouped())
+    with mounted(tmp_path, database.url) as mount:
+        movies, series = mount.path / "Movies", mount.path / "TV"
+        with Kodi(kodi_home, movies=(movies,), series=(series,)) as kodi:
+            assert_finds_all(kodi, mount.path)
+            before = known(kodi)
+            database.execute("ALTER TABLE vod_m3umovierelation RENAME TO away")
+            for path in (tmp_path / "state").glob("index.db*"):
+                if damage == "lost":
+                    path.unlink()
+                elif path.name == "index.db":
+                    path.write_bytes(b"\xff" * path.stat().st_size)
+            eventually(lambda: not can_be_listed(movies))
+            kodi.clean()
+            assert known(kodi) == before
+
+
+def can_be_listed(path: Path) -> bool:
+    try:
+        return bool(os.listdir(path))
+    except OSError:
+        return False
