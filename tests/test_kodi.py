@@ -160,7 +160,9 @@ def grouped() -> Catalogue:
             catalogue.enable(account, category)
         for number in (shelf, shelf + 3):
             catalogue.movie(f"Film {number}", category=films)
-            catalogue.episode(catalogue.series(f"Show {number}", category=shows), 1, 1, "Pilot")
+            show = catalogue.series(f"Show {number}", category=shows)
+            catalogue.episode(show, 1, 1, "Pilot")
+            catalogue.episode(show, 1, 2, "Second")
     return catalogue
 
 
@@ -220,7 +222,7 @@ def test_clean_removes_what_left_and_nothing_else(postgres: PostgresServer, tmp_
             assert len(kodi.movies()) == 5
 
 
-@pytest.mark.parametrize("damage", ["damaged", "lost"])
+@pytest.mark.parametrize("damage", ["whole", "in part", "lost"])
 def test_clean_keeps_everything_while_there_is_no_tree_to_show(
     damage: str, postgres: PostgresServer, tmp_path: Path, kodi_home: Path
 ) -> None:
@@ -235,10 +237,16 @@ def test_clean_keeps_everything_while_there_is_no_tree_to_show(
                 if damage == "lost":
                     path.unlink()
                 elif path.name == "index.db":
-                    path.write_bytes(b"\xff" * path.stat().st_size)
+                    size = path.stat().st_size
+                    path.write_bytes(path.read_bytes()[: _PAGE if damage == "in part" else 0].ljust(size, b"\xff"))
+            for _ in range(3):  # From the moment on when nobody has seen it yet.
+                kodi.clean()
             eventually(lambda: not can_be_listed(movies))
             kodi.clean()
             assert known(kodi) == before
+
+
+_PAGE = 4096
 
 
 def can_be_listed(path: Path) -> bool:
@@ -246,3 +254,51 @@ def can_be_listed(path: Path) -> bool:
         return bool(os.listdir(path))
     except OSError:
         return False
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a file, and leave the times of both folders as they were."""
+    times = {path: path.stat().st_mtime_ns for path in (source.parent, target.parent)}
+    source.rename(target)
+    for path, mtime in times.items():
+        os.utime(path, ns=(mtime, mtime))
+
+
+def test_what_kodi_missed_it_finds_when_it_scans_the_series_folder(tmp_path: Path, kodi_home: Path) -> None:
+    library = Library(tmp_path)
+    library.show(grouped())
+    output = Output(library, tmp_path / "output")
+    output.write()
+    season = output.root / "TV/Show 1/Season 01"
+    name = "S01E02 – Second.strm"
+    move(season / name, tmp_path / name)
+    with Kodi(kodi_home, movies=(output.root / "Movies",), series=(output.root / "TV",)) as kodi:
+        kodi.scan()
+        for episode in kodi.episodes():
+            kodi.call("VideoLibrary.SetEpisodeDetails", episodeid=episode["episodeid"], playcount=1)
+        move(tmp_path / name, season / name)
+        kodi.scan()
+        assert len(kodi.episodes()) == 11
+        kodi.scan(season.parent)
+        assert_finds_all(kodi, output.root)
+        assert sum(episode["playcount"] for episode in kodi.episodes("playcount")) == 11
+
+
+def test_a_corrected_nfo_is_read_when_the_title_is_refreshed(tmp_path: Path, kodi_home: Path) -> None:
+    library = Library(tmp_path)
+    catalogue = Catalogue()
+    catalogue.movie("Heat", description="Wrong.")
+    library.show(catalogue)
+    output = Output(library, tmp_path / "output")
+    output.write()
+    with Kodi(kodi_home, movies=(output.root / "Movies",)) as kodi:
+        kodi.scan()
+        corrected = Catalogue()
+        corrected.movie("Heat", description="Right.")
+        library.show(corrected)
+        output.write()
+        kodi.scan()
+        [film] = kodi.movies("plot")
+        assert film["plot"] == "Wrong."
+        kodi.call("VideoLibrary.RefreshMovie", movieid=film["movieid"])
+        eventually(lambda: [film["plot"] for film in kodi.movies("plot")] == ["Right."])
