@@ -302,3 +302,63 @@ def test_a_corrected_nfo_is_read_when_the_title_is_refreshed(tmp_path: Path, kod
         assert film["plot"] == "Wrong."
         kodi.call("VideoLibrary.RefreshMovie", movieid=film["movieid"])
         eventually(lambda: [film["plot"] for film in kodi.movies("plot")] == ["Right."])
+
+
+EPISODES_AT = [
+    *((2, number, f"Title {number}") for number in (1, 3)),
+    (2, 2, "Los Perdidos - S01E02 - Piloto"),
+    *((1, number, f"Title {number}") for number in (1, 2, 3)),
+    (3, 6, "What Happened in S02E03"),
+    (3, 7, "Mass01E02"),
+    (3, 8, "S03E08-S03E09 Double"),
+    (3, 9, "Title 9"),
+    (3, 10, "The 10x12 Room"),
+    (3, 11, "Part 2 of 3"),
+    (3, 12, "Season 4 Episode 5"),
+    (3, 13, "1x05 and 1.06 and E07"),
+    (4, 100, "Title 100"),
+    (4, 1071, "Title 1071"),
+    (21, 1071, "Title 1071"),
+    (2024, 1, "2024.01.01"),
+    (4, 0, "Title 0"),
+    (0, 1, "S06 E01 - Bonus"),
+]
+
+
+def test_an_episode_is_one_and_where_the_catalogue_has_it(tmp_path: Path, kodi_home: Path) -> None:
+    catalogue = Catalogue()
+    series = catalogue.series("Lost", year=2004)
+    for season, number, name in EPISODES_AT:
+        catalogue.episode(series, season, number, name)
+    for season, number, name in (
+        (None, None, "1408"),
+        (None, 7, "Pilot"),
+        (None, 112, "Pilot"),
+        (5, None, "101 Ways"),
+        (5, None, "Part 3"),
+        (5, None, "Pilot"),
+    ):
+        # Without a number, or a season, there is no place for it.
+        catalogue.episode(series, season, number, name)
+    library = Library(tmp_path)
+    library.show(catalogue)
+    output = Output(library, tmp_path / "output")
+    output.write()
+    with Kodi(kodi_home, series=(output.root / "TV",)) as kodi:
+        kodi.scan()
+        found = sorted((episode["season"], episode["episode"]) for episode in kodi.episodes())
+        assert found == sorted((season, number) for season, number, _ in EPISODES_AT)
+
+
+def test_versions_are_never_taken_for_parts_of_one_film(tmp_path: Path, kodi_home: Path) -> None:
+    catalogue = Catalogue()
+    names = ("A", "B", "IPTV 1", "IPTV 2", "Disc 1", "Disc 2", "CD1", "CD2", "Part 1", "Part 2")
+    accounts = [catalogue.account(name, priority=-place) for place, name in enumerate(names)]
+    catalogue.movie("Heat", year=1995, relations=accounts)
+    library = Library(tmp_path)
+    library.show(catalogue, LibrarySettings(versions="all"))
+    output = Output(library, tmp_path / "output")
+    output.write()
+    with Kodi(kodi_home, movies=(output.root / "Movies",)) as kodi:
+        kodi.scan()
+        assert sorted(film["file"] for film in kodi.movies()) == sorted(map(str, output.root.rglob("*.strm")))
