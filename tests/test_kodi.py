@@ -330,16 +330,16 @@ def test_an_episode_is_one_and_where_the_catalogue_has_it(tmp_path: Path, kodi_h
     series = catalogue.series("Lost", year=2004)
     for season, number, name in EPISODES_AT:
         catalogue.episode(series, season, number, name)
-    for season, number, name in (
+    unplaced: list[tuple[int | None, int | None, str]] = [
         (None, None, "1408"),
         (None, 7, "Pilot"),
         (None, 112, "Pilot"),
         (5, None, "101 Ways"),
         (5, None, "Part 3"),
         (5, None, "Pilot"),
-    ):
-        # Without a number, or a season, there is no place for it.
-        catalogue.episode(series, season, number, name)
+    ]
+    for place in unplaced:  # Without a number, or a season, there is no place for it.
+        catalogue.episode(series, *place)
     library = Library(tmp_path)
     library.show(catalogue)
     output = Output(library, tmp_path / "output")
