@@ -76,6 +76,7 @@ class Kodi:
         self._told: list[str] = []
 
     def __enter__(self) -> Self:
+        [program] = Path("/usr/lib").glob("*/kodi/kodi.bin")
         port = self._write_settings()
         read, write = os.pipe()
         with (self._home / "output.log").open("wb") as output:
@@ -86,7 +87,6 @@ class Kodi:
             os.close(write)
             with os.fdopen(read) as display:
                 number = display.readline().strip()
-            [program] = Path("/usr/lib").glob("*/kodi/kodi.bin")
             self._process = subprocess.Popen(
                 ["nice", program, "--standalone", "--audio-backend=alsa"], stdout=output, stderr=output,
                 env={
