@@ -1,6 +1,7 @@
 # make demo    build, mount and materialize a demo library, and show them
 # make test    all tests, with a real PostgreSQL and real mounts
 # make soak    the long forms of the tests that have one: within 15 minutes (see docs/reliability.md)
+# make kodi    what a real Kodi, headless, makes of a library: not in CI, within 10 minutes
 # make lint    ruff, mypy, import-linter
 # make docs    the documents as a site, in build/site; a link that leads nowhere is an error
 # make bench   what it costs, as ratios against bindfs, rclone, \copy, cp and find (see docs/performance.md)
@@ -10,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: demo test soak lint docs bench format clean
+.PHONY: demo test soak kodi lint docs bench format clean
 
 demo:
 	@scripts/setup.sh
@@ -23,6 +24,10 @@ test:
 soak:
 	@scripts/setup.sh dev
 	timeout --foreground --signal INT 15m $(BIN)/pytest --soak $(PYTEST_ARGS)
+
+kodi:
+	@scripts/setup.sh kodi
+	$(BIN)/pytest --kodi $(PYTEST_ARGS)
 
 lint:
 	@scripts/setup.sh dev

@@ -5,6 +5,7 @@
 #   scripts/setup.sh          what running needs
 #   scripts/setup.sh dev      what testing needs as well
 #   scripts/setup.sh bench    what the benchmarks need as well
+#   scripts/setup.sh kodi     what testing with a real Kodi needs as well
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -15,6 +16,7 @@ dev) packages="$packages postgresql:postgres rsync:rsync samba:smbd smbclient:sm
     chromium:chromium chromium-driver:chromedriver groff-base:groff systemd:systemd-analyze
     curl:curl" ;;
 bench) packages="$packages postgresql:postgres bindfs:bindfs rclone:rclone" ;;
+kodi) packages="$packages postgresql:postgres kodi:kodi xvfb:Xvfb ffmpeg:ffmpeg" ;;
 esac
 
 have() {

@@ -39,15 +39,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Tests that have a long form take the fixture `soak`."""
     parser.addoption("--soak", action="store_true", help="run those tests alone that have a long form, in that form")
+    parser.addoption("--kodi", action="store_true", help="run those tests alone that need a real Kodi")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --soak, leave out what has no long form."""
-    if not config.getoption("soak"):
-        return
-    long = [item for item in items if "soak" in getattr(item, "fixturenames", ())]
-    config.hook.pytest_deselected(items=[item for item in items if item not in long])
-    items[:] = long
+    """With --soak, leave out what has no long form; tests that take the fixture `kodi_home` run with --kodi alone."""
+    for option, fixture in (("kodi", "kodi_home"), ("soak", "soak")):
+        chosen = [item for item in items if fixture in getattr(item, "fixturenames", ())]
+        if not config.getoption(option):
+            if option == "soak":
+                continue
+            chosen = [item for item in items if item not in chosen]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -61,6 +65,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def soak(request: pytest.FixtureRequest) -> bool:
     """Whether to run the long form of the test."""
     return bool(request.config.getoption("soak"))
+
+
+@pytest.fixture
+def kodi_home(tmp_path: Path) -> Path:
+    """An empty folder for a Kodi's settings and databases."""
+    home = tmp_path / "kodi"
+    home.mkdir()
+    return home
 
 
 @pytest.fixture(autouse=True)

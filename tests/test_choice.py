@@ -109,7 +109,7 @@ def test_a_filter_set_later_does_not_shrink_the_library_by_surprise(library: Lib
 
 
 def test_titles_are_grouped_by_the_category_of_their_chosen_relation(library: Library) -> None:
-    library.show(catalogue(), LibrarySettings(group_by="category"))
+    library.show(catalogue(), LibrarySettings(group_by="category_tv"))
     assert {path for path in library.paths() if path.count("/") == 2 and not path.endswith("nfo")} == {
         "Movies/Drama - 4K/Heat (1995)",
         "Movies/Kids/Amélie (2001)",
@@ -120,10 +120,23 @@ def test_titles_are_grouped_by_the_category_of_their_chosen_relation(library: Li
     assert library.tree()["Movies/Kids"].mtime == library.tree()["Movies/Kids/Amélie (2001)"].mtime
 
 
-def test_grouping_can_be_switched_on_and_off(library: Library) -> None:
+def test_series_stand_right_below_tv_where_servers_find_them_unless_asked_for(library: Library) -> None:
+    library.show(catalogue(), LibrarySettings(group_by="category_tv"))
+    nested = library.tree()["TV/Shows/Lost (2004)"].inode
+    library.show(catalogue(), LibrarySettings(group_by="category"))
+    assert [path for path in library.paths() if path.startswith("TV/") and path.count("/") == 1] == [
+        "TV/Lost (2004)",
+        "TV/The Office (US) (2005)",
+    ]
+    assert library.tree()["TV/Lost (2004)"].inode == nested
+    assert "Movies/Kids/Amélie (2001)" in library.paths()
+
+
+@pytest.mark.parametrize("group_by", ["category", "category_tv"])
+def test_grouping_can_be_switched_on_and_off(library: Library, group_by: Any) -> None:
     library.show(catalogue())
     flat, contents = library.tree(), library.files()
-    library.show(catalogue(), LibrarySettings(group_by="category"))
+    library.show(catalogue(), LibrarySettings(group_by=group_by))
     assert library.tree()["Movies/Kids/Amélie (2001)"].inode == flat["Movies/Amélie (2001)"].inode
     library.show(catalogue())
     assert library.tree().keys() == flat.keys()

@@ -23,7 +23,7 @@ from postgres_server import PostgresServer
 
 from vod2strmfs.catalog.source import Facts
 from vod2strmfs.demo.catalogue import Catalogue
-from vod2strmfs.doctor import database, disk, index, mount, patience, playing
+from vod2strmfs.doctor import database, disk, index, mount, patience, playing, servers
 from vod2strmfs.doctor.examine import examine
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.errors import Exit
@@ -524,3 +524,21 @@ def test_a_server_that_does_not_admit_this_user(set_up: SetUp) -> None:
         server.admit("local all all trust")
         set_up.options["database"] = server.superuser_url
         broken(set_up.examine(), "no pg_hba.conf entry for host", "has to admit this host")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"group_by": "category_tv"}, ["group_by is category_tv"]),
+        ({"group_by": "category"}, []),
+        ({"media_server": "kodi", "versions": "all"}, ["versions is all"]),
+        ({"media_server": "jellyfin", "versions": "all"}, []),
+        ({"media_server": "kodi", "movie_path": "/movie/{uuid}/" + "x" * 4095}, ["1 .strm files have URLs of 4,095"]),
+        ({"media_server": "jellyfin", "movie_path": "/movie/{uuid}/" + "x" * 4095}, []),
+    ],
+)
+def test_what_a_media_server_will_not_find(set_up: SetUp, options: dict[str, Any], said: list[str]) -> None:
+    Library(set_up.folder).sync(set_up.database.url, LibrarySettings.model_validate(options))
+    findings = list(servers.servers(set_up.settings().model_copy(update=options)))
+    assert [finding.text[: len(text)] for finding, text in zip(findings, said, strict=True)] == said
+    assert all(is_documented(finding) for finding in findings)

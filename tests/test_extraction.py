@@ -29,7 +29,7 @@ from vod2strmfs.settings import LibrarySettings
 
 SETTINGS = [
     LibrarySettings(),
-    LibrarySettings(versions="all", group_by="category", media_server="plex", folder_ids="plex"),
+    LibrarySettings(versions="all", group_by="category_tv", media_server="plex", folder_ids="plex"),
     LibrarySettings(languages=["EN", "-"], categories=["!*Comedy*", "EN*"], adult="exclude"),
     LibrarySettings(direct_urls=True, clean_titles=False, media_server="jellyfin"),
 ]

@@ -20,7 +20,7 @@ def output(tmp_path: Path) -> Output:
     output = Output(Library(tmp_path), tmp_path / "output")
     output.library.sync(url)
     output.write()
-    output.library.sync(url, LibrarySettings(group_by="category"))
+    output.library.sync(url, LibrarySettings(group_by="category_tv"))
     output.write(cleanup="apply")
     assert output.difference() == {}
     return output

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from libraries import Library
@@ -276,9 +277,10 @@ def test_a_movie_is_not_moved_onto_somebody_elses_folder(small: Output) -> None:
     assert small.difference() == {}
 
 
-def test_groups_are_folders_that_titles_move_into(small: Output) -> None:
+@pytest.mark.parametrize("group_by", ["category", "category_tv"])
+def test_groups_are_folders_that_titles_move_into(small: Output, group_by: Any) -> None:
     heat = (small.root / "Movies" / "Heat (1995)" / "Heat (1995).strm").stat().st_ino
-    small.library.show(catalogue(), LibrarySettings(group_by="category"))
+    small.library.show(catalogue(), LibrarySettings(group_by=group_by))
     actions = small.actions(cleanup="apply")
     assert small.difference() == {}
     assert {action for _, action, _ in actions} == {"moved"}

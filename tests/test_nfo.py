@@ -156,7 +156,30 @@ def test_an_episode_aired_and_its_picture_is_no_poster() -> None:
 
 def test_episode_zero_of_the_specials_has_its_numbers() -> None:
     root = read(episode_nfo(Episode(season=0, number=0)))
-    assert (texts(root, "season"), texts(root, "episode"), texts(root, "title")) == (("0",), ("0",), ())
+    assert (texts(root, "season"), texts(root, "episode"), texts(root, "title")) == (("0",), ("0",), ("Episode 0",))
+
+
+@pytest.mark.parametrize("server", get_args(MediaServer))
+def test_an_episode_has_a_title_always(server: MediaServer) -> None:
+    assert texts(read(episode_nfo(Episode(season=1, number=7), server)), "title") == ("Episode 7",)
+    assert texts(read(episode_nfo(Episode(), server)), "title") == ("Episode Unknown",)
+
+
+@pytest.mark.parametrize("server", get_args(MediaServer))
+def test_a_year_without_a_day_gets_one_where_that_is_needed(server: MediaServer) -> None:
+    series, episode = Series(title="Dark", year=2017), Episode(title="Secrets", season=1, number=1, year=2017)
+    day = ("2017-01-01",)
+    assert texts(read(tvshow_nfo(series, [1], server)), "premiered") == (day if server in ("any", "kodi") else ())
+    assert texts(read(episode_nfo(episode, server)), "aired") == (day if server == "kodi" else ())
+    assert texts(read(movie_nfo(Movie(title="Heat", year=1995), server)), "premiered") == ()
+    assert texts(read(tvshow_nfo(SERIES, [1], server)), "premiered") == ("2002-06-02",)
+    assert texts(read(tvshow_nfo(Series(title="Dark"), [1], server)), "premiered") == ()
+
+
+def test_an_nfo_begins_with_a_declaration() -> None:
+    # Without one, Kodi leaves out an episode whose numbers are not those of its file's name.
+    for nfo in (movie_nfo(MOVIE), tvshow_nfo(SERIES, [1]), season_nfo(Season(1, "")), episode_nfo(EPISODE)):
+        assert nfo.startswith(b"<?xml ")
 
 
 def test_unknown_numbers_are_left_out() -> None:

@@ -214,7 +214,11 @@ class LibrarySettings(BaseModel):
     folder_ids: Literal["none", "plex", "jellyfin"] = Field(
         "none", description="put the TMDB or IMDb id into the folders' names, as that server reads it"
     )
-    group_by: Literal["none", "category"] = Field("none", description="a folder for each category above the titles")
+    group_by: Literal["none", "category", "category_tv"] = Field(
+        "none",
+        description="category: a folder for each category above the films; category_tv: above the series too, and then"
+        " each such folder has to be a library of its own",
+    )
     versions: Literal["best", "all"] = Field(
         "best", description="a .strm for the relation that Dispatcharr would play, or one for each account and stream"
     )

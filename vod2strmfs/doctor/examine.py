@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vod2strmfs.doctor import database, disk, index, mount, playing, settings
+from vod2strmfs.doctor import database, disk, index, mount, playing, servers, settings
 from vod2strmfs.doctor.finding import Finding
 from vod2strmfs.settings import Settings
 
@@ -21,7 +21,15 @@ def examine(given: Settings, config: Path | None, *, play: bool) -> Iterator[Fin
     yield from settings.origins(given, config)
     yield from settings.secrets(given, config)
     yield from settings.unusual(given)
-    checks: list[Check] = [disk.directories, mount.fuse, database.database, index.index, mount.mount, mount.propagation]
+    checks: list[Check] = [
+        disk.directories,
+        mount.fuse,
+        database.database,
+        index.index,
+        servers.servers,
+        mount.mount,
+        mount.propagation,
+    ]
     if play:
         checks.append(playing.playing)
     for check in checks:

@@ -10,6 +10,7 @@ from vod2strmfs import __version__
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.store import Store
+from vod2strmfs.library.contents import url_of
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.settings import Settings
 
@@ -35,7 +36,7 @@ def _first_url(settings: Settings) -> str:
             tree = Tree(store, write_nfo=False)
             for path, entry in tree.walk():
                 if path.endswith(".strm"):
-                    return tree.read(entry.inode).decode().strip()
+                    return url_of(tree.read(entry.inode))
     return ""
 
 

@@ -5,7 +5,9 @@ from collections import Counter
 
 from vod2strmfs.index.brake import HELD_GONE, HELD_NAME, too_many
 from vod2strmfs.index.held import GONE, RENAMED, Held
+from vod2strmfs.library.contents import long_strm
 from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind
+from vod2strmfs.library.nfo import MediaServer
 from vod2strmfs.settings import LibrarySettings
 
 _INDEX = {
@@ -21,6 +23,7 @@ _INDEX = {
     "movies_not_renamed": f"kind = {NodeKind.MOVIE:d} AND held = 2",
     "series_not_renamed": f"kind = {NodeKind.SERIES:d} AND held = 2",
     "episodes_not_renamed": f"kind = {NodeKind.EPISODE:d} AND held = 2",
+    "long_urls": "strm_size >= :long",
 }
 _CONTENT = {
     "movies_without_ids": f"kind = {NodeKind.MOVIE:d} AND tmdb = '' AND imdb = ''",
@@ -49,15 +52,18 @@ _HAS_OTHERS = f"""
     WHERE node.kind = {NodeKind.EPISODE:d} AND node.held = {HELD_GONE} AND other.held = 0 LIMIT 1"""
 
 
-def count(connection: sqlite3.Connection, in_database: dict[str, int]) -> dict[str, dict[str, int]]:
+def count(
+    connection: sqlite3.Connection, in_database: dict[str, int], media_server: MediaServer
+) -> dict[str, dict[str, int]]:
     """Metrics by scope and name.
 
     Args:
         connection: to the index.
         in_database: what the catalogue holds, by metric.
+        media_server: for which the library is made.
     """
     filters = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in _INDEX.values())
-    nodes = connection.execute(f"SELECT {filters} FROM node").fetchone()
+    nodes = connection.execute(f"SELECT {filters} FROM node", {"long": long_strm(media_server)}).fetchone()
     filters = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in _CONTENT.values())
     contents = connection.execute(f"SELECT {filters}, coalesce(sum(bad_fields), 0) FROM content").fetchone()
     filtered = connection.execute("SELECT 'filtered_by_' || setting, count(*) FROM filtered GROUP BY 1 ORDER BY 1")

@@ -253,8 +253,11 @@ class Draft:
         return self.add(Fresh(NodeKind.SEASON, keys, item, name, "", created, series))
 
     def section(self, section: int, category: str, created: int) -> int:
-        """The directory for the titles of a category: `Movies` or `TV`, or the category's own in it."""
-        if self.settings.group_by == "none":
+        """The directory for the titles of a category: `Movies` or `TV`, or the category's own in it.
+
+        Servers take a folder in a library of series for a series, whatever is in it.
+        """
+        if self.settings.group_by == "none" or (section == TV_NODE and self.settings.group_by == "category"):
             return section
         if not self._categories:
             self._categories.update(

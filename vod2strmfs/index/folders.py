@@ -3,6 +3,7 @@
 from collections.abc import Set
 
 from vod2strmfs.index.draft import Draft
+from vod2strmfs.index.store import of_series
 from vod2strmfs.library.contents import Record, decode, encode, nfo_file
 from vod2strmfs.library.items import Season, Series, Version
 from vod2strmfs.library.kinds import TV_NODE, WAITING_NODE, NodeKind
@@ -12,7 +13,7 @@ _EMPTY = "NOT EXISTS (SELECT 1 FROM node AS below WHERE below.parent = content.i
 
 
 def settle_folders(draft: Draft, lost_series: Set[int]) -> None:
-    """Remove empty seasons, show and hide series, and render what depends on both.
+    """Remove empty seasons, show and hide series, and render what depends on both but for tvshow.nfo.
 
     Args:
         draft: with all episodes in place.
@@ -23,25 +24,34 @@ def settle_folders(draft: Draft, lost_series: Set[int]) -> None:
     draft.remove(_nodes(draft, f"held = 1 AND {_EMPTY}", NodeKind.SERIES))
     for node in _nodes(draft, f"parent != {WAITING_NODE} AND {_EMPTY}", NodeKind.SERIES):
         draft.place(node, WAITING_NODE, node_name(_series(draft, node), draft.settings))
-    only = "" if draft.first or draft.everything else f"AND content.id IN ({', '.join(map(str, draft.series))})"
-    for node in _nodes(draft, f"NOT {_EMPTY} {only}", NodeKind.SERIES):
-        _place_and_render(draft, node)
+    for node in _shown_series(draft):
+        _place(draft, node)
     draft.flush()
     draft.remove(_nodes(draft, _EMPTY, NodeKind.CATEGORY))
 
 
-def _place_and_render(draft: Draft, node: int) -> None:
-    """Show a series where it belongs, and render tvshow.nfo and the season.nfo files."""
+def render_series(draft: Draft) -> None:
+    """Render tvshow.nfo, now that series have their names: it tells one from another as those do."""
+    for node in _shown_series(draft):
+        record = Record(NodeKind.SERIES, "", 0, "", encode(_series(draft, node)))
+        draft.set_nfo(node, nfo_file(of_series(draft.connection, node, record), draft.settings))
+
+
+def _shown_series(draft: Draft) -> list[int]:
+    """The series that have episodes, and may be otherwise than before."""
+    only = "" if draft.first or draft.everything else f"AND content.id IN ({', '.join(map(str, draft.series))})"
+    return _nodes(draft, f"NOT {_EMPTY} {only}", NodeKind.SERIES)
+
+
+def _place(draft: Draft, node: int) -> None:
+    """Show a series and its seasons where they belong, and render the season.nfo files."""
     connection, settings = draft.connection, draft.settings
     series = _series(draft, node)
     [created] = connection.execute("SELECT nfo_mtime FROM node WHERE id = ?", (node,)).fetchone()
     draft.place(node, draft.section(TV_NODE, series.category, created), node_name(series, settings))
     seasons = connection.execute(
-        "SELECT id, source FROM content JOIN node USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source",
-        (node,),
+        "SELECT id, source FROM content JOIN node USING (id) WHERE node.parent = ?", (node,)
     ).fetchall()
-    numbers = tuple(number for _, number in seasons)
-    draft.set_nfo(node, nfo_file(Record(NodeKind.SERIES, "", 0, "", encode(series), numbers), settings))
     for season, number in seasons:
         item = Season(number, series.title)
         connection.execute("UPDATE content SET item = ? WHERE id = ?", (encode(item), season))

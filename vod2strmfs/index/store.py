@@ -17,9 +17,10 @@ from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change
 from vod2strmfs.index.file import FILE_NAME, connect
 from vod2strmfs.index.held import Held
 from vod2strmfs.library import stats
-from vod2strmfs.library.contents import Record
+from vod2strmfs.library.contents import Record, long_strm
 from vod2strmfs.library.kinds import KINDS_WITHIN, WAITING_NODE, NodeKind
 from vod2strmfs.library.names import fold
+from vod2strmfs.library.naming import mark_of
 from vod2strmfs.library.tree import Node
 from vod2strmfs.settings import LibrarySettings
 
@@ -70,6 +71,7 @@ _REMARKS = f"""
         SELECT id, 'collision' AS what FROM node WHERE plain IS NOT NULL
         UNION ALL SELECT id, 'cut' FROM node WHERE cut
         UNION ALL SELECT id, CASE held WHEN 1 THEN 'held' ELSE 'not renamed' END FROM node WHERE held
+        UNION ALL SELECT id, 'long url' FROM node WHERE strm_size >= :long
         UNION ALL SELECT id, 'no episodes' FROM node WHERE kind = {NodeKind.SERIES:d} AND parent = {WAITING_NODE}
         UNION ALL SELECT id, 'bad fields' FROM content WHERE bad_fields > 0
     ) JOIN node USING (id) JOIN content USING (id)
@@ -303,7 +305,9 @@ class Store:
     def remarks(self) -> Iterator[Remark]:
         """What a report should list, so that nothing is dropped or renamed in silence."""
         with _reading():
-            yield from map(Remark._make, self._connection.execute(_REMARKS))
+            yield from map(
+                Remark._make, self._connection.execute(_REMARKS, {"long": long_strm(self.settings.media_server)})
+            )
 
     def changes(self, since: int, until: int) -> Iterator[Change] | None:
         """What the generations after `since`, up to `until`, changed; None if that is no longer known."""
@@ -336,7 +340,8 @@ class Store:
     def _with_seasons(self, node: int, record: Record) -> Record:
         if record.kind != NodeKind.SERIES:
             return record
-        return record._replace(seasons=tuple(number for (number,) in self._query(_SEASONS, node)))
+        with _reading():
+            return of_series(self._connection, node, record)
 
     def _query(self, query: str, *arguments: object) -> list[Any]:
         try:
@@ -350,6 +355,15 @@ def _check_names(nodes: Iterable[tuple[int, str, str]]) -> None:
     for node, name, key in nodes:
         if fold(name) != key:
             raise IndexFileError(f"the index is damaged: it holds another name of node {node} than it should.")
+
+
+def of_series(connection: sqlite3.Connection, node: int, record: Record) -> Record:
+    """The record of a series with what the generation that a connection sees, or writes, has around it."""
+    seasons = tuple(number for (number,) in connection.execute(_SEASONS, (node,)))
+    names = connection.execute("SELECT name, plain FROM node WHERE id = ?", (node,)).fetchone()
+    if names is None:
+        raise IndexFileError(f"the index is damaged: it lacks directory {node}.")
+    return record._replace(seasons=seasons, mark=mark_of(*names))
 
 
 def node_in(connection: sqlite3.Connection, node: int) -> Node | None:

@@ -22,7 +22,7 @@ from vod2strmfs.index.counts import count, find_held
 from vod2strmfs.index.draft import Draft
 from vod2strmfs.index.extraction import Extraction
 from vod2strmfs.index.file import INDEXES, RENAMED, connect, create, is_damage, replace, writing
-from vod2strmfs.index.folders import name_versions, settle_folders
+from vod2strmfs.index.folders import name_versions, render_series, settle_folders
 from vod2strmfs.index.fresh import Fresh
 from vod2strmfs.index.held import Held
 from vod2strmfs.index.identity import reunite
@@ -240,7 +240,7 @@ class _Run:
             self._refuse_empty()
             outcome.generation = number + 1
             self._log_changes(draft, outcome.generation)
-            counted = json.dumps(count(self.connection, in_database) | decided)
+            counted = json.dumps(count(self.connection, in_database, self.settings.media_server) | decided)
             self.connection.execute(
                 "UPDATE generation SET number = ?, made = ?, settings = ?, version = ?, next_node = ?, stats = ?",
                 (outcome.generation, started, *form, draft.next_node, counted),
@@ -348,6 +348,7 @@ class _Run:
         if self._all_versions:
             name_versions(draft)
             naming.settle(draft)
+        render_series(draft)
         settle_mtimes(draft)
         return tuple(intake.filter.unmatched()) if draft.everything else ()
 

@@ -9,6 +9,7 @@ import msgspec
 from vod2strmfs.library import nfo
 from vod2strmfs.library.items import Category, Episode, Movie, Season, Series, Version
 from vod2strmfs.library.kinds import NodeKind
+from vod2strmfs.library.nfo import MediaServer
 from vod2strmfs.settings import LibrarySettings
 
 Item = Movie | Series | Season | Episode | Category | Version
@@ -22,6 +23,12 @@ _ITEMS: dict[int, type[Item]] = {
     NodeKind.CATEGORY: Category,
     NodeKind.VERSION: Version,
 }
+_FOR_KODI = b"#KODIPROP:mimetype=video/x-matroska\n"
+"""Kodi takes a film's type from this line, right or wrong. Without it, it asks the server first: with HEAD, which
+Dispatcharr refuses, and then with GET, so that one start of a film is three connections to the provider. Jellyfin skips
+the line; Emby joins the lines of a .strm."""
+_KODI_LINE_BYTES = 4095
+"""A line of so many bytes, or more, has Kodi leave the film out, in silence."""
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -39,6 +46,8 @@ class Record(NamedTuple):
     """Of a series: the numbers of its seasons, ascending, None last."""
     provider: str = ""
     """The provider's URL up to the kind of item, with its password, where direct URLs are asked for and possible."""
+    mark: str = ""
+    """Of a series: see `nfo.tvshow_nfo`."""
 
 
 def encode(item: Item) -> bytes:
@@ -61,8 +70,19 @@ def decode_kind(data: bytes, kind: int) -> Item:
 
 
 def strm(record: Record, settings: LibrarySettings) -> bytes:
-    """A .strm file: one URL and one line end."""
-    return (_direct_url(record) if record.provider else _proxy_url(record, settings)).encode() + b"\n"
+    """A .strm file: one URL and one line end; for Kodi a line before it."""
+    url = (_direct_url(record) if record.provider else _proxy_url(record, settings)).encode()
+    return _FOR_KODI + url + b"\n" if settings.media_server == "kodi" else url + b"\n"
+
+
+def url_of(content: bytes) -> str:
+    """The URL in a .strm of ours."""
+    return content.decode().splitlines()[-1]
+
+
+def long_strm(media_server: MediaServer) -> int:
+    """The size, in bytes, from which on a .strm has a URL that is too long for Kodi."""
+    return _KODI_LINE_BYTES + 1 + (len(_FOR_KODI) if media_server == "kodi" else 0)
 
 
 def _proxy_url(record: Record, settings: LibrarySettings) -> str:
@@ -111,16 +131,16 @@ def _quoted(text: str) -> str:
 
 def nfo_file(record: Record, settings: LibrarySettings) -> bytes:
     """The NFO of a movie, a series, a season or an episode."""
-    return nfo_of(decode_kind(record.item, record.kind), settings, record.seasons)
+    return nfo_of(decode_kind(record.item, record.kind), settings, record.seasons, record.mark)
 
 
-def nfo_of(item: Item, settings: LibrarySettings, seasons: tuple[int | None, ...] = ()) -> bytes:
-    """The same, from the item itself; see `Record` for the seasons."""
+def nfo_of(item: Item, settings: LibrarySettings, seasons: tuple[int | None, ...] = (), mark: str = "") -> bytes:
+    """The same, from the item itself; see `Record` for the seasons and the mark."""
     match item:
         case Movie():
             return nfo.movie_nfo(item, settings.media_server)
         case Series():
-            return nfo.tvshow_nfo(item, seasons, settings.media_server)
+            return nfo.tvshow_nfo(item, seasons, settings.media_server, mark)
         case Season():
             return nfo.season_nfo(item, settings.media_server)
         case Episode():

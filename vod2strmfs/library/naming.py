@@ -45,6 +45,16 @@ def node_name(item: Item, settings: LibrarySettings, tag: str = "") -> str:
             return folder_name(item.title, item.year or None, tag)
 
 
+def mark_of(name: str, plain: str | None) -> str:
+    """What a name has at its end to tell it from another's, with its leading space; "" where it has nothing.
+
+    Args:
+        name: of a directory.
+        plain: the name before a collision changed it; None where it is the name.
+    """
+    return "".join(name.rpartition(" [")[1:]) if plain is not None else ""
+
+
 def version_name(folder: str, label: str, tag: str = "") -> str:
     """The name, without extension, of one of several .strm files of a movie: `Heat (1995) - Provider`.
 

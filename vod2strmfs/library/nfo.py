@@ -30,15 +30,20 @@ class _Forms(NamedTuple):
     """An actor's `<sortorder>`: Jellyfin, Emby."""
     remote_art: bool = True
     """`<thumb>` and `<fanart>` with URLs: all but Emby, which takes image files alone."""
+    series_day: bool = True
+    """The first day of the year where only the year of a series is known: Kodi takes a series' year from its day
+    alone, and a series of 1970 has none. Two of one title and one day are one series to it."""
+    episode_day: bool = False
+    """The same for episodes: Kodi. Others show the day."""
 
 
 _FORMS: dict[MediaServer, _Forms] = {
     "any": _Forms(),
-    "jellyfin": _Forms(ratings=False, sort_order=False),
-    "emby": _Forms(ratings=False, order=False, remote_art=False),
-    "kodi": _Forms(id_elements=False, rating=False, sort_order=False),
-    "plex": _Forms(),
-    "spec": _Forms(),
+    "jellyfin": _Forms(ratings=False, sort_order=False, series_day=False),
+    "emby": _Forms(ratings=False, order=False, remote_art=False, series_day=False),
+    "kodi": _Forms(id_elements=False, rating=False, sort_order=False, episode_day=True),
+    "plex": _Forms(series_day=False),
+    "spec": _Forms(series_day=False),
 }
 
 
@@ -54,17 +59,18 @@ def movie_nfo(item: Movie, media_server: MediaServer = "any") -> bytes:
     return _document("movie", lines)
 
 
-def tvshow_nfo(item: Series, seasons: Iterable[int | None], media_server: MediaServer = "any") -> bytes:
+def tvshow_nfo(item: Series, seasons: Iterable[int | None], media_server: MediaServer = "any", mark: str = "") -> bytes:
     """`tvshow.nfo`.
 
     Args:
         item: the series.
         seasons: the numbers of the seasons that it has; None (unknown) gets no name.
         media_server: whose forms to write.
+        mark: what its folder's name has behind its title and year, to tell it from another series of that name.
     """
     forms = _FORMS[media_server]
-    lines = _titles(item)
-    _add_story(lines, item, "premiered")
+    lines = _titles(item, mark=mark if forms.series_day else "")
+    _add_story(lines, item, "premiered", forms.series_day)
     _add_ids(lines, item, forms)
     _add_details(lines, item, forms)
     _add_art(lines, item, forms, ' aspect="poster"')
@@ -86,12 +92,12 @@ def season_nfo(item: Season, media_server: MediaServer = "any") -> bytes:
 def episode_nfo(item: Episode, media_server: MediaServer = "any") -> bytes:
     """The NFO of an episode, whose `<thumb>` is a still and no poster."""
     forms = _FORMS[media_server]
-    lines = _titles(item)
+    lines = _titles(item, _episode_title(item.number))
     if item.season is not None:
         lines.append(f"  <season>{item.season}</season>")
     if item.number is not None:
         lines.append(f"  <episode>{item.number}</episode>")
-    _add_story(lines, item, "aired")
+    _add_story(lines, item, "aired", forms.episode_day)
     _add_ids(lines, item, forms)
     _add_details(lines, item, forms)
     _add_art(lines, item, forms, "")
@@ -105,24 +111,41 @@ def _season_title(number: int | None) -> str:
     return f"Season {number}" if number else "Specials"
 
 
-def _titles(item: Title) -> list[str]:
-    lines = []
-    if item.title:
-        lines.append(f"  <title>{_escape(item.title)}</title>")
+def _episode_title(number: int | None) -> str:
+    """What an episode without a title is called: Kodi would show nothing at all."""
+    return "Episode Unknown" if number is None else f"Episode {number}"
+
+
+def _titles(item: Title, untitled: str = "", mark: str = "") -> list[str]:
+    """
+    Args:
+        item: whose title, and original title.
+        untitled: stands for a title that is empty.
+        mark: comes after the title.
+    """
+    lines = [f"  <title>{_escape((item.title or untitled) + mark)}</title>"]
     if item.original_title:
         lines.append(f"  <originaltitle>{_escape(item.original_title)}</originaltitle>")
     return lines
 
 
-def _add_story(lines: list[str], item: Title, date_element: str) -> None:
+def _add_story(lines: list[str], item: Title, date_element: str, any_day: bool = False) -> None:
     """What it is about, and when it was first seen.
 
     The year stands beside the day because Jellyfin takes the one and Kodi the other first.
+
+    Args:
+        lines: get what is known.
+        item: whose.
+        date_element: the name of the element for the day.
+        any_day: whether a year without a day gets one.
     """
     if item.year:
         lines.append(f"  <year>{item.year}</year>")
     if item.premiered:
         lines.append(f"  <{date_element}>{item.premiered}</{date_element}>")
+    elif any_day and item.year:
+        lines.append(f"  <{date_element}>{item.year}-01-01</{date_element}>")
     if item.plot:
         lines.append(f"  <plot>{_escape(item.plot)}</plot>")
     if item.runtime:

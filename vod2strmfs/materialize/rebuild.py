@@ -192,9 +192,9 @@ def _not_empty(folders: Iterable[_Found]) -> list[_Found]:
 
 
 def _url(base_url: str, path: str) -> re.Pattern[bytes]:
-    """What matches the content of a .strm with one of our URLs; the UUID is its group."""
+    """What matches the content of a .strm with one of our URLs; the UUID is its group. Kodi's has a line before it."""
     url = re.escape(base_url + path).replace(re.escape("{uuid}"), _UUID)
-    return re.compile((url + r"(?:[?&]\S*)?\n?").encode())
+    return re.compile((r"(?:#KODIPROP:\S+\n)?" + url + r"(?:[?&]\S*)?\n?").encode())
 
 
 def _entries(directory: int) -> "list[os.DirEntry[str]]":

@@ -115,6 +115,8 @@ class Reason(StrEnum):
     """noted: its name was told from another's; the name that it would have."""
     CUT = "cut"
     """noted: its name had no room for all of its title."""
+    LONG_URL = "long url"
+    """noted: its URL has 4,095 bytes or more; Kodi leaves it out, and says nothing."""
     HELD = "held"
     """noted: it is gone from the catalogue, and the shrink brake of the sync keeps it in the library."""
     NOT_RENAMED = "not renamed"

@@ -1,0 +1,47 @@
+"""What the media server will make of the library, where its settings decide whether it finds anything."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+from vod2strmfs.doctor.finding import Finding, Level
+from vod2strmfs.errors import IndexFileError
+from vod2strmfs.index.store import Store
+from vod2strmfs.library import stats
+from vod2strmfs.settings import Settings
+
+_CHECK = "media server"
+
+
+def servers(settings: Settings) -> Iterator[Finding]:
+    """Everything about media servers."""
+    if settings.group_by == "category_tv":
+        yield Finding(
+            _CHECK,
+            Level.WARNING,
+            "group_by is category_tv: a server whose library is TV takes each category for one series, or finds none",
+            "Make a library (in Kodi: a source) of each folder in TV, or use category, which leaves TV as it is.",
+        )
+    if settings.media_server == "kodi" and settings.versions == "all":
+        yield Finding(
+            _CHECK,
+            Level.WARNING,
+            "versions is all: Kodi shows each version as a film, or an episode, of its own",
+            'Switch "Movies are in separate folders" on in its source, or it finds no film; or use versions = "best".',
+        )
+    if settings.media_server in ("any", "kodi") and (number := _long_urls(settings)):
+        yield Finding(
+            _CHECK,
+            Level.WARNING,
+            f"{number} .strm files have URLs of 4,095 bytes or more: Kodi leaves them out, and says nothing",
+            'Shorten movie_path and episode_path; `vod2strmfs report` has the titles as "long url".',
+        )
+
+
+def _long_urls(settings: Settings) -> int:
+    if not Store.exists(settings.state_dir):
+        return 0
+    try:
+        with closing(Store(settings.state_dir)) as store:
+            return int(stats.parse(store.stats())["index"].get("long_urls", 0)) if store.generation else 0
+    except IndexFileError:
+        return 0  # The check of the index says so.
