@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -115,8 +115,6 @@ class Store:
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / FILE_NAME
         self._file = _identity(self._path)
-        self._connection = connect(state_dir)
-        self._watch = connect(state_dir)
         self._version = 0
         self._stats = b""
         self.stats_version = 0
@@ -130,7 +128,11 @@ class Store:
         """Large directories whose listing was found to be whole."""
         self._nodes = Ahead(self._read_nodes, lambda node: _NODE_BYTES, _NODES_BYTES)
         self._records = Ahead(self._read_records, lambda record: _RECORD_BYTES + len(record.item), _RECORDS_BYTES)
-        self.refresh()
+        with ExitStack() as opened:
+            self._connection = opened.enter_context(closing(connect(state_dir)))
+            self._watch = opened.enter_context(closing(connect(state_dir)))
+            self.refresh()
+            opened.pop_all()
 
     @staticmethod
     def exists(state_dir: Path) -> bool:
