@@ -53,6 +53,12 @@ class Ended(NamedTuple):
 Run = Callable[..., Ended]
 
 
+@pytest.fixture(autouse=True)
+def _an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one, every command that reads the database warns."""
+    monkeypatch.setenv("VOD2STRMFS_BASE_URL", "http://192.168.1.10:9191")
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command, in this process if it is sure to return."""
@@ -427,6 +433,33 @@ def test_a_postgresql_that_cannot_be_used_is_named_without_its_password(
     options = ("sync", f"--state-dir={tmp_path}/state", f"--database={url}")
     assert_refused(run(*options), Exit.DATABASE, *words)
     assert password not in run(*options, "--debug").err
+
+
+@pytest.mark.parametrize("name", ["sync", "materialize"])
+def test_an_address_that_was_forgotten_is_said_each_time(
+    run: Run, demo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    place = [tmp_path / "output"] if name == "materialize" else []
+    monkeypatch.delenv("VOD2STRMFS_BASE_URL")
+    for _ in range(2):
+        ended = run(name, *place, *demo.split())
+        assert ended.code == 0
+        assert "WARNING base_url is not set" in ended.err
+    assert "base_url" not in run(name, *place, *demo.split(), "--base-url=http://192.168.1.10:9191").err
+    if name == "sync":  # it stays as it is in the index
+        assert "base_url" not in run(name, *demo.split()).err
+
+
+def test_a_password_in_the_base_url_is_in_no_message_and_no_log(run: Run, demo: str, tmp_path: Path) -> None:
+    given = "--base-url=http://kim:geheim@dispatcharr.example:9191"
+    ended = run("materialize", tmp_path / "output", *demo.split(), given, "--debug-logging")
+    log = (tmp_path / "state/logs/vod2strm.log").read_text()
+    for said in (ended.out, ended.err, log):
+        assert "geheim" not in said
+    for said in (ended.err, log):
+        assert "kim:***@dispatcharr.example" in said
+    strm = next((tmp_path / "output").rglob("*.strm")).read_text()
+    assert "http://kim:geheim@dispatcharr.example:9191/proxy/" in strm
 
 
 def test_without_a_database_the_error_says_how_to_give_one(run: Run, tmp_path: Path) -> None:
