@@ -336,6 +336,49 @@ def test_stats_that_cannot_be_written_are_an_error(
     assert_refused(run("stats", f"--state-dir={tmp_path}/state", "--output", target), Exit.OUTPUT, target)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("materialize", "--schedule", "daily 03:30"), "`materialize` has no --schedule: it belongs to `run` and"),
+        (("mount", "--json"), "`mount` has no --json: it belongs to `materialize`, `stats`, `status`"),
+        (("sync", "--allow-other"), "`sync` has no --allow-other: it belongs to `mount`"),
+        (("stats", "--no-play"), "`stats` has no --no-play: it belongs to `doctor`."),
+        (
+            ("materialize", "--output-root", "/x"),
+            "--output-root is no option: write `vod2strmfs materialize DIRECTORY`.",
+        ),
+        (("--config", "x", "mount"), "--config stands behind the command, as in `vod2strmfs mount --config …`."),
+        (("mount", "--daemn"), "Did you mean '--daemon'?"),
+        (("sync", "--nonesuch"), "No such option '--nonesuch'"),
+        (("sync", "postgresql://kim:geheim@host/db"), "unexpected extra argument (postgresql://kim:***@host/db)"),
+    ],
+)
+def test_an_option_of_another_command_is_sent_there(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    ended = finish(command(*arguments))
+    assert ended.code == Exit.USAGE
+    assert said in " ".join(ended.out.split() + ended.err.split())
+    assert "geheim" not in ended.err
+
+
+def test_filters_that_let_nothing_in_are_a_usage_error(run: Run, demo: str) -> None:
+    assert_refused(run("sync", *demo.split(), "--accounts=Typo"), Exit.USAGE, "the filters keep out all 2 titles")
+
+
+def test_who_may_read_the_settings_is_said(open_folder: Path) -> None:
+    (secret := open_folder / "own/secret.toml").touch(0o600)
+    said = "Only root may read it: use sudo."
+    assert_refused(as_ordinary_user("sync", f"--config={secret}"), Exit.USAGE, str(secret), said)
+
+
+def test_a_user_who_asks_for_the_mount_of_root_is_told_how(open_folder: Path, tmp_path: Path) -> None:
+    options = ("status", f"--state-dir={open_folder}/own/state")
+    with mounted(tmp_path, Database(f"sqlite:///{tmp_path}/demo.db").fill(films("Heat")).url):
+        ended = as_ordinary_user(*options)
+        assert_refused(ended, Exit.MOUNT, "no mount is running", " by root: run `sudo vod2strmfs status`.")
+        ended = finish(command(*options))
+        assert_refused(ended, Exit.MOUNT, "A library is mounted at ", "give that with --state-dir")
+
+
 def test_a_reader_that_goes_away_is_no_reason_to_complain(run: Run, demo: str, tmp_path: Path) -> None:
     run("sync", *demo.split())
     reader, writer = os.pipe()
@@ -344,6 +387,7 @@ def test_a_reader_that_goes_away_is_no_reason_to_complain(run: Run, demo: str, t
     with os.fdopen(writer, "wb") as pipe:
         done = subprocess.run(arguments, stdout=pipe, stderr=subprocess.PIPE, check=False)
     assert done.stderr == b""
+    assert done.returncode == Exit.OUTPUT
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,10 @@ class LostOutputError(OutputError):
     """Standard output cannot be written."""
 
 
+class UnreadOutputError(LostOutputError):
+    """Whoever read standard output has gone: `head` has seen enough. Nobody needs to be told."""
+
+
 def guard_output() -> None:
     """Have whoever writes standard output get a `LostOutputError` where it would be an error like any other's."""
     plain = sys.stdout
@@ -29,9 +33,9 @@ class _Output(io.FileIO):
     def write(self, data: "ReadableBuffer") -> int:
         try:
             return super().write(data)
-        except BrokenPipeError:
-            raise  # The reader went away: click ends the command without a word.
         except OSError as error:
             # Python would try again when it ends, and fail with a message and a code of its own.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            if isinstance(error, BrokenPipeError):
+                raise UnreadOutputError from error
             raise LostOutputError(f"standard output: cannot be written ({error.strerror}).") from error

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from vod2strmfs import __version__
 from vod2strmfs.catalog.queries import BLOCK_BITS, KINDS, Kind, in_blocks
 from vod2strmfs.catalog.source import Row, Snapshot, Source
-from vod2strmfs.errors import CatalogError, IndexFileError
+from vod2strmfs.errors import CatalogError, FilteredOutError, IndexFileError
 from vod2strmfs.index import naming
 from vod2strmfs.index.brake import WINDOW, Brake, emptied_series
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, differences
@@ -427,7 +427,7 @@ class _Run:
             return
         [filtered] = self.connection.execute("SELECT count(*) FROM filtered").fetchone()
         if filtered:
-            raise CatalogError(
+            raise FilteredOutError(
                 f"the filters keep out all {filtered} titles of the catalogue, so there is no library to make.\n"
                 "Check accounts, categories, genres, languages, ids, years and adult: an include that matches nothing"
                 " lets nothing in."
