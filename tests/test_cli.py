@@ -438,6 +438,8 @@ def test_an_interrupt_ends_it_quietly_with_130(tmp_path: Path) -> None:
     ("url", "words"),
     [
         ("sqlite:///{folder}/none.db", ["no SQLite file", "none.db"]),
+        ("sqlite:///{folder}", ["database: /", "is a directory. Name the SQLite file in it."]),
+        ("sqlite:////tmp", ["database: /tmp is a directory."]),
         ("sqlite:///{folder}/text", ["text", "not a database"]),
         ("sqlite:///{folder}/empty", ["not a Dispatcharr database", "no table vod_movie"]),
         ("nonesuch=1", ["not a libpq connection string"]),
@@ -582,6 +584,32 @@ def test_a_log_directory_that_cannot_be_made_is_named(run: Run, demo: str, tmp_p
     (tmp_path / "file").touch()
     ended = run("sync", *demo.split(), "--debug-logging", f"--log-dir={tmp_path}/{place}")
     assert_refused(ended, Exit.OUTPUT, f"log file {tmp_path}/{place}/vod2strm.log: ", "--log-dir")
+
+
+FULL = """
+mount -t tmpfs -o size={state} state {folder}/state; mount -t tmpfs -o size={sorting} sorting {folder}/sorting
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "sorting", "said"),
+    [
+        ("400k", "1G", "the disk at {folder}/state has no room for it ("),
+        ("1G", "16k", "the disk at {folder}/sorting, where SQLite sorts, has no room ("),
+    ],
+)
+def test_a_disk_that_is_too_small_for_the_index_is_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, sorting: str, said: str
+) -> None:
+    assert run("demo", tmp_path / "many.db", "--movies=3000", "--series=1", "--episodes=1").code == 0
+    for name in ("state", "sorting"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path / "sorting"))
+    shell = FULL.format(folder=tmp_path, state=state, sorting=sorting)
+    sync = command("sync", f"--database=sqlite:///{tmp_path}/many.db", f"--state-dir={tmp_path}/state")
+    ended = finish(["unshare", "--mount", "sh", "-ec", shell, "sh", *sync])
+    assert_refused(ended, Exit.INDEX, f"state directory {tmp_path}/state: ", said.format(folder=tmp_path), "iB free)")
 
 
 def test_what_an_ordinary_user_may_not_do_is_an_error_that_says_so(open_folder: Path) -> None:

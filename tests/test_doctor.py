@@ -191,6 +191,11 @@ def test_no_database_given(set_up: SetUp) -> None:
     broken(set_up.examine(), "database: not set", "--database postgresql://")
 
 
+def test_a_directory_in_place_of_a_database_file(set_up: SetUp) -> None:
+    set_up.options["database"] = "sqlite:////tmp"
+    broken(set_up.examine(), "database: /tmp is a directory", "Name the SQLite file")
+
+
 def test_no_server_at_the_database_address(set_up: SetUp) -> None:
     set_up.options["database"] = "postgresql://kim:geheim@127.0.0.1:1/dispatcharr"
     broken(set_up.examine(), "kim@127.0.0.1:1/dispatcharr.*refused", "PostgreSQL runs there")

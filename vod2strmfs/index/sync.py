@@ -28,6 +28,7 @@ from vod2strmfs.index.identity import reunite
 from vod2strmfs.index.intake import Intake
 from vod2strmfs.index.mtimes import settle_mtimes
 from vod2strmfs.index.progress import Tell
+from vod2strmfs.index.room import is_full, which_is_full
 from vod2strmfs.index.store import Store, node_in
 from vod2strmfs.library.contents import provider_url
 from vod2strmfs.library.kinds import NodeKind
@@ -123,7 +124,8 @@ def sync(
             replace(state_dir)
             return run()
     except (sqlite3.Error, OSError) as error:
-        raise IndexFileError(f"state directory {state_dir}: the index cannot be written ({error}).") from error
+        why = f": {which_is_full(state_dir)}" if is_full(error) else f" ({error})."
+        raise IndexFileError(f"state directory {state_dir}: the index cannot be written{why}") from error
 
 
 def _sync(
