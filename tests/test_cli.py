@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from vod2strmfs import __version__
 from vod2strmfs.cli import logs, main
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
+from vod2strmfs.index.store import Store
 from vod2strmfs.settings import load
 
 COMMANDS = (
@@ -419,6 +421,18 @@ def test_a_standard_output_that_is_full_is_said(run: Run, demo: str, tmp_path: P
         )
     assert ended.stderr == "vod2strmfs: standard output: cannot be written (No space left on device).\n"
     assert ended.returncode == Exit.OUTPUT
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("name", ["sync", "materialize"])
+def test_without_standard_error_it_works_all_the_same(tmp_path: Path, demo: str, name: str, closed: str) -> None:
+    place = [tmp_path / "output"] if name == "materialize" else []
+    whole = command(name, *place, *demo.split(), "--debug-logging")
+    ended = finish(["sh", "-c", f'exec "$@" {closed}', "sh", *whole])
+    assert (ended.code, ended.err) == (0, "")
+    assert bool(ended.out) == (">&- 2" not in closed)
+    with closing(Store(tmp_path / "state")) as store:
+        assert store.generation == 1
 
 
 def test_an_interrupt_ends_it_quietly_with_130(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Standard output, when it cannot be written: a full disk, say."""
+"""Standard output and error, when they cannot be written: a full disk, say, or nothing at all (`2>&-`)."""
 
 import io
 import os
@@ -17,6 +17,20 @@ class LostOutputError(OutputError):
 
 class UnreadOutputError(LostOutputError):
     """Whoever read standard output has gone: `head` has seen enough. Nobody needs to be told."""
+
+
+def fill_gaps() -> None:
+    """Have something at each standard descriptor that was closed: else the index, opened next, would be standard error.
+
+    What is said there goes nowhere.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
 
 
 def guard_output() -> None:
