@@ -435,6 +435,25 @@ def test_without_standard_error_it_works_all_the_same(tmp_path: Path, demo: str,
         assert store.generation == 1
 
 
+INTERRUPTED_WHILE_LOADING = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pydantic":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+from vod2strmfs.cli import main
+main()
+"""
+
+
+def test_an_interrupt_while_it_is_loaded_ends_it_without_a_word() -> None:
+    ended = finish([sys.executable, "-c", INTERRUPTED_WHILE_LOADING, "stats"])
+    assert ended == Ended(-signal.SIGINT, "", "")
+
+
 def test_an_interrupt_ends_it_quietly_with_130(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(20)
