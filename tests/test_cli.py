@@ -294,6 +294,17 @@ def test_materialize_fails_while_the_brake_holds_something(run: Run, tmp_path: P
     assert written() == 10
 
 
+def test_an_output_root_that_would_be_a_mistake_is_refused_with_advice_that_can_be_followed(
+    run: Run, demo: str, tmp_path: Path
+) -> None:
+    advice = "`vod2strmfs materialize DIRECTORY`"
+    for root in ("/", Path.home()):
+        assert_refused(run("materialize", root, *demo.split()), Exit.OUTPUT, f"output root {root}: ", advice)
+    with mounted(tmp_path, f"sqlite:///{tmp_path}/demo.db") as mount:
+        state = f"--state-dir={tmp_path}/other"
+        assert_refused(run("materialize", mount.path, *demo.split(), state), Exit.OUTPUT, "is mounted at", advice)
+
+
 def test_an_output_root_that_belongs_to_somebody_else_needs_no_more_than_to_be_writable(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -165,6 +165,8 @@ def test_a_value_that_is_overridden_may_be_bad(tmp_path: Path) -> None:
 def test_unknown_keys_are_errors_that_name_them_and_what_may_be_meant(tmp_path: Path) -> None:
     assert "base_ulr in " in (message := refusal(tmp_path, 'base_ulr = "http://a"'))
     assert "Did you mean base_url?" in message
+    for key in ("BASE_URL", "base-url", "VOD2STRMFS_BASE_URL", "Base_Url"):
+        assert "Did you mean base_url?" in refusal(tmp_path, f'{key} = "http://a"')
     assert "quux in " in (message := refusal(tmp_path, "quux = 1"))
     assert "concurrency" in message
     with pytest.raises(SettingsError, match=r"^--max-shrnk: .* --max-shrink\?"):

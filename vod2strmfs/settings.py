@@ -544,7 +544,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _suggestion(key: str, spell: _Spell) -> str:
-    if near := get_close_matches(key, Settings.model_fields, 1):
+    plain = key.lower().replace("-", "_").removeprefix(ENVIRONMENT_PREFIX.lower())
+    if near := get_close_matches(plain, Settings.model_fields, 1):
         return f"Did you mean {spell(near[0])}?"
     return f"The settings are {', '.join(Settings.model_fields)}."
 
