@@ -28,7 +28,7 @@ _OTHER_KEY = "CASE WHEN lower(name) IS NOT fold THEN fold END"
 """Of most names the folded form is nothing but lower case, which SQLite sees quickly; the others' is given."""
 _NAME = Node.__struct_fields__.index("name")
 _NODES = f"SELECT {_COLUMNS}, {_OTHER_KEY} FROM node WHERE id BETWEEN ? AND ?"
-_CHILD = f"SELECT {_COLUMNS}, lower(name) IS NOT ?2 FROM node WHERE parent = ?1 AND fold = ?2"
+_CHILD = f"SELECT {_COLUMNS}, lower(name) IS NOT ? FROM node WHERE parent = ? AND fold = ?"
 _CHILD_BY_ALIAS = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND alias = ?"
 _CHILDREN = "SELECT id FROM node INDEXED BY node_children WHERE parent = ? AND id > ? ORDER BY id LIMIT ?"
 _DETAILS = f"""
@@ -201,7 +201,7 @@ class Store:
 
     def child(self, parent: int, key: str) -> Node | None:
         """See `Tree`'s `Store`."""
-        for *columns, is_other in self._query(_CHILD, parent, key):
+        for *columns, is_other in self._query(_CHILD, key, parent, key):
             node = Node(*columns)
             if is_other:
                 _check_names([(node.id, node.name, key)])
