@@ -1,6 +1,6 @@
 # make demo    build, mount and materialize a demo library, and show them
-# make test    all tests, with a real PostgreSQL and real mounts
-# make soak    the long forms of the tests that have one: within 15 minutes (see docs/reliability.md)
+# make test    all tests, with a real PostgreSQL and real mounts; needs root
+# make soak    the long forms of the tests that have one: within 15 minutes (see docs/reliability.md); needs root
 # make kodi    what a real Kodi, headless, makes of a library: not in CI, within 10 minutes
 # make lint    ruff, mypy, import-linter
 # make docs    the documents as a site, in build/site; a link that leads nowhere is an error
@@ -18,11 +18,11 @@ demo:
 	@scripts/demo.sh
 
 test:
-	@scripts/setup.sh dev
+	@scripts/setup.sh test
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 soak:
-	@scripts/setup.sh dev
+	@scripts/setup.sh test
 	timeout --foreground --signal INT 15m $(BIN)/pytest --soak $(PYTEST_ARGS)
 
 kodi:
@@ -50,4 +50,5 @@ format:
 	$(BIN)/ruff format
 
 clean:
+	@scripts/demo.sh unmount
 	rm -rf .venv .demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

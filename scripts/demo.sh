@@ -1,16 +1,30 @@
 #!/bin/sh
 # A demo library: mounted, shown, materialized, compared. Leaves nothing behind but .demo/, which it starts afresh.
+#
+#   scripts/demo.sh            all of it; Ctrl-C ends it anywhere, unmounted
+#   scripts/demo.sh unmount    only what an earlier one may have left mounted, when it was killed
 set -eu
-cd "$(dirname "$0")/.."
+cd -P "$(dirname "$0")/.."
 
 vod2strmfs=$PWD/.venv/bin/vod2strmfs
 demo=$PWD/.demo
 mount=$demo/mount
 output=$demo/output
 
-if mountpoint -q "$mount" 2>/dev/null; then
-    fusermount3 -u "$mount"
-fi
+# umount needs no /etc/mtab, where fusermount3 does; fusermount3 also takes away what is in use.
+unmount() {
+    findmnt --mountpoint "$mount" >/dev/null || return 0
+    umount "$mount" 2>/dev/null || fusermount3 -uz "$mount" 2>/dev/null || umount -l "$mount"
+}
+
+unmount
+[ "${1:-}" != unmount ] || exit 0
+# A shell that a signal ends runs no EXIT trap, unless the signal has a trap of its own.
+trap unmount EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
 rm -rf "$demo"
 mkdir -p "$mount"
 cd "$demo"
@@ -25,7 +39,6 @@ step "A demo catalogue in Dispatcharr's own schema"
 
 step "The library, mounted at .demo/mount"
 "$vod2strmfs" mount "$mount" --daemon
-trap 'fusermount3 -u "$mount" 2>/dev/null || true' EXIT
 find mount | LC_ALL=C sort | sed -n -e '1,12p'
 echo "…"
 printf '%s directories, %s .strm files, %s .nfo files\n' "$(find mount -type d | wc -l)" \
@@ -47,6 +60,5 @@ step "diff -r mount output"
 diff -r --exclude=.stats.csv "$mount" "$output"
 echo "no difference"
 
+unmount
 step "Unmounted"
-trap - EXIT
-fusermount3 -u "$mount"

@@ -4,6 +4,7 @@
 #
 #   scripts/setup.sh          what running needs
 #   scripts/setup.sh dev      what testing needs as well
+#   scripts/setup.sh test     the same, for root alone: tests mount, and make devices and network namespaces
 #   scripts/setup.sh bench    what the benchmarks need as well
 #   scripts/setup.sh kodi     what testing with a real Kodi needs as well
 set -eu
@@ -12,7 +13,7 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 packages="libfuse3-dev:fuse3/fuse_lowlevel.h fuse3:fusermount3 pkg-config:pkg-config gcc:cc"
 case ${1:-} in
-dev) packages="$packages postgresql:postgres rsync:rsync samba:smbd smbclient:smbclient iproute2:ip
+dev | test) packages="$packages postgresql:postgres rsync:rsync samba:smbd smbclient:smbclient iproute2:ip
     chromium:chromium chromium-driver:chromedriver groff-base:groff systemd:systemd-analyze
     curl:curl" ;;
 bench) packages="$packages postgresql:postgres bindfs:bindfs rclone:rclone" ;;
@@ -44,6 +45,13 @@ if command -v "$python" >/dev/null; then
     "$python" -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 else
     missing="$missing python3-dev python3-venv"
+fi
+
+if [ "${1:-}" = test ] && [ "$(id -u)" != 0 ]; then
+    echo "setup: the tests need root (they mount, and make devices and network namespaces): run \`sudo make test\`." \
+        "It installs Python packages into .venv and, with apt,${missing:- nothing};" \
+        "that takes about 2 minutes, and the tests about 20." >&2
+    exit 1
 fi
 
 if [ -n "$missing" ]; then

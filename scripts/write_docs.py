@@ -6,6 +6,7 @@ and the units in systemd/.
 
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import get_args
@@ -14,6 +15,8 @@ from man_page import man_page
 from pydantic.fields import FieldInfo
 
 from vod2strmfs.catalog.source import open_source
+from vod2strmfs.cli.commands import cli
+from vod2strmfs.cli.options import SettingOption
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.store import Store
 from vod2strmfs.index.sync import sync
@@ -31,9 +34,11 @@ def settings_page() -> str:
         "# Settings",
         "",
         "Each setting `some_name` is `some_name = …` in the TOML file, `VOD2STRMFS_SOME_NAME` in the environment and",
-        "`--some-name` on the command line, which decides over the environment, and that over the file. On both a list",
-        "is written with commas; in TOML it is a list. What is true or false has an opposite, `--no-some-name`;",
-        "`write_nfo` is `--nfo` and `--no-nfo`. The file is named by `--config` or `VOD2STRMFS_CONFIG`.",
+        "`--some-name` on the command line of the [commands that use it](#options). The command line beats the",
+        "environment, and that the file. On both a list is written with commas; in TOML it is a list. What is true or",
+        "false has an opposite, `--no-some-name`. Two are called otherwise: `write_nfo` is `--nfo` and `--no-nfo`, and",
+        "`output_root` is no option but the directory that stands behind the command (`vod2strmfs mount /data/STRM`).",
+        "The file is named by `--config` or `VOD2STRMFS_CONFIG`.",
         "",
         "Settings of the upper table decide names and contents. Use one state directory for each set of them.",
     ]
@@ -41,6 +46,7 @@ def settings_page() -> str:
     for title, fields in (("The library", LibrarySettings.model_fields), ("The commands", own)):
         lines += ["", f"## {title}", "", "| setting | default | meaning |", "|---|---|---|"]
         lines += [_setting(name, field) for name, field in fields.items()]
+    lines += ["", "## Options", "", "| options | commands |", "|---|---|", *_options()]
     lines += [
         "",
         "Without `database`, Dispatcharr's own variables are read: `POSTGRES_HOST`, `POSTGRES_PORT`, `POSTGRES_DB`,",
@@ -59,6 +65,22 @@ def settings_page() -> str:
     ]
     assert ENVIRONMENT_PREFIX == "VOD2STRMFS_"
     return "\n".join(lines)
+
+
+def _options() -> Iterator[str]:
+    """Which commands have which settings as options: those of the same commands in one row."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for name in Settings.model_fields:
+        found = {
+            command: option.opts[0]
+            for command in sorted(cli.commands)
+            for option in cli.commands[command].params
+            if isinstance(option, SettingOption) and option.name == name
+        }
+        if found:
+            rows.setdefault(tuple(found), []).append(next(iter(found.values())))
+    for commands, options in rows.items():
+        yield f"| {', '.join(f'`{option}`' for option in options)} | {', '.join(commands)} |"
 
 
 def _setting(name: str, field: FieldInfo) -> str:

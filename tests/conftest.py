@@ -1,11 +1,15 @@
 """Fixtures that several tests share."""
 
 import atexit
+import functools
 import logging
 import os
 import re
 import shutil
 import signal
+import sqlite3
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,12 +27,31 @@ _CHROMIUM = (
 )  # fmt: skip
 
 
+class WatchedConnection(sqlite3.Connection):
+    """Warns of itself, as Python does from 3.13 on, if nobody closes it."""
+
+    is_closed = False
+
+    def close(self) -> None:
+        """See sqlite3."""
+        self.is_closed = True
+        super().close()
+
+    def __del__(self) -> None:
+        if not self.is_closed:
+            warnings.warn(f"unclosed database in {self!r}", ResourceWarning, stacklevel=1)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Hypothesis makes the same examples every time, and others only in long forms.
+
+    A database that is left open is an error with every Python.
 
     What the tests start obeys SIGINT, also if they themselves were started in the background of a shell.
     """
     config.addinivalue_line("markers", "complains(*patterns): our code logs such warnings or errors during the test")
+    if sys.version_info < (3, 13):
+        sqlite3.connect = functools.partial(sqlite3.connect, factory=WatchedConnection)  # type: ignore[assignment]
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     hypothesis.settings.register_profile("short", deadline=None, derandomize=True, max_examples=40, database=None)

@@ -22,6 +22,8 @@ class DispatcharrServer:
         plays: whether titles have streams.
         redirects: how often it redirects.
         status: answers every request with this instead.
+        provider: where the default stream profile Redirect sends whoever asks without a session.
+        everywhere: where a panel sends whoever asks for anything.
         address: where it listens; port 0 is one that is free.
     """
 
@@ -31,11 +33,15 @@ class DispatcharrServer:
         plays: bool = True,
         redirects: int = 1,
         status: int | None = None,
+        provider: str = "",
+        everywhere: str = "",
         address: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:
         self.plays = plays
         self.redirects = redirects
         self.status = status
+        self.provider = provider
+        self.everywhere = everywhere
         self.requests: list[str] = []
         """Method and path of each request."""
         self._server = ThreadingHTTPServer(address, self._handler())
@@ -69,6 +75,10 @@ class DispatcharrServer:
                 film = re.fullmatch(rf"/proxy/vod/(\w+)/{_UUID}((?:/vod_\d+)*)", path)
                 if outer.status is not None:
                     self.send_error(outer.status)
+                elif outer.everywhere or (outer.provider and film and not film[2]):
+                    self.send_response(302)
+                    self.send_header("Location", outer.everywhere or outer.provider)
+                    self.end_headers()
                 elif film is None:
                     self._answer(b"<!doctype html><title>Dispatcharr</title>", "text/html")
                 elif film[2].count("/") < outer.redirects:

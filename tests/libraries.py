@@ -1,7 +1,7 @@
 """A library under test: catalogues go in, the tree comes out."""
 
 import itertools
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +57,12 @@ class Library:
         with closing(Store(self.state_dir)) as store:
             rows = [line.split(",") for line in store.stats().decode().splitlines()[1:]]
         return {f"{scope}.{metric}": value for scope, metric, value in rows}
+
+
+def open_files() -> set[Path]:
+    """The files that this process has open."""
+    paths = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # that of the listing itself
+            paths.add(descriptor.readlink())
+    return paths

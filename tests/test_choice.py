@@ -321,11 +321,12 @@ def test_a_renamed_movie_renames_its_versions(library: Library) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({}, ""),
+        ({}, "base_url is not set"),
         ({"base_url": "http://192.168.1.10:9191"}, ""),
         ({"base_url": "http://localhost:9191"}, "its own container"),
         ({"base_url": "http://127.0.0.1:9191"}, "its own container"),
         ({"base_url": "http://[::1]:9191"}, "its own container"),
+        ({"base_url": "http://kim:geheim@dispatcharr"}, "its password stands in every .strm"),
         ({"direct_urls": True}, "the account's password"),
     ],
 )

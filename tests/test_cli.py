@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from vod2strmfs import __version__
 from vod2strmfs.cli import logs, main
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
+from vod2strmfs.index.store import Store
 from vod2strmfs.settings import load
 
 COMMANDS = (
@@ -31,7 +33,8 @@ COMMANDS = (
 
 _AS_NOBODY = """
 import os, unicodedata, _strptime
-import vod2strmfs.catalog.sqlite, vod2strmfs.cli.daemon, vod2strmfs.index.sync, vod2strmfs.materialize.run
+import vod2strmfs.catalog.sqlite, vod2strmfs.cli.commands, vod2strmfs.cli.daemon, vod2strmfs.index.sync
+import vod2strmfs.materialize.run
 import vod2strmfs.mount.run
 from vod2strmfs.cli import main
 os.setgroups([])
@@ -51,6 +54,12 @@ class Ended(NamedTuple):
 
 
 Run = Callable[..., Ended]
+
+
+@pytest.fixture(autouse=True)
+def _an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one, every command that reads the database warns."""
+    monkeypatch.setenv("VOD2STRMFS_BASE_URL", "http://192.168.1.10:9191")
 
 
 @pytest.fixture
@@ -287,6 +296,17 @@ def test_materialize_fails_while_the_brake_holds_something(run: Run, tmp_path: P
     assert written() == 10
 
 
+def test_an_output_root_that_would_be_a_mistake_is_refused_with_advice_that_can_be_followed(
+    run: Run, demo: str, tmp_path: Path
+) -> None:
+    advice = "`vod2strmfs materialize DIRECTORY`"
+    for root in ("/", Path.home()):
+        assert_refused(run("materialize", root, *demo.split()), Exit.OUTPUT, f"output root {root}: ", advice)
+    with mounted(tmp_path, f"sqlite:///{tmp_path}/demo.db") as mount:
+        state = f"--state-dir={tmp_path}/other"
+        assert_refused(run("materialize", mount.path, *demo.split(), state), Exit.OUTPUT, "is mounted at", advice)
+
+
 def test_an_output_root_that_belongs_to_somebody_else_needs_no_more_than_to_be_writable(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -332,6 +352,49 @@ def test_stats_that_cannot_be_written_are_an_error(
     assert_refused(run("stats", f"--state-dir={tmp_path}/state", "--output", target), Exit.OUTPUT, target)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("materialize", "--schedule", "daily 03:30"), "`materialize` has no --schedule: it belongs to `run` and"),
+        (("mount", "--json"), "`mount` has no --json: it belongs to `materialize`, `stats`, `status`"),
+        (("sync", "--allow-other"), "`sync` has no --allow-other: it belongs to `mount`"),
+        (("stats", "--no-play"), "`stats` has no --no-play: it belongs to `doctor`."),
+        (
+            ("materialize", "--output-root", "/x"),
+            "--output-root is no option: write `vod2strmfs materialize DIRECTORY`.",
+        ),
+        (("--config", "x", "mount"), "--config stands behind the command, as in `vod2strmfs mount --config …`."),
+        (("mount", "--daemn"), "Did you mean '--daemon'?"),
+        (("sync", "--nonesuch"), "No such option '--nonesuch'"),
+        (("sync", "postgresql://kim:geheim@host/db"), "unexpected extra argument (postgresql://kim:***@host/db)"),
+    ],
+)
+def test_an_option_of_another_command_is_sent_there(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    ended = finish(command(*arguments))
+    assert ended.code == Exit.USAGE
+    assert said in " ".join(ended.out.split() + ended.err.split())
+    assert "geheim" not in ended.err
+
+
+def test_filters_that_let_nothing_in_are_a_usage_error(run: Run, demo: str) -> None:
+    assert_refused(run("sync", *demo.split(), "--accounts=Typo"), Exit.USAGE, "the filters keep out all 2 titles")
+
+
+def test_who_may_read_the_settings_is_said(open_folder: Path) -> None:
+    (secret := open_folder / "own/secret.toml").touch(0o600)
+    said = "Only root may read it: use sudo."
+    assert_refused(as_ordinary_user("sync", f"--config={secret}"), Exit.USAGE, str(secret), said)
+
+
+def test_a_user_who_asks_for_the_mount_of_root_is_told_how(open_folder: Path, tmp_path: Path) -> None:
+    options = ("status", f"--state-dir={open_folder}/own/state")
+    with mounted(tmp_path, Database(f"sqlite:///{tmp_path}/demo.db").fill(films("Heat")).url):
+        ended = as_ordinary_user(*options)
+        assert_refused(ended, Exit.MOUNT, "no mount is running", " by root: run `sudo vod2strmfs status`.")
+        ended = finish(command(*options))
+        assert_refused(ended, Exit.MOUNT, "A library is mounted at ", "give that with --state-dir")
+
+
 def test_a_reader_that_goes_away_is_no_reason_to_complain(run: Run, demo: str, tmp_path: Path) -> None:
     run("sync", *demo.split())
     reader, writer = os.pipe()
@@ -340,6 +403,7 @@ def test_a_reader_that_goes_away_is_no_reason_to_complain(run: Run, demo: str, t
     with os.fdopen(writer, "wb") as pipe:
         done = subprocess.run(arguments, stdout=pipe, stderr=subprocess.PIPE, check=False)
     assert done.stderr == b""
+    assert done.returncode == Exit.OUTPUT
 
 
 @pytest.mark.parametrize(
@@ -373,6 +437,37 @@ def test_a_standard_output_that_is_full_is_said(run: Run, demo: str, tmp_path: P
     assert ended.returncode == Exit.OUTPUT
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("name", ["sync", "materialize"])
+def test_without_standard_error_it_works_all_the_same(tmp_path: Path, demo: str, name: str, closed: str) -> None:
+    place = [tmp_path / "output"] if name == "materialize" else []
+    whole = command(name, *place, *demo.split(), "--debug-logging")
+    ended = finish(["sh", "-c", f'exec "$@" {closed}', "sh", *whole])
+    assert (ended.code, ended.err) == (0, "")
+    assert bool(ended.out) == (">&- 2" not in closed)
+    with closing(Store(tmp_path / "state")) as store:
+        assert store.generation == 1
+
+
+INTERRUPTED_WHILE_LOADING = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "pydantic":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+from vod2strmfs.cli import main
+main()
+"""
+
+
+def test_an_interrupt_while_it_is_loaded_ends_it_without_a_word() -> None:
+    ended = finish([sys.executable, "-c", INTERRUPTED_WHILE_LOADING, "stats"])
+    assert ended == Ended(-signal.SIGINT, "", "")
+
+
 def test_an_interrupt_ends_it_quietly_with_130(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(20)
@@ -390,6 +485,8 @@ def test_an_interrupt_ends_it_quietly_with_130(tmp_path: Path) -> None:
     ("url", "words"),
     [
         ("sqlite:///{folder}/none.db", ["no SQLite file", "none.db"]),
+        ("sqlite:///{folder}", ["database: /", "is a directory. Name the SQLite file in it."]),
+        ("sqlite:////tmp", ["database: /tmp is a directory."]),
         ("sqlite:///{folder}/text", ["text", "not a database"]),
         ("sqlite:///{folder}/empty", ["not a Dispatcharr database", "no table vod_movie"]),
         ("nonesuch=1", ["not a libpq connection string"]),
@@ -429,6 +526,33 @@ def test_a_postgresql_that_cannot_be_used_is_named_without_its_password(
     options = ("sync", f"--state-dir={tmp_path}/state", f"--database={url}")
     assert_refused(run(*options), Exit.DATABASE, *words)
     assert password not in run(*options, "--debug").err
+
+
+@pytest.mark.parametrize("name", ["sync", "materialize"])
+def test_an_address_that_was_forgotten_is_said_each_time(
+    run: Run, demo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    place = [tmp_path / "output"] if name == "materialize" else []
+    monkeypatch.delenv("VOD2STRMFS_BASE_URL")
+    for _ in range(2):
+        ended = run(name, *place, *demo.split())
+        assert ended.code == 0
+        assert "WARNING base_url is not set" in ended.err
+    assert "base_url" not in run(name, *place, *demo.split(), "--base-url=http://192.168.1.10:9191").err
+    if name == "sync":  # it stays as it is in the index
+        assert "base_url" not in run(name, *demo.split()).err
+
+
+def test_a_password_in_the_base_url_is_in_no_message_and_no_log(run: Run, demo: str, tmp_path: Path) -> None:
+    given = "--base-url=http://kim:geheim@dispatcharr.example:9191"
+    ended = run("materialize", tmp_path / "output", *demo.split(), given, "--debug-logging")
+    log = (tmp_path / "state/logs/vod2strm.log").read_text()
+    for said in (ended.out, ended.err, log):
+        assert "geheim" not in said
+    for said in (ended.err, log):
+        assert "kim:***@dispatcharr.example" in said
+    strm = next((tmp_path / "output").rglob("*.strm")).read_text()
+    assert "http://kim:geheim@dispatcharr.example:9191/proxy/" in strm
 
 
 def test_without_a_database_the_error_says_how_to_give_one(run: Run, tmp_path: Path) -> None:
@@ -507,6 +631,32 @@ def test_a_log_directory_that_cannot_be_made_is_named(run: Run, demo: str, tmp_p
     (tmp_path / "file").touch()
     ended = run("sync", *demo.split(), "--debug-logging", f"--log-dir={tmp_path}/{place}")
     assert_refused(ended, Exit.OUTPUT, f"log file {tmp_path}/{place}/vod2strm.log: ", "--log-dir")
+
+
+FULL = """
+mount -t tmpfs -o size={state} state {folder}/state; mount -t tmpfs -o size={sorting} sorting {folder}/sorting
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "sorting", "said"),
+    [
+        ("400k", "1G", "the disk at {folder}/state has no room for it ("),
+        ("1G", "16k", "the disk at {folder}/sorting, where SQLite sorts, has no room ("),
+    ],
+)
+def test_a_disk_that_is_too_small_for_the_index_is_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, sorting: str, said: str
+) -> None:
+    assert run("demo", tmp_path / "many.db", "--movies=3000", "--series=1", "--episodes=1").code == 0
+    for name in ("state", "sorting"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path / "sorting"))
+    shell = FULL.format(folder=tmp_path, state=state, sorting=sorting)
+    sync = command("sync", f"--database=sqlite:///{tmp_path}/many.db", f"--state-dir={tmp_path}/state")
+    ended = finish(["unshare", "--mount", "sh", "-ec", shell, "sh", *sync])
+    assert_refused(ended, Exit.INDEX, f"state directory {tmp_path}/state: ", said.format(folder=tmp_path), "iB free)")
 
 
 def test_what_an_ordinary_user_may_not_do_is_an_error_that_says_so(open_folder: Path) -> None:

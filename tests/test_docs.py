@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 from libraries import Library
 
 from vod2strmfs.cli.commands import cli
@@ -12,7 +13,7 @@ from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
 from vod2strmfs.materialize.census import METRICS
 from vod2strmfs.materialize.report import COLUMNS, Action, Reason, Type
-from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.settings import LibrarySettings, Settings
 
 SCOPES = ("database", "index", "filesystem", "output")
 ROOT = Path(__file__).parent.parent
@@ -23,6 +24,19 @@ def test_generated_pages_are_up_to_date() -> None:
         [sys.executable, ROOT / "scripts" / "write_docs.py", "--check"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_setting_is_an_option_but_for_the_one_that_the_page_names() -> None:
+    page = (ROOT / "docs/settings.md").read_text()
+    options = {
+        each.name for command in cli.commands.values() for each in command.params if isinstance(each, click.Option)
+    }
+    assert set(Settings.model_fields) - options == {"output_root"}
+    assert "`output_root` is no option" in page
+    for command, lists in re.findall(r"^\| (`--.*`) \| (.*) \|$", page, re.M):
+        for name in lists.split(", "):
+            shown = {spelling for each in cli.commands[name].params for spelling in each.opts}
+            assert set(re.findall(r"--[a-z-]+", command)) <= shown
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -191,6 +191,11 @@ def test_no_database_given(set_up: SetUp) -> None:
     broken(set_up.examine(), "database: not set", "--database postgresql://")
 
 
+def test_a_directory_in_place_of_a_database_file(set_up: SetUp) -> None:
+    set_up.options["database"] = "sqlite:////tmp"
+    broken(set_up.examine(), "database: /tmp is a directory", "Name the SQLite file")
+
+
 def test_no_server_at_the_database_address(set_up: SetUp) -> None:
     set_up.options["database"] = "postgresql://kim:geheim@127.0.0.1:1/dispatcharr"
     broken(set_up.examine(), "kim@127.0.0.1:1/dispatcharr.*refused", "PostgreSQL runs there")
@@ -343,7 +348,7 @@ def test_a_title_without_a_stream(set_up: SetUp, server: DispatcharrServer) -> N
     broken(set_up.examine(), "answers 503", "a connection free")
 
 
-@pytest.mark.parametrize(("status", "advice"), [(404, "movie_path"), (403, "what stands between"), (502, "base_url")])
+@pytest.mark.parametrize(("status", "advice"), [(404, "movie_path"), (502, "base_url")])
 def test_an_answer_that_is_an_error(set_up: SetUp, server: DispatcharrServer, status: int, advice: str) -> None:
     server.status = status
     broken(set_up.examine(), f"answers {status}", advice)
@@ -353,6 +358,63 @@ def test_a_redirect_too_many(set_up: SetUp, server: DispatcharrServer) -> None:
     server.redirects = 2
     broken(set_up.examine(), "redirects more than once", "Dispatcharr itself")
     assert len(server.requests) == 2
+
+
+def test_a_host_that_is_not_among_the_allowed_networks(set_up: SetUp, server: DispatcharrServer) -> None:
+    server.status = 403
+    broken(set_up.examine(), "answers 403: it does not let this host play", "allowed networks")
+
+
+def test_a_default_stream_profile_that_sends_players_to_the_provider(set_up: SetUp, server: DispatcharrServer) -> None:
+    server.provider = "http://panel.example:8080/movie/kim/geheim/4711.mkv"
+    findings = [finding for finding in set_up.examine() if finding.check == "playing"]
+    broken(findings, "sends players to the provider itself", "stream profile is Redirect", Level.WARNING)
+    assert "geheim" not in str(findings)
+    assert "panel" not in str(findings)
+    assert len(server.requests) == 1
+
+
+def test_a_login_page_in_front_of_dispatcharr(set_up: SetUp, server: DispatcharrServer) -> None:
+    server.provider = "https://auth.example/login?next=/proxy/vod/movie"
+    broken(set_up.examine(), "sends players to another page", "let /proxy/vod/ through")
+
+
+def test_a_panel_may_send_players_of_direct_urls_where_it_likes(server: DispatcharrServer) -> None:
+    film = f"{server.url}/proxy/vod/movie/11111111-2222-3333-4444-555555555555/vod_1"
+    with DispatcharrServer(everywhere=film) as panel:
+        assert playing.ask(f"{panel.url}/movie/kim/geheim/4711.mkv").level == Level.OK
+
+
+def test_it_is_the_address_that_was_given_which_is_asked(set_up: SetUp, server: DispatcharrServer) -> None:
+    with DispatcharrServer() as moved:
+        set_up.options["base_url"] = moved.url
+        assert "playing" in {finding.check for finding in set_up.examine() if finding.level == Level.OK}
+        assert len(moved.requests) == 2
+        assert moved.requests[0].startswith("GET /proxy/vod/movie/")
+    set_up.options["movie_path"] = "/proxy/vod/movies/{uuid}"
+    set_up.options["base_url"] = server.url
+    broken(set_up.examine(), "answers 503", "the plural never plays")
+
+
+def test_without_a_base_url_it_asks_the_one_of_the_library_and_says_that_it_is_not_set(
+    set_up: SetUp, server: DispatcharrServer
+) -> None:
+    del set_up.options["base_url"]
+    findings = set_up.examine()
+    assert len(server.requests) == 2
+    [unset] = [finding for finding in findings if "base_url is not set" in finding.text]
+    assert unset.level == Level.WARNING
+    assert is_documented(unset)
+
+
+def test_a_password_in_the_base_url_is_a_warning_and_is_not_shown(set_up: SetUp, server: DispatcharrServer) -> None:
+    set_up.options["base_url"] = server.url.replace("//", "//kim:geheim@")
+    findings = set_up.examine()
+    assert "geheim" not in str(findings)
+    assert any("base_url = http://kim:***@127.0.0.1" in finding.text for finding in findings)
+    [told] = [finding for finding in findings if "its password stands in every .strm" in finding.text]
+    assert told.level == Level.WARNING
+    assert is_documented(told)
 
 
 def test_a_server_that_accepts_and_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:

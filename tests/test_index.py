@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from libraries import Library
+from libraries import Library, open_files
 
 from vod2strmfs.catalog.source import open_source
 from vod2strmfs.demo.catalogue import Catalogue
@@ -444,6 +444,16 @@ def test_an_index_that_has_not_one_row_of_itself_is_made_anew(library: Library, 
     library.sync(library.last_url)
     assert "Movies/Heat/Heat.strm" in library.paths()
     assert len(list(library.state_dir.glob("index.db.unusable-*"))) == 1
+
+
+@pytest.mark.parametrize("damage", [b"SQLite no more" * 1000, b"", b"SQLite format 3\0" + b"\xff" * 5000])
+def test_an_index_that_cannot_be_read_is_left_closed(library: Library, damage: bytes) -> None:
+    library.state_dir.mkdir()
+    (index := library.state_dir / "index.db").write_bytes(damage)
+    with pytest.raises(IndexFileError) as refused:
+        Store(library.state_dir)
+    assert refused.tb is not None  # what its frames hold is still there
+    assert index not in open_files()
 
 
 @pytest.mark.complains("The index was damaged or not ours; it was moved")

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from libraries import Library
+from libraries import Library, open_files
 from outputs import Output, snapshot
 
 from vod2strmfs.demo.catalogue import Catalogue
@@ -54,6 +54,20 @@ def test_a_lost_manifest_is_made_again_without_a_write(output: Output) -> None:
     output.lose_manifest()
     assert output.rows() == []
     assert snapshot(output.root) == before
+
+
+def test_a_manifest_that_cannot_be_opened_is_left_closed(tmp_path: Path) -> None:
+    (path := tmp_path / "output.db").touch()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE fact (name TEXT)")  # so that ours cannot be made
+        with pytest.raises(OutputError) as refused:
+            Manifest(path)
+        assert refused.tb is not None  # what its frames hold is still there
+    assert path not in open_files()
+    path.write_bytes(b"SQLite no more" * 1000)
+    with closing(Manifest(path)):
+        [aside] = tmp_path.glob("*.unusable-*")
+        assert aside not in open_files()
 
 
 def test_a_lost_state_directory_is_made_again_without_a_write(output: Output) -> None:

@@ -1,5 +1,6 @@
 """Settings: where a value comes from, which values are refused, and that secrets stay secret."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -84,22 +85,35 @@ def test_logs_and_reports_are_in_the_state_directory_unless_said_otherwise() -> 
         ('base_url = "ftp://host"', "http://"),
         ('base_url = "http://"', "http://"),
         ('base_url = "http://[::1"', "IPv6"),
-        ('base_url = "http://host:99999"', "Port"),
+        ('base_url = "http://host:99999"', "port from 1 to 65535"),
+        ('base_url = "http://host:films"', "port from 1 to 65535"),
+        ('base_url = "http://host:0"', "port from 1 to 65535"),
+        ('base_url = "http://host?"', "query"),
+        ('base_url = "http://host/#"', "fragment"),
+        ('base_url = "http://host/#films"', "fragment"),
         ('base_url = "http://host/a b"', "spaces"),
         ('base_url = "http://host/?a=b"', "query"),
         ('base_url = ""', "http://"),
-        ("base_url = 9191", "string"),
+        ("base_url = 9191", '"quotes"'),
         ('movie_path = "/movie"', "{uuid}"),
+        ('movie_path = "/{id}/{uuid}"', "not {id}"),
+        ('episode_path = "/{uuid}/{season_number}"', "not {season_number}"),
+        ('movie_path = "/{uuid}/{"', "not {"),
+        ('movie_path = "/{uuid}#play"', "fragment"),
         ('name_regex = "("', "regular expression"),
-        ('pin_stream = "perhaps"', "boolean"),
+        ('pin_stream = "perhaps"', "true or false"),
+        ("pin_stream = 7", "true or false"),
         ('media_server = "jelly"', "jellyfin"),
-        ('max_shrink = "many"', "integer"),
+        ('max_shrink = "many"', "whole number"),
         ("max_shrink = 101", "100"),
-        ("max_shrink = 2.5", "integer"),
+        ("max_shrink = 2.5", "whole number"),
         ("max_shrink = true", "true or false"),
         ("uid = true", "true or false"),
+        ('uid = "plex"', "`id -u NAME`"),
+        ('gid = "plex"', "`id -g NAME`"),
         ("uid = -1", "0"),
         ("uid = 4294967295", "4294967294"),
+        ('poll_interval = "soon"', "must be a number"),
         ("poll_interval = nan", "86400"),
         ("poll_interval = inf", "86400"),
         ("poll_interval = 0", "0.2"),
@@ -112,6 +126,11 @@ def test_logs_and_reports_are_in_the_state_directory_unless_said_otherwise() -> 
         ('state_dir = "/a\\u0000b"', "NUL"),
         ('name_regex = "a\\u0000b"', "NUL"),
         ("concurrency = 0", "1"),
+        ("categories = 5", '["A", "B"]'),
+        ('schedule = "25:00"', "25:00 is no time of day"),
+        ('schedule = "daily 7:65"', "7:65 is no time of day"),
+        ('schedule = "03:30"', "write `daily 03:30`"),
+        ('schedule = "* *"', "a crontab of 5 fields"),
     ],
 )
 def test_a_bad_value_is_an_error_that_names_the_key_the_file_the_value_and_the_reason(
@@ -146,24 +165,68 @@ def test_a_value_that_is_overridden_may_be_bad(tmp_path: Path) -> None:
 def test_unknown_keys_are_errors_that_name_them_and_what_may_be_meant(tmp_path: Path) -> None:
     assert "base_ulr in " in (message := refusal(tmp_path, 'base_ulr = "http://a"'))
     assert "Did you mean base_url?" in message
+    for key in ("BASE_URL", "base-url", "VOD2STRMFS_BASE_URL", "Base_Url"):
+        assert "Did you mean base_url?" in refusal(tmp_path, f'{key} = "http://a"')
     assert "quux in " in (message := refusal(tmp_path, "quux = 1"))
     assert "concurrency" in message
-    assert "library in " in refusal(tmp_path, '[library]\nbase_url = "http://a"')
-    with pytest.raises(SettingsError, match=r"^VOD2STRMFS_BASEURL: .* base_url\?"):
+    with pytest.raises(SettingsError, match=r"^--max-shrnk: .* --max-shrink\?"):
+        load(None, {"max_shrnk": "5"}, {})
+    with pytest.raises(SettingsError, match=r"^VOD2STRMFS_BASEURL: .* VOD2STRMFS_BASE_URL\?"):
         load(None, {}, {"VOD2STRMFS_BASEURL": "http://a"})
 
 
-@pytest.mark.parametrize("text", ["base_url", "a = 1\na = 2", "x = [" + "[" * 5000])
-def test_broken_toml_is_an_error_that_names_the_file(tmp_path: Path, text: str) -> None:
-    assert refusal(tmp_path, text).startswith(f"{tmp_path}/vod2strmfs.toml: is not a TOML file")
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("base_url = http://x", 'line 1: `base_url = http://x`: text has to stand in "quotes".'),
+        ("max_shrink = 5\n\nbase_url = http://x\n", 'line 3: `base_url = http://x`: text has to stand in "quotes".'),
+        ("base_url = http://kim:geheim@x", 'line 1: `base_url = http://kim:***@x`: text has to stand in "quotes".'),
+        ("database = postgresql://kim:geheim@x/db", 'line 1: `database = …`: text has to stand in "quotes".'),
+        ("databse = postgresql://kim:geheim@x/db", "line 1: is not TOML: Invalid value."),
+        ("schedule = 03:30", 'line 1: `schedule = 03:30`: text has to stand in "quotes".'),
+        ("years = 1990-2005", 'line 1: `years = 1990-2005`: text has to stand in "quotes".'),
+        ("umask = 022", 'line 1: `umask = 022`: text has to stand in "quotes".'),
+        ("allow_other = Yes", "line 1: `allow_other = Yes`: must be true or false, in small letters."),
+        ("categories = EN*", 'line 1: `categories = EN*`: must be a list, as in ["A", "B"].'),
+        ("concurrency = many", "line 1: `concurrency = many`: must be a number."),
+        ("base_url: http://x", "line 1: is not TOML: Expected '=' after a key in a key/value pair."),
+        ("max_shrink = 1\nmax_shrink = 2\n", "line 2: is not TOML: Cannot overwrite a value."),
+        ('base_url = "http://x', "is not a TOML file: Unterminated string (at end of document)."),
+    ],
+)
+def test_broken_toml_is_an_error_that_names_the_line_and_what_to_write(tmp_path: Path, text: str, says: str) -> None:
+    assert refusal(tmp_path, text) == f"{tmp_path}/vod2strmfs.toml: {says}"
+
+
+def test_toml_that_is_too_deep_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "x = [" + "[" * 5000).startswith(f"{tmp_path}/vod2strmfs.toml: is not a TOML file")
+
+
+@pytest.mark.parametrize(
+    "text", ['[mount]\nbase_url = "http://a"', "[accounts]\na = 1", "mount.a = 1", "[[mount]]\na = 1"]
+)
+def test_sections_are_refused_and_it_says_what_to_write_instead(tmp_path: Path, text: str) -> None:
+    message = refusal(tmp_path, text)
+    assert "sections are not used" in message
+    assert "without the line [" in message
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_of_windows_editor_is_read(tmp_path: Path, end: str) -> None:
+    file = tmp_path / "vod2strmfs.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + f'log_dir = "/Füße"{end}max_shrink = 5{end}'.encode())
+    settings = load(file, {}, {})
+    assert (settings.log_dir, settings.max_shrink) == (Path("/Füße"), 5)
 
 
 def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) -> None:
-    (tmp_path / "latin1.toml").write_bytes(b'log_dir = "\xe9"')
+    (tmp_path / "latin1.toml").write_bytes(b'max_shrink = 5\nlog_dir = "\xe9"')
+    (tmp_path / "utf16.toml").write_bytes('log_dir = "/a"'.encode("utf-16"))
     for path, reason in (
         (tmp_path, "Is a directory"),
         (tmp_path / "none.toml", "No such file"),
-        (tmp_path / "latin1.toml", "is not a TOML file"),
+        (tmp_path / "latin1.toml", "line 2 has a character that is not UTF-8. Save the file as UTF-8."),
+        (tmp_path / "utf16.toml", "line 1 has a character that is not UTF-8. Save the file as UTF-8."),
     ):
         with pytest.raises(SettingsError) as refused:
             load(path, {}, {})
@@ -242,6 +305,46 @@ def test_a_bad_database_is_refused_without_showing_it(value: object) -> None:
         load(None, {"database": value}, {})
     assert str(refused.value).startswith("--database: ")
     assert "geheim" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://kim:geheim@host:9191/films", "http://kim:ge@heim@host", "http://kim:ge/heim@host:9191"]
+)
+def test_a_password_in_the_base_url_is_in_its_value_alone(url: str) -> None:
+    try:
+        settings = load(None, {"base_url": url}, {})
+    except SettingsError as refused:
+        assert "heim" not in str(refused)  # noqa: PT017
+        return
+    assert settings.library().base_url == url
+    for shown in (repr(settings), str(settings), repr(settings.library()), *settings.warnings()):
+        assert "heim" not in shown
+        assert "kim:***@host" in shown
+    assert any("its password stands in every .strm" in warning for warning in settings.warnings())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://kim:geheim@host", "kim:geheim@host", "http://kim:geheim@host:99999", "http://kim:geh/eim@host:99999",
+        "http:/kim:geheim@host", "http://kim:geheim@", "http://kim:geheim@host/?a", "http://kim:geheim@[::1",
+        "postgresql://kim:geheim@host/db", "http://kim:geheim@host/a b",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["base_url", "status_listen", "max_shrink", "media_server", "movie_path", "years"])
+def test_the_password_of_a_url_is_in_no_message_about_a_bad_value(name: str, url: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(None, {name: url}, {})
+    assert not re.search("geh|eim", str(refused.value))
+    with pytest.raises(SettingsError) as refused:
+        load(None, {"max_shrink": [url]}, {})
+    assert not re.search("geh|eim", str(refused.value))
+
+
+def test_a_base_url_that_was_forgotten_is_told_and_one_that_is_given_is_not() -> None:
+    assert any("base_url is not set" in warning for warning in load(None, {}, {}).warnings())
+    assert list(load(None, {"base_url": "http://192.168.199.10:9191"}, {}).warnings()) == []
+    assert list(load(None, {}, {"VOD2STRMFS_BASE_URL": "http://192.168.1.2:9191"}).warnings()) == []
 
 
 def test_dispatcharrs_variables_stand_in_for_the_database(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,6 +212,9 @@ def test_on_a_terminal_they_stand_side_by_side(output: Output, columns: int) -> 
     assert max(map(len, lines)) <= columns
     if columns == 100:
         assert ["movies", "2", "2", "2"] in [line.split() for line in lines]
+        rows = {line[:36].strip() for line in lines}
+        assert {"movies of disabled categories", "episodes of ineligible series", "unreadable directories"} <= rows
+        assert any(re.fullmatch(r" *made +20\d\d-\d\d-\d\d \d\d:\d\d *", line) for line in lines)
 
 
 def test_an_output_root_that_was_asked_for_and_is_not_ours_is_an_error(output: Output, tmp_path: Path) -> None:

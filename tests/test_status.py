@@ -9,10 +9,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from databases import Database
 from mounts import TIMEOUT, Mount, command, eventually, mounted
 
+from vod2strmfs.cli.status import lines
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
 from vod2strmfs.status.channel import NotRunningError, ask, listening
@@ -43,10 +45,29 @@ def test_it_says_what_is_mounted_and_how_that_is(tmp_path: Path) -> None:
         assert "2 movies, 0 series, 0 episodes" in shown.stdout
         told: dict[str, Any] = json.loads(status(tmp_path / "state", "--json").stdout)
         assert (told["generation"], told["pid"], told["held"]) == (1, mount.process.pid, 0)
-        assert told["metrics"]["index"]["movies"] == "2"
+        assert told["metrics"]["index"]["movies"] == 2
+        assert told["metrics"]["index"]["made"].startswith("20")
         assert 0 < told["made"] <= told["now"]
         assert told["started"] <= told["now"]
         assert told["stale_since"] == told["logged_errors"] == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"now": 1001.4}, "for 1 second ("),
+        ({"now": 1119.0}, "for 119 seconds ("),
+        ({"now": 1120.0}, "for 2 minutes ("),
+        ({"requests_per_second": 11004.0, "requests": 1234567}, "11,004 a second, 1,234,567 in all, 0 failed"),
+        ({"requests_per_second": 0.25}, "0.2 a second"),
+        ({"logged_errors": 1, "logged_warnings": 2}, "1 error, 2 warnings"),
+        ({"metrics": {"index": {"movies": "1", "series": "1", "episodes": "1904"}}}, "1 movie, 1 series, 1,904 epis"),
+    ],
+)
+def test_numbers_are_written_as_people_write_them(changed: dict[str, Any], says: str) -> None:
+    state = State("1", 1, "/mnt", 1000.0, 1000.0, 1, 0.0, 0.0, 0.0, "", {}, 0, 0.0, 0, 0, 0, 0, 0)
+    shown = "\n".join(text for _, text in lines(msgspec.structs.replace(state, **changed)))
+    assert says in shown
 
 
 def test_requests_are_counted_and_those_from_memory_too(tmp_path: Path) -> None:

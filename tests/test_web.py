@@ -79,6 +79,23 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def test_the_process_that_serves_the_page_is_given_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("VOD2STRMFS_BASE_URL", "POSTGRES_PASSWORD", "PGPASSWORD", "VOD2STRMFS_DATABASE"):
+        monkeypatch.setenv(name, "http://kim:geheim@host")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    catalogue = Catalogue()
+    catalogue.movie("Heat", year=1995)
+    database = Database(f"sqlite:///{tmp_path}/demo.db").fill(catalogue)
+    port = free_port()
+    with mounted(tmp_path, database.url, f"--status-listen=127.0.0.1:{port}") as mount:
+        eventually(lambda: listens(port))
+        threads = Path(f"/proc/{mount.process.pid}/task").glob("*/children")
+        children = [Path("/proc", pid) for thread in threads for pid in thread.read_text().split()]
+        [page] = [child for child in children if b"vod2strmfs.web" in (child / "cmdline").read_bytes()]
+        assert b"geheim" not in (page / "environ").read_bytes()
+        assert b"LANG=C.UTF-8" in (page / "environ").read_bytes()
+
+
 def write_report(site: Site, rows: int = 3) -> str:
     name = "report_all_20260102_030405.csv"
     site.reports.mkdir(exist_ok=True)

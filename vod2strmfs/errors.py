@@ -38,6 +38,12 @@ class CatalogError(UserError):
     exit_code = Exit.DATABASE
 
 
+class FilteredOutError(CatalogError):
+    """The filters keep out all that there is in the catalogue."""
+
+    exit_code = Exit.USAGE
+
+
 class IndexFileError(UserError):
     """The local index cannot be read or written."""
 

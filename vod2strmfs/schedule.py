@@ -21,6 +21,10 @@ def crontab(schedule: str) -> str:
     try:
         CronSim(schedule, datetime.now().astimezone())
     except CronSimError as error:
+        if time := re.search(r"\d+:\d+", schedule):
+            is_time = _DAILY.fullmatch(f"daily {time[0]}")
+            wrong = "is no schedule: write" if is_time else f"{time[0]} is no time of day: write one as in"
+            raise ValueError(f"{wrong} `daily {time[0] if is_time else '03:30'}`") from None
         raise ValueError(
             f"must be `daily HH:MM`, or a crontab of 5 fields, or of 6 with the seconds first ({error})"
         ) from None

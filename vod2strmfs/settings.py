@@ -5,14 +5,15 @@ line, in rising precedence. Dispatcharr's own `POSTGRES_*` variables stand in fo
 """
 
 import os
+import pwd
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -31,6 +32,9 @@ from pydantic import (
 
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.schedule import crontab
+
+_Spell = Callable[[str], str]
+"""What a user calls a setting."""
 
 ENVIRONMENT_PREFIX = "VOD2STRMFS_"
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
@@ -56,8 +60,12 @@ def _http_url(value: str) -> str:
         raise ValueError("must be an http:// or https:// URL with a host, such as http://192.168.1.10:9191")
     if parts.query or parts.fragment:
         raise ValueError("must not have a query (?) or a fragment (#)")
-    if parts.port == 0:
-        raise ValueError("must not have port 0")
+    try:
+        has_port = parts.port != 0
+    except ValueError:  # Its text may show a part of the password.
+        has_port = False
+    if not has_port:
+        raise ValueError("must have a port from 1 to 65535, or none")
     return value.rstrip("/")
 
 
@@ -65,6 +73,15 @@ def _uuid_path(value: str) -> str:
     if not _printable(value).startswith("/") or value.count("{uuid}") != 1 or value.endswith("/"):
         raise ValueError("must begin with /, contain {uuid} once, and not end in /")
     return value
+
+
+def without_password(text: str) -> str:
+    """A text, such as a URL or a message, with `***` for the password of each URL in it.
+
+    A URL that is wrong is one too: what stands between the first colon behind `//`, or of the text, and the last @.
+    """
+    hidden = re.sub(r"(?<=//)([^/:@\s]*):\S*@", r"\1:***@", text)
+    return re.sub(r"^([^/:@\s]*):(?!//)\S*@", r"\1:***@", hidden)
 
 
 def _pattern(value: str) -> str:
@@ -249,13 +266,34 @@ class LibrarySettings(BaseModel):
             raise ValueError("must not hold NUL characters or bytes that are not UTF-8")
         return value
 
-    def warnings(self) -> Iterator[str]:
-        """What is allowed, and seldom meant."""
-        host = urlsplit(self.base_url).hostname or ""
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """See pydantic. The address of Dispatcharr may hold a password, and this goes into the log."""
+        for name, value in super().__repr_args__():
+            yield name, without_password(value) if name == "base_url" else value
+
+    def warnings(self, given: Set[str] | None = None) -> Iterator[str]:
+        """What is allowed, and seldom meant.
+
+        Args:
+            given: the settings that somebody chose; None: those of this object that are not left at their default.
+        """
+        parts = urlsplit(self.base_url)
+        host = parts.hostname or ""
+        is_default = self.base_url == type(self).model_fields["base_url"].default
+        if is_default and "base_url" not in (self.model_fields_set if given is None else given):
+            yield (
+                f"base_url is not set: every .strm says {self.base_url}, which is hardly where your Dispatcharr is."
+                " Give the address by which media servers reach it."
+            )
+        if parts.password is not None:
+            yield (
+                f"base_url is {without_password(self.base_url)}: its password stands in every .strm, and so in every"
+                " media server. Leave it out, if nothing in front of Dispatcharr asks for it."
+            )
         if host == "localhost" or host.startswith("127.") or host in ("::1", "0.0.0.0"):
             yield (
-                f"base_url is {self.base_url}: a media server would look for Dispatcharr on its own host, or in"
-                " its own container. Give the address by which it reaches Dispatcharr."
+                f"base_url is {without_password(self.base_url)}: a media server would look for Dispatcharr on its own"
+                " host, or in its own container. Give the address by which it reaches Dispatcharr."
             )
         if self.direct_urls:
             yield "direct_urls is on: every .strm of an Xtream account holds the account's password."
@@ -323,6 +361,24 @@ class Settings(LibrarySettings):
         """A command for the same library, to be pasted into a shell: with the settings file that was given to this one,
         and with its options that `sync` has too. A password is left out."""
         return shlex.join(("vod2strmfs", *arguments, *self._repeated))
+
+    # Only here: an index that was made with such values, when they were taken, can still be read.
+    @field_validator("base_url")
+    @classmethod
+    def _refuse_marks(cls, value: str) -> str:
+        if "?" in value or "#" in value:
+            raise ValueError("must not have a query (?) or a fragment (#)")
+        return value
+
+    @field_validator("movie_path", "episode_path")
+    @classmethod
+    def _refuse_names(cls, value: str) -> str:
+        rest = value.replace("{uuid}", "")
+        if unknown := re.findall(r"\{[^{}]*\}|[{}]", rest):
+            raise ValueError(f"must have {{uuid}} as the only name in braces, not {unknown[0]}")
+        if "#" in rest:
+            raise ValueError("must not have a fragment (#)")
+        return value
 
     def origin(self, name: str) -> str:
         """Where a setting comes from, as the user wrote it there; empty for its default."""
@@ -403,19 +459,27 @@ def load(
         SettingsError: a key is unknown, a value is bad, or the file cannot be read; the message names it.
     """
     spelled = spelling or {}
-    layers = (
-        (_from_file(config) if config else {}, lambda key: f"{key} in {config}"),
-        (_from_environment(environment), lambda key: ENVIRONMENT_PREFIX + key.upper()),
-        (options, lambda key: spelled.get(key, "--" + key.replace("_", "-"))),
+
+    def option(key: str) -> str:
+        return spelled.get(key, "--" + key.replace("_", "-"))
+
+    layers: tuple[tuple[Mapping[str, Any], _Spell, _Spell], ...] = (
+        (_from_file(config) if config else {}, str, lambda key: f"{key} in {config}"),
+        (_from_environment(environment), _variable, _variable),
+        (options, option, option),
     )
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    for layer, name in layers:
+    for layer, spell, place in layers:
         for key, value in layer.items():
+            if _is_section(value):
+                raise SettingsError(
+                    f"{place(key)}: sections are not used. Write its settings without the line [{key}]."
+                )
             if key not in Settings.model_fields:
-                raise SettingsError(f"{name(key)}: there is no such setting. {_suggestion(key)}")
+                raise SettingsError(f"{place(key)}: there is no such setting. {_suggestion(key, spell)}")
             values[key] = value
-            origin[key] = name(key)
+            origin[key] = place(key)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
@@ -438,20 +502,69 @@ def _repeated(config: Path | None, options: Mapping[str, Any]) -> Iterator[str]:
         elif name == "database":
             yield from (option, "URL" if _has_password(value) else value)
         elif name == "max_shrink" or name in LibrarySettings.model_fields:
-            yield from (option, str(value))
+            yield from (option, without_password(str(value)))
 
 
 def _has_password(database: str) -> bool:
     return "password" in database.lower() or ":" in database.partition("://")[2].rpartition("@")[0]
 
 
+def _is_section(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(each, dict) for each in value))
+
+
+def _variable(key: str) -> str:
+    return ENVIRONMENT_PREFIX + key.upper()
+
+
 def _from_file(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        data = path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror}).") from None
+        raise SettingsError(f"{path}: cannot be read ({error.strerror}).{_who_may_read(path, error)}") from None
+    try:
+        text = data.decode("utf-8-sig")  # Windows' editor begins files with a mark.
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{path}: line {line} has a character that is not UTF-8. Save the file as UTF-8.") from None
+    try:
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{path}: is not a TOML file: {error}.") from None
+        raise SettingsError(_broken(path, text, str(error))) from None
+
+
+def _who_may_read(path: Path, error: OSError) -> str:
+    if not isinstance(error, PermissionError):
+        return ""
+    try:
+        owner = pwd.getpwuid(path.stat().st_uid).pw_name
+    except (OSError, KeyError):  # It lies in a folder that this user may not look into.
+        return " Use sudo."
+    return f" Only {owner} may read it: use sudo{'' if owner == 'root' else f' -u {owner}'}."
+
+
+def _broken(path: Path, text: str, problem: str) -> str:
+    """What is wrong with a file that is no TOML, without a value that must not be shown."""
+    found = re.search(r" \(at line (\d+), column \d+\)$", problem)
+    if found is None:
+        return f"{path}: is not a TOML file: {problem}."
+    line = text.split("\n")[int(found[1]) - 1]
+    where = f"{path}: line {found[1]}"
+    bare = re.match(r"\s*(\w+)\s*=\s*([^\s\"'\[{#].*)", line)
+    is_of_value = problem.startswith(("Invalid value", "Expected newline"))
+    if bare is None or bare[1] not in Settings.model_fields or not is_of_value:
+        return f"{where}: is not TOML: {problem[: found.start()]}."
+    key, value = bare[1], "…" if is_secret(bare[1]) else _shortened(without_password(bare[2].strip()))
+    return f"{where}: `{key} = {value}`: {_toml_form(key)}."
+
+
+def _toml_form(key: str) -> str:
+    annotation = Settings.model_fields[key].annotation
+    if annotation is bool:
+        return "must be true or false, in small letters"
+    if get_origin(annotation) is tuple:
+        return 'must be a list, as in ["A", "B"]'
+    return "must be a number" if annotation in (int, float) and key != "umask" else 'text has to stand in "quotes"'
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -462,10 +575,22 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _suggestion(key: str) -> str:
-    if near := get_close_matches(key, Settings.model_fields, 1):
-        return f"Did you mean {near[0]}?"
+def _suggestion(key: str, spell: _Spell) -> str:
+    plain = key.lower().replace("-", "_").removeprefix(ENVIRONMENT_PREFIX.lower())
+    if near := get_close_matches(plain, Settings.model_fields, 1):
+        return f"Did you mean {spell(near[0])}?"
     return f"The settings are {', '.join(Settings.model_fields)}."
+
+
+_REASONS = {
+    "bool": "must be true or false",
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "string": 'must be text, in a file in "quotes"',
+    "path": 'must be a path, in a file in "quotes"',
+    "tuple": 'must be a list, in a file as in ["A", "B"]',
+}
+"""What pydantic's errors say to programmers, by the first word of their type."""
 
 
 def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
@@ -473,7 +598,14 @@ def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
     for problem in error.errors(include_url=False, include_context=False):
         field = str(problem["loc"][0])
         reason = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        given = "" if is_secret(field) else f" (is {_shortened(repr(problem['input']))})"
+        kind, _, what = problem["type"].partition("_")
+        if what in ("parsing", "type", "from_float", "parsing_size"):
+            reason = _REASONS.get(kind, reason)
+        if field in ("uid", "gid") and kind == "int":
+            reason += f", as `id -{field[0]} NAME` shows it"
+        value = problem["input"]
+        shown = without_password(repr(without_password(value) if isinstance(value, str) else value))
+        given = "" if is_secret(field) else f" (is {_shortened(shown)})"
         problems.append(f"{origin[field]}: {reason}{given}.")
     return "\n".join(problems)
 

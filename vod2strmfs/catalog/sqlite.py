@@ -25,7 +25,7 @@ class SQLiteSource:
         path = url.removeprefix("sqlite://")
         if not path.startswith("/") or path == "/":
             raise CatalogError("database: a SQLite database is given as sqlite:///PATH.")
-        absolute, relative = Path(path), Path(path[1:])
+        absolute, relative = Path("/" + path.lstrip("/")), Path(path[1:])
         return cls(absolute if os.path.exists(absolute) else relative.absolute())
 
     def marker(self) -> tuple[str, str]:
@@ -38,14 +38,14 @@ class SQLiteSource:
                 continue
             signs.append(f"{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}")
         if not signs:
-            raise CatalogError(f"database: no SQLite file {self._path}.")
+            raise self._missing()
         return " ".join(signs), ""
 
     @contextmanager
     def snapshot(self, *, versions: bool = False, after: str = "") -> Iterator["SQLiteSnapshot"]:
         """See `Source.snapshot`."""
         if not os.path.isfile(self._path):
-            raise CatalogError(f"database: no SQLite file {self._path}.")
+            raise self._missing()
         read_only = f"{self._path.absolute().as_uri()}?mode=ro"
         with _errors(self._path):
             connection = sqlite3.connect(read_only, uri=True, timeout=30, isolation_level=None)
@@ -58,6 +58,11 @@ class SQLiteSource:
                 connection.execute("BEGIN")
                 snapshot = SQLiteSnapshot(connection, self._path, versions)
             yield snapshot
+
+    def _missing(self) -> CatalogError:
+        if self._path.is_dir():
+            return CatalogError(f"database: {self._path} is a directory. Name the SQLite file in it.")
+        return CatalogError(f"database: no SQLite file {self._path}.")
 
     def facts(self) -> Facts:
         """See `Source.facts`."""

@@ -23,17 +23,19 @@ from vod2strmfs.cli.options import (
     debug_option,
     with_settings,
 )
-from vod2strmfs.cli.output import LostOutputError, guard_output
+from vod2strmfs.cli.output import LostOutputError, UnreadOutputError, fill_gaps, guard_output
 from vod2strmfs.cli.refresh import refresh, sync_fields
 from vod2strmfs.cli.report import report
 from vod2strmfs.cli.run import run
 from vod2strmfs.cli.stats import stats
 from vod2strmfs.cli.status import status
 from vod2strmfs.errors import Exit, ShrinkHeldError, UserError
-from vod2strmfs.settings import Settings
+from vod2strmfs.settings import Settings, without_password
 
 # What a command needs is imported when it runs: help is there at once, and only a mount needs libfuse3.
 
+_ARGUMENTS = ("output_root",)
+"""Settings that are no options: they stand in the command line as they are."""
 _INTERRUPTED = 130
 """What shells expect of a command that Ctrl-C ended."""
 
@@ -149,6 +151,7 @@ def demo(file: str, movies: int, series: int, episodes: int, seed: int) -> None:
 
 def main() -> None:
     """Run the command line; every error that a user can mend is one or two lines."""
+    fill_gaps()
     guard_output()
     try:
         code = _run()
@@ -164,12 +167,36 @@ def _run() -> int:
         return _report(error)
 
 
+def _whose(error: click.NoSuchOption) -> str:
+    """Which commands have an option that this one does not have; empty if none has it."""
+    assert error.ctx is not None
+    this, option = error.ctx.command, error.option_name
+    if any(f"--{argument.name}".replace("_", "-") == option for argument in this.params if argument.name in _ARGUMENTS):
+        return f"{option} is no option: write `vod2strmfs {this.name} DIRECTORY`."
+    others = [
+        name
+        for name, command in cli.commands.items()
+        if any(option in (*each.opts, *each.secondary_opts) for each in command.params)
+    ]
+    if not others:
+        return ""
+    if this is cli:
+        return f"{option} stands behind the command, as in `vod2strmfs {others[0]} {option} …`."
+    names = " and ".join(", ".join(f"`{name}`" for name in part) for part in (others[:-1], others[-1:]) if part)
+    return f"`{this.name}` has no {option}: it belongs to {names}."
+
+
 def _report(error: BaseException) -> int:
     """Tell the user about an error; returns the exit code."""
     cause = error
     while isinstance(cause, BaseExceptionGroup):  # trio's
         cause = cause.exceptions[0]
     as_json = JSON_FLAG in sys.argv
+    if isinstance(cause, UnreadOutputError):
+        return cause.exit_code
+    if isinstance(cause, click.UsageError):
+        owner = _whose(cause) if isinstance(cause, click.NoSuchOption) else ""
+        cause = click.UsageError(owner or without_password(cause.format_message()), cause.ctx)
     if isinstance(cause, click.ClickException):
         if as_json:
             say_json({}, cause.format_message(), cause.exit_code)

@@ -1,4 +1,4 @@
-"""Standard output, when it cannot be written: a full disk, say."""
+"""Standard output and error, when they cannot be written: a full disk, say, or nothing at all (`2>&-`)."""
 
 import io
 import os
@@ -15,6 +15,24 @@ class LostOutputError(OutputError):
     """Standard output cannot be written."""
 
 
+class UnreadOutputError(LostOutputError):
+    """Whoever read standard output has gone: `head` has seen enough. Nobody needs to be told."""
+
+
+def fill_gaps() -> None:
+    """Have something at each standard descriptor that was closed: else the index, opened next, would be standard error.
+
+    What is said there goes nowhere.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
+
+
 def guard_output() -> None:
     """Have whoever writes standard output get a `LostOutputError` where it would be an error like any other's."""
     plain = sys.stdout
@@ -29,9 +47,9 @@ class _Output(io.FileIO):
     def write(self, data: "ReadableBuffer") -> int:
         try:
             return super().write(data)
-        except BrokenPipeError:
-            raise  # The reader went away: click ends the command without a word.
         except OSError as error:
             # Python would try again when it ends, and fail with a message and a code of its own.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            if isinstance(error, BrokenPipeError):
+                raise UnreadOutputError from error
             raise LostOutputError(f"standard output: cannot be written ({error.strerror}).") from error

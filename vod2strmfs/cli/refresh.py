@@ -49,7 +49,7 @@ def refresh(
         )
     if patient and not outcome.changed:
         return outcome
-    for warning in (*library.warnings(), *outcome.warnings()):
+    for warning in (*library.warnings(settings.model_fields_set), *outcome.warnings()):
         _log.warning("%s", warning)
     return outcome
 

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -94,7 +95,7 @@ def _show_table(metrics: Sequence[Metric]) -> None:
     scopes = list(dict.fromkeys(scope for scope, _, _ in metrics))
     values = {(scope, metric): value for scope, metric, value in metrics}
     table = Table(box=box.SIMPLE, pad_edge=False)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for scope in scopes:
         table.add_column(_COLUMNS[scope], justify="right")
     for metric in dict.fromkeys(metric for _, metric, _ in metrics):
@@ -103,4 +104,9 @@ def _show_table(metrics: Sequence[Metric]) -> None:
 
 
 def _shown(value: str | int) -> str:
-    return f"{value:,}" if isinstance(value, int) else value
+    if isinstance(value, int):
+        return f"{value:,}"
+    try:
+        return f"{datetime.fromisoformat(value).astimezone():%Y-%m-%d %H:%M}"  # short: it makes its column so wide
+    except ValueError:
+        return value

@@ -1,5 +1,7 @@
 """`vod2strmfs status`."""
 
+import os
+import pwd
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from vod2strmfs.status.state import State
 
 _WATCH_SECONDS = 2.0
+_LARGE = 10
+"""From here on, tenths are noise."""
 
 
 @click.command(cls=GroupedCommand)
@@ -46,19 +50,43 @@ def status(settings: Settings, as_json: bool, watch: bool, timeout: float) -> No
 
 
 def _show(state_dir: Path, timeout: float, *, as_json: bool) -> "State":
-    from vod2strmfs.status.channel import ask
-    from vod2strmfs.status.state import encode
+    from vod2strmfs.status.channel import NoMountError, ask
+    from vod2strmfs.status.state import for_programs
 
-    state = ask(state_dir, timeout)
+    try:
+        state = ask(state_dir, timeout)
+    except NoMountError as error:
+        raise NoMountError(f"{str(error).splitlines()[0]}\n{_instead()}") from error
     if as_json:
-        click.echo(encode(state))
+        click.echo(for_programs(state))
     else:
-        for heading, text in _lines(state):
+        for heading, text in lines(state):
             click.echo(f"{heading:<14}{text}")
     return state
 
 
-def _lines(state: "State") -> Iterator[tuple[str, str]]:
+def _instead() -> str:
+    """Whom to ask instead, if there are mounts of this host's with other state directories."""
+    from vod2strmfs.mount.point import libraries
+
+    for path, user in libraries():
+        if user == os.geteuid():
+            return f"A library is mounted at {path}: if with another state directory, give that with --state-dir."
+        name = _user_name(user)
+        sudo = "sudo" if user == 0 else f"sudo -u {name}"
+        return f"A library is mounted at {path} by {name}: run `{sudo} vod2strmfs status`."
+    return "`vod2strmfs mount` starts one; --state-dir names another mount's directory."
+
+
+def _user_name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"#{user}"  # as sudo takes it
+
+
+def lines(state: "State") -> Iterator[tuple[str, str]]:
+    """What is shown of a state: headings, and what stands behind them."""
     yield "mount", f"{state.mountpoint}, for {_span(state.now - state.started)} (process {state.pid})"
     if state.generation:
         yield "generation", f"{state.generation}, made {_span(state.now - state.made)} ago"
@@ -67,12 +95,14 @@ def _lines(state: "State") -> Iterator[tuple[str, str]]:
     yield "last sync", f"{_span(state.now - state.synced)} ago" if state.synced else "none"
     yield "stale since", f"{_moment(state.stale_since)}: {state.error}" if state.stale_since else "-"
     index = state.metrics.get("index", {})
-    yield "library", ", ".join(f"{index.get(kind, '0')} {kind}" for kind in ("movies", "series", "episodes"))
+    yield "library", ", ".join(f"{_number(index.get(kind, '0'), kind)}" for kind in ("movies", "series", "episodes"))
     yield "held", str(state.held)
-    yield "requests", f"{state.requests_per_second:.1f} a second, {state.requests} in all, {state.failed} failed"
-    rate = state.cache_hit_rate
-    yield "from memory", "-" if rate is None else f"{rate:.1%}"
-    yield "logged", f"{state.logged_errors} errors, {state.logged_warnings} warnings"
+    rate = state.requests_per_second
+    each = f"{rate:,.0f}" if rate >= _LARGE else f"{rate:.1f}"
+    yield "requests", f"{each} a second, {state.requests:,} in all, {state.failed:,} failed"
+    share = state.cache_hit_rate
+    yield "from memory", "-" if share is None else f"{share:.1%}"
+    yield "logged", f"{_number(state.logged_errors, 'errors')}, {_number(state.logged_warnings, 'warnings')}"
 
 
 def _check(state: "State") -> None:
@@ -96,4 +126,10 @@ def _span(seconds: float) -> str:
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} seconds"
+    return _number(round(max(seconds, 0)), "seconds")
+
+
+def _number(number: int | str, things: str) -> str:
+    """How many there are of what has a plural in -s: `1 movie`, `1,904 movies`, `1 series`."""
+    counted = int(number)
+    return f"{counted:,} {things.removesuffix('s') if counted == 1 and things != 'series' else things}"

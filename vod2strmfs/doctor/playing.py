@@ -1,5 +1,6 @@
 """Whether a film plays: a .strm's URL is asked for as a player would."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from urllib.parse import urljoin, urlsplit
@@ -10,16 +11,19 @@ from vod2strmfs import __version__
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.store import Store
-from vod2strmfs.library.contents import url_of
+from vod2strmfs.library import contents
+from vod2strmfs.library.kinds import node_of
 from vod2strmfs.library.tree import Tree
-from vod2strmfs.settings import Settings
+from vod2strmfs.settings import Settings, without_password
 
 _SECONDS = 15.0
 _CHECK = "playing"
+_OF_URLS = ("base_url", "movie_path", "episode_path", "pin_stream")
+"""The settings that the URL of a film in Dispatcharr is made from."""
 
 
 def playing(settings: Settings) -> Iterator[Finding]:
-    """Ask for the first film of the library."""
+    """Ask for the first film of the library, at the address that is given, or else that it was made with."""
     if not Store.exists(settings.state_dir):
         return
     try:
@@ -31,20 +35,21 @@ def playing(settings: Settings) -> Iterator[Finding]:
 
 
 def _first_url(settings: Settings) -> str:
+    given = {name: getattr(settings, name) for name in _OF_URLS if name in settings.model_fields_set}
     with closing(Store(settings.state_dir)) as store:
         if store.generation:
-            tree = Tree(store, write_nfo=False)
-            for path, entry in tree.walk():
+            for path, entry in Tree(store, write_nfo=False).walk():
                 if path.endswith(".strm"):
-                    return url_of(tree.read(entry.inode))
+                    record = store.record(node_of(entry.inode))
+                    return contents.url_of(contents.strm(record, store.settings.model_copy(update=given)))
     return ""
 
 
 def ask(url: str) -> Finding:
-    """GET a film's URL, follow one redirect, read a few bytes, and hang up.
+    """GET a film's URL, follow Dispatcharr's own redirect, read a few bytes, and hang up.
 
     HEAD will not do: Dispatcharr answers it with 405. The message names the host alone, since a direct URL holds
-    the account's password.
+    the account's password; so does the address to which some installations redirect, which is never shown.
     """
     host = urlsplit(url).netloc.rpartition("@")[2]
     try:
@@ -70,12 +75,43 @@ def ask(url: str) -> Finding:
 
 
 def _answer(client: httpx.Client, url: str, host: str) -> Finding:
-    with client.stream("GET", url) as answer:
-        if answer.is_redirect:
-            url = urljoin(url, answer.headers.get("Location", ""))
-            with client.stream("GET", url) as final:
-                return _judge(final, host)
-        return _judge(answer, host)
+    for _ in range(2):
+        with client.stream("GET", url) as answer:
+            if not answer.is_redirect:
+                return _judge(answer, host)
+            there = urljoin(url, answer.headers.get("Location", ""))
+        # Dispatcharr adds a session to the path, even of a title that it does not know. Panels send whom they like.
+        if not urlsplit(there).path.startswith(urlsplit(url).path) and not _is_providers(url):
+            return _elsewhere(there, host)
+        url = there
+    return Finding(
+        _CHECK,
+        Level.PROBLEM,
+        f"{host} redirects more than once",
+        "Check base_url: it should be Dispatcharr itself.",
+    )
+
+
+def _is_providers(url: str) -> bool:
+    """Whether it is a film's URL at an Xtream panel."""
+    return re.search(r"/\d+\.\w+$", urlsplit(url).path) is not None
+
+
+def _elsewhere(address: str, host: str) -> Finding:
+    if _is_providers(address):
+        return Finding(
+            _CHECK,
+            Level.WARNING,
+            f"{host} sends players to the provider itself: the account's password is in the address that they get",
+            "Dispatcharr's default stream profile is Redirect. To have films go through Dispatcharr, which counts"
+            " connections and fails over, choose another one there (Settings, Stream Settings).",
+        )
+    return Finding(
+        _CHECK,
+        Level.PROBLEM,
+        f"{host} sends players to another page instead of a film",
+        "Check base_url; if something in front of Dispatcharr asks for a login, it must let /proxy/vod/ through.",
+    )
 
 
 def _judge(answer: httpx.Response, host: str) -> Finding:
@@ -88,12 +124,13 @@ def _judge(answer: httpx.Response, host: str) -> Finding:
             "Check that the account has a connection free, that movie_path is /proxy/vod/movie/{uuid} (the plural never"
             " plays), and run `vod2strmfs sync`.",
         )
-    if answer.is_redirect:
+    if answer.status_code == httpx.codes.FORBIDDEN:
         return Finding(
             _CHECK,
             Level.PROBLEM,
-            f"{host} redirects more than once",
-            "Check base_url: it should be Dispatcharr itself.",
+            f"{host} answers 403: it does not let this host play",
+            "Check Dispatcharr's allowed networks for streams (Settings, Network Access): this host and the media"
+            " server's have to be among them; and what else stands between here and Dispatcharr.",
         )
     if not answer.is_success:
         return Finding(
@@ -120,4 +157,4 @@ def _judge(answer: httpx.Response, host: str) -> Finding:
 
 
 def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return without_password(str(error)) or type(error).__name__

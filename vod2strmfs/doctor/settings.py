@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vod2strmfs.doctor.finding import Finding, Level
-from vod2strmfs.settings import Settings, is_secret
+from vod2strmfs.settings import Settings, is_secret, without_password
 
 
 def origins(settings: Settings, config: Path | None) -> Iterator[Finding]:
@@ -61,4 +61,4 @@ def _has_password(settings: Settings) -> bool:
 
 
 def _shown(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return without_password(",".join(map(str, value)) if isinstance(value, tuple) else str(value))

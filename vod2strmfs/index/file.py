@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -180,16 +180,19 @@ def connect(state_dir: Path, *, writable: bool = False) -> sqlite3.Connection:
     path = (state_dir / FILE_NAME).absolute()
     mode = "rw" if writable else "ro"
     try:
-        connection = sqlite3.connect(
-            f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=60, cached_statements=256,
-            check_same_thread=False,
-        )  # fmt: skip
-        # NORMAL keeps the file consistent through a power cut; at worst the last generation is lost and made again.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA temp_store = FILE")
+        with ExitStack() as opened:
+            connection = sqlite3.connect(
+                f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=60, cached_statements=256,
+                check_same_thread=False,
+            )  # fmt: skip
+            opened.callback(connection.close)
+            # NORMAL keeps the file consistent through a power cut; at worst the last generation is lost and made again.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA temp_store = FILE")
+            opened.pop_all()
+            return connection
     except sqlite3.Error as error:
         raise IndexFileError(f"index {path}: cannot be opened ({error}).") from error
-    return connection
 
 
 @contextmanager

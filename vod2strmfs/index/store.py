@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ _OTHER_KEY = "CASE WHEN lower(name) IS NOT fold THEN fold END"
 """Of most names the folded form is nothing but lower case, which SQLite sees quickly; the others' is given."""
 _NAME = Node.__struct_fields__.index("name")
 _NODES = f"SELECT {_COLUMNS}, {_OTHER_KEY} FROM node WHERE id BETWEEN ? AND ?"
-_CHILD = f"SELECT {_COLUMNS}, lower(name) IS NOT ?2 FROM node WHERE parent = ?1 AND fold = ?2"
+_CHILD = f"SELECT {_COLUMNS}, lower(name) IS NOT ? FROM node WHERE parent = ? AND fold = ?"
 _CHILD_BY_ALIAS = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND alias = ?"
 _CHILDREN = "SELECT id FROM node INDEXED BY node_children WHERE parent = ? AND id > ? ORDER BY id LIMIT ?"
 _DETAILS = f"""
@@ -118,8 +118,6 @@ class Store:
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / FILE_NAME
         self._file = _identity(self._path)
-        self._connection = connect(state_dir)
-        self._watch = connect(state_dir)
         self._version = 0
         self._stats = b""
         self.stats_version = 0
@@ -133,7 +131,11 @@ class Store:
         """Large directories whose listing was found to be whole."""
         self._nodes = Ahead(self._read_nodes, lambda node: _NODE_BYTES, _NODES_BYTES)
         self._records = Ahead(self._read_records, lambda record: _RECORD_BYTES + len(record.item), _RECORDS_BYTES)
-        self.refresh()
+        with ExitStack() as opened:
+            self._connection = opened.enter_context(closing(connect(state_dir)))
+            self._watch = opened.enter_context(closing(connect(state_dir)))
+            self.refresh()
+            opened.pop_all()
 
     @staticmethod
     def exists(state_dir: Path) -> bool:
@@ -204,7 +206,7 @@ class Store:
 
     def child(self, parent: int, key: str) -> Node | None:
         """See `Tree`'s `Store`."""
-        for *columns, is_other in self._query(_CHILD, parent, key):
+        for *columns, is_other in self._query(_CHILD, key, parent, key):
             node = Node(*columns)
             if is_other:
                 _check_names([(node.id, node.name, key)])

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from vod2strmfs import __version__
 from vod2strmfs.catalog.queries import BLOCK_BITS, KINDS, Kind, in_blocks
 from vod2strmfs.catalog.source import Row, Snapshot, Source
-from vod2strmfs.errors import CatalogError, IndexFileError
+from vod2strmfs.errors import CatalogError, FilteredOutError, IndexFileError
 from vod2strmfs.index import naming
 from vod2strmfs.index.brake import HELD_GONE, HELD_NAME, WINDOW, Brake, Place, emptied_series
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, differences
@@ -29,6 +29,7 @@ from vod2strmfs.index.identity import reunite
 from vod2strmfs.index.intake import Intake
 from vod2strmfs.index.mtimes import settle_mtimes
 from vod2strmfs.index.progress import Tell
+from vod2strmfs.index.room import is_full, which_is_full
 from vod2strmfs.index.store import Store, node_in
 from vod2strmfs.library.contents import provider_url
 from vod2strmfs.library.kinds import NodeKind
@@ -127,7 +128,8 @@ def sync(
             replace(state_dir)
             return run()
     except (sqlite3.Error, OSError) as error:
-        raise IndexFileError(f"state directory {state_dir}: the index cannot be written ({error}).") from error
+        why = f": {which_is_full(state_dir)}" if is_full(error) else f" ({error})."
+        raise IndexFileError(f"state directory {state_dir}: the index cannot be written{why}") from error
 
 
 def _sync(
@@ -499,7 +501,7 @@ class _Run:
             return
         [filtered] = self.connection.execute("SELECT count(*) FROM filtered").fetchone()
         if filtered:
-            raise CatalogError(
+            raise FilteredOutError(
                 f"the filters keep out all {filtered} titles of the catalogue, so there is no library to make.\n"
                 "Check accounts, categories, genres, languages, ids, years and adult: an include that matches nothing"
                 " lets nothing in."

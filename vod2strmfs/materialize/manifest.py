@@ -11,6 +11,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -323,17 +324,19 @@ class Manifest:
     def _open(self) -> sqlite3.Connection:
         if self._target:
             open(self._target, "a", opener=private).close()
-        connection = sqlite3.connect(self._target, isolation_level=None, timeout=60, cached_statements=64)
-        connection.execute("PRAGMA synchronous = OFF")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-        elif version != _SCHEMA_VERSION:
-            connection.close()
-            raise sqlite3.DatabaseError(f"version {version}")
-        connection.execute("BEGIN")
-        return connection
+        with ExitStack() as opened:
+            connection = sqlite3.connect(self._target, isolation_level=None, timeout=60, cached_statements=64)
+            opened.callback(connection.close)
+            connection.execute("PRAGMA synchronous = OFF")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            elif version != _SCHEMA_VERSION:
+                raise sqlite3.DatabaseError(f"version {version}")
+            connection.execute("BEGIN")
+            opened.pop_all()
+            return connection
 
     def _put_aside(self) -> None:
         """Set a file aside that is damaged or of another version. It is made again from the tree."""

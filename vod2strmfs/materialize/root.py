@@ -110,14 +110,18 @@ def _check_writable(descriptor: int, path: Path) -> None:
 def _check(path: Path) -> str:
     """Refuse roots that would be a mistake; returns the mount point that the root is on."""
     if path == Path("/"):
-        raise OutputError("output root /: is the whole system. Give a directory of its own with --output-root.")
+        raise OutputError(
+            "output root /: is the whole system. Give a directory of its own: `vod2strmfs materialize DIRECTORY`."
+        )
     if path in _homes():
-        raise OutputError(f"output root {path}: is a home directory. Give a directory of its own with --output-root.")
+        raise OutputError(
+            f"output root {path}: is a home directory. Give a directory of its own: `vod2strmfs materialize DIRECTORY`."
+        )
     mount_point, kind = _mount(path)
     if kind == _OURS:
         raise OutputError(
             f"output root {path}: vod2strmfs is mounted at {mount_point}, and shows the library there already."
-            " Unmount it or give another directory with --output-root."
+            " Unmount it or give another directory: `vod2strmfs materialize DIRECTORY`."
         )
     return mount_point
 

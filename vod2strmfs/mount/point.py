@@ -27,6 +27,8 @@ class Mounted(NamedTuple):
     """The type of the file system."""
     is_shared: bool
     """Whether what is mounted below it appears in containers that were given it with `rslave` or `rshared`."""
+    user: int
+    """Of a FUSE file system: the id of the user who mounted it."""
 
 
 def prepare(mountpoint: Path, *, allow_other: bool, uncovered: Iterable[Path] = ()) -> None:
@@ -123,6 +125,11 @@ def mounted_at(mountpoint: Path) -> Mounted | None:
     return next((mount for mount in reversed(list(_mounts())) if mount.path == wanted), None)
 
 
+def libraries() -> list[tuple[str, int]]:
+    """Where libraries are mounted on this host, and the id of the user who did that; the last mount first."""
+    return [(mount.path, mount.user) for mount in reversed(list(_mounts())) if mount.kind == KIND]
+
+
 def mounted_above(path: Path) -> Mounted | None:
     """The file system on which a directory's parent lies; None if the mount table does not say."""
     parent = Path(os.path.realpath(path.parent))
@@ -136,7 +143,9 @@ def _mounts() -> Iterator[Mounted]:
         end = fields.index("-")
         # The kernel writes spaces, tabs, line ends and backslashes as octal numbers.
         path = re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), fields[4])
-        yield Mounted(path, fields[end + 1], any(field.startswith("shared:") for field in fields[6:end]))
+        user = re.search(r"\buser_id=(\d+)", fields[-1])
+        is_shared = any(field.startswith("shared:") for field in fields[6:end])
+        yield Mounted(path, fields[end + 1], is_shared, int(user[1]) if user else 0)
 
 
 def is_dead(mountpoint: Path) -> bool:

@@ -1,6 +1,7 @@
 """The life of a mount, from top to bottom."""
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from vod2strmfs.mount.operations import LibraryOperations, Owner
 from vod2strmfs.mount.status import Reporter, report
 from vod2strmfs.mount.trace import trace
 from vod2strmfs.notify import notify, watchdog_seconds
-from vod2strmfs.settings import Settings
+from vod2strmfs.settings import ENVIRONMENT_PREFIX, Settings
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -39,10 +40,12 @@ class Program(NamedTuple):
 
     module: str
     does: str
+    hidden: tuple[str, ...] = ()
+    """How variables begin that it does not get."""
 
 
 _WORKER = Program("vod2strmfs.index.worker", "reads the database")
-_STATUS_PAGE = Program("vod2strmfs.web", "serves the status page")
+_STATUS_PAGE = Program("vod2strmfs.web", "serves the status page", (ENVIRONMENT_PREFIX, "POSTGRES_", "PG"))
 
 
 def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> None:
@@ -170,6 +173,7 @@ async def _keep(
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            env={name: value for name, value in os.environ.items() if not name.startswith(program.hidden)},
         )
         assert process.stdin is not None
         assert process.stderr is not None

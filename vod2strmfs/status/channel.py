@@ -30,6 +30,10 @@ class NotRunningError(MountError):
     """No mount of this state directory is running, or it does not answer."""
 
 
+class NoMountError(NotRunningError):
+    """No mount of this state directory is running."""
+
+
 def ask(state_dir: Path, timeout: float = TIMEOUT_SECONDS) -> State:
     """What the mount with this state directory says of itself.
 
@@ -52,7 +56,7 @@ def ask(state_dir: Path, timeout: float = TIMEOUT_SECONDS) -> State:
             f"state directory {state_dir}: only the user who mounts can ask. Run this as that user, or as root."
         ) from None
     except OSError as error:
-        raise NotRunningError(
+        raise NoMountError(
             f"state directory {state_dir}: no mount is running ({error.strerror}).\n"
             "`vod2strmfs mount` starts one; --state-dir names another mount's directory."
         ) from error

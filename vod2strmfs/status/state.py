@@ -62,6 +62,15 @@ def encode(state: State) -> bytes:
     return msgspec.json.encode(msgspec.structs.asdict(state) | derived)
 
 
+def for_programs(state: State) -> bytes:
+    """As JSON, in which what is counted is a number."""
+    metrics = {
+        scope: {metric: int(value) if value.isdecimal() else value for metric, value in counted.items()}
+        for scope, counted in state.metrics.items()
+    }
+    return msgspec.json.encode(msgspec.json.decode(encode(state)) | {"metrics": metrics})
+
+
 def decode(text: bytes) -> State:
     """From JSON.
 
