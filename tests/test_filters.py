@@ -1,5 +1,7 @@
 """Filters choose among relations before one of them is chosen for a title, on both databases."""
 
+import json
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 from databases import Database
 from libraries import Library
+from mounts import command
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.counts import kept_out
@@ -304,4 +307,33 @@ def test_a_narrower_filter_removes_what_it_keeps_out_at_once(library: Library, f
     assert outcome.held == 0
     assert streams(library) == OF_B
     library.sync(filled.url)
+    assert streams(library) == EVERYTHING
+
+
+def sync_command(database: Database, folder: Path, *options: str) -> dict[str, Any]:
+    state = ("--database", database.url, "--state-dir", str(folder / "library" / "state"))
+    done = subprocess.run(command("sync", *state, "--json", *options), capture_output=True, text=True, check=False)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_a_filter_that_is_taken_out_of_the_settings_file_ends(
+    library: Library, filled: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('accounts = ["Provider B"]\n')
+    sync_command(filled, tmp_path, "--config", str(file))
+    assert streams(library) == OF_B
+    file.write_text("")
+    assert sync_command(filled, tmp_path, "--config", str(file))["changed"]
+    assert streams(library) == EVERYTHING
+
+
+def test_without_a_file_a_sync_leaves_the_librarys_settings_alone(
+    library: Library, filled: Database, tmp_path: Path
+) -> None:
+    sync_command(filled, tmp_path, "--accounts", "Provider B")
+    assert not sync_command(filled, tmp_path)["changed"]
+    assert streams(library) == OF_B
+    sync_command(filled, tmp_path, "--clean-titles")
     assert streams(library) == EVERYTHING

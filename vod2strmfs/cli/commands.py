@@ -94,9 +94,9 @@ cli.add_command(install_service)
 def sync_command(settings: Settings, accept_shrink: bool, quiet: bool, as_json: bool) -> None:
     """Refresh the index once, and say what changed.
 
-    A mount with the same state directory shows the result within a second. Settings of the library that are not given
-    stay as they are. The exit code is 7 while items that are gone from the catalogue are held back, since they are
-    too many for a day.
+    A mount with the same state directory shows the result within a second. Without --config and without any setting
+    of the library, the library's settings stay as they are. The exit code is 7 while items that are gone from the
+    catalogue are held back, since they are too many for a day.
     """
     logs.set_up(settings, quiet=quiet)
     outcome = refresh(settings, accept_shrink=accept_shrink, keep_library=True, quiet=quiet)
