@@ -109,7 +109,6 @@ _ACTIVE = "JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id AND a.is_active"
 _ENABLED = """LEFT JOIN vod_m3uvodcategoryrelation enabled
         ON enabled.m3u_account_id = r.m3u_account_id AND enabled.category_id = r.category_id"""
 _COUNTS = "(r.category_id IS NULL OR enabled.enabled)"
-_HAS_MORE = "lead(r.id) OVER place IS NOT NULL"
 _OPEN_SERIES = f"SELECT r.series_id FROM vod_m3useriesrelation r {_ACTIVE} {_ENABLED} WHERE {_COUNTS}"
 
 
@@ -192,7 +191,8 @@ class Queries:
         dialect: `POSTGRESQL` or `SQLITE`.
         columns: the columns that exist, by table.
         versions: whether every relation is wanted, or only the chosen one.
-        choice: which relations the user wants. A title that has none of these comes with the first of the others.
+        choice: which relations the user wants. An item that has none of these comes with the first of the others, and
+            where all relations of episodes are wanted, each comes; `passes` tells them apart.
     """
 
     def __init__(
@@ -402,16 +402,11 @@ class Queries:
         WHERE chosen.place = 1 AND {is_open}"""
 
     def _every_episode(self) -> str:
-        """All relations of episodes that the user wants, and of an episode without any the first of the others."""
-        if self._choice == ALL:
-            return f"""
-            SELECT r.id, r.episode_id AS item, a.id AS account_id, a.name AS account_name,
-                1 AS place, true AS shared, true AS passes
-            FROM vod_m3uepisoderelation r {_ACTIVE}"""
-        # Sorted here, where rows are narrow.
+        """All relations of episodes, whether the user wants them or not."""
         return f"""
-        SELECT id, item, account_id, account_name, CASE WHEN passes THEN 1 ELSE place END AS place, shared, passes
-        FROM ({self._chosen(_OF_EPISODES)}) every_one ORDER BY id"""
+        SELECT r.id, r.episode_id AS item, a.id AS account_id, a.name AS account_name,
+            1 AS place, true AS shared, {self._passes(_OF_EPISODES)} AS passes
+        FROM vod_m3uepisoderelation r {_ACTIVE}"""
 
 
 def _is_among(column: str, ids: Iterable[int | None]) -> str:

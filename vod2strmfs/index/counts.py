@@ -1,7 +1,6 @@
 """Counting a generation, for `.stats.csv`."""
 
 import sqlite3
-from typing import NamedTuple
 
 from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind
 
@@ -52,34 +51,3 @@ def count(connection: sqlite3.Connection, in_database: dict[str, int]) -> dict[s
         "index": dict(zip((*_INDEX, *_CONTENT, "bad_fields"), (*nodes, *contents), strict=True)) | dict(filtered),
         "filesystem": dict(zip(_FILES, files, strict=True)),
     }
-
-
-class KeptOut(NamedTuple):
-    """Items that the shrink brake holds though the catalogue has them: a filter keeps them out."""
-
-    kind: NodeKind
-    """`MOVIE` or `EPISODE`."""
-    setting: str
-    number: int
-
-
-def kept_out(connection: sqlite3.Connection) -> list[KeptOut]:
-    """What is held because of filters; whatever else is held is gone from the catalogue.
-
-    Args:
-        connection: to the index.
-    """
-    # An episode that is not filtered itself is kept out with its series.
-    rows = connection.execute(
-        f"""SELECT held.kind, coalesce(own.setting, series.setting), count(*)
-        FROM node AS held JOIN content USING (id)
-        LEFT JOIN filtered AS own ON own.kind = iif(held.kind = {NodeKind.MOVIE:d}, 'movie', 'episode')
-            AND own.uuid = content.uuid
-        LEFT JOIN node AS season ON held.kind = {NodeKind.EPISODE:d} AND season.id = held.parent
-        LEFT JOIN content AS shown ON shown.id = season.parent
-        LEFT JOIN filtered AS series ON series.kind = 'series' AND series.uuid = shown.uuid
-        WHERE held.held AND held.kind IN ({NodeKind.MOVIE:d}, {NodeKind.EPISODE:d})
-            AND coalesce(own.setting, series.setting) IS NOT NULL
-        GROUP BY 1, 2 ORDER BY 1, 3 DESC"""
-    )
-    return [KeptOut(NodeKind(kind), setting, number) for kind, setting, number in rows]

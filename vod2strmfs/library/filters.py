@@ -82,17 +82,6 @@ class Filter:
             yield from ((name, pattern) for pattern in patterns.unmatched())
 
 
-def written(settings: LibrarySettings, name: str) -> str:
-    """A filter as the user would write it on one line, such as `years = 2000-`.
-
-    Args:
-        settings: the library's.
-        name: the setting's, as `Filter.refuses` says it.
-    """
-    value = getattr(settings, name)
-    return f"{name} = {value if isinstance(value, str) else ', '.join(value)}"
-
-
 class _List:
     """The patterns of one setting: with any that include, a value has to match one; none may be excluded."""
 
