@@ -139,8 +139,9 @@ class Groups(NamedTuple):
         """From the rows of the queries `ACCOUNTS` and `CATEGORY_NAMES`."""
         named = list(categories)
         return cls(
-            dict(accounts),
-            {None: "", **{number: name for number, name, _ in named}},
+            # SQLite holds what it is given: a name may be a number, or null.
+            {number: str(name or "") for number, name in accounts},
+            {None: "", **{number: str(name or "") for number, name, _ in named}},
             {None, *(number for number, _, enabled in named if enabled)},
         )
 
