@@ -10,6 +10,7 @@ import pytest
 from databases import Database
 from libraries import Library
 from mounts import command
+from postgres_server import PostgresServer
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.file import connect
@@ -142,6 +143,15 @@ def test_before_there_were_series_relations_of_episodes_those_of_their_account_c
     filled.execute("DROP INDEX vod_m3uepisoderelation_series_relation_id")
     filled.execute("ALTER TABLE vod_m3uepisoderelation RENAME COLUMN series_relation_id TO later")
     library.sync(filled.url, LibrarySettings(categories=("Cartoons",)))
+    assert streams(library) == {"S01E01 – Part 1": "201@2", "S01E03 – Part 3": "203@2"}
+
+
+def test_a_role_that_may_not_read_the_series_relation_yet_sees_those_of_the_account(
+    library: Library, postgres: PostgresServer
+) -> None:
+    database = Database(postgres.new_database()).fill(overlapping())
+    database.execute("REVOKE SELECT (series_relation_id) ON vod_m3uepisoderelation FROM vod2strmfs")
+    library.sync(database.url, LibrarySettings(categories=("Cartoons",)))
     assert streams(library) == {"S01E01 – Part 1": "201@2", "S01E03 – Part 3": "203@2"}
 
 
