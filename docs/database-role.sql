@@ -1,8 +1,8 @@
 -- A role that can read what vod2strmfs reads, and nothing else: the accounts' passwords stay out of its reach.
 -- Run as the database's owner:  psql -d dispatcharr -f database-role.sql
 -- and choose the password:      \password vod2strmfs
--- Running it again does no harm. On a Dispatcharr before v0.29 the lines with is_adult or vod_vodlogo may fail: take
--- out is_adult; there are no logos before v0.12.
+-- Running it again does no harm. On a Dispatcharr before v0.29 some lines may fail: take out is_adult; before v0.20
+-- series_relation_id as well; there are no logos before v0.12.
 
 DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'vod2strmfs') THEN
@@ -18,7 +18,7 @@ GRANT SELECT (id, url) ON vod_vodlogo TO vod2strmfs;
 GRANT SELECT (id, name) ON vod_vodcategory TO vod2strmfs;
 GRANT SELECT (id, m3u_account_id, movie_id, category_id, stream_id, container_extension, custom_properties) ON vod_m3umovierelation TO vod2strmfs;
 GRANT SELECT (id, m3u_account_id, series_id, category_id, external_series_id, custom_properties) ON vod_m3useriesrelation TO vod2strmfs;
-GRANT SELECT (id, m3u_account_id, episode_id, stream_id, container_extension, custom_properties) ON vod_m3uepisoderelation TO vod2strmfs;
+GRANT SELECT (id, m3u_account_id, episode_id, series_relation_id, stream_id, container_extension, custom_properties) ON vod_m3uepisoderelation TO vod2strmfs;
 GRANT SELECT (m3u_account_id, category_id, enabled) ON vod_m3uvodcategoryrelation TO vod2strmfs;
 GRANT SELECT (id, name, is_active, priority) ON m3u_m3uaccount TO vod2strmfs;
 

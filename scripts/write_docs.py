@@ -28,6 +28,22 @@ DOCS = Path(__file__).parent.parent / "docs"
 _SERVERS = get_args(LibrarySettings.model_fields["media_server"].annotation)
 
 
+_FILTERS = (
+    "`accounts` and `categories` choose among what a title can be played from: of a film that two accounts have, the",
+    "best of those that you want is shown. So it is with a series' episodes: with one account alone you see the",
+    "episodes that it has. The other filters judge titles; episodes go with their series. A title has to pass all of",
+    "them.",
+    "",
+    "In a pattern `*` stands for any characters, `?` for one; upper and lower case are the same. Names may be written",
+    "as they are: `EN | Kids`, `[EN] New`, `!XXX [18+]`. (Only where nothing is called so do brackets hold a set of",
+    "characters, as in `S[0-9]*`.) A name with a comma has to stand in a TOML list. With patterns that exclude alone,",
+    "everything else is shown. A pattern that matches nothing is a warning of `sync`. Titles whose year is not known",
+    "are in no range of `years`.",
+    "",
+    "A settings file that is given counts whole: what is not in it has its default.",
+)
+
+
 def settings_page() -> str:
     """The table of all settings."""
     lines = [
@@ -46,6 +62,8 @@ def settings_page() -> str:
     for title, fields in (("The library", LibrarySettings.model_fields), ("The commands", own)):
         lines += ["", f"## {title}", "", "| setting | default | meaning |", "|---|---|---|"]
         lines += [_setting(name, field) for name, field in fields.items()]
+        if fields is LibrarySettings.model_fields:
+            lines += ["", *_FILTERS]
     lines += ["", "## Options", "", "| options | commands |", "|---|---|", *_options()]
     lines += [
         "",

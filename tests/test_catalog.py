@@ -35,10 +35,11 @@ def test_both_sources_give_the_same_rows(postgres: PostgresServer, tmp_path: Pat
 
     def comparable(row: MovieRow | SeriesRow | EpisodeRow) -> dict[str, object]:
         # PostgreSQL keeps JSON in a form of its own.
-        return {
-            name: json.loads(value) if value and name.endswith("properties") else value
-            for name, value in row._asdict().items()
-        }
+        columns = row._asdict()
+        for name in ("properties", "relation_properties", "others"):
+            if columns.get(name):
+                columns[name] = [json.loads(text) for text in columns[name].split("\x1e")]
+        return columns
 
     for kind in KINDS:
         from_postgresql, from_sqlite = ([comparable(row) for row in rows(url, kind)] for url in urls)
@@ -67,7 +68,7 @@ def test_a_movie_has_every_column(database: Database) -> None:
     assert row.created_at == int(movie.created_at.timestamp())
     assert row._replace(properties=None, relation_properties=None, uuid="", created_at=0) == (
         movie.id, "", "Heat", "Cops.", 1995, "8.3", "Crime", 10200, "949", "tt0113277", True, None, 0,
-        "http://images/heat.jpg", movie.relations[0].id, account.id, "Alpha", "77", "Films", "mp4", None,
+        "http://images/heat.jpg", movie.relations[0].id, account.id, "Alpha", "77", "Films", "mp4", None, None, True,
     )  # fmt: skip
 
 

@@ -209,7 +209,7 @@ def test_few_rows_are_not_worth_a_second_process(tmp_path: Path, monkeypatch: py
 
 def impossible_rows() -> Iterator[TitledRow]:
     """One row that no source can yield, so that extracting it fails."""
-    yield MovieRow._make([1, "u", 5, *[None] * 18])._replace(created_at=0), ""
+    yield MovieRow._make([1, "u", 5, *[None] * 20])._replace(created_at=0), ""
 
 
 def test_an_error_in_the_second_process_is_the_first_ones(given: list[Helper]) -> None:
@@ -225,7 +225,7 @@ def test_an_error_in_the_second_process_is_the_first_ones(given: list[Helper]) -
 def awkward_rows() -> Iterator[TitledRow]:
     """Some rows, of which one has a name that is no UTF-8: no source yields that."""
     for number in range(30):
-        row = MovieRow._make([number, str(number), f"Film {number}", *[None] * 18])
+        row = MovieRow._make([number, str(number), f"Film {number}", *[None] * 19, True])
         name = "Film \ud800" if number == 9 else row.name
         yield row._replace(name=name, created_at=0, account_id=1, stream_id=str(number), account_name="Alpha"), ""
 
@@ -294,11 +294,22 @@ def test_rows_of_every_kind_are_shared(tmp_path: Path, given: list[Helper], monk
     assert kinds == {MovieRow, VersionRow, SeriesRow, EpisodeRow}
 
 
-@pytest.mark.parametrize(("accounts", "rendered"), [(["Alpha"], True), (["!Alpha"], False), ([], True)])
-def test_the_files_of_movies_that_are_kept_out_are_not_rendered(accounts: list[str], rendered: bool) -> None:
-    extractor = Extractor(LibrarySettings(accounts=accounts), {}, render=True)
+@pytest.mark.parametrize(
+    ("choice", "passes", "rendered"),
+    [
+        ({}, True, True),
+        ({"accounts": ["Alpha"]}, True, True),
+        ({"accounts": ["Beta"]}, False, False),
+        ({"years": "2000-"}, True, False),
+    ],
+)
+def test_the_files_of_movies_that_are_kept_out_are_not_rendered(
+    choice: dict[str, Any], passes: bool, rendered: bool
+) -> None:
+    extractor = Extractor(LibrarySettings(**choice), {}, render=True)
     row, title = next(awkward_rows())
-    assert (extractor.extract(row, title).files is not None) == rendered
+    assert isinstance(row, MovieRow)
+    assert (extractor.extract(row._replace(passes=passes), title).files is not None) == rendered
 
 
 def test_the_second_process_ends_with_the_sync(tmp_path: Path, given: list[Helper]) -> None:

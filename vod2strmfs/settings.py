@@ -244,8 +244,8 @@ class LibrarySettings(BaseModel):
         description="write the provider's own URLs, for Xtream accounts; this puts their passwords into every .strm",
     )
 
-    accounts: Patterns = Field((), description="only these accounts; globs, a leading ! excludes")
-    categories: Patterns = Field((), description="only these categories; globs, a leading ! excludes")
+    accounts: Patterns = Field((), description="only what these accounts have; globs, a leading ! excludes")
+    categories: Patterns = Field((), description="only what stands in these categories; globs, a leading ! excludes")
     genres: Patterns = Field((), description="only these genres; globs, a leading ! excludes")
     languages: Patterns = Field(
         (), description="only these languages, by the mark in the title (EN, FR …; none: -); a leading ! excludes"
@@ -380,9 +380,17 @@ class Settings(LibrarySettings):
             raise ValueError("must not have a fragment (#)")
         return value
 
+    _config: Path | None = PrivateAttr(None)
+
     def origin(self, name: str) -> str:
         """Where a setting comes from, as the user wrote it there; empty for its default."""
         return self._origins.get(name, "")
+
+    @property
+    def is_library_given(self) -> bool:
+        """Whether the library's settings are those meant: a settings file counts whole, with the defaults of what it
+        leaves out; without one, at least one of them has to be given."""
+        return self._config is not None or bool(self.model_fields_set & LibrarySettings.model_fields.keys())
 
     @property
     def logs(self) -> Path:
@@ -486,6 +494,7 @@ def load(
         raise SettingsError(_explain(error, origin)) from None
     settings._origins = origin
     settings._repeated = tuple(_repeated(config, options))
+    settings._config = config
     return settings
 
 

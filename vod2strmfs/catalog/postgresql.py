@@ -13,12 +13,17 @@ from psycopg.rows import tuple_row
 from vod2strmfs.catalog.connection import Connection
 from vod2strmfs.catalog.position import Position
 from vod2strmfs.catalog.queries import (
+    ACCOUNTS,
+    ALL,
     BLOCK_BITS,
     CATEGORIES,
+    CATEGORY_NAMES,
     CREDENTIALS,
     POSTGRESQL,
     POSTGRESQL_13,
     REQUIRED,
+    Choice,
+    Groups,
     Kind,
     Queries,
     in_blocks,
@@ -224,8 +229,18 @@ class PostgreSQLSnapshot:
         check_schema(f"database {name}", columns)
         self.schema = schema_version(columns)
         dialect = POSTGRESQL if connection.info.server_version >= 140000 else POSTGRESQL_13
-        self._queries = Queries(dialect, columns, versions=versions)
+        self._schema = dialect, columns, versions
+        self.choose(ALL)
         self._digests: dict[Kind, dict[int, str]] = {}
+
+    def groups(self) -> Groups:
+        """See `Snapshot.groups`."""
+        return Groups.of(self._execute(ACCOUNTS), self._execute(CATEGORY_NAMES))
+
+    def choose(self, choice: Choice) -> None:
+        """See `Snapshot.choose`."""
+        dialect, columns, versions = self._schema
+        self._queries = Queries(dialect, columns, versions=versions, choice=choice)
 
     def position(self) -> str:
         """See `Snapshot.position`."""

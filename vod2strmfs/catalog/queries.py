@@ -2,13 +2,14 @@
 
 A relation counts when its account is active and its category is null or enabled for that account. Among
 the relations that count, Dispatcharr plays the one of the account with the highest priority, then the one
-with the lowest id. The choice is made on narrow rows first; the wide ones are joined to the winner only. It
+with the lowest id; where the user wants some accounts or categories only, it is the first of those (`Choice`).
+The choice is made on narrow rows first; the wide ones are joined to the winner only. It
 leaves the narrow rows in the order in which all are wanted, and PostgreSQL keeps it when it looks up the wide
 ones: no wide row is ever sorted, and the first ones come while the rest are still being looked up.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Mapping, Set
+from typing import Any, Literal, NamedTuple
 
 Kind = Literal["movie", "version", "series", "episode"]
 KINDS: tuple[Kind, ...] = ("movie", "version", "series", "episode")
@@ -46,8 +47,9 @@ OPTIONAL: Mapping[str, frozenset[str]] = {
     "vod_movie": _columns("is_adult logo_id"),
     "vod_series": _columns("logo_id"),
     "vod_vodlogo": _columns("id url"),
+    "vod_m3uepisoderelation": _columns("series_relation_id"),
 }
-"""What later migrations added: logos in v0.12, `is_adult` in v0.29."""
+"""What later migrations added: logos in v0.12, an episode's series relation in v0.20, `is_adult` in v0.29."""
 
 
 class Dialect(NamedTuple):
@@ -58,6 +60,8 @@ class Dialect(NamedTuple):
     date: str
     epoch: str
     """Seconds since the epoch; times that do not fit into a file's (before 1970, after 2262) are its first or last."""
+    together: str
+    """JSON of several rows as one value; see `rows.MovieRow.others`."""
     hash: str = ""
     """Takes a record; 64 bits."""
 
@@ -67,12 +71,13 @@ POSTGRESQL = Dialect(
     json="{}::text",
     date="{}::text",
     epoch="floor(least(greatest(extract(epoch from {}), 0), 9223372036))::bigint",
+    together="string_agg({}::text, chr(30))",
     # Half as dear as to hash a record's text, of which the JSON's text is the dearest part.
     hash="hash_record_extended({}, 0)",
 )
 POSTGRESQL_13 = POSTGRESQL._replace(hash="hashtextextended({}::text, 0)")
 """Up to that version."""
-_AS_STORED = Dialect("{}", "{}", "{}", "{}")
+_AS_STORED = Dialect("{}", "{}", "{}", "{}", "array_agg({})")
 
 _HEX_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
 SQLITE = Dialect(
@@ -81,7 +86,15 @@ SQLITE = Dialect(
     json="{}",
     date="{}",
     epoch="min(max(coalesce(cast(strftime('%s', {}) as integer), 0), 0), 9223372036)",
+    together="group_concat({}, char(30))",
 )
+
+ACCOUNTS = "SELECT id, name FROM m3u_m3uaccount WHERE is_active"
+CATEGORY_NAMES = """
+    SELECT c.id, c.name, EXISTS (SELECT 1 FROM vod_m3uvodcategoryrelation r
+        JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id AND a.is_active WHERE r.category_id = c.id AND r.enabled)
+    FROM vod_vodcategory c"""
+"""Every category, and whether it is enabled for an account that is active."""
 
 CREDENTIALS = """
     SELECT id, server_url, username, password FROM m3u_m3uaccount
@@ -111,6 +124,59 @@ def in_blocks(blocks: Iterable[int]) -> str:
     return "(" + " OR ".join(conditions) + ")"
 
 
+class Groups(NamedTuple):
+    """What relations are grouped by: accounts and categories, each its name by its id."""
+
+    accounts: Mapping[int, str]
+    """Those that are active."""
+    categories: Mapping[int | None, str]
+    """None stands for relations without a category."""
+    enabled: Set[int | None]
+    """The categories that are enabled for an active account, and None."""
+
+    @classmethod
+    def of(cls, accounts: Iterable[tuple[Any, ...]], categories: Iterable[tuple[Any, ...]]) -> "Groups":
+        """From the rows of the queries `ACCOUNTS` and `CATEGORY_NAMES`."""
+        named = list(categories)
+        return cls(
+            # SQLite holds what it is given: a name may be a number, or null.
+            {number: str(name or "") for number, name in accounts},
+            {None: "", **{number: str(name or "") for number, name, _ in named}},
+            {None, *(number for number, _, enabled in named if enabled)},
+        )
+
+
+class Choice(NamedTuple):
+    """Which relations the user wants, by the ids of accounts and categories; all of them where there is None."""
+
+    accounts: Set[int] | None = None
+    categories: Set[int | None] | None = None
+    """None in it stands for relations without a category."""
+
+    def refuses(self, account: int) -> str:
+        """The setting by which a relation that does not pass is refused: `accounts` or `categories`."""
+        return "accounts" if self.accounts is not None and account not in self.accounts else "categories"
+
+
+ALL = Choice()
+
+
+class _Relations(NamedTuple):
+    """The relations of one kind of item, as far as they count."""
+
+    table: str
+    item: str
+    """The column that names the item."""
+    joins: str
+    counts: str
+
+
+_OF_MOVIES = _Relations("vod_m3umovierelation", "movie_id", f"{_ACTIVE} {_ENABLED}", _COUNTS)
+_OF_SERIES = _Relations("vod_m3useriesrelation", "series_id", f"{_ACTIVE} {_ENABLED}", _COUNTS)
+_OF_EPISODES = _Relations("vod_m3uepisoderelation", "episode_id", _ACTIVE, "true")
+"""They have no category of their own: their series' decides."""
+
+
 class Count(NamedTuple):
     """A query of one row."""
 
@@ -126,12 +192,21 @@ class Queries:
         dialect: `POSTGRESQL` or `SQLITE`.
         columns: the columns that exist, by table.
         versions: whether every relation is wanted, or only the chosen one.
+        choice: which relations the user wants. An item that has none of these comes with the first of the others, and
+            where all relations of episodes are wanted, each comes; `passes` tells them apart.
     """
 
     def __init__(
-        self, dialect: Dialect, columns: Mapping[str, frozenset[str] | set[str]], *, versions: bool = False
+        self,
+        dialect: Dialect,
+        columns: Mapping[str, frozenset[str] | set[str]],
+        *,
+        versions: bool = False,
+        choice: Choice = ALL,
     ) -> None:
         self._versions = versions
+        self._choice = choice
+        self._series_relation = "series_relation_id" in columns["vod_m3uepisoderelation"]
         self._dialect = dialect
         self._adult = "m.is_adult" if "is_adult" in columns["vod_movie"] else "false"
         self._logos = "vod_vodlogo" in columns and "logo_id" in columns["vod_movie"]
@@ -179,18 +254,19 @@ class Queries:
             "movie": f"""m.id, {d.uuid.format("m.uuid")}, m.name, m.description, m.year, m.rating, m.genre,
                 m.duration_secs, m.tmdb_id, m.imdb_id, {self._adult}, {d.json.format("m.custom_properties")},
                 {d.epoch.format("m.created_at")}, {self._logo_url}, r.id, account_id, account_name, r.stream_id,
-                category, r.container_extension, {d.json.format("r.custom_properties")}""",
+                category, r.container_extension, {d.json.format("r.custom_properties")},
+                {self._others(_OF_MOVIES, d)}, chosen.passes""",
             "version": f"""r.id, {d.uuid.format("m.uuid")}, m.id, {d.epoch.format("m.created_at")}, a.id, a.name,
                 r.stream_id, r.container_extension""",
             "series": f"""s.id, {d.uuid.format("s.uuid")}, s.name, s.description, s.year, s.rating, s.genre,
                 s.tmdb_id, s.imdb_id, {d.json.format("s.custom_properties")}, {d.epoch.format("s.created_at")},
                 {self._logo_url}, r.id, account_id, account_name, r.external_series_id, category,
-                {d.json.format("r.custom_properties")}""",
+                {d.json.format("r.custom_properties")}, {self._others(_OF_SERIES, d)}, chosen.passes""",
             "episode": f"""{self._key("episode")}, {d.uuid.format("e.uuid")}, e.series_id, e.name, e.description,
                 {d.date.format("e.air_date")}, e.rating, e.duration_secs, e.season_number, e.episode_number,
                 e.tmdb_id, e.imdb_id, {d.json.format("e.custom_properties")}, {d.epoch.format("e.created_at")},
                 r.id, account_id, account_name, r.stream_id, r.container_extension,
-                {d.json.format("r.custom_properties")}""",
+                {d.json.format("r.custom_properties")}, {self._others(_OF_EPISODES, d)}, chosen.passes""",
         }[kind]
 
     def counts(self) -> list["Count"]:
@@ -229,11 +305,55 @@ class Queries:
              f"{name}_of_disabled_categories"),
         )  # fmt: skip
 
-    def _chosen(self, table: str, item: str) -> str:
+    def _chosen(self, relations: _Relations) -> str:
+        category, names = "", ""
+        if relations is not _OF_EPISODES:
+            category, names = "c.name AS category,", "LEFT JOIN vod_vodcategory c ON c.id = r.category_id"
         return f"""
-        SELECT r.id, r.{item} AS item, a.id AS account_id, a.name AS account_name, c.name AS category,
-            row_number() OVER (PARTITION BY r.{item} ORDER BY a.priority DESC, r.id) AS place
-        FROM {table} r {_ACTIVE} {_ENABLED} LEFT JOIN vod_vodcategory c ON c.id = r.category_id WHERE {_COUNTS}"""
+        SELECT r.id, r.{relations.item} AS item, a.id AS account_id, a.name AS account_name, {category}
+            {self._passes(relations)} AS passes, row_number() OVER place AS place,
+            count(*) OVER item > 1 AS shared
+        FROM {relations.table} r {relations.joins} {names} WHERE {relations.counts}
+        WINDOW item AS (PARTITION BY r.{relations.item}), place AS (item ORDER BY {self._order(relations)})"""
+
+    def _order(self, relations: _Relations) -> str:
+        """The order in which an item's relations are played, and speak: those that the user wants first."""
+        wanted = "" if self._choice == ALL else f"{self._passes(relations)} DESC, "
+        return f"{wanted}a.priority DESC, r.id"
+
+    def _passes(self, relations: _Relations) -> str:
+        """Whether `r` is a relation that the user wants."""
+        conditions = []
+        if self._choice.accounts is not None:
+            conditions.append(_is_among("r.m3u_account_id", self._choice.accounts))
+        if self._choice.categories is not None:
+            conditions.append(
+                self._series_passes() if relations is _OF_EPISODES
+                else _is_among("r.category_id", self._choice.categories)
+            )  # fmt: skip
+        return f"({' AND '.join(conditions)})" if conditions else "true"
+
+    def _series_passes(self) -> str:
+        """Whether the series relation that an episode's relation `r` belongs to is in a category that is wanted.
+
+        Where no series relation is named, it may be any that the same account has of the series.
+        """
+        wanted = _is_among("s.category_id", self._choice.categories or ())
+        of_account = f"""EXISTS (
+            SELECT 1 FROM vod_episode e JOIN vod_m3useriesrelation s ON s.series_id = e.series_id
+            WHERE e.id = r.episode_id AND s.m3u_account_id = r.m3u_account_id AND {wanted})"""
+        if not self._series_relation:
+            return of_account
+        return f"""CASE WHEN r.series_relation_id IS NULL THEN {of_account}
+            ELSE r.series_relation_id IN (SELECT s.id FROM vod_m3useriesrelation s WHERE {wanted}) END"""
+
+    def _others(self, relations: _Relations, d: Dialect) -> str:
+        """What the item's other relations say, in the order in which they would be played."""
+        # Few items have any: without the CASE, the server would look for each of them.
+        return f"""CASE WHEN chosen.shared THEN (SELECT {d.together.format("said")} FROM (
+            SELECT r.custom_properties AS said FROM {relations.table} r {relations.joins}
+            WHERE {relations.counts} AND r.{relations.item} = chosen.item AND r.id <> chosen.id
+            ORDER BY {self._order(relations)}) other) END"""
 
     def _logo(self, item: str) -> str:
         return f"LEFT JOIN vod_vodlogo logo ON logo.id = {item}.logo_id" if self._logos else ""
@@ -242,7 +362,7 @@ class Queries:
 
     def _movies(self) -> str:
         return f"""
-        ({self._chosen("vod_m3umovierelation", "movie_id")}) chosen
+        ({self._chosen(_OF_MOVIES)}) chosen
         JOIN vod_m3umovierelation r ON r.id = chosen.id
         JOIN vod_movie m ON m.id = chosen.item
         {self._logo("m")}
@@ -254,11 +374,11 @@ class Queries:
         {_ACTIVE}
         {_ENABLED}
         JOIN vod_movie m ON m.id = r.movie_id
-        WHERE {_COUNTS}"""
+        WHERE {_COUNTS} AND {self._passes(_OF_MOVIES)}"""
 
     def _series(self) -> str:
         return f"""
-        ({self._chosen("vod_m3useriesrelation", "series_id")}) chosen
+        ({self._chosen(_OF_SERIES)}) chosen
         JOIN vod_m3useriesrelation r ON r.id = chosen.id
         JOIN vod_series s ON s.id = chosen.item
         {self._logo("s")}
@@ -276,12 +396,22 @@ class Queries:
         return self._episodes_where(f"(e.series_id IN ({_OPEN_SERIES})) IS TRUE")
 
     def _episodes_where(self, is_open: str) -> str:
-        place = "row_number() OVER (PARTITION BY r.episode_id ORDER BY a.priority DESC, r.id)"
         return f"""
-        (
-            SELECT r.id, r.episode_id AS item, a.id AS account_id, a.name AS account_name,
-                {"1" if self._versions else place} AS place
-            FROM vod_m3uepisoderelation r {_ACTIVE}) chosen
+        ({self._every_episode() if self._versions else self._chosen(_OF_EPISODES)}) chosen
         JOIN vod_m3uepisoderelation r ON r.id = chosen.id
         JOIN vod_episode e ON e.id = chosen.item
         WHERE chosen.place = 1 AND {is_open}"""
+
+    def _every_episode(self) -> str:
+        """All relations of episodes, whether the user wants them or not."""
+        return f"""
+        SELECT r.id, r.episode_id AS item, a.id AS account_id, a.name AS account_name,
+            1 AS place, true AS shared, {self._passes(_OF_EPISODES)} AS passes
+        FROM vod_m3uepisoderelation r {_ACTIVE}"""
+
+
+def _is_among(column: str, ids: Iterable[int | None]) -> str:
+    """The condition that a column holds one of these ids, or nothing if None is one of them; never null."""
+    numbers = sorted(number for number in ids if number is not None)
+    among = f"{column} IN ({', '.join(map(str, numbers))})" if numbers else "false"
+    return f"({column} IS NULL OR {among})" if None in set(ids) else f"({column} IS NOT NULL AND {among})"

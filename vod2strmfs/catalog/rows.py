@@ -35,6 +35,11 @@ class MovieRow(NamedTuple):
     container_extension: str | None
     relation_properties: str | None
     """The relation's `custom_properties` as JSON text."""
+    others: str | None = None
+    """The same of the movie's other relations that count, in the order in which Dispatcharr would play them. Between
+    two of them stands U+001E, which no JSON text holds."""
+    passes: bool = True
+    """Whether the relation is one that the user wants; if not, the movie has none."""
 
 
 class SeriesRow(NamedTuple):
@@ -59,6 +64,10 @@ class SeriesRow(NamedTuple):
     """The relation's `external_series_id`."""
     category: str | None
     relation_properties: str | None
+    others: str | None = None
+    """As a movie's."""
+    passes: bool = True
+    """As a movie's."""
 
 
 class EpisodeRow(NamedTuple):
@@ -89,10 +98,14 @@ class EpisodeRow(NamedTuple):
     stream_id: str
     container_extension: str | None
     relation_properties: str | None
+    others: str | None = None
+    """As a movie's."""
+    passes: bool = True
+    """As a movie's."""
 
 
 class VersionRow(NamedTuple):
-    """Any relation of an eligible movie that counts, the chosen one included (`vod_m3umovierelation`)."""
+    """Any relation of an eligible movie that counts and is wanted, the chosen one included (`vod_m3umovierelation`)."""
 
     id: int
     """The relation's."""

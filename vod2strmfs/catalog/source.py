@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Set
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from vod2strmfs.catalog.queries import OPTIONAL, REQUIRED, Kind
+from vod2strmfs.catalog.queries import OPTIONAL, REQUIRED, Choice, Groups, Kind
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.errors import CatalogError
 
@@ -14,6 +14,12 @@ Row = MovieRow | VersionRow | SeriesRow | EpisodeRow
 
 class Snapshot(Protocol):
     """One consistent view of the catalogue; everything read from it belongs together."""
+
+    def groups(self) -> Groups:
+        """The accounts and categories among which `choose` can choose."""
+
+    def choose(self, choice: Choice) -> None:
+        """Have the relations of some accounts or categories only; before any rows or digests are asked for."""
 
     def digests(self, kind: Kind) -> dict[int, str] | None:
         """A digest by block of ids, equal as long as no row of the block changed; None if the source has none.

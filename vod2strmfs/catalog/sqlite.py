@@ -7,7 +7,19 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from vod2strmfs.catalog.queries import CATEGORIES, CREDENTIALS, SQLITE, Kind, Queries, in_blocks
+from vod2strmfs.catalog.queries import (
+    ACCOUNTS,
+    ALL,
+    CATEGORIES,
+    CATEGORY_NAMES,
+    CREDENTIALS,
+    SQLITE,
+    Choice,
+    Groups,
+    Kind,
+    Queries,
+    in_blocks,
+)
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.source import Facts, Row, check_schema, schema_version, tables
 from vod2strmfs.errors import CatalogError
@@ -88,7 +100,18 @@ class SQLiteSnapshot:
         columns = {table: names for table, names in found.items() if names}
         check_schema(str(path), columns)
         self.schema = schema_version(columns)
-        self._queries = Queries(SQLITE, columns, versions=versions)
+        self._schema = columns, versions
+        self.choose(ALL)
+
+    def groups(self) -> Groups:
+        """See `Snapshot.groups`."""
+        with _errors(self._path):
+            return Groups.of(self._connection.execute(ACCOUNTS), self._connection.execute(CATEGORY_NAMES))
+
+    def choose(self, choice: Choice) -> None:
+        """See `Snapshot.choose`."""
+        columns, versions = self._schema
+        self._queries = Queries(SQLITE, columns, versions=versions, choice=choice)
 
     def categories(self) -> tuple[int, int]:
         """How many categories active accounts have, and how many of them are disabled."""
@@ -138,12 +161,20 @@ def _text(value: bytes) -> str:
 
 def _movie(row: tuple[Any, ...]) -> MovieRow:
     movie = MovieRow._make(row)
-    return movie._replace(is_adult=bool(movie.is_adult))
+    return movie._replace(is_adult=bool(movie.is_adult), passes=bool(movie.passes))
+
+
+def _series(row: tuple[Any, ...]) -> SeriesRow:
+    return SeriesRow._make((*row[:-1], bool(row[-1])))
+
+
+def _episode(row: tuple[Any, ...]) -> EpisodeRow:
+    return EpisodeRow._make((*row[:-1], bool(row[-1])))
 
 
 _MAKERS: dict[Kind, Callable[[tuple[Any, ...]], Row]] = {
     "movie": _movie,
     "version": VersionRow._make,
-    "series": SeriesRow._make,
-    "episode": EpisodeRow._make,
+    "series": _series,
+    "episode": _episode,
 }

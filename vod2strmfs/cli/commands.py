@@ -96,9 +96,9 @@ cli.add_command(install_service)
 def sync_command(settings: Settings, accept_shrink: bool, quiet: bool, as_json: bool) -> None:
     """Refresh the index once, and say what changed.
 
-    A mount with the same state directory shows the result within a second. Settings of the library that are not given
-    stay as they are. The exit code is 7 while the shrink brake holds something: too much is gone from the catalogue,
-    or has another name there.
+    A mount with the same state directory shows the result within a second. Without --config and without any setting
+    of the library, the library's settings stay as they are. The exit code is 7 while the shrink brake holds something:
+    too much is gone from the catalogue, or has another name there.
     """
     from vod2strmfs.index.held import advise, explain
 

@@ -26,7 +26,7 @@ def refresh(
     Args:
         settings: of the command.
         accept_shrink: whether to remove what the shrink brake holds back.
-        keep_library: whether to leave the library's settings as they are in the index, unless some are given.
+        keep_library: whether to leave the library's settings as they are in the index, unless they are given.
         patient: see `sync`. Warnings are then for a new generation only.
         quiet: whether to show no progress.
     """
@@ -35,7 +35,7 @@ def refresh(
     from vod2strmfs.index.sync import sync
 
     library = settings.library()
-    if keep_library and not settings.model_fields_set & LibrarySettings.model_fields.keys():
+    if keep_library and not settings.is_library_given:
         library = _library_of_index(settings) or library
     with closing(open_source(settings.source())) as source, shown("Reading", "titles", quiet=quiet) as tell:
         outcome = sync(

@@ -66,7 +66,11 @@ def count(
     nodes = connection.execute(f"SELECT {filters} FROM node", {"long": long_strm(media_server)}).fetchone()
     filters = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in _CONTENT.values())
     contents = connection.execute(f"SELECT {filters}, coalesce(sum(bad_fields), 0) FROM content").fetchone()
-    filtered = connection.execute("SELECT 'filtered_by_' || setting, count(*) FROM filtered GROUP BY 1 ORDER BY 1")
+    # Titles, and episodes of titles that are shown.
+    filtered = connection.execute(
+        "SELECT iif(kind = 'episode', 'episodes_', '') || 'filtered_by_' || setting, count(*) FROM filtered"
+        " GROUP BY 1 ORDER BY 1"
+    )
     files = connection.execute(
         f"SELECT {', '.join(_FILES.values())} FROM node WHERE parent != {WAITING_NODE} AND id != 0"
     ).fetchone()

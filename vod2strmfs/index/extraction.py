@@ -160,4 +160,5 @@ def _characters(row: Row) -> int:
     """About how long a row is."""
     if isinstance(row, VersionRow):
         return 0
-    return len(row.relation_properties or "") + len(row.properties or "") + len(row.description or "")
+    texts = (row.relation_properties, row.others, row.properties, row.description)
+    return sum(len(text) for text in texts if text)

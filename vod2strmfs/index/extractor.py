@@ -70,7 +70,7 @@ class Extractor:
         """Whether the filters keep out a movie: to render its files for nothing takes longer than to look."""
         if not self._filter.active or not (isinstance(row, MovieRow) and isinstance(item, Movie)):
             return False
-        return bool(self._filter.refuses(item, row.account_name, self._cleaner.language(row.name), row.uuid))
+        return not row.passes or bool(self._filter.refuses(item, self._cleaner.language(row.name), row.uuid))
 
     def _fresh(self, row: Row, kind: NodeKind, item: Item, tmdb: str = "", imdb: str = "") -> Fresh:
         bad_fields = 0

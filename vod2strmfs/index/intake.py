@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 
 from vod2strmfs.catalog.queries import Kind
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
-from vod2strmfs.catalog.source import Row
+from vod2strmfs.catalog.source import Row, Snapshot
 from vod2strmfs.index.draft import Draft
 from vod2strmfs.index.extraction import Extraction
 from vod2strmfs.index.extractor import TitledRow
@@ -22,12 +22,15 @@ class Intake:
     Args:
         draft: the generation that is being made.
         extraction: makes items of rows.
+        snapshot: where the rows will come from; it is told which relations the user wants.
     """
 
-    def __init__(self, draft: Draft, extraction: Extraction) -> None:
+    def __init__(self, draft: Draft, extraction: Extraction, snapshot: Snapshot) -> None:
         self._draft = draft
         self._extraction = extraction
         self.filter = Filter(draft.settings)
+        self._choice = self.filter.choose(snapshot.groups())
+        snapshot.choose(self._choice)
         self._cleaner = TitleCleaner(draft.settings.clean_titles, draft.settings.name_regex)
         self._movies: dict[int, int] = {}
         self._series: dict[int, tuple[int, str]] = {}
@@ -60,7 +63,8 @@ class Intake:
     def take(self, rows: Iterable[Row], expected: int) -> Iterator[tuple[int, Fresh]]:
         """The catalogue's ids and the items of rows of one kind, in their places.
 
-        Left out are titles that the user's filters keep out, and the versions and episodes of what is left out.
+        Left out are titles and episodes that the user's filters keep out, and the versions and episodes of what is
+        left out.
 
         Args:
             rows: in the order in which the items are wanted.
@@ -88,6 +92,10 @@ class Intake:
         match row:
             case EpisodeRow():
                 assert isinstance(item, Episode)
+                if not row.passes:
+                    title = f"{self._series[row.series_id][1]} {fresh.name}"
+                    self._keep_out("episode", row, self._choice.refuses(row.account_id), title)
+                    return False
                 fresh.parent = self._season(row.series_id, item.season, fresh.created)
             case VersionRow():
                 fresh.parent = self._movies[row.movie_id]
@@ -114,8 +122,13 @@ class Intake:
     def _refuses(self, kind: Kind, row: MovieRow | SeriesRow, item: Movie | Series) -> bool:
         if not self.filter.active:
             return False
-        setting = self.filter.refuses(item, row.account_name, self._cleaner.language(row.name), row.uuid)
+        setting = self.filter.refuses(item, self._cleaner.language(row.name), row.uuid)
+        if not row.passes:
+            setting = self._choice.refuses(row.account_id)
         if setting:
-            values = (kind, row.id, setting, item.title, row.uuid)
-            self._draft.connection.execute("INSERT INTO filtered VALUES (?, ?, ?, ?, ?)", values)
+            self._keep_out(kind, row, setting, item.title)
         return bool(setting)
+
+    def _keep_out(self, kind: Kind, row: MovieRow | SeriesRow | EpisodeRow, setting: str, title: str) -> None:
+        values = (kind, row.id, setting, title, row.uuid)
+        self._draft.connection.execute("INSERT INTO filtered VALUES (?, ?, ?, ?, ?)", values)

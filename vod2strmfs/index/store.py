@@ -78,8 +78,8 @@ _REMARKS = f"""
     LEFT JOIN node AS season ON season.id = node.parent AND season.kind = {NodeKind.SEASON:d}
     LEFT JOIN node AS series ON series.id = season.parent
     UNION ALL
-    SELECT CASE kind WHEN 'movie' THEN {NodeKind.MOVIE:d} ELSE {NodeKind.SERIES:d} END, '', '', title, uuid,
-        'filtered', setting
+    SELECT CASE kind WHEN 'movie' THEN {NodeKind.MOVIE:d} WHEN 'series' THEN {NodeKind.SERIES:d}
+        ELSE {NodeKind.EPISODE:d} END, '', '', title, uuid, 'filtered', setting
     FROM filtered"""
 
 

@@ -62,7 +62,7 @@ class Outcome:
     """Whether the one before was made with other settings, or by another version."""
     counts: Counts = field(default_factory=Counter)
     unmatched: tuple[tuple[str, str], ...] = ()
-    """Setting and pattern of each filter that was to include something, and matched nothing in all the catalogue."""
+    """Setting and pattern of each filter that matched nothing in all the catalogue."""
 
     kept: Sequence[Held] = ()
     """What is held, and why."""
@@ -75,7 +75,8 @@ class Outcome:
     def warnings(self) -> Iterator[str]:
         """What the user should look at, beside what is held."""
         for setting, pattern in self.unmatched:
-            yield f"{setting}: {pattern} matches nothing in the catalogue, so it lets nothing in."
+            effect = "keeps nothing out" if pattern.startswith("!") else "lets nothing in"
+            yield f"{setting}: {pattern} matches nothing in the catalogue, so it {effect}."
 
     def describe(self) -> str:
         """What changed, in words: `12 movies added, 1 episode held`."""
@@ -232,7 +233,7 @@ class _Run:
                 self._expected = sum(self._eligible.values())
             rendered = draft.first or draft.everything
             with Extraction(self.settings, draft.providers, render=rendered) as extraction:
-                unmatched = self._take_all(snapshot, draft, Intake(draft, extraction), counts)
+                unmatched = self._take_all(snapshot, draft, Intake(draft, extraction, snapshot), counts)
             changed = bool(draft.first or draft.added or draft.changed or not same_form)
         remade = number > 0 and form != (settings, version)
         outcome = Outcome(number, changed, remade, counts, unmatched)

@@ -1,10 +1,11 @@
 """What the library shows of a row: from a catalogue's rows to items.
 
-Field by field, the first source with a usable value decides: the chosen relation's own JSON, then the shared row's
-columns, then the row's `custom_properties`. Shared rows take another provider's values at every scan of Dispatcharr;
-the relation's JSON stays what its own provider said, so an unchanged catalogue gives unchanged items. Of a movie or
-series, three things come from the row first: the name, which no scan changes, the year, and the tmdb and imdb ids,
-by which Dispatcharr merges duplicates. An id in the name comes last.
+Field by field, the first source with a usable value decides: the chosen relation's own JSON, then that of the title's
+other relations in their order, then the shared row's columns, then the row's `custom_properties`. Shared rows take
+another provider's values at every scan of Dispatcharr; a relation's JSON stays what its own provider said, so an
+unchanged catalogue gives unchanged items. Of a movie or series, three things come from the row first: the name, which
+no scan changes, the year, and the tmdb and imdb ids, by which Dispatcharr merges duplicates. An id in the name comes
+last. What tells of the file itself, its streams and extension, comes from the chosen relation alone.
 
 The JSON is the panel's, of any shape. A value that cannot be used is left out, counted in `problems` under its
 field's name, and the next gets its turn: in the same list, in another field of the same source that says the same
@@ -32,6 +33,7 @@ A panel's ways to say "nothing" (null, "", 0, "N/A", "0000-00-00" and the like) 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar, cast
 
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
@@ -46,6 +48,7 @@ from vod2strmfs.library.panel import (
     Panel,
     SeriesRelation,
     decode_column,
+    decode_others,
     object_of,
 )
 from vod2strmfs.library.titles import TitleCleaner, may_have_ids, title_ids
@@ -88,8 +91,12 @@ def movie(row: MovieRow, cleaner: TitleCleaner, problems: Counter[str]) -> Movie
         problems: where values that cannot be used are counted, under the names that this module's text lists.
     """
     relation = decode_column(MovieRelation, row.relation_properties, "relation", problems)
-    detail = object_of(relation.detailed_info, NO_PANEL, problems)
-    entry = object_of(relation.basic_data, NO_PANEL, problems)
+    detail, entry = panels = _movie_panels(relation, problems)
+    entries = [entry]
+    if row.others:
+        for other in decode_others(MovieRelation, row.others, problems):
+            panels += _movie_panels(other, problems)
+            entries.append(panels[-1])
     columns = _Facts(
         plot=row.description,
         rating=row.rating,
@@ -97,14 +104,22 @@ def movie(row: MovieRow, cleaner: TitleCleaner, problems: Counter[str]) -> Movie
         runtime=(row.duration_secs, None, None),
         poster=row.logo_url,
     )
-    fields = _read((detail, entry), columns, row.properties, problems)
+    fields = _read(panels, columns, row.properties, problems)
     seconds = _set_runtime(fields)
     _set_identity(fields, row, detail, entry, cleaner, problems)
     return Movie(
-        adult=_adult(entry.is_adult, row.is_adult, problems),
+        adult=_adult(entries, row.is_adult, problems),
         extension=_usable("extension", parse_extension, row.container_extension, problems) or "",
         video=_video(detail, seconds, problems),
         **fields,
+    )
+
+
+def _movie_panels(relation: MovieRelation, problems: Counter[str]) -> tuple[Panel, ...]:
+    """The details of a movie's relation, and its list entry."""
+    return (
+        object_of(relation.detailed_info, NO_PANEL, problems),
+        object_of(relation.basic_data, NO_PANEL, problems),
     )
 
 
@@ -112,11 +127,15 @@ def series(row: SeriesRow, cleaner: TitleCleaner, problems: Counter[str]) -> Ser
     """The item of a series. Arguments as for `movie`."""
     relation = decode_column(SeriesRelation, row.relation_properties, "relation", problems)
     entry = object_of(relation.basic_data, NO_PANEL, problems)
+    entries = [entry]
+    if row.others:
+        others = decode_others(SeriesRelation, row.others, problems)
+        entries += [object_of(other.basic_data, NO_PANEL, problems) for other in others]
     columns = _Facts(plot=row.description, rating=row.rating, genres=row.genre, poster=row.logo_url)
-    fields = _read((entry,), columns, row.properties, problems)
+    fields = _read(entries, columns, row.properties, problems)
     _set_runtime(fields)
     _set_identity(fields, row, NO_PANEL, entry, cleaner, problems)
-    return Series(adult=_adult(entry.is_adult, False, problems), **fields)
+    return Series(adult=_adult(entries, False, problems), **fields)
 
 
 def episode(row: EpisodeRow, series_title: str, cleaner: TitleCleaner, problems: Counter[str]) -> Episode:
@@ -133,16 +152,27 @@ def episode(row: EpisodeRow, series_title: str, cleaner: TitleCleaner, problems:
     relation = decode_column(EpisodeRelation, row.relation_properties, "relation", problems)
     entry = object_of(relation.info, NO_ENTRY, problems)
     detail = object_of(entry.info, NO_PANEL, problems)
+    entries = [entry]
+    details = [detail]
+    if row.others:
+        for other in decode_others(EpisodeRelation, row.others, problems):
+            entries.append(object_of(other.info, NO_ENTRY, problems))
+            details.append(object_of(entries[-1].info, NO_PANEL, problems))
     columns = _Facts(
         plot=row.description, premiered=row.air_date, rating=row.rating, runtime=(row.duration_secs, None, None)
     )
-    fields = _read((detail, entry), columns, row.properties, problems)
+    fields = _read(chain.from_iterable(zip(details, entries, strict=True)), columns, row.properties, problems)
     seconds = _set_runtime(fields)
     _set_dates(fields, 0, problems)
-    _set_ids(fields, (detail.tmdb_id, detail.tmdb, row.tmdb_id), (detail.imdb_id, detail.imdb, row.imdb_id), problems)
+    _set_ids(
+        fields,
+        (*(number for said in details for number in (said.tmdb_id, said.tmdb)), row.tmdb_id),
+        (*(number for said in details for number in (said.imdb_id, said.imdb)), row.imdb_id),
+        problems,
+    )
     season = _ordinal("season", row.season_number, problems)
     number = _ordinal("number", row.episode_number, problems)
-    name = _first("title", parse_line, (entry.title, row.name), problems) or ""
+    name = _first("title", parse_line, (*(said.title for said in entries), row.name), problems) or ""
     return Episode(
         title=cleaner.episode(name, series=series_title, season=season, number=number),
         season=season,
@@ -224,12 +254,13 @@ _PANEL_FIELDS = {
 }
 
 
-def _read(panels: tuple[Panel, ...], columns: _Facts, properties: str | None, problems: Counter[str]) -> dict[str, Any]:
+def _read(panels: Iterable[Panel], columns: _Facts, properties: str | None, problems: Counter[str]) -> dict[str, Any]:
     """The fields that have a value, each from the first source that has one.
 
     `premiered` is a pair of day and year, `runtime` in seconds.
     """
-    sources = [_facts(panel) for panel in panels if panel is not NO_PANEL]
+    panels = [panel for panel in panels if panel is not NO_PANEL]
+    sources = [_facts(panel) for panel in panels]
     sources.append(columns)
     last = NO_PANEL
     if properties:
@@ -338,15 +369,18 @@ def _set_ids(fields: dict[str, Any], tmdb: tuple[Any, ...], imdb: tuple[Any, ...
         fields["imdb"] = imdb_id
 
 
-def _adult(said: object, column: bool, problems: Counter[str]) -> bool:
-    if said is None or said == "":
-        return column
-    if said in (0, "0"):
-        return False
-    if said not in (1, "1"):
+def _adult(entries: Iterable[Panel], column: bool, problems: Counter[str]) -> bool:
+    """Whether it is for adults: what the first list entry says that says anything, else what the row does."""
+    for entry in entries:
+        said = entry.is_adult
+        if said is None or said == "":
+            continue
+        if said in (0, "0"):
+            return False
+        if said in (1, "1"):
+            return True
         problems["adult"] += 1
-        return column
-    return True
+    return column
 
 
 def _video(panel: Panel, seconds: int, problems: Counter[str]) -> Video:

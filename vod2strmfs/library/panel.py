@@ -5,6 +5,7 @@ Values are `Any`, and objects may be anything: no type makes a document unreadab
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -116,6 +117,11 @@ def decode_column(kind: type[S], text: str | None, name: str, problems: Counter[
     if value:
         problems[name] += 1
     return kind()
+
+
+def decode_others(kind: type[S], texts: str, problems: Counter[str]) -> Iterator[S]:
+    """The JSON columns of other relations; see `MovieRow.others`."""
+    return (decode_column(kind, text, "relation", problems) for text in texts.split("\x1e"))
 
 
 def object_of(value: object, nothing: S, problems: Counter[str], name: str = "relation") -> S:
