@@ -258,10 +258,13 @@ class Manifest:
         self.note("move", f"{folder} {parent} {name}")
         self.commit()
 
-    def moving(self) -> Folder | None:
-        """The folder of which it is not known whether it was moved."""
-        folder, *_ = self.fact("move").split(" ")
-        return self.folder(int(folder)) if folder else None
+    def moving(self) -> tuple[Folder, Folder, str] | None:
+        """The folder of which it is not known whether it was moved, and the folder and the name that it was to have."""
+        fact = self.fact("move")
+        if not fact:
+            return None
+        folder, parent, name = fact.split(" ", 2)
+        return self.folder(int(folder)), self.folder(int(parent)), name
 
     def end_move(self, *, moved: bool) -> None:
         """Note whether the folder stands at its new place, and make it last."""

@@ -83,7 +83,8 @@ class Reconciler:
             return Wanted(self.manifest.add(folder, uuid, stream, items), items, records)
         known, leftovers = decode(before.items), decode(before.leftovers)
         was = before.folder
-        folder = was._replace(kind=node.kind, name=node.name, node=node.id, mtime=node.mtime)
+        # Its name is the node's, unless it could not be moved.
+        folder = was._replace(kind=node.kind, node=node.id, mtime=node.mtime)
         if node.kind in LEAVES and was.kind not in LEAVES:
             self.manifest.forget_below(was.id)
         if known != items:
@@ -166,7 +167,8 @@ class Reconciler:
 
     def _mark_gone(self, parent: Folder) -> None:
         for folder in self.manifest.children(parent.id):
-            if not self._is_wanted(folder):
+            # By any spelling: one that could not be moved stands for the other.
+            if self.store.child(parent.node, fold(folder.name)) is None:
                 self.manifest.let_go(folder.id)
 
 
@@ -175,12 +177,13 @@ def _merge(items: Sequence[Item], before: Sequence[Item]) -> tuple[list[Item], l
     known: dict[str, set[int]] = {}
     for item in before:
         for file in item.files:
-            known.setdefault(file.name, set()).update((file.digest, *file.earlier))
+            # Where the file system folds case, what has another spelling of a name may stand in its place.
+            known.setdefault(fold(file.name), set()).update((file.digest, *file.earlier))
     merged = []
     for item in items:
         files = []
         for file in item.files:
-            earlier = tuple(sorted(known.get(file.name, set()) - {file.digest}))
+            earlier = tuple(sorted(known.get(fold(file.name), set()) - {file.digest}))
             files.append(File(file.name, file.slot, file.size, file.mtime, file.digest, earlier))
         merged.append(Item(item.node, item.kind, item.uuid, tuple(files)))
     return merged, without(before, {file.name for item in items for file in item.files})
