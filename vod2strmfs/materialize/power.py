@@ -44,37 +44,52 @@ class Power:
         self._before = {section: manifest.fact(_boot_of(section)) for section in sections}
         self.failed = any(map(self._can_be_lost, self._before.values()))
         """Whether every byte is to be compared."""
+        self._flushed = not any("\n" in before for before in self._before.values())
+        self._lost = False
+        self._written = 0
         if self.failed:
             manifest.check()
         for section, before in self._before.items():
             # Of the others it is noted when every byte was compared: this run may be cut off.
             if not self._can_be_lost(before):
-                manifest.note(_boot_of(section), f"{self._boot}\n{self._mount}")
+                self._note(section, self._mount)
 
-    def end(self, root: int | None, *, written: bool) -> OSError | None:
-        """Note that the run went through all of its sections, and flush what it or a run that was cut off wrote.
+    def flush(self, root: int, written: int) -> OSError | None:
+        """Flush what this run, or an earlier one that was cut off, wrote, if anything.
 
         Args:
-            root: the descriptor of the output root; None if nothing may be written.
-            written: whether it wrote anything.
+            root: the descriptor of the output root.
+            written: how many files this run wrote so far.
 
         Returns:
-            The error of flushing, if files may have been lost. The next run compares every byte.
+            The error, if files may have been lost. The next run compares every byte.
         """
-        error = None
-        safe = self._boot
-        unflushed = f"{self._boot}\n{self._mount}"
-        if root is not None and (written or unflushed in self._before.values()):
-            error = _flush(root)
-            if error is not None:
-                _log.debug("flushing the output root: %s", error)
-                is_able = error.errno not in _UNABLE
-                safe = f"{self._boot}\n{_LOST}" if is_able else unflushed
-                error = error if is_able else None
+        if written == self._written and self._flushed:
+            return None
+        self._written = written
+        error = _flush(root)
+        self._flushed = error is None
+        if error is None or error.errno in _UNABLE:
+            return None
+        self._lost = True
+        return error
+
+    def end(self, *, written: bool) -> None:
+        """Note that the run went through all of its sections.
+
+        Args:
+            written: whether it wrote anything. If not, only what earlier runs wrote since the machine's start can be
+                lost with its power.
+        """
+        mount = "" if self._flushed else self._mount
         for section, before in self._before.items():
             is_of_now = before.partition("\n")[0] == self._boot
-            self._manifest.note(_boot_of(section), safe if written or is_of_now else "")
-        return error
+            self._note(section, (_LOST if self._lost else mount) if written or is_of_now else None)
+
+    def _note(self, section: int, mount: str | None) -> None:
+        """Note on which mount a section is not flushed, "" for none; None if nothing of it can be lost."""
+        fact = "" if mount is None else f"{self._boot}\n{mount}" if mount else self._boot
+        self._manifest.note(_boot_of(section), fact)
 
     def _can_be_lost(self, before: str) -> bool:
         boot, _, mount = before.partition("\n")

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.store import Detail, Store
-from vod2strmfs.library.contents import Record
+from vod2strmfs.library.contents import Record, decode_kind
+from vod2strmfs.library.items import Movie, Series
 from vod2strmfs.library.kinds import FILE_KINDS, NodeKind, Slot, slot_of
 from vod2strmfs.library.names import fold
 from vod2strmfs.library.tree import Node, Tree
@@ -193,8 +194,31 @@ def _same(plan: Plan, detail: Detail) -> bool:
     """Whether a folder was made for this item. The node alone does not say so: the index may have been made anew."""
     if detail.node.kind == NodeKind.SEASON:
         return True
-    return (detail.record.uuid != "" and plan.uuid == detail.record.uuid) or plan.stream == _stream(detail)
+    if detail.record.uuid != "" and plan.uuid == detail.record.uuid:
+        return True
+    before, now = _Stream.of(plan.stream), _Stream.of(_stream(detail))
+    # Providers give a stream id that has become free to another title.
+    contradicts = any(was and is_now and was != is_now for was, is_now in zip(before.ids, now.ids, strict=True))
+    return before.key == now.key and not contradicts
+
+
+class _Stream(NamedTuple):
+    """What a folder is for, but for its UUID."""
+
+    key: str
+    """Account and stream id."""
+    ids: tuple[str, str]
+    """TMDB's and IMDb's; "" if it is not known."""
+
+    @classmethod
+    def of(cls, text: str) -> "_Stream":
+        key, *ids = text.rsplit("\n", 2)
+        return cls(key, (ids[0], ids[1])) if len(ids) == 2 else cls(text, ("", ""))
 
 
 def _stream(detail: Detail) -> str:
-    return f"{detail.record.account}:{detail.record.stream}"
+    """The form in which the manifest has it."""
+    record = detail.record
+    key = f"{record.account}:{record.stream}"
+    item = decode_kind(record.item, record.kind) if record.kind in (NodeKind.MOVIE, NodeKind.SERIES) else None
+    return f"{key}\n{item.tmdb}\n{item.imdb}" if isinstance(item, Movie | Series) else key

@@ -152,21 +152,20 @@ def _mount(path: Path) -> tuple[str, str]:
 @contextlib.contextmanager
 def _locked(state_dir: Path, stem: str, path: Path) -> Iterator[None]:
     """Hold the lock file in the state directory. It works whatever file system the root is on."""
-    try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = open(state_dir / f"{stem}.lock", "a+", opener=private)  # noqa: SIM115  # held below
-    except OSError as error:
-        raise OutputError(
-            f"state directory {state_dir}: {error.strerror}. Give one that this user can write with --state-dir."
-        ) from error
-    with file:
+    with contextlib.ExitStack() as stack:
         try:
+            state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = stack.enter_context(open(state_dir / f"{stem}.lock", "a+b", buffering=0, opener=private))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(_describe(os.getpid(), time.time()).encode())
         except BlockingIOError:
             raise _held(path, _read(file)) from None
-        file.truncate(0)
-        file.write(_describe(os.getpid(), time.time()))
-        file.flush()
+        except OSError as error:
+            advice = "Give one that this user can write with --state-dir."
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                advice = "Make room there and run again, or give another directory with --state-dir."
+            raise OutputError(f"state directory {state_dir}: {error.strerror}. {advice}") from error
         yield
 
 
@@ -203,9 +202,9 @@ def _describe(process: int, since: float) -> str:
     return f"process {process} on {socket.gethostname()}, since {moment},"
 
 
-def _read(file: IO[str]) -> str:
+def _read(file: IO[bytes]) -> str:
     file.seek(0)
-    return file.read()
+    return file.read().decode(errors="replace")
 
 
 def _held(path: Path, holder: str) -> OutputError:

@@ -10,6 +10,7 @@ from threading import Event
 
 from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.index.store import Store
+from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize.cleanup import Cleaner
 from vod2strmfs.materialize.files import Temporaries
@@ -69,19 +70,23 @@ def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None
             mover.resume()
         throttle = Throttle(job.throttle, stop)
         run = _Run(store, job, descriptor, manifest, report, workers, throttle, file_system, temporaries, mover)
+        held = 0
         try:
-            folders = run.write(verify=power.failed, tell=run.teller(on_progress))
-            held = run.clean_up()
+            written = run.write(verify=power.failed, tell=run.teller(on_progress))
+            # What is new is safe before it is forgotten what was there, and before anything goes.
+            if run.flush(power):
+                written.forget_former()
+                held = run.clean_up()
+                run.flush(power)
             throttle.check()
         except StoppedError:
             manifest.commit()
             _log.warning("Interrupted. What was done is in %s; the next run does the rest.", report.path)
             raise
-        lost = power.end(None if job.dry_run else descriptor, written=bool(report.written))
-        if lost:
-            report.add(Row(Type.ERROR, "", "", root.path.name, "", Action.FAILED, reason_of(lost)))
+        power.end(written=bool(report.written))
         manifest.commit()
-    return Outcome(report.path, report.counts, folders, held)
+    too_long = report.names_refused if file_system.name_max < NAME_MAX else 0
+    return Outcome(report.path, report.counts, written.done, held, file_system.name_max, too_long)
 
 
 @dataclass(frozen=True)
@@ -99,8 +104,8 @@ class _Run:
     temporaries: Temporaries
     mover: Mover
 
-    def write(self, *, verify: bool, tell: Callable[[int], None]) -> int:
-        """Write what is wanted; returns how many folders were gone through.
+    def write(self, *, verify: bool, tell: Callable[[int], None]) -> Traversal:
+        """Write what is wanted; returns how that went.
 
         Args:
             verify: whether every byte is compared: after a power cut, files can be empty that were whole.
@@ -125,7 +130,19 @@ class _Run:
         if compared:
             for row in remark_rows(self.store, job.kinds):
                 self.report.add(row)
-        return traversal.done
+        return traversal
+
+    def flush(self, power: Power) -> bool:
+        """Have what was written on the disk; returns False, after a row, if it may be lost."""
+        if self.root is None or self.job.dry_run:
+            return True
+        error = power.flush(self.root, self.report.written)
+        if error is None:
+            return True
+        _log.debug("flushing the output root: %s", error)
+        title = self.job.output_root.name
+        self.report.add(Row(Type.ERROR, "", "", title, "", Action.FAILED, reason_of(error)))
+        return False
 
     def clean_up(self) -> int:
         """Clean up as the job says; returns how many files the brake held back."""
@@ -198,6 +215,13 @@ def _file_system(
     if found is None:
         return FileSystem()
     _log.debug("output root %s: %s", root.path, found)
+    if found.name_max < NAME_MAX:
+        _log.warning(
+            "output root %s: its file system takes %d bytes for a name, and not %d: titles with longer ones fail.",
+            root.path,
+            found.name_max,
+            NAME_MAX,
+        )
     if not found.takes_characters:
         _log.warning("output root %s: its file system refuses characters that names of titles hold.", root.path)
     note_file_system(manifest, mount, found)

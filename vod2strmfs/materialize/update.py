@@ -141,7 +141,10 @@ class _FolderUpdate:
         """Report an error."""
         _log.debug("%s: %s", "/".join((*self.work.way, title)), error)
         self.done.failed = True
-        self.say(Type.ERROR, title, uuid, Action.FAILED, reason_of(error))
+        reason: str = reason_of(error)
+        if error.errno == errno.ENAMETOOLONG:
+            reason = Reason.NAME_REFUSED.about(f"more than {self.updater.file_system.name_max} bytes")
+        self.say(Type.ERROR, title, uuid, Action.FAILED, reason)
 
     def say(self, kind: Type, title: str, uuid: str, action: Action, reason: str) -> None:
         """Report on something in the folder."""
@@ -295,7 +298,7 @@ class _ItemUpdate:
         return None
 
     def _respell(self, file: File) -> None:
-        """Spell a file's name as it is wanted, if the file system takes another spelling for the same name. An item that
+        """Spell a file's name as it is wanted, if the file system takes another spelling for the same. An item that
         has gone may have left the file."""
         assert self._descriptor is not None
         former = {old.name for old in self._former(file)}
