@@ -111,9 +111,9 @@ def test_without_a_manifest_cleanup_takes_strms_with_our_urls_and_the_nfos_that_
     output.library.show(catalogue("Heat", "Ronin", episodes=1))
     assert [row for row in output.actions(cleanup="apply") if row[1] in ("deleted", "kept")] == [
         ("Alien.strm", "deleted", "gone"),
+        ("Alien/movie.nfo", "deleted", "gone"),
         ("S01E02.nfo", "deleted", "gone"),
         ("S01E02.strm", "deleted", "gone"),
-        ("movie.nfo", "deleted", "gone"),
     ]
     assert set(output.difference()) == {"Movies/Mine", "Movies/Mine/Mine.strm"}
 
@@ -126,7 +126,7 @@ def test_without_a_manifest_an_nfo_that_somebody_edited_stays_when_its_strm_goes
     output.lose_manifest()
     output.library.show(catalogue("Heat", "Ronin", episodes=1))
     contents = [path.read_text() for path in edited]
-    assert ("movie.nfo", "kept", "not ours") in output.actions(cleanup="apply")
+    assert ("Alien/movie.nfo", "kept", "not ours") in output.actions(cleanup="apply")
     assert [path.read_text() for path in edited] == contents
 
 
@@ -205,7 +205,7 @@ def test_an_index_made_anew_moves_no_folder_to_a_strangers_name(output: Output) 
     (output.root / "Movies" / "Ronin" / "poster.jpg").write_text("Ronin")
     forget_index(output)
     output.library.show(catalogue("Ronin", "Alien"))
-    assert output.actions(cleanup="apply") == [("Heat.strm", "deleted", "gone"), ("movie.nfo", "deleted", "gone")]
+    assert output.actions(cleanup="apply") == [("Heat.strm", "deleted", "gone"), ("Heat/movie.nfo", "deleted", "gone")]
     assert (output.root / "Movies" / "Heat" / "poster.jpg").read_text() == "Heat"
     assert (output.root / "Movies" / "Ronin" / "poster.jpg").read_text() == "Ronin"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from vod2strmfs.index.fresh import digest
+from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.library.names import fold
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import File, Folder, State
@@ -98,7 +99,7 @@ class _Removal:
                     if not staying.has(doomed.file.name):
                         self._remove(directory, doomed)
                 except OSError as error:
-                    self._fail(doomed.file.name, doomed.uuid, error)
+                    self._fail(self._title(doomed.file.name), doomed.uuid, error)
             if folder.state == State.GONE:
                 self._report_others(directory)
             if self._apply and folder.state != State.GONE:
@@ -113,7 +114,14 @@ class _Removal:
         doomed = {fold(doomed.file.name) for doomed in self._stale.files}
         for name in sorted(os.listdir(directory)):
             if name.endswith(".nfo") and fold(name) not in doomed:
-                self._say(Type.CLEANUP, name, "", Action.KEPT, Reason.NOT_OURS)
+                self._say(Type.CLEANUP, self._title(name), "", Action.KEPT, Reason.NOT_OURS)
+
+    def _title(self, name: str) -> str:
+        """What the row about a file is called, so that it can be told which title's it is: of one that has not the name
+        of its movie, with the folder."""
+        folder = self._stale.folder
+        tells = folder.kind != NodeKind.MOVIE or name.startswith(folder.name)
+        return name if tells else f"{folder.name}/{name}"
 
     def _remove(self, directory: int, doomed: Doomed) -> None:
         file = doomed.file
@@ -122,11 +130,11 @@ class _Removal:
             return
         ours = {file.digest, *file.earlier}
         if not files.is_file(found) or digest(files.read(directory, file.name), 0).digest not in ours:
-            self._say(Type.CLEANUP, file.name, doomed.uuid, Action.KEPT, Reason.NOT_OURS)
+            self._say(Type.CLEANUP, self._title(file.name), doomed.uuid, Action.KEPT, Reason.NOT_OURS)
             return
         if self._apply:
             os.unlink(file.name, dir_fd=directory)
-        self._say(Type.CLEANUP, file.name, doomed.uuid, Action.DELETED, doomed.reason)
+        self._say(Type.CLEANUP, self._title(file.name), doomed.uuid, Action.DELETED, doomed.reason)
 
     def _fail(self, title: str, uuid: str, error: OSError) -> None:
         _log.debug("%s: %s", "/".join((*self._stale.way, title)), error)
