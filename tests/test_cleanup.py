@@ -112,7 +112,10 @@ def test_an_edited_nfo_stays_and_is_reported_once(output: Output) -> None:
     nfo = output.root / "Movies" / "Alien" / "movie.nfo"
     nfo.write_text("mine")
     output.library.show(catalogue(movies=["Heat", "Ronin", "Fargo"]))
-    assert output.actions(cleanup="apply") == [("Alien.strm", "deleted", "gone"), ("Alien/movie.nfo", "kept", "not ours")]
+    assert output.actions(cleanup="apply") == [
+        ("Alien.strm", "deleted", "gone"),
+        ("Alien/movie.nfo", "kept", "not ours"),
+    ]
     assert nfo.read_text() == "mine"
     assert output.rows(cleanup="apply") == []
 
