@@ -1,9 +1,9 @@
 """What is known of the folders that a run is working on."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from vod2strmfs.library.kinds import NodeKind
-from vod2strmfs.materialize.manifest import File, Folder, Item, Manifest, State, decode, without
+from vod2strmfs.materialize.manifest import File, Folder, Item, Manifest, State, without
 from vod2strmfs.materialize.update import Done
 
 
@@ -73,16 +73,12 @@ class Directory:
         """Whether it may need to be given its time."""
         return (self.looked_at or self.touched) and not self.leaving and not self._refused
 
-    def settle(self, manifest: Manifest) -> frozenset[str] | None:
-        """Note in the manifest how it was left.
-
-        Returns:
-            The names given up in it, if less is there than the manifest says; see `forget_former`.
-        """
+    def settle(self, manifest: Manifest) -> None:
+        """Note in the manifest how it was left."""
         if self.looked_at or self._left:
             manifest.settle(self.folder.id, self._state(), self._seen)
-        is_done = self.looked_at and not self._failed and not self._kept
-        return frozenset(self._moved) if is_done and self._is_simpler() else None
+        if self.looked_at and not self._failed and not self._kept and self._is_simpler():
+            manifest.note_items(self.folder.id, list(map(_plain, self.items)), without(self.leftovers, self._moved))
 
     def _is_simpler(self) -> bool:
         """Whether less is there than the manifest says: contents written over are gone, and so are names given up."""
@@ -95,19 +91,6 @@ class Directory:
         if not self.looked_at:
             return State(self.folder.state)
         return State.WATCHED if self._kept else State.SETTLED
-
-
-def forget_former(manifest: Manifest, folder: int, moved: Collection[str]) -> None:
-    """Have the manifest forget what was in a folder before it was updated. Until that is safe on the disk, it may come
-    back, and has to be known as ours.
-
-    Args:
-        manifest: where the folder is.
-        folder: its id.
-        moved: names that were given up in it.
-    """
-    plan = manifest.plan(folder)
-    manifest.set_items(folder, list(map(_plain, decode(plan.items))), without(decode(plan.leftovers), moved))
 
 
 def _plain(item: Item) -> Item:

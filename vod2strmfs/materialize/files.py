@@ -66,10 +66,12 @@ class Temporaries:
 
     def create(self, directory: int) -> tuple[int, str]:
         """A new file: its descriptor, to be closed by the caller, and its name. Thread-safe."""
-        for number in itertools.islice(self._numbers, _ATTEMPTS):
-            name = f"{self._start}{number:x}.tmp"
-            with contextlib.suppress(FileExistsError):  # A killed run left it.
+        for _ in range(_ATTEMPTS):
+            name = f"{self._start}{next(self._numbers):x}.tmp"
+            try:
                 return os.open(name, _WRITE_FLAGS, 0o666, dir_fd=directory), name
+            except FileExistsError:
+                continue  # A killed run left it.
         raise FileExistsError(errno.EEXIST, "no name for a temporary file is free")
 
     def tidy(self, directory: int) -> set[str]:
@@ -99,8 +101,10 @@ def write(directory: int, name: str, content: bytes, mtime: int, temporaries: Te
             rest = memoryview(content)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
-            with contextlib.suppress(PermissionError):
+            try:  # noqa: SIM105  # contextlib.suppress takes longer than the call
                 os.utime(descriptor, ns=(mtime, mtime))
+            except PermissionError:
+                pass
         finally:
             # On a share this may be the call that tells of a full disk.
             os.close(descriptor)

@@ -59,6 +59,7 @@ def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None
         prune(job.report_dir, job.keep_reports, job.keep_report_days)
         manifest = stack.enter_context(closing(Manifest(root.manifest, dry_run=job.dry_run)))
         power = Power(manifest, job.sections, root.mount_point)
+        manifest.begin_run()
         workers = stack.enter_context(Workers(job.concurrency, stop))
         with _reported(root, report):
             _check_mount(root, manifest)
@@ -72,10 +73,10 @@ def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None
         run = _Run(store, job, descriptor, manifest, report, workers, throttle, file_system, temporaries, mover)
         held = 0
         try:
-            written = run.write(verify=power.failed, tell=run.teller(on_progress))
+            folders = run.write(verify=power.failed, tell=run.teller(on_progress))
             # What is new is safe before it is forgotten what was there, and before anything goes.
             if run.flush(power):
-                written.forget_former()
+                manifest.forget_former()
                 held = run.clean_up()
                 run.flush(power)
             throttle.check()
@@ -86,7 +87,7 @@ def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None
         power.end(written=bool(report.written))
         manifest.commit()
     too_long = report.names_refused if file_system.name_max < NAME_MAX else 0
-    return Outcome(report.path, report.counts, written.done, held, file_system.name_max, too_long)
+    return Outcome(report.path, report.counts, folders, held, file_system.name_max, too_long)
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ class _Run:
     temporaries: Temporaries
     mover: Mover
 
-    def write(self, *, verify: bool, tell: Callable[[int], None]) -> Traversal:
-        """Write what is wanted; returns how that went.
+    def write(self, *, verify: bool, tell: Callable[[int], None]) -> int:
+        """Write what is wanted; returns how many folders were gone through.
 
         Args:
             verify: whether every byte is compared: after a power cut, files can be empty that were whole.
@@ -130,7 +131,7 @@ class _Run:
         if compared:
             for row in remark_rows(self.store, job.kinds):
                 self.report.add(row)
-        return traversal
+        return traversal.done
 
     def flush(self, power: Power) -> bool:
         """Have what was written on the disk; returns False, after a row, if it may be lost."""

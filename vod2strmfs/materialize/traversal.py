@@ -9,7 +9,7 @@ from typing import NamedTuple
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.contents import Record
 from vod2strmfs.library.kinds import ROOT_NODE, NodeKind
-from vod2strmfs.materialize.directories import Directory, forget_former
+from vod2strmfs.materialize.directories import Directory
 from vod2strmfs.materialize.glance import COUNTED, Glance, folders_in_task, look
 from vod2strmfs.materialize.manifest import Folder, Item, Manifest, State, decode
 from vod2strmfs.materialize.reconcile import Reconciler, Wanted
@@ -68,8 +68,6 @@ class Traversal:
     """See `Glanced`."""
     _files: int = 0
     """How many files that work is about."""
-    _simpler: dict[int, frozenset[str]] = field(default_factory=dict)
-    """Folders of which the manifest has to forget what was there, and the names that were given up in them."""
 
     def run(self, sections: Iterable[int], plan: str) -> bool:
         """Go through some sections.
@@ -96,11 +94,6 @@ class Traversal:
         self._close(directory)
         self._finish()
         return len(planned) < len(wanted)
-
-    def forget_former(self) -> None:
-        """Have the manifest forget what files held and were called before, now that the new ones are safe."""
-        for folder, moved in self._simpler.items():
-            forget_former(self.manifest, folder, moved)
 
     def _glance(self, sections: Sequence[Folder]) -> None:
         """Look at all folders of some sections that the manifest is up to date with."""
@@ -201,9 +194,7 @@ class Traversal:
             self._add(directory, (), (), (*directory.items, *directory.leftovers), leave=True)
             return
         if not self.updater.dry_run:
-            moved = directory.settle(self.manifest)
-            if moved is not None:
-                self._simpler[directory.folder.id] = moved
+            directory.settle(self.manifest)
         if directory.passed_by and directory.folder.kind == NodeKind.SERIES:
             self.report.add(_matches(directory.folder.name))
         if directory.parent is not None:
