@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -96,6 +95,8 @@ def _item(row: "Row") -> str:
 
 def _sorted(rows: "Iterable[Row]") -> "Iterator[Row]":
     """Rows in the order in which they are read. Millions are sorted on disk, in a file that SQLite looks after."""
+    import sqlite3
+
     from vod2strmfs.materialize.report import COLUMNS, Row
 
     with closing(sqlite3.connect("")) as table:
