@@ -19,7 +19,14 @@ from vod2strmfs.materialize.census import census
 from vod2strmfs.settings import LibrarySettings
 
 FILMS = ("Heat Wave", "Ronin", "Café Müller", "Alien")
-KINDS = ["share fold", "share fold,inodes", "share fold,normal", "share fold,normal,decompose", "exfat"]
+KINDS = [
+    "share fold",
+    "share fold,stubborn",
+    "share fold,inodes",
+    "share fold,normal",
+    "share fold,normal,decompose",
+    "exfat",
+]
 
 
 @contextmanager
