@@ -15,7 +15,7 @@ packages="libfuse3-dev:fuse3/fuse_lowlevel.h fuse3:fusermount3 pkg-config:pkg-co
 case ${1:-} in
 dev | test) packages="$packages postgresql:postgres rsync:rsync samba:smbd smbclient:smbclient iproute2:ip
     chromium:chromium chromium-driver:chromedriver groff-base:groff systemd:systemd-analyze
-    curl:curl" ;;
+    curl:curl exfat-fuse:mount.exfat-fuse exfatprogs:mkfs.exfat e2fsprogs:mkfs.ext4 mount:losetup" ;;
 bench) packages="$packages postgresql:postgres bindfs:bindfs rclone:rclone" ;;
 kodi) packages="$packages postgresql:postgres kodi:kodi xvfb:Xvfb ffmpeg:ffmpeg" ;;
 esac

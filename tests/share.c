@@ -1,7 +1,12 @@
-/* A share of the tests' own: a FUSE file system over a folder that is slow, folds case, refuses names, or has coarse
- * times. It is written in C so that a benchmark measures what is above it.
+/* A share of the tests' own: a FUSE file system over a folder that is slow, folds case or Unicode forms, refuses names,
+ * has coarse times, or lets nobody set times. It is written in C so that a benchmark measures what is above it.
  *
- *   share MOUNT_POINT [-f] -o source=/folder,delay=MICROSECONDS,refuse=CHARACTERS,fold,coarse
+ *   share MOUNT_POINT [-f] -o source=/folder,delay=MICROSECONDS,refuse=CHARACTERS,longest=BYTES,fold,normal,decompose,
+ *                             inodes,stubborn,coarse,timeless
+ *
+ * fold: names that differ in case alone are one. normal: so are those that differ in form alone (of e with acute).
+ * decompose: names are kept and listed in the decomposed form. inodes: two spellings of a name have one inode number;
+ * without, each has its own, as in libfuse's path-based file systems. stubborn: a file keeps its first spelling.
  */
 #define FUSE_USE_VERSION 31
 #define _GNU_SOURCE
@@ -22,16 +27,28 @@ static struct {
     char *source;
     unsigned delay;
     char *refuse;
+    unsigned longest;
     int fold;
+    int normal;
+    int decompose;
+    int inodes;
+    int stubborn;
     int coarse;
+    int timeless;
 } share;
 
 static const struct fuse_opt options[] = {
     {"source=%s", offsetof(__typeof__(share), source), 0},
     {"delay=%u", offsetof(__typeof__(share), delay), 0},
     {"refuse=%s", offsetof(__typeof__(share), refuse), 0},
+    {"longest=%u", offsetof(__typeof__(share), longest), 0},
     {"fold", offsetof(__typeof__(share), fold), 1},
+    {"normal", offsetof(__typeof__(share), normal), 1},
+    {"decompose", offsetof(__typeof__(share), decompose), 1},
+    {"inodes", offsetof(__typeof__(share), inodes), 1},
+    {"stubborn", offsetof(__typeof__(share), stubborn), 1},
     {"coarse", offsetof(__typeof__(share), coarse), 1},
+    {"timeless", offsetof(__typeof__(share), timeless), 1},
     FUSE_OPT_END,
 };
 
@@ -50,7 +67,28 @@ static void pause_for_a_call(void) {
     asked = 0;
 }
 
-/* Replaces the last name of a path by one that differs in case alone, if there is no such name but such a one. */
+/* A name with e and E with acute decomposed, which is all that the tests need. */
+static char *decomposed(char *buffer, const char *name) {
+    char *end = buffer;
+    for (; *name; name++)
+        if ((unsigned char)name[0] == 0xc3 && ((unsigned char)name[1] | 0x20) == 0xa9) {
+            end = stpcpy(end, *++name & 0x20 ? "e\xcc\x81" : "E\xcc\x81");
+        } else
+            *end++ = *name;
+    *end = 0;
+    return buffer;
+}
+
+static int same_name(const char *one, const char *other) {
+    char first[PATH_MAX], second[PATH_MAX];
+    if (share.normal) {
+        one = decomposed(first, one);
+        other = decomposed(second, other);
+    }
+    return (share.fold ? strcasecmp(one, other) : strcmp(one, other)) == 0;
+}
+
+/* Replaces the last name of a path by one that is the same, if there is no such name but such a one. */
 static void fold(char *path) {
     char *name = strrchr(path, '/');
     struct stat found;
@@ -62,7 +100,7 @@ static void fold(char *path) {
     if (!directory)
         return;
     for (struct dirent *entry; (entry = readdir(directory));)
-        if (strcasecmp(entry->d_name, name) == 0) {
+        if (same_name(entry->d_name, name)) {
             strcpy(name, entry->d_name);
             break;
         }
@@ -71,8 +109,11 @@ static void fold(char *path) {
 
 /* Where a path of the share is. */
 static char *locate(char *buffer, const char *path) {
+    char form[PATH_MAX];
     int length = snprintf(buffer, PATH_MAX, "%s", share.source);
-    if (!share.fold) {
+    if (share.decompose)
+        path = decomposed(form, path);
+    if (!share.fold && !share.normal) {
         snprintf(buffer + length, PATH_MAX - length, "%s", path);
         return buffer;
     }
@@ -93,13 +134,18 @@ static char *place(char *buffer, const char *path) {
     return locate(buffer, path);
 }
 
+/* Why the name of a path is refused, if it is. */
 static int refused(const char *path) {
-    return share.refuse && strpbrk(strrchr(path, '/') + 1, share.refuse) != NULL;
+    const char *name = strrchr(path, '/') + 1;
+    if (share.longest && strlen(name) > share.longest)
+        return -ENAMETOOLONG;
+    return share.refuse && strpbrk(name, share.refuse) ? -EINVAL : 0;
 }
 
 static void *start(struct fuse_conn_info *connection, struct fuse_config *config) {
     (void)connection;
     config->hard_remove = 1;
+    config->use_ino = share.inodes;
     config->entry_timeout = config->attr_timeout = config->negative_timeout = 1; /* as NFS and SMB do */
     return NULL;
 }
@@ -126,7 +172,7 @@ static int do_readdir(const char *path, void *buffer, fuse_fill_dir_t fill, off_
 static int do_mkdir(const char *path, mode_t mode) {
     char at[PATH_MAX];
     place(at, path);
-    return refused(path) ? -EINVAL : changed(mkdir(at, mode));
+    return refused(path) ? refused(path) : changed(mkdir(at, mode));
 }
 
 static int do_unlink(const char *path) {
@@ -145,10 +191,12 @@ static int do_rename(const char *from, const char *to, unsigned flags) {
     place(before, from);
     locate(after, to);
     if (refused(to) || flags)
-        return -EINVAL;
-    if (share.fold && strcmp(before, after) == 0) { /* another case of the same name */
+        return refused(to) ? refused(to) : -EINVAL;
+    if (!share.stubborn && (share.fold || share.normal) && strcmp(before, after) == 0) { /* another spelling */
         slash = strrchr(after, '/') - after;
         strcpy(after + slash, strrchr(to, '/'));
+        if (share.decompose)
+            decomposed(after + slash, strrchr(to, '/'));
     }
     return result(rename(before, after));
 }
@@ -163,6 +211,8 @@ static int do_utimens(const char *path, const struct timespec times[2], struct f
     (void)file;
     char at[PATH_MAX];
     struct timespec kept[2] = {times[0], times[1]};
+    if (share.timeless && times[1].tv_nsec != UTIME_NOW)
+        return -EPERM;
     if (share.coarse)
         for (int which = 0; which < 2; which++)
             if (kept[which].tv_nsec != UTIME_NOW && kept[which].tv_nsec != UTIME_OMIT)
@@ -174,7 +224,7 @@ static int do_create(const char *path, mode_t mode, struct fuse_file_info *file)
     char at[PATH_MAX];
     place(at, path);
     if (refused(path))
-        return -EINVAL;
+        return refused(path);
     int descriptor = open(at, file->flags | O_CREAT, mode);
     file->fh = descriptor;
     return changed(descriptor);

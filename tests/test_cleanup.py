@@ -54,14 +54,14 @@ def test_what_left_the_catalogue_goes(output: Output) -> None:
     output.library.show(catalogue(movies=["Heat", "Ronin"], episodes=[(1, 1)]))
     actions = [
         ("Alien.strm", "deleted", "gone"),
+        ("Alien/movie.nfo", "deleted", "gone"),
         ("Dark", "updated", "content changed"),
         ("Fargo.strm", "deleted", "gone"),
+        ("Fargo/movie.nfo", "deleted", "gone"),
         ("S01E02.nfo", "deleted", "gone"),
         ("S01E02.strm", "deleted", "gone"),
         ("S02E01.nfo", "deleted", "gone"),
         ("S02E01.strm", "deleted", "gone"),
-        ("movie.nfo", "deleted", "gone"),
-        ("movie.nfo", "deleted", "gone"),
         ("season.nfo", "deleted", "gone"),
     ]
     assert output.actions(cleanup="apply") == actions
@@ -112,7 +112,10 @@ def test_an_edited_nfo_stays_and_is_reported_once(output: Output) -> None:
     nfo = output.root / "Movies" / "Alien" / "movie.nfo"
     nfo.write_text("mine")
     output.library.show(catalogue(movies=["Heat", "Ronin", "Fargo"]))
-    assert output.actions(cleanup="apply") == [("Alien.strm", "deleted", "gone"), ("movie.nfo", "kept", "not ours")]
+    assert output.actions(cleanup="apply") == [
+        ("Alien.strm", "deleted", "gone"),
+        ("Alien/movie.nfo", "kept", "not ours"),
+    ]
     assert nfo.read_text() == "mine"
     assert output.rows(cleanup="apply") == []
 

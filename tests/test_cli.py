@@ -3,6 +3,7 @@
 import csv
 import os
 import pwd
+import re
 import signal
 import socket
 import stat
@@ -733,3 +734,27 @@ def test_the_log_is_rotated_and_every_part_of_it_is_private(tmp_path: Path, monk
         logs.set_up(settings)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"vod2strm.log{n}" for n in ("", ".1", ".2")]
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_materialize_says_what_it_did_where_and_in_what_time(run: Run, tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/few.db").fill(films("Heat", "Ronin", "Alien"))
+    options = (tmp_path / "output", f"--database={database.url}", f"--state-dir={tmp_path}/state")
+    planned = run("materialize", *options, "--dry-run")
+    assert "Nothing was written: this is what would be done." in planned.out
+    done = run("materialize", *options)
+    assert re.match(rf"{tmp_path}/output: \d folders in \d+\.\d s: 6 created\n", done.out)
+    assert "Nothing was" not in done.out
+    database.execute("DELETE FROM vod_m3umovierelation WHERE movie_id = 1")
+    preview = run("materialize", *options, "--cleanup=preview")
+    assert "Nothing was deleted: `would delete` is what `--cleanup apply` would delete." in preview.out
+    assert "cleanup\tHeat/movie.nfo\tgone" in run("report", f"--state-dir={tmp_path}/state").out
+
+
+@pytest.mark.parametrize("root", ["/", os.path.expanduser("~")])
+def test_a_root_that_would_be_a_mistake_is_refused_with_advice_that_can_be_followed(
+    run: Run, tmp_path: Path, root: str
+) -> None:
+    database = Database(f"sqlite:///{tmp_path}/few.db").fill(films("Heat"))
+    ended = run("materialize", root, f"--database={database.url}", f"--state-dir={tmp_path}/state")
+    assert_refused(ended, Exit.OUTPUT, "`vod2strmfs materialize DIRECTORY`", "output_root")
+    assert "--output-root" not in ended.err

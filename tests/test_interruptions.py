@@ -1,6 +1,7 @@
 """Materialize when it is killed, when the disk is full or read-only, when the share goes, and when it runs twice."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from shares import Share
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import OutputError
 from vod2strmfs.index.store import Store
+from vod2strmfs.materialize import root
 from vod2strmfs.materialize.report import reports
 from vod2strmfs.materialize.run import materialize
 
@@ -336,3 +338,92 @@ def test_a_second_run_is_told_who_writes_the_root(output: Output, tmp_path: Path
         assert refused
         assert f"process {os.getpid()} on {os.uname().nodename}, since " in refused[0]
     assert output.difference() == {}
+
+
+def test_failures_do_not_hide_what_the_brake_holds(output: Output, tmp_path: Path) -> None:
+    output.library.show(catalogue(*films(60)))
+    assert run(output)[0] == 0
+    output.library.show(catalogue(*films(60), plot="A plot."))
+    nfo = output.root / "Movies" / "Film 1" / "movie.nfo"
+    nfo.unlink()
+    nfo.mkdir()
+    few = f"sqlite:///{tmp_path}/few.db"
+    catalogue(*films(10)).write(few)
+    arguments = ("materialize", output.root, "--database", few, "--state-dir", output.library.state_dir)
+    ended = [
+        subprocess.run(command(*arguments, *option), check=False, capture_output=True, text=True)
+        for option in ((), ("--json",), ("--quiet",))
+    ]
+    assert [process.returncode for process in ended] == [6, 6, 6]
+    as_json = json.loads(ended[1].stdout)
+    assert (as_json["actions"]["failed"], as_json["sync"]["held"], as_json["exit_code"]) == (1, 50, 6)
+    for said in (ended[0].stderr, as_json["error"], ended[2].stderr):
+        assert "1 file or folder could not be dealt with" in said
+        assert "50 items" in said
+        assert "--accept-shrink" in said
+    assert "50 items" in ended[0].stdout
+    assert ended[2].stdout == ""
+
+
+def test_failures_do_not_hide_the_files_that_cleanup_keeps(output: Output) -> None:
+    output.library.show(catalogue(*films(60)))
+    assert run(output)[0] == 0
+    output.library.show(catalogue(*films(10), plot="A plot."), accept_shrink=True)
+    nfo = output.root / "Movies" / "Film 1" / "movie.nfo"
+    nfo.unlink()
+    nfo.mkdir()
+    arguments = ("materialize", output.root, "--database", output.library.last_url, "--cleanup", "apply")
+    state = ("--state-dir", output.library.state_dir)
+    ended = subprocess.run(command(*arguments, *state), check=False, capture_output=True, text=True)
+    assert ended.returncode == 6
+    assert "50 files are stale and were not deleted" in ended.stderr
+    assert "50 files are stale and were not deleted" in ended.stdout
+
+
+def test_a_file_system_that_takes_short_names_alone_is_said_with_its_limit(output: Output, tmp_path: Path) -> None:
+    output.library.show(catalogue("Heat", "n" * 200, "ю" * 90, "m" * 130))
+    with Share(tmp_path / "share", output.root, "longest=143"):
+        for _ in range(2):
+            arguments = ("materialize", output.root, "--database", output.library.last_url)
+            state = ("--state-dir", output.library.state_dir, "--report-dir", output.reports)
+            ended = subprocess.run(command(*arguments, *state), check=False, capture_output=True, text=True)
+            assert ended.returncode == 6
+            assert "2 of them have names of more than 143 bytes" in ended.stderr
+            rows = report_rows(reports(output.reports)[0])
+            assert {reason for *_, action, reason in rows if action == "failed"} == {
+                "name refused: more than 143 bytes"
+            }
+        assert {path.split("/")[1][:1] for path in output.difference() if "/" in path} == {"n", "ю"}
+
+
+def test_a_state_directory_without_room_is_said_with_advice(output: Output, tmp_path: Path) -> None:
+    output.library.show(catalogue("Heat"))
+    output.write()
+    state = tmp_path / "small"
+    state.mkdir()
+    with mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs", state):
+        for path in output.library.state_dir.glob("*.db"):
+            (state / path.name).write_bytes(path.read_bytes())
+        (state / "rest").write_bytes(b"")
+        with contextlib.suppress(OSError), (state / "rest").open("wb", buffering=0) as file:
+            while True:
+                file.write(b"0" * 4096)
+        with pytest.raises(OutputError, match="Make room there"), root.hold(output.root, state):
+            pass
+
+
+def test_a_share_on_which_nobody_sets_times_gets_the_library_and_is_left_alone(output: Output, tmp_path: Path) -> None:
+    """As one that belongs to another user, who lets everybody write."""
+    output.library.show(catalogue("Heat", "Ronin"))
+    with Share(tmp_path / "share", output.root, "timeless"):
+        assert output.write().errors == 0
+        contents = output.library.files()
+        assert {path: found.content for path, found in snapshot(output.root).items() if found.content} == contents
+        before = snapshot(tmp_path / "share")
+        assert output.rows() == output.rows(verify=True, cleanup="apply") == []
+        assert snapshot(tmp_path / "share") == before
+        output.library.show(catalogue("Heat", plot="A plot."), accept_shrink=True)
+        assert output.write(cleanup="apply").errors == 0
+        assert {path: found.content for path, found in snapshot(output.root).items() if found.content} == (
+            output.library.files()
+        )

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from libraries import Library, open_files
@@ -125,9 +126,9 @@ def test_without_a_manifest_cleanup_takes_strms_with_our_urls_and_the_nfos_that_
     output.library.show(catalogue("Heat", "Ronin", episodes=1))
     assert [row for row in output.actions(cleanup="apply") if row[1] in ("deleted", "kept")] == [
         ("Alien.strm", "deleted", "gone"),
+        ("Alien/movie.nfo", "deleted", "gone"),
         ("S01E02.nfo", "deleted", "gone"),
         ("S01E02.strm", "deleted", "gone"),
-        ("movie.nfo", "deleted", "gone"),
     ]
     assert set(output.difference()) == {"Movies/Mine", "Movies/Mine/Mine.strm"}
 
@@ -140,7 +141,7 @@ def test_without_a_manifest_an_nfo_that_somebody_edited_stays_when_its_strm_goes
     output.lose_manifest()
     output.library.show(catalogue("Heat", "Ronin", episodes=1))
     contents = [path.read_text() for path in edited]
-    assert ("movie.nfo", "kept", "not ours") in output.actions(cleanup="apply")
+    assert ("Alien/movie.nfo", "kept", "not ours") in output.actions(cleanup="apply")
     assert [path.read_text() for path in edited] == contents
 
 
@@ -219,7 +220,7 @@ def test_an_index_made_anew_moves_no_folder_to_a_strangers_name(output: Output) 
     (output.root / "Movies" / "Ronin" / "poster.jpg").write_text("Ronin")
     forget_index(output)
     output.library.show(catalogue("Ronin", "Alien"))
-    assert output.actions(cleanup="apply") == [("Heat.strm", "deleted", "gone"), ("movie.nfo", "deleted", "gone")]
+    assert output.actions(cleanup="apply") == [("Heat.strm", "deleted", "gone"), ("Heat/movie.nfo", "deleted", "gone")]
     assert (output.root / "Movies" / "Heat" / "poster.jpg").read_text() == "Heat"
     assert (output.root / "Movies" / "Ronin" / "poster.jpg").read_text() == "Ronin"
 
@@ -242,6 +243,39 @@ def test_a_title_made_anew_under_another_uuid_and_name_is_moved(output: Output) 
         ("Heat Wave", "updated", "content changed"),
     ]
     assert set(output.difference()) == {"Movies/Heat Wave/poster.jpg"}
+
+
+@pytest.mark.parametrize("field", ["tmdb_id", "imdb_id"])
+@pytest.mark.parametrize(("before", "after", "is_same"), [("1", "1", True), ("", "2", True), ("1", "2", False)])
+def test_a_stream_that_is_given_to_another_title_takes_no_folder_with_it(
+    tmp_path: Path, field: str, before: str, after: str, is_same: bool
+) -> None:
+    output = Output(Library(tmp_path), tmp_path / "output")
+
+    def show(film: str, series: str, number: str, rows: int) -> None:
+        made = Catalogue()
+        account = made.account("Provider")
+        ids: dict[str, Any] = {field: number and (number if field == "tmdb_id" else f"tt000000{number}")}
+        made.relate(made.movie(film, id=rows, relations=[], **ids), account, stream_id="7")
+        dark = made.series(series, id=rows, relations=[], **ids)
+        made.relate(dark, account, external_series_id="8")
+        made.episode(dark, 1, 1, "", id=rows)
+        output.library.show(made)
+
+    show("Heat", "Dark", before, 1)
+    output.write()
+    posters = [output.root / folder / "poster.jpg" for folder in ("Movies/Heat", "TV/Dark")]
+    for poster in posters:
+        poster.write_text("a poster")
+    forget_index(output)
+    show("Ronin", "Lost", after, 50)
+    output.write(cleanup="apply", accept_shrink=True)
+    assert [poster.exists() for poster in posters] == [not is_same] * 2
+    assert (output.root / "Movies/Ronin/poster.jpg").exists() == is_same
+    assert (output.root / "TV/Lost/poster.jpg").exists() == is_same
+    show("Ronin again", "Lost again", after, 50)
+    output.write(cleanup="apply", accept_shrink=True)
+    assert (output.root / "Movies/Ronin again/poster.jpg").exists() == is_same
 
 
 def test_after_a_restart_of_the_machine_every_byte_is_compared(

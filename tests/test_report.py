@@ -138,11 +138,41 @@ def test_the_last_report_is_shown_with_a_summary(tmp_path: Path) -> None:
         ["2", "created", "new"], ["1", "failed", "disk full"], ["1", "noted", "collision"], ["1", "skipped", "matches"],
     ]  # fmt: skip
     assert "--all" in lines[7]
-    assert lines[9:] == [
-        "created\tmovie\tHeat\tnew", "created\tmovie\tLost/=Ran\tnew", "failed\tmovie\tAlien\tdisk full",
-    ]  # fmt: skip
+    failed, heat = "failed\tmovie\tAlien\tdisk full", "created\tmovie\tHeat\tnew"
+    ran = "created\tmovie\tLost/=Ran\tnew"
+    assert lines[9:] == ["action\ttype\tfile\treason", failed, heat, ran]
     everything = shown(path, "--all").stdout.splitlines()
-    assert everything[-2:] == ["skipped\tmovie\tDark\tmatches", "noted\tmovie\tUp\tcollision: Up (2009)"]
+    dark, up = "skipped\tmovie\tDark\tmatches", "noted\tmovie\tUp\tcollision: Up (2009)"
+    assert everything[-5:] == [failed, dark, heat, ran, up]
+
+
+def test_what_failed_or_went_comes_first_and_the_rest_by_the_alphabet(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, row("b"), row("Zorro", Action.KEPT, Reason.NOT_OURS), row("A"), row("é", Action.UPDATED),
+        row("Zulu/movie.nfo", Action.DELETED), row("Aliens/movie.nfo", Action.DELETED), row("Z", Action.FAILED),
+        row("Up", Action.WOULD_DELETE), row("C", series="Lost"), row("a"),
+    )  # fmt: skip
+    lines = [line.split("\t") for line in shown(path).stdout.splitlines() if "\t" in line]
+    assert [(line[0], line[2]) for line in lines] == [
+        ("action", "file"), ("failed", "Z"), ("deleted", "Aliens/movie.nfo"), ("deleted", "Zulu/movie.nfo"),
+        ("would_delete", "Up"), ("kept", "Zorro"), ("created", "A"), ("created", "a"), ("created", "b"),
+        ("created", "Lost/C"), ("updated", "é"),
+    ]  # fmt: skip
+
+
+def test_a_report_that_finds_no_room_to_be_sorted_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, *(row(f"Film {number} {'x' * 200}") for number in range(20_000)))
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", small], check=True)
+    try:
+        monkeypatch.setenv("SQLITE_TMPDIR", str(small))
+        done = shown(path)
+    finally:
+        subprocess.run(["umount", small], check=True)
+    assert done.returncode == 6
+    assert len(done.stderr.splitlines()) == 1
+    assert "TMPDIR" in done.stderr
 
 
 def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
@@ -170,8 +200,10 @@ def test_on_a_terminal_each_row_is_one_line_of_its_width(tmp_path: Path, columns
     path = write(tmp_path, row("映画" * 60), row("A" * 200, Action.FAILED, "name refused"), row("\x1b[2J\x07"))
     code, text = on_terminal("report", path, columns=columns)
     assert code == 0
-    lines = [line for line in re.sub(r"\x1b\[\d*m|\r", "", text).splitlines() if line][-3:]
-    assert [line.split()[:2] for line in lines] == [["created", "movie"], ["failed", "movie"], ["created", "movie"]]
+    lines = [line for line in re.sub(r"\x1b\[\d*m|\r", "", text).splitlines() if line][-4:]
+    assert [line.split()[:2] for line in lines] == [
+        ["action", "type"], ["failed", "movie"], ["created", "movie"], ["created", "movie"],
+    ]  # fmt: skip
     assert max(map(cell_len, lines)) <= max(columns, 40)
     assert ("name refused" in lines[1]) == (columns >= 60)
     assert "\x1b[2J" not in text
@@ -231,5 +263,6 @@ def test_a_run_in_progress_is_followed_until_it_ends(tmp_path: Path, end: str) -
 
 def test_to_follow_a_run_that_has_ended_is_to_read_its_report(tmp_path: Path) -> None:
     done = shown(write(tmp_path, row("Heat"), row("Dark", Action.SKIPPED, Reason.MATCHES)), "--follow")
-    assert done.stdout.splitlines()[2] == "created\tmovie\tHeat\tnew"
+    assert done.stdout.splitlines()[2] == "action\ttype\tfile\treason"
+    assert done.stdout.splitlines()[3] == "created\tmovie\tHeat\tnew"
     assert "Dark" not in done.stdout

@@ -305,3 +305,11 @@ def test_what_the_brake_holds_is_no_reason_to_try_again(monkeypatch: pytest.Monk
         eventually(lambda: deciding.calls == 1)
         time.sleep(0.3)
         assert deciding.calls == 1
+
+
+def test_when_the_next_run_is_due_is_said_when_a_run_has_ended(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/demo.db").fill(films("Heat"))
+    with service(tmp_path, database.url, schedule="* * * * * *") as running:
+        eventually(lambda: running.log().count("report: ") >= 2)
+    said = [line for line in running.log().splitlines() if "report: " in line or "The next run is at" in line]
+    assert ["report: " in line for line in said[:4]] == [False, True, False, True]

@@ -20,6 +20,7 @@ from vod2strmfs.catalog.source import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import OutputError
 from vod2strmfs.materialize.census import METRICS, census
+from vod2strmfs.materialize.root import locate
 from vod2strmfs.settings import LibrarySettings
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -151,7 +152,9 @@ def test_what_is_missing_or_not_ours_is_told_from_the_rest(output: Output, tmp_p
     shutil.rmtree(output.root / "TV/Lost (2004)/Season 02")
     (output.root / "Movies/Ran (1985)/Ran (1985).strm").unlink()
     (heat / "poster.jpg").touch()
-    (heat / ".vod2strmfs-7f.tmp").touch()
+    descriptor = os.open(heat, os.O_RDONLY)
+    os.close(locate(output.root, output.library.state_dir).temporaries().create(descriptor)[0])
+    os.close(descriptor)
     (heat / "link").symlink_to(outside)
     (output.root / "Movies/more").symlink_to(outside)
     (output.root / "Photos/2001").mkdir(parents=True)

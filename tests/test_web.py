@@ -205,6 +205,14 @@ def test_a_report_that_is_being_written_can_be_read(site: Site) -> None:
     assert "half a ro" not in page.read().decode()
 
 
+def test_a_report_is_shown_without_what_keeps_spreadsheets_from_running_titles(site: Site) -> None:
+    name = write_report(site)
+    with (site.reports / name).open("a") as file:
+        file.write("movie,,,'-30- (1959),,created,new\n")
+    page = site.request(f"/reports/{name}").read().decode()
+    assert "<td>-30- (1959)</td>" in page
+
+
 def test_it_is_off_by_default_and_ends_with_the_mount(site: Site, tmp_path: Path) -> None:
     [server] = _servers(site.port)
     assert str(tmp_path) in server

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from queue import Empty, SimpleQueue
 
 from vod2strmfs.catalog.source import retry_pause
@@ -29,7 +30,7 @@ class Service:
         export: brings the index up to date, and materializes.
         look: brings the index up to date, and says whether that made a new generation. None: the service waits for
             its times only.
-        due: the next time to run, in seconds since the epoch. None: the service waits for changes only.
+        due: the next time to run. None: the service waits for changes only.
         poll: seconds between looks.
         quiet: seconds for which the catalogue has to stay as it is after a change.
     """
@@ -39,7 +40,7 @@ class Service:
         export: Callable[[], None],
         *,
         look: Callable[[], bool] | None,
-        due: Callable[[], float] | None,
+        due: Callable[[], datetime] | None,
         poll: float,
         quiet: float = 30.0,
     ) -> None:
@@ -58,6 +59,7 @@ class Service:
         self._not_before = 0.0
         self._look_at = 0.0
         self._due = 0.0
+        self._moment: datetime | None = None
         self._away = 0
         """How often the catalogue could not be read, since it could."""
         self._failed = 0
@@ -76,6 +78,7 @@ class Service:
     def serve(self) -> None:
         """Serve until stopped."""
         self._renew_due()
+        self._tell_due()
         while not self._stopped:
             self._step()
             with suppress(Empty):
@@ -84,8 +87,9 @@ class Service:
     def _step(self) -> None:
         if self._asked or time.time() >= self._due:
             self._asked = False
-            self._renew_due()
+            self._renew_due()  # before the run: what is due meanwhile comes after it
             self._run()
+            self._tell_due()
             return
         if self._look and (time.monotonic() >= self._look_at or self._is_ripe()):
             self._compare(self._look)
@@ -107,7 +111,12 @@ class Service:
         return max(0.0, min(pauses))
 
     def _renew_due(self) -> None:
-        self._due = self._next_due() if self._next_due else float("inf")
+        self._moment = self._next_due() if self._next_due else None
+        self._due = self._moment.timestamp() if self._moment else float("inf")
+
+    def _tell_due(self) -> None:
+        if self._moment:
+            _log.info("The next run is at %s.", self._moment.isoformat(sep=" "))
 
     def _compare(self, look: Callable[[], bool]) -> None:
         """Look whether the catalogue has changed."""

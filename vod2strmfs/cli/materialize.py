@@ -76,12 +76,29 @@ class Export:
     synced: "Synced"
     outcome: "Outcome"
     seconds: float
+    dry_run: bool = False
 
     def text(self) -> str:
         """For people."""
+        return "\n".join((self._summary(), *self._notes(), f"report: {self.outcome.report}"))
+
+    def _summary(self) -> str:
+        """What was done, where, and how long it took."""
         counts = sorted(self.outcome.counts.items())
         done = ", ".join(f"{number} {action.replace('_', ' ')}" for action, number in counts)
-        return f"{self.outcome.folders} folders: {done or 'nothing to do'}\nreport: {self.outcome.report}"
+        done = done or "nothing to do"
+        return f"{self.output_root}: {self.outcome.folders} folders in {self.seconds:.1f} s: {done}"
+
+    def _notes(self) -> Iterator[str]:
+        """What one has to know to read that."""
+        actions = {action.value for action in self.outcome.counts}
+        if self.dry_run:
+            yield "Nothing was written: this is what would be done."
+        elif "would_delete" in actions:
+            yield "Nothing was deleted: `would delete` is what `--cleanup apply` would delete."
+        if "noted" in actions:
+            yield "noted: titles that are there, of which one should know something (`vod2strmfs report --all`)."
+        yield from self._held()
 
     def fields(self) -> dict[str, object]:
         """For programs; see docs/commands.md."""
@@ -101,16 +118,13 @@ class Export:
         Args:
             accept: how to let go of what the shrink brake holds.
         """
-        outcome = self.outcome
-        if outcome.errors:
-            return OutputError(
-                f"output root {self.output_root}: {outcome.errors} files or folders could not be dealt with;"
-                " everything else was done.\n"
-                f"Their rows in {outcome.report} have the action failed, and say why."
-            )
-        if held := list(self._held()):
-            return ShrinkHeldError(f"{' '.join(held)}\n{self._advice(accept)}")
-        return None
+        failed = self._failed()
+        held = list(self._held())
+        kept = f"{' '.join(held)}\n{self._advice(accept)}" if held else ""
+        if failed:
+            # One code for two things: what is held is held in the next run too.
+            return OutputError("\n".join(filter(None, (failed, kept))))
+        return ShrinkHeldError(kept) if kept else None
 
     def log(self) -> None:
         """Tell the log of a service, where nobody waits for an answer.
@@ -121,6 +135,24 @@ class Export:
         _log.info("%s", self.text().replace("\n", "; "))
         if error := self.error(f"run `{_ACCEPT}` with the settings of this service"):
             raise error
+
+    def _failed(self) -> str:
+        """What could not be dealt with, if anything."""
+        outcome = self.outcome
+        if not outcome.errors:
+            return ""
+        what = "file or folder" if outcome.errors == 1 else "files or folders"
+        text = (
+            f"output root {self.output_root}: {outcome.errors} {what} could not be dealt with;"
+            " everything else was done.\n"
+            f"Their rows in {outcome.report} have the action failed, and say why."
+        )
+        if outcome.too_long:
+            text += (
+                f" {outcome.too_long} of them have names of more than {outcome.name_max} bytes, which is all that this"
+                " file system takes. Write to one that takes 255 (encrypted folders take fewer), or mount the library."
+            )
+        return text
 
     def _held(self) -> Iterator[str]:
         from vod2strmfs.index.held import explain
@@ -184,4 +216,4 @@ def export(
         shown(doing, "folders", quiet=quiet) as tell,
     ):
         outcome = run(store, job, on_progress=lambda state: tell(state.done, state.total), stop=stop)
-    return Export(settings.output_root, synced, outcome, time.monotonic() - began)
+    return Export(settings.output_root, synced, outcome, time.monotonic() - began, dry_run)

@@ -4,7 +4,8 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _QUIET = frozenset({"skipped", "noted"})
 """Actions that did nothing: their rows are listed on demand."""
+_FIRST = ("failed", "deleted", "would_delete", "kept")
+"""Actions that one looks for, in this order."""
+_HEADS = ("action", "type", "file", "reason")
 _COLORS = {"failed": "red", "kept": "yellow", "deleted": "magenta", "would_delete": "magenta"}
 _ACTION_CELLS, _TYPE_CELLS = 12, 11
 _NARROW_CELLS = 60
@@ -38,7 +42,8 @@ def report(settings: Settings, file: Path | None, everything: bool, follow: bool
     """Show what a materialize run did.
 
     FILE is a report (default: the newest one). A summary by action and reason is followed by the rows that stand for
-    something done, kept or failed. In a pipe, their columns (action, type, file, reason) are separated by tabs.
+    something done, kept or failed: failures and deletions first, else by the alphabet. In a pipe, their columns
+    (action, type, file, reason) are separated by tabs.
     """
     from vod2strmfs.materialize.report import reports
     from vod2strmfs.materialize.reports import read
@@ -56,8 +61,8 @@ def report(settings: Settings, file: Path | None, everything: bool, follow: bool
         _follow(file, read(file, follow=True), layout, everything)
         return
     counts = _count(read(file))
-    rows = (layout.line(row) for row in read(file) if everything or row.action not in _QUIET)
-    _page(_whole(file, counts, rows, everything))
+    rows = (row for row in read(file) if everything or row.action not in _QUIET)
+    _page(_whole(file, counts, layout, _sorted(rows), everything))
 
 
 class _Layout(NamedTuple):
@@ -66,14 +71,49 @@ class _Layout(NamedTuple):
     item: int
     reason: int
 
+    def heads(self) -> str:
+        """The line above the rows."""
+        line = self._cells(_HEADS)
+        return click.style(line, bold=True) + "\n" if self.item else f"{line}\n"
+
     def line(self, row: "Row") -> str:
         """A row as a line."""
-        item = "/".join(filter(None, (row.series_name, row.season, row.title))) or row.uuid
+        line = self._cells((row.action, row.type, _item(row), row.reason))
+        return click.style(line, fg=_COLORS.get(row.action)) + "\n" if self.item else f"{line}\n"
+
+    def _cells(self, texts: Sequence[str]) -> str:
         if not self.item:
-            return "\t".join(map(_printable, (row.action, row.type, item, row.reason))) + "\n"
-        cells = ((row.action, _ACTION_CELLS), (row.type, _TYPE_CELLS), (item, self.item), (row.reason, self.reason))
-        line = _GAP.join(_fit(text, width) for text, width in cells if width)
-        return click.style(line.rstrip(), fg=_COLORS.get(row.action)) + "\n"
+            return "\t".join(map(_printable, texts))
+        widths = (_ACTION_CELLS, _TYPE_CELLS, self.item, self.reason)
+        return _GAP.join(_fit(text, width) for text, width in zip(texts, widths, strict=True) if width).rstrip()
+
+
+def _item(row: "Row") -> str:
+    """What a row is about."""
+    return "/".join(filter(None, (row.series_name, row.season, row.title))) or row.uuid
+
+
+def _sorted(rows: "Iterable[Row]") -> "Iterator[Row]":
+    """Rows in the order in which they are read. Millions are sorted on disk, in a file that SQLite looks after."""
+    import sqlite3
+
+    from vod2strmfs.materialize.report import COLUMNS, Row
+
+    with closing(sqlite3.connect("")) as table:
+        try:
+            table.execute(f"CREATE TABLE report (place, item, {', '.join(COLUMNS)})")
+            values = ((_place(row), _item(row).casefold(), *row) for row in rows)
+            table.executemany(f"INSERT INTO report VALUES (?, ?{', ?' * len(COLUMNS)})", values)
+            for cells in table.execute(f"SELECT {', '.join(COLUMNS)} FROM report ORDER BY place, item, rowid"):
+                yield Row._make(cells)
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"report: its rows cannot be sorted ({error}). Name a folder with room in the variable TMPDIR."
+            ) from error
+
+
+def _place(row: "Row") -> int:
+    return _FIRST.index(row.action) if row.action in _FIRST else len(_FIRST)
 
 
 def _layout() -> _Layout:
@@ -87,6 +127,7 @@ def _layout() -> _Layout:
 
 def _follow(path: Path, rows: "Iterable[Row]", layout: _Layout, everything: bool) -> None:
     click.echo(f"{path}\n")
+    click.echo(layout.heads(), nl=False)
     counts: _Counts = Counter()
     for row in rows:
         counts[row.action, _reason(row)] += 1
@@ -104,16 +145,16 @@ def _reason(row: "Row") -> str:
     return row.reason.partition(":")[0]
 
 
-def _whole(path: Path, counts: _Counts, lines: Iterator[str], everything: bool) -> Iterator[str]:
+def _whole(path: Path, counts: _Counts, layout: _Layout, rows: "Iterator[Row]", everything: bool) -> Iterator[str]:
     yield f"{path}\n\n"
     yield from _summary(counts)
     hidden = sorted({action for action, _ in counts} & _QUIET)
     if hidden and not everything:
         yield f"\nNot listed: what was {' or '.join(hidden)} (--all).\n"
-    first = next(lines, None)
+    first = next(rows, None)
     if first is not None:
-        yield f"\n{first}"
-        yield from lines
+        yield f"\n{layout.heads()}{layout.line(first)}"
+        yield from map(layout.line, rows)
 
 
 def _summary(counts: _Counts) -> Iterator[str]:

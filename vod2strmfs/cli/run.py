@@ -109,10 +109,5 @@ def _looker(settings: Settings) -> Callable[[], bool]:
     return look
 
 
-def _timer(settings: Settings) -> Callable[[], float]:
-    def due() -> float:
-        moment = next_time(settings.schedule, datetime.now(zone(settings.time_zone)))
-        _log.info("The next run is at %s.", moment.isoformat(sep=" "))
-        return moment.timestamp()
-
-    return due
+def _timer(settings: Settings) -> Callable[[], datetime]:
+    return lambda: next_time(settings.schedule, datetime.now(zone(settings.time_zone)))

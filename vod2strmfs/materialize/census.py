@@ -9,7 +9,8 @@ from vod2strmfs.errors import OutputError
 from vod2strmfs.index.fresh import digest
 from vod2strmfs.library.kinds import NodeKind, Slot
 from vod2strmfs.materialize import files
-from vod2strmfs.materialize.manifest import ROOT, File, Manifest, Plan, State, decode
+from vod2strmfs.materialize.manifest import ROOT, File, Folder, Manifest, Plan, State, decode
+from vod2strmfs.materialize.probe import FileSystem, known_file_system
 from vod2strmfs.materialize.root import locate
 
 METRICS = (
@@ -39,12 +40,14 @@ def census(output_root: Path, state_dir: Path) -> dict[str, int] | None:
     if not root.path.is_dir():
         raise OutputError(f"output root {root.path}: is not there, or no directory. Is the share mounted?")
     with closing(Manifest(root.manifest, dry_run=True)) as manifest:
-        return _Census(manifest).run(root.path)
+        return _Census(manifest, root.temporaries()).run(root.path)
 
 
 class _Census:
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, temporaries: files.Temporaries) -> None:
         self._manifest = manifest
+        self._temporaries = temporaries
+        self._file_system = known_file_system(manifest, "") or FileSystem()
         self._counts: Counter[str] = Counter()
         self._rest: list[tuple[str, Plan | None]] = []
         """The directories to be counted; None for what the manifest has of one that it does not know."""
@@ -80,24 +83,25 @@ class _Census:
             counts["directories"] += 1
             if kind := _FOLDERS.get(NodeKind(folder.kind)):
                 counts[kind] += 1
-        wanted = {file.name: file for item in decode(plan.items) for file in item.files}
-        leftovers = {file.name for item in decode(plan.leftovers) for file in item.files}
+        key = self._file_system.key
+        wanted = {key(file.name): file for item in decode(plan.items) for file in item.files}
+        leftovers = {key(file.name) for item in decode(plan.leftovers) for file in item.files}
         if not is_wanted:
             leftovers |= wanted.keys()
             wanted = {}
         strms, folders = 0, set()
         for entry in found:
             if entry.is_dir(follow_symlinks=False):
-                below = self._manifest.child(folder.id, entry.name) if _is_text(entry.name) else None
+                below = self._below(folder, entry.name)
                 folders.add(below.folder.id if below else 0)
                 self._rest.append((entry.path, below))
-            elif (file := wanted.get(entry.name)) and self._is_ours(path, file, folder.state, entry):
-                del wanted[entry.name]
+            elif (file := wanted.get(key(entry.name))) and self._is_ours(path, file, folder.state, entry):
+                del wanted[key(entry.name)]
                 counts["strm_files" if file.slot == Slot.STRM else "nfo_files"] += 1
                 strms += file.slot == Slot.STRM
-            elif entry.name in leftovers and entry.is_file(follow_symlinks=False):
+            elif key(entry.name) in leftovers and entry.is_file(follow_symlinks=False):
                 counts["stale_files"] += 1
-            elif not files.is_temporary(entry.name):
+            elif not self._temporaries.is_one(entry.name):
                 counts["foreign_files"] += 1
         counts["missing_files"] += len(wanted)
         if folder.kind == NodeKind.MOVIE:
@@ -106,6 +110,12 @@ class _Census:
             counts["episodes"] += strms
         if is_wanted and folder.kind not in _LEAVES:
             self._count_missing(folder.id, folders)
+
+    def _below(self, folder: Folder, name: str) -> Plan | None:
+        """The folder of a name in a folder, if it is one of ours."""
+        below = self._manifest.child(folder.id, name) if _is_text(name) else None
+        key = self._file_system.key
+        return below if below and key(below.folder.name) == key(name) else None
 
     def _is_ours(self, path: str, file: File, state: int, entry: "os.DirEntry[str]") -> bool:
         if not entry.is_file(follow_symlinks=False):

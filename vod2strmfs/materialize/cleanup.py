@@ -42,6 +42,7 @@ class Cleaner:
         report: gets the rows.
         sections: the nodes of the sections of the library that are cleaned up.
         dry_run: whether nothing was written before, so that no folder is finished.
+        temporaries: the root's.
     """
 
     root: int
@@ -52,6 +53,7 @@ class Cleaner:
     report: Report
     sections: Set[int]
     dry_run: bool
+    temporaries: files.Temporaries
     _reopened: dict[int, State] = field(default_factory=dict)
     """Finished folders that lose a folder, and their states; see `_reopen_parents`."""
 
@@ -88,7 +90,8 @@ class Cleaner:
 
     def _remove(self, kinds: Set[int], *, apply: bool) -> None:
         for stale in self._stale(kinds):
-            self.workers.submit(partial(remove, stale, self.root, apply=apply), partial(self._take, apply=apply))
+            task = partial(remove, stale, self.root, self.temporaries, apply=apply)
+            self.workers.submit(task, partial(self._take, apply=apply))
         self.workers.drain()
         self.report.flush()
 
@@ -101,7 +104,8 @@ class Cleaner:
         if folder.state == State.GONE:
             self.manifest.forget(folder.id)
         else:
-            self.manifest.settle(folder.id, State(folder.state), removed.seen)
+            # A file system may take more names for one than we know of: what went with another name is written again.
+            self.manifest.settle(folder.id, State(folder.state) if removed.whole else State.CHANGED, removed.seen)
             self.manifest.clear_leftovers(folder.id)
 
     def _stale(self, kinds: Set[int]) -> Iterator[Stale]:
@@ -116,7 +120,14 @@ class Cleaner:
             if doomed is not None:
                 series = next((step.name for step in way if step.kind == NodeKind.SERIES), "")
                 season = folder.name if folder.kind == NodeKind.SEASON else ""
-                yield Stale(folder, tuple(step.name for step in way), series, season, doomed)
+                yield Stale(folder, tuple(step.name for step in way), series, season, doomed, self._wanted(folder))
+
+    def _wanted(self, folder: Folder) -> frozenset[str]:
+        """The names of the files that are wanted in a folder."""
+        if folder.state == State.GONE:
+            return frozenset()
+        items = decode(self.manifest.plan(folder.id).items)
+        return frozenset(file.name for item in items for file in item.files)
 
     def _doomed(self, folder: Folder) -> list[Doomed] | None:
         """The files in a folder that are to go; None if one of them has to stay until it stands elsewhere."""

@@ -78,7 +78,7 @@ class Directory:
         if self.looked_at or self._left:
             manifest.settle(self.folder.id, self._state(), self._seen)
         if self.looked_at and not self._failed and not self._kept and self._is_simpler():
-            manifest.set_items(self.folder.id, list(map(_plain, self.items)), without(self.leftovers, self._moved))
+            manifest.note_items(self.folder.id, list(map(_plain, self.items)), without(self.leftovers, self._moved))
 
     def _is_simpler(self) -> bool:
         """Whether less is there than the manifest says: contents written over are gone, and so are names given up."""

@@ -7,11 +7,14 @@ compared in full.
 
 import contextlib
 import errno
+import itertools
 import os
-import re
 import stat
-import threading
+import unicodedata
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+
+from vod2strmfs.library.names import fold
 
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -22,7 +25,8 @@ NO_DIRECTORY = frozenset({errno.ENOTDIR, errno.ELOOP})
 
 _LARGEST = 1 << 24
 """Bytes. No file of ours is larger."""
-_TEMPORARY = re.compile(r"\.vod2strmfs-[0-9a-f]+\.tmp")
+_ATTEMPTS = 100
+"""So many names of temporary files may be taken."""
 
 
 def look(directory: int, name: str) -> os.stat_result | None:
@@ -45,23 +49,62 @@ def read(directory: int, name: str) -> bytes:
         return file.read(_LARGEST) or b""
 
 
-def write(directory: int, name: str, content: bytes, mtime: int) -> None:
+class Temporaries:
+    """Temporary files of one output root, which have names that nobody else gives to a file.
+
+    Args:
+        root: what tells the output root from all others. It outlives a killed run, whose files are recognised by it.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._start = f".vod2strmfs-{root}-"
+        self._numbers = itertools.count()
+
+    def is_one(self, name: str) -> bool:
+        """Whether it is the name of a file that a killed run may have left."""
+        return name.startswith(self._start) and name.endswith(".tmp")
+
+    def create(self, directory: int) -> tuple[int, str]:
+        """A new file: its descriptor, to be closed by the caller, and its name. Thread-safe."""
+        for _ in range(_ATTEMPTS):
+            name = f"{self._start}{next(self._numbers):x}.tmp"
+            try:
+                return os.open(name, _WRITE_FLAGS, 0o666, dir_fd=directory), name
+            except FileExistsError:
+                continue  # A killed run left it.
+        raise FileExistsError(errno.EEXIST, "no name for a temporary file is free")
+
+    def tidy(self, directory: int) -> set[str]:
+        """Remove those that a killed run left in a directory; returns the names of what else is in it."""
+        found = set(os.listdir(directory))
+        for name in list(filter(self.is_one, found)):
+            with contextlib.suppress(IsADirectoryError, PermissionError):
+                os.unlink(name, dir_fd=directory)
+                found.remove(name)
+        return found
+
+
+def write(directory: int, name: str, content: bytes, mtime: int, temporaries: Temporaries) -> None:
     """Put a whole file in place, in one step for those who read it.
 
     Args:
         directory: its descriptor.
         name: an existing file of this name is replaced.
         content: the bytes.
-        mtime: modification time, nanoseconds since the epoch.
+        mtime: modification time, nanoseconds since the epoch. A file system that lets only a file's owner set it, and
+            gives files to somebody else, keeps its own.
+        temporaries: those of the output root.
     """
-    temporary = f".vod2strmfs-{threading.get_ident():x}.tmp"
-    descriptor = os.open(temporary, _WRITE_FLAGS, 0o666, dir_fd=directory)
+    descriptor, temporary = temporaries.create(directory)
     try:
         try:
             rest = memoryview(content)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
-            os.utime(descriptor, ns=(mtime, mtime))
+            try:  # noqa: SIM105  # contextlib.suppress takes longer than the call
+                os.utime(descriptor, ns=(mtime, mtime))
+            except PermissionError:
+                pass
         finally:
             # On a share this may be the call that tells of a full disk.
             os.close(descriptor)
@@ -78,32 +121,67 @@ def set_directory_time(directory: int, mtime: int) -> None:
         os.utime(directory, ns=(mtime, mtime))
 
 
-def is_temporary(name: str) -> bool:
-    """Whether it is the name of a file that a killed run may have left."""
-    return _TEMPORARY.fullmatch(name) is not None
+def is_same(directory: int, name: str, other: str) -> bool:
+    """Whether two different names in a directory are spellings of one: the file system folds case or Unicode forms.
 
-
-def tidy(directory: int) -> set[str]:
-    """Remove temporary files that a killed run left in a directory; returns the names of what else is in it."""
-    found = set()
-    for name in os.listdir(directory):
-        if is_temporary(name):
-            os.unlink(name, dir_fd=directory)
-        else:
-            found.add(name)
-    return found
-
-
-def is_free(source: int, name: str, target: int, new_name: str) -> bool:
-    """Whether a file or directory that exists can be moved without replacing another one.
-
-    On a file system that folds case, a name that differs in case alone is taken by the thing itself.
+    Attributes do not always tell. Many file systems give each spelling an inode number of its own, and hard links have
+    one in common. What tells is that only one of them is listed, perhaps in another form.
     """
-    taken = look(target, new_name)
-    if taken is None:
+    found, taken = look(directory, name), look(directory, other)
+    if found is None or taken is None:
+        return False
+    if os.path.samestat(found, taken):
+        if found.st_nlink == 1 or stat.S_ISDIR(found.st_mode):
+            return True
+    elif fold(name) != fold(other):
+        return False
+    listed = set(os.listdir(directory))
+    listed |= {unicodedata.normalize("NFC", each) for each in listed}
+    return not listed.issuperset((name, other))
+
+
+def move(source: int, name: str, target: int, new_name: str, *, apply: bool = True) -> bool:
+    """Rename a file or directory, unless the new name is another one's.
+
+    Args:
+        source: the descriptor of the directory that it is in.
+        name: its name there.
+        target: the descriptor of the directory that it is to be in.
+        new_name: its name there. Another spelling of the name, where the file system takes both for one, is a new name
+            too.
+        apply: whether to do it, or to say only what would come of it.
+
+    Returns:
+        Whether it was there, and is found under the new name.
+    """
+    if look(source, name) is None:
+        return False
+    if look(target, new_name) is None:
+        if apply:
+            os.rename(name, new_name, src_dir_fd=source, dst_dir_fd=target)
         return True
-    found = look(source, name)
-    return found is not None and os.path.samestat(found, taken)
+    if not os.path.samestat(os.fstat(source), os.fstat(target)) or not is_same(source, name, new_name):
+        return False
+    if apply:
+        # Linux takes a rename to another name of the same file for done, and asks nobody.
+        between = _between(new_name)
+        os.rename(name, between, src_dir_fd=source, dst_dir_fd=source)
+        os.rename(between, new_name, src_dir_fd=source, dst_dir_fd=source)
+    return True
+
+
+def _between(new_name: str) -> str:
+    """What something is called while it is on the way to another spelling of its name."""
+    return f".vod2strmfs-{blake2b(os.fsencode(new_name), digest_size=16).hexdigest()}.moving"
+
+
+def finish_move(directory: int, new_name: str) -> bool:
+    """Finish what a killed run began: to spell a name otherwise. Returns whether there was such a thing."""
+    between = _between(new_name)
+    if look(directory, between) is None or new_name in os.listdir(directory):
+        return False
+    os.rename(between, new_name, src_dir_fd=directory, dst_dir_fd=directory)
+    return True
 
 
 class Opener:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from vod2strmfs.library.kinds import MOVIES_NODE, TV_NODE, NodeKind
+from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.materialize.report import Action
 from vod2strmfs.settings import Settings
 
@@ -104,6 +105,10 @@ class Outcome:
     """How many folders of the library were dealt with."""
     held: int = 0
     """How many files cleanup would have deleted, had the shrink brake not held it back."""
+    name_max: int = NAME_MAX
+    """How many bytes the output's file system takes for a name."""
+    too_long: int = 0
+    """How many files or folders could not be dealt with since their names are longer."""
 
     @property
     def errors(self) -> int:

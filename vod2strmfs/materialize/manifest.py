@@ -57,6 +57,13 @@ INSERT INTO folder VALUES ({ROOT}, 0, {NodeKind.ROOT:d}, '', '', {ROOT_NODE}, ''
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
 
+_SAFE = """
+CREATE TABLE IF NOT EXISTS safe (
+    id INTEGER PRIMARY KEY,            -- a folder's
+    items BLOB NOT NULL,               -- what will be known of it once that is flushed, as in `folder`
+    leftovers BLOB NOT NULL
+)
+"""
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -149,6 +156,11 @@ class Manifest:
         except sqlite3.DatabaseError:
             self._put_aside()
             self._connection = self._open()
+
+    def begin_run(self) -> None:
+        """Make ready for changes. What a run that was cut off was about to forget may not be so any more."""
+        self._run(_SAFE)
+        self._run("DELETE FROM safe")
 
     def close(self) -> None:
         """Forget what was not committed, and close the file."""
@@ -259,10 +271,13 @@ class Manifest:
         self.note("move", f"{folder} {parent} {name}")
         self.commit()
 
-    def moving(self) -> Folder | None:
-        """The folder of which it is not known whether it was moved."""
-        folder, *_ = self.fact("move").split(" ")
-        return self.folder(int(folder)) if folder else None
+    def moving(self) -> tuple[Folder, Folder, str] | None:
+        """The folder of which it is not known whether it was moved, and the folder and the name that it was to have."""
+        fact = self.fact("move")
+        if not fact:
+            return None
+        folder, parent, name = fact.split(" ", 2)
+        return self.folder(int(folder)), self.folder(int(parent)), name
 
     def end_move(self, *, moved: bool) -> None:
         """Note whether the folder stands at its new place, and make it last."""
@@ -281,9 +296,17 @@ class Manifest:
         """Note how a folder was left."""
         self._run("UPDATE folder SET state = ?, seen = ? WHERE id = ?", state, seen, folder)
 
-    def set_items(self, folder: int, items: Sequence[Item], leftovers: Sequence[Item]) -> None:
-        """Note what is in a folder."""
-        self._run("UPDATE folder SET items = ?, leftovers = ? WHERE id = ?", encode(items), encode(leftovers), folder)
+    def note_items(self, folder: int, items: Sequence[Item], leftovers: Sequence[Item]) -> None:
+        """Note what is in a folder, for `forget_former`."""
+        self._run("INSERT OR REPLACE INTO safe VALUES (?, ?, ?)", folder, encode(items), encode(leftovers))
+
+    def forget_former(self) -> None:
+        """Forget what was in folders before what was noted of them. Until that is safe on the disk, the former may come
+        back, and has to be known as ours."""
+        self._run(
+            "UPDATE folder SET items = safe.items, leftovers = safe.leftovers FROM safe WHERE safe.id = folder.id"
+        )
+        self._run("DELETE FROM safe")
 
     def clear_leftovers(self, folder: int) -> None:
         """Note that nothing is in a folder but what is wanted."""

@@ -1,7 +1,6 @@
 """Moving folders whose titles or places changed."""
 
 import logging
-import os
 from dataclasses import dataclass, field
 
 from vod2strmfs.errors import OutputError
@@ -52,7 +51,7 @@ class Mover:
                 return False
         except OSError as error:
             _log.debug("%s: %s", "/".join(way), error)
-            self.report.add(Row(Type.ERROR, "", "", plan.folder.name, plan.uuid, Action.FAILED, reason_of(error)))
+            self._report_failure(plan, reason_of(error))
             return False
         if self.dry_run:
             self.ways[plan.folder.id] = way
@@ -65,14 +64,26 @@ class Mover:
         Raises:
             OutputError: the root cannot be read.
         """
-        folder = self.manifest.moving()
-        if folder is None or self.root is None:
+        moving = self.manifest.moving()
+        if moving is None or self.root is None:
             return
+        folder, parent, name = moving
         try:
-            moved = not self._exists(self._way(folder))
+            moved = self._finish(self._way(parent), name) or not self._exists(self._way(folder))
         except OSError as error:
             raise OutputError(f"output root: what is in it cannot be read ({error}).") from error
         self.manifest.end_move(moved=moved)
+
+    def _finish(self, target: tuple[str, ...], name: str) -> bool:
+        """Finish a move to another spelling of a name; returns whether there was one."""
+        assert self.root is not None
+        if self.dry_run:
+            return False
+        try:
+            with files.opened(self.root, target) as above:
+                return files.finish_move(above, name)
+        except FileNotFoundError:
+            return False
 
     def _way(self, folder: Folder) -> tuple[str, ...]:
         """Where a folder stands on disk."""
@@ -95,14 +106,18 @@ class Mover:
         with files.opened(self.root, way[:-1]) as before:
             try:
                 with files.opened(self.root, target, make=not self.dry_run) as after:
-                    if not files.is_free(before, way[-1], after, name):
-                        return False
-                    if not self.dry_run:
-                        os.rename(way[-1], name, src_dir_fd=before, dst_dir_fd=after)
+                    return files.move(before, way[-1], after, name, apply=not self.dry_run)
             except FileNotFoundError:
                 if not self.dry_run:
                     raise
         return True
+
+    def _report_failure(self, plan: Plan, reason: Reason) -> None:
+        folder = plan.folder
+        series = season = ""
+        if folder.kind == NodeKind.SEASON:
+            series, season = self.manifest.folder(folder.parent).name, folder.name
+        self.report.add(Row(Type.ERROR, series, season, folder.name, plan.uuid, Action.FAILED, reason))
 
     def _report(self, plan: Plan, parent: Folder, name: str) -> None:
         action = Action.MOVED.only_planned() if self.dry_run else Action.MOVED

@@ -36,13 +36,14 @@ class Nfos:
 
     Args:
         directory: its descriptor.
-        entries: the regular files among what it holds, by what we call them.
-        file_system: says how exact times are.
+        entries: the regular files among what it holds, by the keys that the file system has for their names.
+        file_system: says how exact times are, and which names are one.
     """
 
     def __init__(self, directory: int, entries: Mapping[str, "os.DirEntry[str]"], file_system: FileSystem) -> None:
         self._directory = directory
         self._entries = entries
+        self._file_system = file_system
         self._times_tell = file_system.grain < COARSEST
 
     def of_strm(self, kind: NodeKind, stem: str, mtime: int) -> Iterator[File]:
@@ -68,28 +69,31 @@ class Nfos:
 
     def of_season(self) -> Iterator[File]:
         """That of a season, which holds nothing but its number."""
-        name = "season.nfo"
-        if name in self._entries:
-            content = files.read(self._directory, self._entries[name].name)
+        if entry := self._entry("season.nfo"):
+            content = files.read(self._directory, entry.name)
             number = _SEASON_NUMBER.search(content)
             if content == season_nfo(Season(int(number[1]) if number else None, "")):
-                yield _file(name, Slot.NFO, content, self._mtime(name))
+                yield self._file(entry, Slot.NFO, content)
 
     def _timed(self, name: str, slot: int, mtimes: Collection[int]) -> Iterator[File]:
-        if self._times_tell and name in self._entries and (mtime := self._mtime(name)) in mtimes:
-            content = files.read(self._directory, self._entries[name].name)
+        entry = self._entry(name) if self._times_tell else None
+        if entry is not None and _mtime(entry) in mtimes:
+            content = files.read(self._directory, entry.name)
             if _has_our_form(content):
-                yield _file(name, slot, content, mtime)
+                yield self._file(entry, slot, content)
 
-    def _mtime(self, name: str) -> int:
-        return self._entries[name].stat(follow_symlinks=False).st_mtime_ns
+    def _entry(self, name: str) -> "os.DirEntry[str] | None":
+        return self._entries.get(self._file_system.key(name))
+
+    def _file(self, entry: "os.DirEntry[str]", slot: int, content: bytes) -> File:
+        size, mtime, digested = digest(content, _mtime(entry))
+        return File(self._file_system.name(entry.name), slot, size, mtime, digested)
+
+
+def _mtime(entry: "os.DirEntry[str]") -> int:
+    return entry.stat(follow_symlinks=False).st_mtime_ns
 
 
 def _has_our_form(content: bytes) -> bool:
     form = _FORM.fullmatch(content)
     return form is not None and _ELEMENTS.issuperset(_ELEMENT.findall(form[2] or b""))
-
-
-def _file(name: str, slot: int, content: bytes, mtime: int) -> File:
-    size, _, digested = digest(content, mtime)
-    return File(name, slot, size, mtime, digested)

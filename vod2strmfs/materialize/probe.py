@@ -1,7 +1,8 @@
 """What a file system makes of names and times, found out by trying in a folder of our own in the output root.
 
 The library's names are legal on every common file system and differ by more than case and Unicode form, so no name
-depends on the answer. What does: how names are recognised in a listing, and times that come back.
+depends on the answer. What does: whether two names are one file's, as where a title got another spelling, and times
+that come back.
 """
 
 import contextlib
@@ -9,10 +10,14 @@ import logging
 import os
 import secrets
 import unicodedata
+from bisect import bisect_left
 from typing import Final, NamedTuple
 
-from vod2strmfs.library.names import NAME_MAX
+import msgspec
+
+from vod2strmfs.library.names import NAME_MAX, fold
 from vod2strmfs.materialize import files
+from vod2strmfs.materialize.manifest import Manifest
 
 _NAME: Final = "Probe é"
 _CHARACTERS: Final = "S01E01 – 'É' [ö] {漢} 🎬, & #1; $5 %41 (1995)"
@@ -24,6 +29,9 @@ _GRAINS: Final = (1, 100, 1000, 10**6, 10**9, 2 * 10**9)
 
 COARSEST: Final = _GRAINS[-1]
 """The grain of file systems that keep times as coarsely, or do not keep those that they are given."""
+
+_FACT: Final = "file system, as tried"
+"""Where the manifest has it."""
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -37,23 +45,38 @@ class FileSystem(NamedTuple):
     """Whether names that differ in Unicode form alone are the same."""
     grain: int = 1
     """Nanoseconds: times are multiples of it."""
-    refuses: tuple[str, ...] = ()
-    """Which of our names it refuses."""
+    keeps_times: bool = True
+    """Whether files have the times that they are given. They do not where they belong to somebody else at once, as on a
+    share that is mounted for one user."""
+    takes_characters: bool = True
+    """Whether it takes all the characters that names of ours hold."""
+    name_max: int = NAME_MAX
+    """Bytes of UTF-8 that it takes for a name. Those that encrypt names take some 143."""
+
+    @property
+    def folds(self) -> bool:
+        """Whether two spellings can be one name."""
+        return self.folds_case or self.normalises
+
+    def key(self, name: str) -> str:
+        """What is the same for two names if they are the same to this file system, and perhaps for others."""
+        return fold(name) if self.folds else name
 
     def same_time(self, first: int, second: int) -> bool:
         """Whether two times (ns) may be the same one, as it came back."""
-        return abs(first - second) < self.grain
+        return not self.keeps_times or abs(first - second) < self.grain
 
     def name(self, listed: str) -> str:
         """What we call a file that is listed so: our names are in NFC."""
         return unicodedata.normalize("NFC", listed) if self.normalises else listed
 
 
-def probe(root: int) -> FileSystem | None:
+def probe(root: int, temporaries: files.Temporaries) -> FileSystem | None:
     """Try, and leave nothing behind.
 
     Args:
         root: the descriptor of the output root.
+        temporaries: of this root.
 
     Returns:
         None if nothing can be written there.
@@ -65,7 +88,7 @@ def probe(root: int) -> FileSystem | None:
         return None
     try:
         with files.opened(root, [folder]) as directory:
-            return _try(directory)
+            return _try(directory, temporaries)
     except OSError as error:
         _log.debug("probe of the output root: %s", error)
         return None
@@ -74,24 +97,50 @@ def probe(root: int) -> FileSystem | None:
             os.rmdir(folder, dir_fd=root)
 
 
-def _try(directory: int) -> FileSystem:
-    files.write(directory, _NAME, b"", _TIME)
+def _try(directory: int, temporaries: files.Temporaries) -> FileSystem:
+    files.write(directory, _NAME, b"", _TIME, temporaries)
     try:
         found = os.stat(_NAME, dir_fd=directory)
-        grain = next((grain for grain in _GRAINS if abs(found.st_mtime_ns - _TIME) < grain), COARSEST)
-        folds_case = files.look(directory, _NAME.upper()) is not None
+        grain = next((grain for grain in _GRAINS if abs(found.st_mtime_ns - _TIME) < grain), 0)
+        # Some fold the letters of ASCII alone.
+        folds_case = any(files.look(directory, name) for name in (_NAME.upper(), "PROBE é"))
         normalises = files.look(directory, unicodedata.normalize("NFD", _NAME)) is not None
     finally:
         os.unlink(_NAME, dir_fd=directory)
-    long = "n" * NAME_MAX
-    refuses = tuple(name for name in (_CHARACTERS, long) if not _takes(directory, name))
-    return FileSystem(folds_case, normalises, grain, refuses)
+    return FileSystem(
+        folds_case, normalises, grain or COARSEST, grain != 0, _takes(directory, _CHARACTERS), _longest(directory)
+    )
+
+
+def _longest(directory: int) -> int:
+    """How many bytes a name may have."""
+    if _takes(directory, "n" * NAME_MAX):
+        return NAME_MAX
+    return bisect_left(range(1, NAME_MAX), True, key=lambda length: not _takes(directory, "n" * length))
 
 
 def _takes(directory: int, name: str) -> bool:
     try:
-        files.write(directory, name, b"", _TIME)
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, dir_fd=directory))
     except OSError:
         return False
     os.unlink(name, dir_fd=directory)
     return True
+
+
+def known_file_system(manifest: Manifest, mount: str) -> FileSystem | None:
+    """How the file system of a manifest's root was found to behave; None if it was not tried.
+
+    Args:
+        manifest: the root's.
+        mount: what tells the mount that the root is on; "" for whichever it was tried on.
+    """
+    found, _, tried_on = manifest.fact(_FACT).partition("\n")
+    if not found or mount not in ("", tried_on):
+        return None
+    return msgspec.json.decode(found, type=FileSystem)
+
+
+def note_file_system(manifest: Manifest, mount: str, found: FileSystem) -> None:
+    """Note how it behaves."""
+    manifest.note(_FACT, f"{msgspec.json.encode(found).decode()}\n{mount}")

@@ -72,19 +72,18 @@ class _Search:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
                 elif entry.is_file(follow_symlinks=False):
-                    here[self.file_system.name(entry.name)] = entry
+                    here[self.file_system.key(entry.name)] = entry
             nfos = Nfos(directory, here, self.file_system)
             for known_as, entry in here.items():
-                stem, dot, extension = known_as.rpartition(".")
-                if (dot, extension) == (".", "strm"):
-                    found.items += self._item(directory, entry, stem, nfos)
+                if known_as.endswith(".strm"):
+                    found.items += self._item(directory, entry, nfos)
             if depth > 1:
                 below = _not_empty(self._folder(directory, folder, depth - 1) for folder in folders)
                 found.folders = [folder for folder in below if not folder.repeats(found)]
             self._add_own(found, nfos)
         return found
 
-    def _item(self, directory: int, entry: "os.DirEntry[str]", stem: str, nfos: Nfos) -> list[Item]:
+    def _item(self, directory: int, entry: "os.DirEntry[str]", nfos: Nfos) -> list[Item]:
         """What a .strm and its NFOs are, if it is ours."""
         try:
             content = files.read(directory, entry.name)
@@ -94,7 +93,9 @@ class _Search:
         if match is None:
             return []
         size, mtime, digested = digest(content, entry.stat(follow_symlinks=False).st_mtime_ns)
-        strm = File(f"{stem}.strm", Slot.STRM, size, mtime, digested)
+        name = self.file_system.name(entry.name)
+        stem = name.rpartition(".")[0]
+        strm = File(name, Slot.STRM, size, mtime, digested)
         return [Item(NO_NODE, self.kind, match[1].decode(), (strm, *nfos.of_strm(self.kind, stem, mtime)))]
 
     def _add_own(self, found: _Found, nfos: Nfos) -> None:

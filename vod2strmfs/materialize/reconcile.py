@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.store import Detail, Store
-from vod2strmfs.library.contents import Record
+from vod2strmfs.library.contents import Record, decode_kind
+from vod2strmfs.library.items import Movie, Series
 from vod2strmfs.library.kinds import FILE_KINDS, NodeKind, Slot, slot_of
 from vod2strmfs.library.names import fold
 from vod2strmfs.library.tree import Node, Tree
@@ -83,7 +84,8 @@ class Reconciler:
             return Wanted(self.manifest.add(folder, uuid, stream, items), items, records)
         known, leftovers = decode(before.items), decode(before.leftovers)
         was = before.folder
-        folder = was._replace(kind=node.kind, name=node.name, node=node.id, mtime=node.mtime)
+        # Its name is the node's, unless it could not be moved.
+        folder = was._replace(kind=node.kind, node=node.id, mtime=node.mtime)
         if node.kind in LEAVES and was.kind not in LEAVES:
             self.manifest.forget_below(was.id)
         if known != items:
@@ -166,7 +168,8 @@ class Reconciler:
 
     def _mark_gone(self, parent: Folder) -> None:
         for folder in self.manifest.children(parent.id):
-            if not self._is_wanted(folder):
+            # By any spelling: one that could not be moved stands for the other.
+            if self.store.child(parent.node, fold(folder.name)) is None:
                 self.manifest.let_go(folder.id)
 
 
@@ -175,12 +178,13 @@ def _merge(items: Sequence[Item], before: Sequence[Item]) -> tuple[list[Item], l
     known: dict[str, set[int]] = {}
     for item in before:
         for file in item.files:
-            known.setdefault(file.name, set()).update((file.digest, *file.earlier))
+            # Where the file system folds case, what has another spelling of a name may stand in its place.
+            known.setdefault(fold(file.name), set()).update((file.digest, *file.earlier))
     merged = []
     for item in items:
         files = []
         for file in item.files:
-            earlier = tuple(sorted(known.get(file.name, set()) - {file.digest}))
+            earlier = tuple(sorted(known.get(fold(file.name), set()) - {file.digest}))
             files.append(File(file.name, file.slot, file.size, file.mtime, file.digest, earlier))
         merged.append(Item(item.node, item.kind, item.uuid, tuple(files)))
     return merged, without(before, {file.name for item in items for file in item.files})
@@ -190,8 +194,31 @@ def _same(plan: Plan, detail: Detail) -> bool:
     """Whether a folder was made for this item. The node alone does not say so: the index may have been made anew."""
     if detail.node.kind == NodeKind.SEASON:
         return True
-    return (detail.record.uuid != "" and plan.uuid == detail.record.uuid) or plan.stream == _stream(detail)
+    if detail.record.uuid != "" and plan.uuid == detail.record.uuid:
+        return True
+    before, now = _Stream.of(plan.stream), _Stream.of(_stream(detail))
+    # Providers give a stream id that has become free to another title.
+    contradicts = any(was and is_now and was != is_now for was, is_now in zip(before.ids, now.ids, strict=True))
+    return before.key == now.key and not contradicts
+
+
+class _Stream(NamedTuple):
+    """What a folder is for, but for its UUID."""
+
+    key: str
+    """Account and stream id."""
+    ids: tuple[str, str]
+    """TMDB's and IMDb's; "" if it is not known."""
+
+    @classmethod
+    def of(cls, text: str) -> "_Stream":
+        key, *ids = text.rsplit("\n", 2)
+        return cls(key, (ids[0], ids[1])) if len(ids) == 2 else cls(text, ("", ""))
 
 
 def _stream(detail: Detail) -> str:
-    return f"{detail.record.account}:{detail.record.stream}"
+    """The form in which the manifest has it."""
+    record = detail.record
+    key = f"{record.account}:{record.stream}"
+    item = decode_kind(record.item, record.kind) if record.kind in (NodeKind.MOVIE, NodeKind.SERIES) else None
+    return f"{key}\n{item.tmdb}\n{item.imdb}" if isinstance(item, Movie | Series) else key

@@ -129,6 +129,7 @@ class Reason(StrEnum):
     READ_ONLY = "read-only"
     NOT_PERMITTED = "not permitted"
     NAME_REFUSED = "name refused"
+    """failed: by the file system; how many bytes it takes, if that is why."""
     UNREACHABLE = "unreachable"
     """failed: the file system, as a share over the network, does not answer."""
     INPUT_OUTPUT = "input/output error"
@@ -220,6 +221,8 @@ class Report:
         """Of the file."""
         self.counts: Counter[Action] = Counter()
         """How many rows of each action."""
+        self.names_refused = 0
+        """How many rows say that a name was refused."""
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = self._create(directory, mode)
@@ -244,6 +247,8 @@ class Report:
         """Add rows. Readers see them within a second or so, if others follow."""
         for row in rows:
             self.counts[row.action] += 1
+            if row.action == Action.FAILED:
+                self.names_refused += row.reason.startswith(Reason.NAME_REFUSED)
         try:
             self._writer.writerows([map(inert, row) for row in rows])
         except OSError as error:

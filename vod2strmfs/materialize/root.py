@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from vod2strmfs.errors import OutputError
-from vod2strmfs.materialize.files import DIRECTORY_FLAGS
+from vod2strmfs.materialize.files import DIRECTORY_FLAGS, Temporaries
 from vod2strmfs.private import private
 
 _OURS = "fuse.vod2strmfs"
+_ADVICE = "Name a directory of its own: `vod2strmfs materialize DIRECTORY`, or output_root in the settings."
 _UNUSED_IN_NAMES = re.compile(r"[^\w.-]+")
 
 
@@ -36,6 +37,10 @@ class OutputRoot(NamedTuple):
     manifest: Path
     """Where its manifest is, or will be."""
 
+    def temporaries(self) -> Temporaries:
+        """Its temporary files, which are known by the path of the root, however often the state directory is lost."""
+        return Temporaries(_key(self.path))
+
 
 def locate(path: Path, state_dir: Path) -> OutputRoot:
     """An output root by its path, through links.
@@ -45,8 +50,12 @@ def locate(path: Path, state_dir: Path) -> OutputRoot:
     """
     path = Path(os.path.realpath(path))
     mount_point = _check(path)
-    stem = f"output-{_UNUSED_IN_NAMES.sub('_', path.name)[:40]}-{blake2b(os.fsencode(path), digest_size=6).hexdigest()}"
+    stem = f"output-{_UNUSED_IN_NAMES.sub('_', path.name)[:40]}-{_key(path)}"
     return OutputRoot(path, mount_point, state_dir / f"{stem}.db")
+
+
+def _key(path: Path) -> str:
+    return blake2b(os.fsencode(path), digest_size=6).hexdigest()
 
 
 @contextlib.contextmanager
@@ -110,18 +119,14 @@ def _check_writable(descriptor: int, path: Path) -> None:
 def _check(path: Path) -> str:
     """Refuse roots that would be a mistake; returns the mount point that the root is on."""
     if path == Path("/"):
-        raise OutputError(
-            "output root /: is the whole system. Give a directory of its own: `vod2strmfs materialize DIRECTORY`."
-        )
+        raise OutputError(f"output root /: is the whole system. {_ADVICE}")
     if path in _homes():
-        raise OutputError(
-            f"output root {path}: is a home directory. Give a directory of its own: `vod2strmfs materialize DIRECTORY`."
-        )
+        raise OutputError(f"output root {path}: is a home directory. {_ADVICE}")
     mount_point, kind = _mount(path)
     if kind == _OURS:
         raise OutputError(
             f"output root {path}: vod2strmfs is mounted at {mount_point}, and shows the library there already."
-            " Unmount it or give another directory: `vod2strmfs materialize DIRECTORY`."
+            f" Unmount it, or do not write there. {_ADVICE}"
         )
     return mount_point
 
@@ -147,21 +152,20 @@ def _mount(path: Path) -> tuple[str, str]:
 @contextlib.contextmanager
 def _locked(state_dir: Path, stem: str, path: Path) -> Iterator[None]:
     """Hold the lock file in the state directory. It works whatever file system the root is on."""
-    try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = open(state_dir / f"{stem}.lock", "a+", opener=private)  # noqa: SIM115  # held below
-    except OSError as error:
-        raise OutputError(
-            f"state directory {state_dir}: {error.strerror}. Give one that this user can write with --state-dir."
-        ) from error
-    with file:
+    with contextlib.ExitStack() as stack:
         try:
+            state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = stack.enter_context(open(state_dir / f"{stem}.lock", "a+b", buffering=0, opener=private))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.truncate(0)
+            file.write(_describe(os.getpid(), time.time()).encode())
         except BlockingIOError:
             raise _held(path, _read(file)) from None
-        file.truncate(0)
-        file.write(_describe(os.getpid(), time.time()))
-        file.flush()
+        except OSError as error:
+            advice = "Give one that this user can write with --state-dir."
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                advice = "Make room there and run again, or give another directory with --state-dir."
+            raise OutputError(f"state directory {state_dir}: {error.strerror}. {advice}") from error
         yield
 
 
@@ -198,9 +202,9 @@ def _describe(process: int, since: float) -> str:
     return f"process {process} on {socket.gethostname()}, since {moment},"
 
 
-def _read(file: IO[str]) -> str:
+def _read(file: IO[bytes]) -> str:
     file.seek(0)
-    return file.read()
+    return file.read().decode(errors="replace")
 
 
 def _held(path: Path, holder: str) -> OutputError:

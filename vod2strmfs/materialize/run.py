@@ -8,18 +8,18 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from threading import Event
 
-import msgspec
-
 from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.index.store import Store
+from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize.cleanup import Cleaner
+from vod2strmfs.materialize.files import Temporaries
 from vod2strmfs.materialize.glance import COUNTED
 from vod2strmfs.materialize.job import Job, OnProgress, Outcome, Progress
 from vod2strmfs.materialize.manifest import Manifest
 from vod2strmfs.materialize.moves import Mover
 from vod2strmfs.materialize.power import Power
-from vod2strmfs.materialize.probe import FileSystem, probe
+from vod2strmfs.materialize.probe import FileSystem, known_file_system, note_file_system, probe
 from vod2strmfs.materialize.rebuild import rebuild
 from vod2strmfs.materialize.reconcile import Reconciler
 from vod2strmfs.materialize.remarks import remark_rows
@@ -58,20 +58,27 @@ def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None
         report = stack.enter_context(Report(job.report_dir, job.mode))
         prune(job.report_dir, job.keep_reports, job.keep_report_days)
         manifest = stack.enter_context(closing(Manifest(root.manifest, dry_run=job.dry_run)))
-        power = Power(manifest, job.sections)
+        power = Power(manifest, job.sections, root.mount_point)
+        manifest.begin_run()
         workers = stack.enter_context(Workers(job.concurrency, stop))
         with _reported(root, report):
             _check_mount(root, manifest)
             descriptor = stack.enter_context(opened(root.path, dry_run=job.dry_run))
-            file_system = _file_system(root, manifest, descriptor, dry_run=job.dry_run)
+            temporaries = root.temporaries()
+            file_system = _file_system(root, manifest, descriptor, temporaries, dry_run=job.dry_run)
             _rebuild_if_new(manifest, descriptor, store, workers, file_system)
             mover = Mover(descriptor, manifest, report, job.dry_run)
             mover.resume()
         throttle = Throttle(job.throttle, stop)
-        run = _Run(store, job, descriptor, manifest, report, workers, throttle, file_system, mover)
+        run = _Run(store, job, descriptor, manifest, report, workers, throttle, file_system, temporaries, mover)
+        held = 0
         try:
             folders = run.write(verify=power.failed, tell=run.teller(on_progress))
-            held = run.clean_up()
+            # What is new is safe before it is forgotten what was there, and before anything goes.
+            if run.flush(power):
+                manifest.forget_former()
+                held = run.clean_up()
+                run.flush(power)
             throttle.check()
         except StoppedError:
             manifest.commit()
@@ -79,7 +86,8 @@ def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None
             raise
         power.end(written=bool(report.written))
         manifest.commit()
-    return Outcome(report.path, report.counts, folders, held)
+    too_long = report.names_refused if file_system.name_max < NAME_MAX else 0
+    return Outcome(report.path, report.counts, folders, held, file_system.name_max, too_long)
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,7 @@ class _Run:
     workers: Workers
     throttle: Throttle
     file_system: FileSystem
+    temporaries: Temporaries
     mover: Mover
 
     def write(self, *, verify: bool, tell: Callable[[int], None]) -> int:
@@ -113,6 +122,7 @@ class _Run:
             job.dry_run,
             self.throttle,
             self.file_system,
+            self.temporaries,
         )
         traversal = Traversal(
             self.store, manifest, reconciler, updater, self.workers, self.report, self.mover.ways, tell
@@ -123,13 +133,33 @@ class _Run:
                 self.report.add(row)
         return traversal.done
 
+    def flush(self, power: Power) -> bool:
+        """Have what was written on the disk; returns False, after a row, if it may be lost."""
+        if self.root is None or self.job.dry_run:
+            return True
+        error = power.flush(self.root, self.report.written)
+        if error is None:
+            return True
+        _log.debug("flushing the output root: %s", error)
+        title = self.job.output_root.name
+        self.report.add(Row(Type.ERROR, "", "", title, "", Action.FAILED, reason_of(error)))
+        return False
+
     def clean_up(self) -> int:
         """Clean up as the job says; returns how many files the brake held back."""
         job = self.job
         if job.cleanup == "off" or self.root is None:
             return 0
         cleaner = Cleaner(
-            self.root, self.store, self._tree(), self.manifest, self.workers, self.report, job.sections, job.dry_run
+            self.root,
+            self.store,
+            self._tree(),
+            self.manifest,
+            self.workers,
+            self.report,
+            job.sections,
+            job.dry_run,
+            self.temporaries,
         )
         only_preview = job.cleanup == "preview" or job.dry_run
         held = 0 if only_preview or job.accept_shrink else cleaner.held(job.max_shrink)
@@ -172,21 +202,30 @@ def _check_mount(root: OutputRoot, manifest: Manifest) -> None:
     manifest.note("mount point", root.mount_point)
 
 
-def _file_system(root: OutputRoot, manifest: Manifest, descriptor: int | None, *, dry_run: bool) -> FileSystem:
+def _file_system(
+    root: OutputRoot, manifest: Manifest, descriptor: int | None, temporaries: Temporaries, *, dry_run: bool
+) -> FileSystem:
     """How the root's file system behaves. It is probed once for each mount: a run with nothing to do writes nothing."""
     if descriptor is None:
         return FileSystem()
     mount = f"{root.mount_point} {os.fstat(descriptor).st_dev}"
-    known = manifest.fact("file system")
-    if known.endswith(mount):
-        return msgspec.json.decode(known.removesuffix(mount), type=FileSystem)
-    found = None if dry_run else probe(descriptor)
+    known = known_file_system(manifest, mount)
+    if known is not None:
+        return known
+    found = None if dry_run else probe(descriptor, temporaries)
     if found is None:
         return FileSystem()
     _log.debug("output root %s: %s", root.path, found)
-    if found.refuses:
-        _log.warning("output root %s: its file system refuses names such as %s.", root.path, found.refuses[0])
-    manifest.note("file system", msgspec.json.encode(found).decode() + mount)
+    if found.name_max < NAME_MAX:
+        _log.warning(
+            "output root %s: its file system takes %d bytes for a name, and not %d: titles with longer ones fail.",
+            root.path,
+            found.name_max,
+            NAME_MAX,
+        )
+    if not found.takes_characters:
+        _log.warning("output root %s: its file system refuses characters that names of titles hold.", root.path)
+    note_file_system(manifest, mount, found)
     return found
 
 

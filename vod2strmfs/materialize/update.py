@@ -10,6 +10,7 @@ from typing import NamedTuple
 from vod2strmfs.index.fresh import digest
 from vod2strmfs.library.contents import Record, nfo_file, strm
 from vod2strmfs.library.kinds import NodeKind, Slot
+from vod2strmfs.library.names import fold
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import File, Folder, Item, State
 from vod2strmfs.materialize.probe import FileSystem
@@ -76,6 +77,7 @@ class Updater:
         dry_run: whether nothing is written.
         throttle: waited for before each file that is written, and asked whether to go on.
         file_system: the root's.
+        temporaries: the root's.
     """
 
     root: int | None
@@ -85,6 +87,7 @@ class Updater:
     dry_run: bool
     throttle: Throttle
     file_system: FileSystem
+    temporaries: files.Temporaries
 
     def run(self, works: Sequence[Work]) -> list[Done]:
         """Do some work. What goes wrong is reported, and the rest goes on. When the run is to end, the rest fails
@@ -138,7 +141,10 @@ class _FolderUpdate:
         """Report an error."""
         _log.debug("%s: %s", "/".join((*self.work.way, title)), error)
         self.done.failed = True
-        self.say(Type.ERROR, title, uuid, Action.FAILED, reason_of(error))
+        reason: str = reason_of(error)
+        if error.errno == errno.ENAMETOOLONG:
+            reason = Reason.NAME_REFUSED.about(f"more than {self.updater.file_system.name_max} bytes")
+        self.say(Type.ERROR, title, uuid, Action.FAILED, reason)
 
     def say(self, kind: Type, title: str, uuid: str, action: Action, reason: str) -> None:
         """Report on something in the folder."""
@@ -192,8 +198,9 @@ class _FolderUpdate:
             return False
         if self.work.folder.kind in _WITHOUT_FILES:
             return True
-        ours = {file.name for item in (*self.work.items, *self.work.leftovers) for file in item.files}
-        others = set(map(self.updater.file_system.name, files.tidy(self.descriptor))) - ours
+        key = self.updater.file_system.key
+        ours = {key(file.name) for item in (*self.work.items, *self.work.leftovers) for file in item.files}
+        others = set(map(key, self.updater.temporaries.tidy(self.descriptor))) - ours
         return self.work.folder.kind not in LEAVES or bool(others)
 
 
@@ -232,11 +239,13 @@ class _ItemUpdate:
             return
         known = {*file.earlier}
         name = file.name
+        if self._updater.file_system.folds:
+            self._respell(file)
         for old in self._former(file):
             known.update((old.digest, *old.earlier))
             if self._move(old, file) and self._updater.dry_run:
                 name = old.name
-        found = files.look(self._descriptor, name)
+        found = files.look(self._descriptor, name) or self._finish_move(file)
         if found is None:
             self._write(file, Action.CREATED, self._loss(file))
         elif not files.is_file(found):
@@ -280,14 +289,31 @@ class _ItemUpdate:
             if old.slot == file.slot
         ]
 
+    def _finish_move(self, file: File) -> os.stat_result | None:
+        """What a killed run was about to spell otherwise, under its name; None if there is no such thing."""
+        assert self._descriptor is not None
+        if self._updater.file_system.folds and not self._updater.dry_run:
+            files.finish_move(self._descriptor, file.name)
+            return files.look(self._descriptor, file.name)
+        return None
+
+    def _respell(self, file: File) -> None:
+        """Spell a file's name as it is wanted, if the file system takes another spelling for the same. An item that
+        has gone may have left the file."""
+        assert self._descriptor is not None
+        former = {old.name for old in self._former(file)}
+        for item in self._work.leftovers:
+            for old in item.files:
+                is_other = old.name != file.name and old.name not in former and fold(old.name) == fold(file.name)
+                if is_other and files.is_same(self._descriptor, old.name, file.name):
+                    self._move(old, file)
+
     def _move(self, old: File, file: File) -> bool:
         """Give a file its new name if it is there and the name is free; returns whether that is so."""
-        assert self._descriptor is not None
-        is_there = files.look(self._descriptor, old.name) is not None
-        if not is_there or not files.is_free(self._descriptor, old.name, self._descriptor, file.name):
+        directory = self._descriptor
+        assert directory is not None
+        if not files.move(directory, old.name, directory, file.name, apply=not self._updater.dry_run):
             return False
-        if not self._updater.dry_run:
-            os.rename(old.name, file.name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
         self._done.touched = True
         self._done.moved.add(old.name)
         self._say(file, Action.MOVED, Reason.RENAMED.about(old.name))
@@ -298,7 +324,7 @@ class _ItemUpdate:
             content = self._render(file)
             self._updater.throttle.wait()
             self._done.touched = True
-            files.write(self._descriptor, file.name, content, file.mtime)
+            files.write(self._descriptor, file.name, content, file.mtime, self._updater.temporaries)
         self._say(file, action, reason)
 
     def _set_time(self, file: File) -> None:

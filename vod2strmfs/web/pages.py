@@ -1,7 +1,7 @@
 """The pages. Whatever they show is escaped: titles come from providers."""
 
-import csv
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -9,17 +9,17 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vod2strmfs.errors import IndexFileError
+from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.index.recent import changed_titles, gone_names
 from vod2strmfs.library.kinds import NodeKind
-from vod2strmfs.materialize.report import reports
+from vod2strmfs.materialize.report import COLUMNS, Row, reports
+from vod2strmfs.materialize.reports import read
 from vod2strmfs.status.channel import NotRunningError, ask
 from vod2strmfs.status.state import State
 
 _RECENT = 25
 _REPORTS = 25
 _PAGE_ROWS = 500
-_ACTION = "action"
 
 
 class NoSuchPageError(Exception):
@@ -85,15 +85,15 @@ class Pages:
         if path is None or page < 1:
             raise NoSuchPageError
         try:
-            columns, counts, rows = _read(path, action, (page - 1) * _PAGE_ROWS)
-        except (OSError, csv.Error):
+            counts, rows = _read(path, action, (page - 1) * _PAGE_ROWS)
+        except OutputError:
             raise NoSuchPageError from None
         total = counts[action] if action else counts.total()
         pages = max(1, -(-total // _PAGE_ROWS))
         if page > pages:
             raise NoSuchPageError
         return self._render(
-            "report.html", name=name, columns=columns, rows=rows, counts=sorted(counts.items()), action=action,
+            "report.html", name=name, columns=COLUMNS, rows=rows, counts=sorted(counts.items()), action=action,
             total=total, page=page, pages=pages,
         )  # fmt: skip
 
@@ -101,26 +101,22 @@ class Pages:
         return self._templates.get_template(template).render(**values)
 
 
-def _read(path: Path, action: str, skip: int) -> tuple[list[str], Counter[str], list[list[str]]]:
-    """The columns of a report, how many rows of each action it has, and the rows of one page."""
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = csv.reader(file)
-        columns = next(lines, [])
-        place = columns.index(_ACTION) if _ACTION in columns else 0
-        counts: Counter[str] = Counter()
+def _read(path: Path, action: str, skip: int) -> tuple[Counter[str], list[Row]]:
+    """How many rows of each action a report has, and the rows of one page."""
+    counts: Counter[str] = Counter()
 
-        def wanted() -> Any:
-            for line in lines:
-                if len(line) == len(columns):  # The last one may be half written.
-                    counts[line[place]] += 1
-                    if action in ("", line[place]):
-                        yield line
+    def wanted() -> Iterator[Row]:
+        for row in read(path):
+            if row.action:  # The last row may be half written.
+                counts[row.action] += 1
+                if action in ("", row.action):
+                    yield row
 
-        selected = wanted()
-        rows = list(islice(selected, skip, skip + _PAGE_ROWS))
-        for _ in selected:  # Count the rest.
-            pass
-    return columns, counts, rows
+    selected = wanted()
+    rows = list(islice(selected, skip, skip + _PAGE_ROWS))
+    for _ in selected:  # Count the rest.
+        pass
+    return counts, rows
 
 
 def _moment(seconds: float) -> str:
