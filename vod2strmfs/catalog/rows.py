@@ -27,7 +27,6 @@ class MovieRow(NamedTuple):
     created_at: int
     """Seconds since the epoch."""
     logo_url: str | None
-    relation_id: int
     account_id: int
     account_name: str
     stream_id: str
@@ -52,7 +51,6 @@ class SeriesRow(NamedTuple):
     properties: str | None
     created_at: int
     logo_url: str | None
-    relation_id: int
     account_id: int
     account_name: str
     stream_id: str
@@ -83,7 +81,6 @@ class EpisodeRow(NamedTuple):
     imdb_id: str | None
     properties: str | None
     created_at: int
-    relation_id: int
     account_id: int
     account_name: str
     stream_id: str
