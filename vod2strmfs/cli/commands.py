@@ -23,7 +23,7 @@ from vod2strmfs.cli.options import (
     debug_option,
     with_settings,
 )
-from vod2strmfs.cli.output import LostOutputError, guard_output
+from vod2strmfs.cli.output import LostOutputError, guard_output, have_standard_error
 from vod2strmfs.cli.refresh import refresh, sync_fields
 from vod2strmfs.cli.report import report
 from vod2strmfs.cli.run import run
@@ -149,6 +149,7 @@ def demo(file: str, movies: int, series: int, episodes: int, seed: int) -> None:
 
 def main() -> None:
     """Run the command line; every error that a user can mend is one or two lines."""
+    have_standard_error()
     guard_output()
     try:
         code = _run()

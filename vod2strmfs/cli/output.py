@@ -1,4 +1,4 @@
-"""Standard output, when it cannot be written: a full disk, say."""
+"""Standard output, when it cannot be written: a full disk, say; and standard error, when there is none."""
 
 import io
 import os
@@ -23,6 +23,19 @@ def guard_output() -> None:
     raw = _Output(plain.fileno(), "wb", closefd=False)
     by_lines = plain.line_buffering or plain.write_through
     sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), plain.encoding, plain.errors, line_buffering=by_lines)
+
+
+def have_standard_error() -> None:
+    """Have a standard error, if only one that leads nowhere: some start programs with it closed (`2>&-`).
+
+    Progress, messages and other programs' code take it for granted, and the next file opened would get its number.
+    """
+    if sys.stderr is None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        if null != 2:
+            os.dup2(null, 2)
+            os.close(null)
+        sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), errors="replace", line_buffering=True)
 
 
 class _Output(io.FileIO):

@@ -169,6 +169,7 @@ async def _keep(
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            process_group=0,  # Ctrl-C at the terminal is for the mount.
         )
         assert process.stdin is not None
         assert process.stderr is not None
