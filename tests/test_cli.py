@@ -32,7 +32,7 @@ COMMANDS = (
 _AS_NOBODY = """
 import os, unicodedata, _strptime
 import vod2strmfs.catalog.sqlite, vod2strmfs.cli.daemon, vod2strmfs.index.sync, vod2strmfs.materialize.run
-import vod2strmfs.mount.run
+import vod2strmfs.cli.commands, vod2strmfs.mount.run
 from vod2strmfs.cli import main
 os.setgroups([])
 os.setgid({gid})

@@ -200,3 +200,30 @@ def test_a_mount_of_a_sqlite_file_on_a_read_only_volume_follows_it(database: Dat
             assert sorted(os.listdir(mount.path / "Movies")) == ["Alien", "Heat"]
     finally:
         subprocess.run(["umount", data], check=True)
+
+
+@pytest.mark.parametrize("kilobytes", [0, 8, 100])
+def test_a_state_directory_that_is_full_is_said_by_materialize(tmp_path: Path, kilobytes: int) -> None:
+    """It is filled behind the index, which is whole and open, so that there is nothing to sync."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "state").mkdir()
+    url = f"sqlite:///{tmp_path}/data/dispatcharr.db"
+    write_demo(url, movies=2000, series=20, episodes=400, seed=1)
+    options = ["--database", url, "--state-dir", str(tmp_path / "state")]
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", tmp_path / "state"], check=True)
+    try:
+        subprocess.run(command("sync", *options), check=True, capture_output=True)
+        with closing(sqlite3.connect(tmp_path / "state/index.db")) as reader:
+            reader.execute("SELECT * FROM generation").fetchall()
+            filler = tmp_path / "state/filler"
+            subprocess.run(["dd", "if=/dev/zero", f"of={filler}"], check=False, stderr=subprocess.DEVNULL)
+            os.truncate(filler, filler.stat().st_size - kilobytes * 1024)
+            done = subprocess.run(
+                command("materialize", tmp_path / "output", *options, "--report-dir", tmp_path / "reports"),
+                check=False, capture_output=True, text=True, timeout=TIMEOUT,
+            )  # fmt: skip
+        assert done.returncode in (Exit.INDEX, Exit.OUTPUT)
+        assert f"state directory {tmp_path}/state" in done.stderr or "manifest" in done.stderr
+        assert "unexpected" not in done.stderr
+    finally:
+        subprocess.run(["umount", "-l", tmp_path / "state"], check=True)

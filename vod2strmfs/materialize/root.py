@@ -155,9 +155,11 @@ def _locked(state_dir: Path, stem: str, path: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _held(path, _read(file)) from None
-        file.truncate(0)
-        file.write(_describe(os.getpid(), time.time()))
-        file.flush()
+        try:
+            file.truncate(0)
+            os.write(file.fileno(), _describe(os.getpid(), time.time()).encode())
+        except OSError as error:
+            raise OutputError(f"state directory {state_dir}: {error.strerror}. Make room there.") from error
         yield
 
 
