@@ -15,7 +15,8 @@ packages="libfuse3-dev:fuse3/fuse_lowlevel.h fuse3:fusermount3 pkg-config:pkg-co
 case ${1:-} in
 dev | test) packages="$packages postgresql:postgres rsync:rsync samba:smbd smbclient:smbclient iproute2:ip
     chromium:chromium chromium-driver:chromedriver groff-base:groff systemd:systemd-analyze
-    curl:curl exfat-fuse:mount.exfat-fuse exfatprogs:mkfs.exfat e2fsprogs:mkfs.ext4 mount:losetup" ;;
+    curl:curl pgbouncer:pgbouncer exfat-fuse:mount.exfat-fuse exfatprogs:mkfs.exfat e2fsprogs:mkfs.ext4
+    mount:losetup" ;;
 bench) packages="$packages postgresql:postgres bindfs:bindfs rclone:rclone" ;;
 kodi) packages="$packages postgresql:postgres kodi:kodi xvfb:Xvfb ffmpeg:ffmpeg" ;;
 esac
@@ -24,7 +25,7 @@ have() {
     case $1 in
     *.h) [ -n "$(find /usr/include /usr/local/include -path "*/$1" -print -quit 2>/dev/null)" ] ;;
     postgres) [ -n "$(find /usr/lib/postgresql -path '*/bin/postgres' -print -quit 2>/dev/null)" ] ;;
-    smbd) [ -x /usr/sbin/smbd ] ;;
+    smbd | pgbouncer) [ -x "/usr/sbin/$1" ] ;;
     *) command -v "$1" >/dev/null ;;
     esac
 }

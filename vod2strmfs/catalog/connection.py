@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any
 
 import psycopg
 from psycopg import pq
 
 _LONGEST_SILENCE = 900.0
-"""Seconds: so long a query may take that sends nothing meanwhile. Some wait for a migration's locks."""
+"""Seconds: so long a query may take that sends nothing meanwhile."""
+_CANCEL_SECONDS = 1.0
+"""So long the server has to take note that a query is not wanted any more."""
 
 
 class Connection(psycopg.Connection[tuple[object, ...]]):
@@ -44,10 +47,26 @@ class Connection(psycopg.Connection[tuple[object, ...]]):
                 self._ask(heard)
                 asked = time.monotonic()
 
+    def abandon(self) -> None:
+        """Close it, whatever it is in the middle of, and wait for nothing but that the server is told.
+
+        To end the transaction instead would mean to wait: for the query, and for psycopg's lock, which a stream of
+        rows holds until it is closed. A stream that an exception has left is kept open by the exception's traceback.
+        """
+        try:
+            if not self.closed and self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
+                # A session that computes, or waits for a lock, would not notice that we are gone.
+                with suppress(psycopg.Error):
+                    self.cancel_safe(timeout=_CANCEL_SECONDS)
+        finally:
+            self.close()
+
     def _ask(self, heard: float) -> None:
         answers = pq.PGconn.ping(self.server.encode()) == pq.Ping.OK
         silence = time.monotonic() - heard
         if not answers or silence > _LONGEST_SILENCE:
             # Else psycopg would try to end the transaction, and wait again.
+            if answers:
+                self.abandon()
             self.close()
             raise psycopg.OperationalError(f"the server has not answered for {silence:.0f} seconds")

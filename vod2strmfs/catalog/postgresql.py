@@ -8,9 +8,11 @@ from typing import Any, cast
 import psycopg
 from psycopg import IsolationLevel
 from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from vod2strmfs.catalog.connection import Connection
+from vod2strmfs.catalog.locks import Patience, hold
 from vod2strmfs.catalog.position import Position
 from vod2strmfs.catalog.queries import (
     ACCOUNTS,
@@ -64,19 +66,27 @@ _FACTS = """
             AND has_column_privilege(attrelid, attnum, 'SELECT'))"""
 # Ids start anew when a server is rebuilt, but not at the same time. A standby's snapshot does not list the
 # transactions that are open, so it can stand still while one commits; what it has replayed cannot.
+# A server has several databases, which share all of that; one that is made anew under its old name has another number.
 _QUIET = """
-    SELECT concat_ws(' ', extract(epoch from pg_postmaster_start_time()), pg_current_snapshot(),
-        pg_last_wal_replay_lsn())"""
+    SELECT concat_ws(' ', extract(epoch from pg_postmaster_start_time()), d.oid, pg_current_snapshot(),
+        pg_last_wal_replay_lsn())
+    FROM pg_database d WHERE d.datname = current_database()"""
 
 _WRITTEN = """
-    SELECT coalesce(string_agg(concat_ws(':', relid, n_tup_ins, n_tup_upd, n_tup_del), ' ' ORDER BY relid), '')
-    FROM pg_stat_all_tables WHERE relname = ANY(%s)"""
+    SELECT concat_ws(' ', d.oid, (
+        SELECT string_agg(concat_ws(':', relid, n_tup_ins, n_tup_upd, n_tup_del), ' ' ORDER BY relid)
+        FROM pg_stat_all_tables WHERE relname = ANY(%s)))
+    FROM pg_database d WHERE d.datname = current_database()"""
 
 # The server is left to plan for all rows (not the first few), without compiling the query: that takes longer than to
 # run it. Workers would each group all relations of episodes for themselves.
-_PLANNING = """
-    SELECT set_config('jit', 'off', true), set_config('work_mem', '64MB', true),
-        set_config('max_parallel_workers_per_gather', '0', true)"""
+# A first sync takes as long as it takes: limits that protect a server from programs that forgot their session would
+# end it anew each time. All of it is for the transaction alone: behind a pooler the session is not ours.
+_SETTINGS = """
+    SELECT set_config(wanted.name, wanted.value, true) FROM (VALUES ('jit', 'off'), ('work_mem', '64MB'),
+        ('max_parallel_workers_per_gather', '0'), ('statement_timeout', '0'), ('lock_timeout', '0'),
+        ('idle_in_transaction_session_timeout', '0'), ('transaction_timeout', '0')) wanted (name, value)
+    JOIN pg_settings USING (name)"""
 
 
 class PostgreSQLSource:
@@ -131,7 +141,6 @@ class PostgreSQLSource:
             with self._errors(), self._transaction() as connection:
                 self._refuse_older(Position.of(connection), known)
         with self._errors(), self._transaction() as connection:
-            connection.execute(_PLANNING)
             yield PostgreSQLSnapshot(connection, self._name, versions, known)
 
     def facts(self) -> Facts:
@@ -177,15 +186,27 @@ class PostgreSQLSource:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        if self._connection is None or self._connection.closed:
-            connection = Connection.connect(self._conninfo, row_factory=tuple_row)
-            connection.server = self._only(connection.info)
-            connection.patience = self._patience
-            connection.read_only = True
-            connection.isolation_level = IsolationLevel.REPEATABLE_READ
-            self._connection = connection
-        with self._connection.transaction():
-            yield self._connection
+        connection = self._connection
+        if connection is None or connection.closed:
+            connection = self._connection = self._connect()
+        try:
+            yield connection
+            if connection.pgconn.transaction_status != TransactionStatus.ACTIVE:
+                connection.rollback()  # There is nothing to commit.
+            else:
+                connection.abandon()  # Somebody has not read all rows.
+        except BaseException:
+            connection.abandon()
+            raise
+
+    def _connect(self) -> Connection:
+        # No prepared statements: behind a pooler, the session that has them may be another's next time.
+        connection = Connection.connect(self._conninfo, row_factory=tuple_row, prepare_threshold=None)
+        connection.server = self._only(connection.info)
+        connection.patience = self._patience
+        connection.read_only = True
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        return connection
 
     def _only(self, connected: psycopg.ConnectionInfo) -> str:
         """The connection string, with the server connected to as the only one."""
@@ -202,7 +223,6 @@ class PostgreSQLSource:
         try:
             yield
         except psycopg.Error as error:
-            self.close()
             reason = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
             raise CatalogError(f"database {self._name}: {reason or type(error).__name__}.\n{_advice(error)}") from error
 
@@ -213,20 +233,13 @@ class PostgreSQLSnapshot:
     def __init__(self, connection: Connection, name: str, versions: bool, known: Position | None) -> None:
         self._connection = connection
         self._known = known
-        columns: dict[str, set[str]] = {}
-        refused: dict[str, list[str]] = {}
-        for table, column, readable in connection.execute(_COLUMNS, [tables()]):
-            if readable:
-                columns.setdefault(str(table), set()).add(str(column))
-            elif column in REQUIRED.get(str(table), ()):
-                refused.setdefault(str(table), []).append(str(column))
-        if refused:
-            table, names = min(refused.items())
-            raise CatalogError(
-                f"database {name}: this role may not read {table} ({', '.join(sorted(names))}).\n"
-                "Grant it SELECT on the columns that docs/database-role.sql lists."
-            )
-        check_schema(f"database {name}", columns)
+        patience = Patience(name)
+        while True:
+            connection.execute(_SETTINGS)
+            columns = _readable(connection, name)
+            if hold(connection, columns):
+                break
+            patience.wait(connection, columns)
         self.schema = schema_version(columns)
         dialect = POSTGRESQL if connection.info.server_version >= 140000 else POSTGRESQL_13
         self._schema = dialect, columns, versions
@@ -291,6 +304,25 @@ class PostgreSQLSnapshot:
         return self._connection.execute(query.encode()).fetchall()
 
 
+def _readable(connection: Connection, name: str) -> dict[str, set[str]]:
+    """The columns that this role may read, by table; all that are needed are among them."""
+    columns: dict[str, set[str]] = {}
+    refused: dict[str, list[str]] = {}
+    for table, column, readable in connection.execute(_COLUMNS, [tables()]):
+        if readable:
+            columns.setdefault(str(table), set()).add(str(column))
+        elif column in REQUIRED.get(str(table), ()):
+            refused.setdefault(str(table), []).append(str(column))
+    if refused:
+        table, names = min(refused.items())
+        raise CatalogError(
+            f"database {name}: this role may not read {table} ({', '.join(sorted(names))}).\n"
+            "Grant it SELECT on the columns that docs/database-role.sql lists."
+        )
+    check_schema(f"database {name}", columns)
+    return columns
+
+
 def _without_password(parameters: Mapping[str, str | int | None]) -> str:
     host = parameters.get("host") or parameters.get("hostaddr") or "local socket"
     port = f":{parameters['port']}" if "port" in parameters else ""
@@ -310,6 +342,10 @@ def _advice(error: psycopg.Error) -> str:
         return "Set hot_standby_feedback = on on the standby, or raise its max_standby_streaming_delay."
     if "no pg_hba.conf entry" in text:
         return "The server's pg_hba.conf has to admit this host, user and database."
+    if "timeout" in text and error.sqlstate:
+        return "A time limit of the server, or of a pooler before it, ended the session: lift it for this role."
+    if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.AdminShutdown):
+        return "Somebody, or the server's shutdown, ended the session: try again."
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return "Grant the role SELECT on the columns that docs/database-role.sql lists."
     return "Check that PostgreSQL runs there, accepts TCP connections and is reachable from this host."

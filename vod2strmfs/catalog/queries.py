@@ -63,21 +63,21 @@ class Dialect(NamedTuple):
     together: str
     """JSON of several rows as one value; see `rows.MovieRow.others`."""
     hash: str = ""
-    """Takes a record; 64 bits."""
+    """Takes a row as it is read; 64 bits, whose sums tell any two sets of rows apart."""
 
 
 POSTGRESQL = Dialect(
     uuid="{}::text",
     json="{}::text",
     date="{}::text",
-    epoch="floor(least(greatest(extract(epoch from {}), 0), 9223372036))::bigint",
+    epoch="floor(least(greatest(date_part('epoch', {}), 0), 9223372036))::bigint",
     together="string_agg({}::text, chr(30))",
-    # Half as dear as to hash a record's text, of which the JSON's text is the dearest part.
-    hash="hash_record_extended({}, 0)",
+    # A record's hash adds up those of its columns, so the sum over rows alone would be the same whichever row has
+    # which value. Of JSON it is the text's that counts: jsonb's own does not see values change places 32 apart.
+    hash="hashint8extended(hash_record_extended({}, 0), 1)",
 )
 POSTGRESQL_13 = POSTGRESQL._replace(hash="hashtextextended({}::text, 0)")
 """Up to that version."""
-_AS_STORED = Dialect("{}", "{}", "{}", "{}", "array_agg({})")
 
 _HEX_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
 SQLITE = Dialect(
@@ -219,20 +219,21 @@ class Queries:
             kind: the kind of row.
             where: a condition on `{id}`, to read a part.
         """
-        return self._select(kind, self._columns(kind, self._dialect), where)
+        return self._select(kind, self._columns(kind), where)
 
     def rows_with_hashes(self, kind: Kind) -> str:
         """The same rows, all of them, each with its hash as one more column (PostgreSQL only)."""
-        return self._select(kind, f"{self._columns(kind, self._dialect)}, {self._hash(kind)}")
+        # OFFSET 0: so that what is computed for a column is computed once.
+        return (
+            f"SELECT q.*, {self._dialect.hash.format('q')} FROM ({self._select(kind, self._columns(kind))} OFFSET 0) q"
+        )
 
     def digests(self, kind: Kind) -> str:
         """A digest of every block of rows (PostgreSQL only): `block, number of rows, sum of hashes`."""
-        hashes = self._select(kind, f"{self._key(kind)} AS id, {self._hash(kind)} AS hash", ordered=False)
+        row_hash = self._dialect.hash.format(f"ROW({self._columns(kind)})")
+        hashes = self._select(kind, f"{self._key(kind)} AS id, {row_hash} AS hash", ordered=False)
         # OFFSET 0: hash first, then sort by block; not the other way round, with wide rows.
         return f"SELECT id >> {BLOCK_BITS}, count(*), sum(hash) FROM ({hashes} OFFSET 0) q GROUP BY 1"
-
-    def _hash(self, kind: Kind) -> str:
-        return self._dialect.hash.format(f"ROW({self._columns(kind, _AS_STORED)})")
 
     def _key(self, kind: Kind) -> str:
         if kind == "version":
@@ -248,25 +249,26 @@ class Queries:
         condition = f"AND {where.format(id=key)}" if where else ""
         return f"SELECT {columns} FROM {source()} {condition} {f'ORDER BY {key}' if ordered else ''}"
 
-    def _columns(self, kind: Kind, d: Dialect) -> str:
-        """The columns of a row type, spelled as a dialect spells them."""
+    def _columns(self, kind: Kind) -> str:
+        """The columns of a row type."""
+        d = self._dialect
         return {
             "movie": f"""m.id, {d.uuid.format("m.uuid")}, m.name, m.description, m.year, m.rating, m.genre,
                 m.duration_secs, m.tmdb_id, m.imdb_id, {self._adult}, {d.json.format("m.custom_properties")},
-                {d.epoch.format("m.created_at")}, {self._logo_url}, r.id, account_id, account_name, r.stream_id,
+                {d.epoch.format("m.created_at")}, {self._logo_url}, account_id, account_name, r.stream_id,
                 category, r.container_extension, {d.json.format("r.custom_properties")},
-                {self._others(_OF_MOVIES, d)}, chosen.passes""",
+                {self._others(_OF_MOVIES)}, chosen.passes""",
             "version": f"""r.id, {d.uuid.format("m.uuid")}, m.id, {d.epoch.format("m.created_at")}, a.id, a.name,
                 r.stream_id, r.container_extension""",
             "series": f"""s.id, {d.uuid.format("s.uuid")}, s.name, s.description, s.year, s.rating, s.genre,
                 s.tmdb_id, s.imdb_id, {d.json.format("s.custom_properties")}, {d.epoch.format("s.created_at")},
-                {self._logo_url}, r.id, account_id, account_name, r.external_series_id, category,
-                {d.json.format("r.custom_properties")}, {self._others(_OF_SERIES, d)}, chosen.passes""",
+                {self._logo_url}, account_id, account_name, r.external_series_id, category,
+                {d.json.format("r.custom_properties")}, {self._others(_OF_SERIES)}, chosen.passes""",
             "episode": f"""{self._key("episode")}, {d.uuid.format("e.uuid")}, e.series_id, e.name, e.description,
                 {d.date.format("e.air_date")}, e.rating, e.duration_secs, e.season_number, e.episode_number,
                 e.tmdb_id, e.imdb_id, {d.json.format("e.custom_properties")}, {d.epoch.format("e.created_at")},
-                r.id, account_id, account_name, r.stream_id, r.container_extension,
-                {d.json.format("r.custom_properties")}, {self._others(_OF_EPISODES, d)}, chosen.passes""",
+                account_id, account_name, r.stream_id, r.container_extension,
+                {d.json.format("r.custom_properties")}, {self._others(_OF_EPISODES)}, chosen.passes""",
         }[kind]
 
     def counts(self) -> list["Count"]:
@@ -347,10 +349,10 @@ class Queries:
         return f"""CASE WHEN r.series_relation_id IS NULL THEN {of_account}
             ELSE r.series_relation_id IN (SELECT s.id FROM vod_m3useriesrelation s WHERE {wanted}) END"""
 
-    def _others(self, relations: _Relations, d: Dialect) -> str:
+    def _others(self, relations: _Relations) -> str:
         """What the item's other relations say, in the order in which they would be played."""
         # Few items have any: without the CASE, the server would look for each of them.
-        return f"""CASE WHEN chosen.shared THEN (SELECT {d.together.format("said")} FROM (
+        return f"""CASE WHEN chosen.shared THEN (SELECT {self._dialect.together.format("said")} FROM (
             SELECT r.custom_properties AS said FROM {relations.table} r {relations.joins}
             WHERE {relations.counts} AND r.{relations.item} = chosen.item AND r.id <> chosen.id
             ORDER BY {self._order(relations)}) other) END"""

@@ -27,7 +27,6 @@ class MovieRow(NamedTuple):
     created_at: int
     """Seconds since the epoch."""
     logo_url: str | None
-    relation_id: int
     account_id: int
     account_name: str
     stream_id: str
@@ -57,7 +56,6 @@ class SeriesRow(NamedTuple):
     properties: str | None
     created_at: int
     logo_url: str | None
-    relation_id: int
     account_id: int
     account_name: str
     stream_id: str
@@ -92,7 +90,6 @@ class EpisodeRow(NamedTuple):
     imdb_id: str | None
     properties: str | None
     created_at: int
-    relation_id: int
     account_id: int
     account_name: str
     stream_id: str

@@ -48,7 +48,7 @@ class SQLiteSource:
                 stat = path.stat()
             except OSError:
                 continue
-            signs.append(f"{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}")
+            signs.append(f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}")
         if not signs:
             raise self._missing()
         return " ".join(signs), ""
@@ -58,9 +58,11 @@ class SQLiteSource:
         """See `Source.snapshot`."""
         if not os.path.isfile(self._path):
             raise self._missing()
-        read_only = f"{self._path.absolute().as_uri()}?mode=ro"
+        uri, before = f"{self._path.absolute().as_uri()}?mode=ro", self.marker()
         with _errors(self._path):
-            connection = sqlite3.connect(read_only, uri=True, timeout=30, isolation_level=None)
+            if frozen := self._is_frozen():
+                uri += "&immutable=1"
+            connection = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None)
         with closing(connection):
             connection.text_factory = _text
             with _errors(self._path):
@@ -70,6 +72,19 @@ class SQLiteSource:
                 connection.execute("BEGIN")
                 snapshot = SQLiteSnapshot(connection, self._path, versions)
             yield snapshot
+        if frozen and self.marker() != before:
+            # Nothing kept its writer from writing meanwhile.
+            raise CatalogError(f"database: {self._path} was changed while it was read. Try again.")
+
+    def _is_frozen(self) -> bool:
+        """Whether this is a file with a write-ahead log in a folder that we cannot write, and nobody has it open.
+
+        To read one takes a second file beside it, even when the log is empty; who has it open makes both.
+        """
+        with self._path.open("rb") as file:
+            has_log = file.read(19)[18:] == b"\2"
+        beside = (self._path.with_name(self._path.name + suffix) for suffix in ("-wal", "-shm"))
+        return has_log and not os.access(self._path.parent, os.W_OK) and not any(path.exists() for path in beside)
 
     def _missing(self) -> CatalogError:
         if self._path.is_dir():
@@ -150,8 +165,11 @@ def _errors(path: Path) -> Iterator[None]:
     """Around what reads this database, and nothing else: the index is SQLite too."""
     try:
         yield
-    except sqlite3.Error as error:
-        raise CatalogError(f"database: {path} cannot be read: {error}.") from error
+    except (sqlite3.Error, OSError) as error:
+        advice = ""
+        if path.with_name(path.name + "-wal").exists() and not os.access(path.parent, os.W_OK):
+            advice = "\nIts write-ahead log can only be read where this user can write to the folder."
+        raise CatalogError(f"database: {path} cannot be read: {error}.{advice}") from error
 
 
 def _text(value: bytes) -> str:

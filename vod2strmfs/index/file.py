@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -189,10 +189,23 @@ def connect(state_dir: Path, *, writable: bool = False) -> sqlite3.Connection:
             # NORMAL keeps the file consistent through a power cut; at worst the last generation is lost and made again.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA temp_store = FILE")
+            if writable:
+                _keep_temporary_files(connection, state_dir.absolute())
             opened.pop_all()
             return connection
     except sqlite3.Error as error:
         raise IndexFileError(f"index {path}: cannot be opened ({error}).") from error
+
+
+def _keep_temporary_files(connection: sqlite3.Connection, state_dir: Path) -> None:
+    """Have SQLite sort in the state directory, for all of this process's connections.
+
+    There is room for an index; TMPDIR may be small, read-only or in memory. They have no names there, so that a crash
+    leaves none. The variable SQLITE_TMPDIR, which could say it too, is read when SQLite is loaded.
+    """
+    quoted = str(state_dir).replace("'", "''")
+    with suppress(sqlite3.Error):  # Where it does not take it, all is as it was.
+        connection.execute(f"PRAGMA temp_store_directory = '{quoted}'")
 
 
 @contextmanager

@@ -174,6 +174,7 @@ async def _keep(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env={name: value for name, value in os.environ.items() if not name.startswith(program.hidden)},
+            process_group=0,  # Ctrl-C at the terminal is for the mount.
         )
         assert process.stdin is not None
         assert process.stderr is not None

@@ -7,7 +7,6 @@ ends, means "stop". What it says goes to standard error, a line a message, the l
 
 import logging
 import os
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -20,7 +19,6 @@ _log = logging.getLogger("vod2strmfs")
 def main() -> int:
     """Serve until told to stop."""
     address, report_dir, state_dir = sys.argv[1:]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the mount.
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:
