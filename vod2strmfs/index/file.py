@@ -1,7 +1,8 @@
 """The index file: a SQLite database in the state directory that holds one generation of the tree.
 
 Readers hold a read transaction and see one generation, whole, for as long as they like (write-ahead log);
-a sync writes the next one in a single transaction. Nothing else writes it.
+a sync writes the next one in a single transaction. Nothing else writes it; but whoever moves on to a generation may
+copy what is in the log into the file (`checkpoint`), so that the log can be written from its beginning again.
 """
 
 import fcntl
@@ -30,6 +31,8 @@ LOCK_NAME = "sync.lock"
 
 _APPLICATION_ID = 0x76326673
 _SCHEMA_VERSION = 2
+
+_LOG_BYTES = 4 << 20
 
 _SCHEMA = f"""
 CREATE TABLE node (
@@ -176,9 +179,27 @@ def connect(state_dir: Path, *, writable: bool = False) -> sqlite3.Connection:
         # NORMAL keeps the file consistent through a power cut; at worst the last generation is lost and made again.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA temp_store = FILE")
+        # A log that grew in a large sync is cut when it is begun anew.
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
     except sqlite3.Error as error:
         raise IndexFileError(f"index {path}: cannot be opened ({error}).") from error
     return connection
+
+
+def checkpoint(state_dir: Path) -> None:
+    """Copy what is in the log into the index file, as far as nobody reads the file as it was before.
+
+    Without that the log of an index that is always read would grow for ever: SQLite does it by itself only when
+    something is written, and then the readers are not there yet.
+
+    Raises:
+        IndexFileError: there is no index, or it cannot be written.
+    """
+    try:
+        with closing(connect(state_dir, writable=True)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    except sqlite3.Error as error:
+        raise IndexFileError(f"index {state_dir / FILE_NAME}: its log cannot be copied ({error}).") from error
 
 
 @contextmanager
@@ -223,6 +244,15 @@ def _is_index(path: Path) -> bool:
             f"index {path}: was made by a newer version of this program. Update, or give another --state-dir."
         )
     return True
+
+
+def is_whole(state_dir: Path) -> bool:
+    """Whether there is an index, and all of it can be read and holds nothing that cannot be."""
+    path = state_dir / FILE_NAME
+    try:
+        return path.exists() and _is_index(path) and not _is_damaged(path)
+    except (sqlite3.Error, IndexFileError, OSError):
+        return False
 
 
 def _is_damaged(path: Path) -> bool:
