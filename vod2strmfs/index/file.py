@@ -95,6 +95,17 @@ PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
 
+_INTEGERS = (
+    "kind", "parent", "mtime", "strm_size", "strm_mtime", "strm_version", "nfo_size", "nfo_mtime", "nfo_version"
+)  # fmt: skip
+WRONG_TYPES = " OR ".join(
+    (
+        *(f"typeof({column}) != 'integer'" for column in _INTEGERS),
+        *(f"typeof({column}) != 'text'" for column in ("name", "alias")),
+    )
+)
+"""A condition on a node's columns that is never met but by damage."""
+
 INDEXES = (
     "CREATE INDEX IF NOT EXISTS node_name ON node (parent, fold)",
     "CREATE INDEX IF NOT EXISTS node_children ON node (parent)",
@@ -267,6 +278,8 @@ def _is_damaged(path: Path) -> bool:
             kinds = "SELECT 1 FROM node JOIN content USING (id) WHERE node.kind != content.kind LIMIT 1"
             fixed = "SELECT id, kind, parent, name FROM node WHERE id BETWEEN 0 AND ? ORDER BY id"
             if connection.execute(fixed, (len(_FIXED_NODES) - 1,)).fetchall() != _FIXED_NODES:
+                return True
+            if connection.execute(f"SELECT 1 FROM node WHERE {WRONG_TYPES} LIMIT 1").fetchone() is not None:
                 return True
             for texts in connection.execute("SELECT settings, stats FROM generation WHERE number"):
                 for text in texts:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.ahead import Ahead
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change
-from vod2strmfs.index.file import FILE_NAME, connect
+from vod2strmfs.index.file import FILE_NAME, WRONG_TYPES, connect
 from vod2strmfs.library import stats
 from vod2strmfs.library.contents import Record
 from vod2strmfs.library.kinds import KINDS_WITHIN, WAITING_NODE, NodeKind
@@ -38,11 +38,9 @@ _DETAILS = f"""
     WHERE parent = ? AND node.id > ? ORDER BY node.id LIMIT ?"""
 _BEFORE = "SELECT count(*), sum(id) FROM node INDEXED BY node_children WHERE parent = ? AND id BETWEEN 1 AND ?"
 _BY_NAME = "SELECT count(*), sum(id) FROM node INDEXED BY node_name WHERE parent = ? AND id > 0"
-_NUMBERS = "mtime, strm_size, strm_mtime, strm_version, nfo_size, nfo_mtime, nfo_version"
-_WRONG_TYPES = " OR ".join(f"typeof({column}) != 'integer'" for column in _NUMBERS.split(", "))
 _CHECK = f"""
     SELECT count(*), sum(id), count(*) FILTER (
-        WHERE kind NOT IN ({{kinds}}) OR typeof(name) != 'text' OR typeof(alias) != 'text' OR {_WRONG_TYPES})
+        WHERE kind NOT IN ({{kinds}}) OR {WRONG_TYPES})
     FROM node INDEXED BY node_children WHERE parent = ?"""
 _OTHER_KEYS = "SELECT id, name, fold FROM node INDEXED BY node_children WHERE parent = ? AND lower(name) IS NOT fold"
 _RECORDS = "SELECT id, kind, uuid, account, stream, item FROM content WHERE id BETWEEN ? AND ?"

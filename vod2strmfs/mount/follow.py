@@ -11,7 +11,7 @@ from pyfuse3 import InodeT
 
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.changes import Change, What
-from vod2strmfs.index.file import checkpoint
+from vod2strmfs.index.file import checkpoint, is_whole
 from vod2strmfs.index.store import Identity, Store, identity
 from vod2strmfs.library.kinds import ROOT_INODE, SECTIONS, folder_inode
 from vod2strmfs.library.tree import STATS_NAME, Tree
@@ -163,6 +163,23 @@ class Follower:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+
+def is_sound(state_dir: Path) -> bool:
+    """Whether an index that was doubted can be shown: it is whole, and all of its tree can be listed.
+
+    Goes through all of it, which takes some ten seconds for a million items.
+    """
+    if not is_whole(state_dir):
+        return False
+    try:
+        with closing(Store(state_dir)) as store:
+            for _ in Tree(store, with_stats=True).walk():
+                trio.from_thread.check_cancelled()
+    except Exception:  # Damage shows as errors of any kind.
+        _log.debug("The index is not sound.", exc_info=True)
+        return False
+    return True
 
 
 def forget(state_dir: Path, step: Step) -> bool:

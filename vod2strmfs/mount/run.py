@@ -15,10 +15,10 @@ import pyfuse3
 import trio
 
 from vod2strmfs.errors import MountError
-from vod2strmfs.index.file import is_whole, make_directory
+from vod2strmfs.index.file import make_directory
 from vod2strmfs.index.order import Order
 from vod2strmfs.mount import point
-from vod2strmfs.mount.follow import Follower, forget, forget_all
+from vod2strmfs.mount.follow import Follower, forget, forget_all, is_sound
 from vod2strmfs.mount.loop import Waiter, direct
 from vod2strmfs.mount.operations import LibraryOperations, Owner
 from vod2strmfs.mount.status import Reporter, report
@@ -275,7 +275,7 @@ async def _examine_index(follower: Follower, state_dir: Path, look_now: trio.Mem
         if follower.damage != seen and trio.current_time() > told + _EXAMINE_SECONDS:
             tell_worker()
         if follower.doubted:
-            if await trio.to_thread.run_sync(is_whole, state_dir):
+            if await trio.to_thread.run_sync(is_sound, state_dir):
                 follower.trust()
             else:
                 await trio.sleep(_RESTART_SECONDS)
