@@ -320,3 +320,45 @@ def test_inode_numbers_are_those_of_older_versions() -> None:
     assert {node_of(number) for number in numbers} == {node}
     assert inode_of(node, 4, 4096) == inode_of(node, 4, 0)
     assert (reuse_of(4095), reuse_of(4096)) == (0, 1)
+
+
+def test_the_log_of_the_index_stays_small_under_a_mount(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db")
+    catalogue = Catalogue()
+    for number in range(300):
+        catalogue.movie(f"Film {number}", description="Plot. " * 20)
+    database.fill(catalogue)
+    log = tmp_path / "state/index.db-wal"
+    with mounted(tmp_path, database.url, "--poll-interval", "3600") as mount:
+        number = generation(mount)
+        sizes = []
+        with closing(open_source(database.url)) as source:
+            for change in range(200):
+                database.execute("UPDATE vod_movie SET description = ? WHERE id = ?", f"Plot {change}.", change + 1)
+                sync(source, LibrarySettings(), tmp_path / "state")
+                number += 1
+                if change % 10 == 0:
+                    eventually(partial(_is_at, mount, number))
+                    time.sleep(0.4)
+                    sizes.append(log.stat().st_size)
+        assert max(sizes) < 4 << 20, sizes
+        assert sizes[-1] < 2 * max(sizes[:5]), sizes
+        assert tree(mount.path) == fresh_tree(tmp_path / "fresh", database)
+
+
+def test_the_times_of_folders_move_by_whole_seconds(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(waiting())
+    seen = []
+    with (
+        mounted(tmp_path, database.url, "--poll-interval", "3600") as mount,
+        closing(open_source(database.url)) as source,
+    ):
+        for change in range(4):
+            seen.append(int((mount.path / "Movies").stat().st_mtime))
+            number = generation(mount)
+            database.execute("UPDATE vod_movie SET name = ?", f"Film {change}")
+            sync(source, LibrarySettings(), tmp_path / "state")
+            eventually(partial(_is_at, mount, number + 1))
+            eventually((mount.path / f"Movies/Film {change}").exists)
+            time.sleep(0.3)
+    assert seen == sorted(set(seen))

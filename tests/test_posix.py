@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from databases import Database
 from mounts import Mount, eventually, mounted
+from postgres_server import PostgresServer
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.status.channel import ask
@@ -76,7 +77,9 @@ def test_the_room_that_it_takes_is_told(mount: Mount) -> None:
     assert held <= space.f_blocks * space.f_frsize < held + 4096
     assert (space.f_bfree, space.f_bavail, space.f_ffree) == (0, 0, 0)
     assert space.f_files > 100
-    shown = subprocess.run(["df", "--output=target,pcent", mount.path], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["df", "--output=target,pcent", mount.path], capture_output=True, text=True, check=True
+    ).stdout
     assert any(line.split() == [str(mount.path), "100%"] for line in shown.splitlines())
 
 
@@ -447,36 +450,28 @@ def damage_film(state: Path, number: int, damage: str) -> None:
 
 @pytest.mark.parametrize("count", [40, 600])
 def test_an_index_damaged_under_a_mount_fails_in_stat_and_listing_from_the_same_moment(
-    tmp_path: Path, count: int
+    postgres: PostgresServer, tmp_path: Path, count: int
 ) -> None:
-    url = f"sqlite:///{tmp_path}/dispatcharr.db"
-    catalogue(count).write(url)
-    with mounted(tmp_path, url) as mount:
+    database = Database(postgres.new_database()).fill(catalogue(count))
+    with mounted(tmp_path, database.url) as mount:
         eventually(lambda: "Generation 1" in mount.log.read_text())
-        for name in ("Movies", "TV", "Movies/Film 1"):
-            os.stat(mount.path / name)
-        (tmp_path / "dispatcharr.db").unlink()
-        damage_film(tmp_path / "state", 7, "a time that is none")
-
-        def fails() -> bool:
-            try:
-                os.listdir(mount.path / "Movies")
-            except OSError:
-                return True
-            os.stat(mount.path / "Movies")
-            return False
-
-        eventually(fails)
-        for name in ("Movies", "TV"):
+        movies = mount.path / "Movies"
+        for path in (movies, mount.path / "TV", movies / "Film 1"):
+            os.stat(path)
+        postgres.stop("immediate")
+        try:
+            damage_film(tmp_path / "state", 7, "a time that is none")
+            eventually(lambda: not _listed(movies))
+            until = time.monotonic() + 3
+            while time.monotonic() < until:
+                for path in (movies, mount.path / "TV"):
+                    with pytest.raises(OSError, match="Input/output error"):
+                        os.stat(path)
             with pytest.raises(OSError, match="Input/output error"):
-                os.stat(mount.path / name)
-        time.sleep(1)
-        for name in ("Movies", "TV", "Movies/Film 1"):
-            with pytest.raises(OSError, match="Input/output error"):
-                os.stat(mount.path / name)
-        with closing(sqlite3.connect(tmp_path / "state/index.db")) as index, index:
-            index.execute("UPDATE node SET mtime = 7 WHERE mtime = 'never'")
-        eventually(lambda: len(_listed(mount.path / "Movies")) == count + 1)
+                os.stat(movies / "Film 1")
+        finally:
+            postgres.start()
+        eventually(lambda: len(_listed(movies)) == count + 1)
         assert "Traceback" not in mount.log.read_text()
 
 

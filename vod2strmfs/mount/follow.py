@@ -76,7 +76,9 @@ class Follower:
 
     def trust(self) -> None:
         """Show the index again: it was found to be whole."""
-        self._suspect = None
+        # One that has taken its place meanwhile is another, and what is open still has to be let go.
+        if self._store is None and self._suspect == identity(self._state_dir):
+            self._suspect = None
 
     @property
     def error(self) -> str:
@@ -105,18 +107,17 @@ class Follower:
 
     def _look(self) -> bool:
         """Do what `look` does, as long as the index can be read; returns whether there was anything to do."""
+        if self._store is not None and self.doubted:
+            self._complain(_DAMAGED)
+            self._let_go()
+            return True
         if self._store is not None and self._store.replaced() and self._has_successor():
             self._let_go(_PATIENCE_SECONDS)
             return True
-        if self.doubted and self._suspect != identity(self._state_dir):
-            self._suspect = None
-        if not self.doubted:
-            return self._follow()
-        if self._store is None:
+        if self.doubted and self._suspect == identity(self._state_dir):
             return False
-        self._complain(_DAMAGED)
-        self._let_go()
-        return True
+        self._suspect = None
+        return self._follow()
 
     def _has_successor(self) -> bool:
         """Whether there is another index to show. Until it has a generation, the one that is open is the last good."""
@@ -139,9 +140,7 @@ class Follower:
         """
         self._suspect = self._store.identity if self._store is not None else None
         self._operations.tree = None
-        for inode in _TOPMOST:
-            with suppress(OSError):
-                pyfuse3.invalidate_inode(InodeT(inode), attr_only=True)
+        _let_the_kernel_ask()
 
     def _follow(self) -> bool:
         """Read the index if there is anything new in it; returns whether there is."""
@@ -160,9 +159,17 @@ class Follower:
 
     def _let_go(self, patience: float = 0) -> None:
         self._operations.start_afresh(patience)
+        _let_the_kernel_ask()
         if self._store is not None:
             self._store.close()
             self._store = None
+
+
+def _let_the_kernel_ask() -> None:
+    """Let the kernel ask for the attributes of the topmost folders. That waits for nothing."""
+    for inode in _TOPMOST:
+        with suppress(OSError):
+            pyfuse3.invalidate_inode(InodeT(inode), attr_only=True)
 
 
 def is_sound(state_dir: Path) -> bool:
