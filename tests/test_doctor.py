@@ -490,7 +490,7 @@ def test_a_mount_made_by_a_link_is_the_same_place(tmp_path: Path, server: Dispat
     set_up.options["state_dir"] = str(folder / "state")
     with mounted(folder, set_up.database.url, wait=False) as running:
         eventually(lambda: "Generation 1" in running.log.read_text())
-        eventually((tmp_path / "mount/Movies").exists)
+        eventually(lambda: os.path.exists(tmp_path / "mount/Movies"))
         for place in (folder / "mount", tmp_path / "mount"):
             set_up.options["output_root"] = str(place)
             [finding] = mount.mount(set_up.settings())

@@ -217,8 +217,8 @@ def test_a_name_that_another_index_brings_is_seen(tmp_path: Path) -> None:
         for path in (tmp_path / "state").glob("index.db*"):
             path.unlink()
         database.execute("UPDATE vod_movie SET name = 'Ran'")
-        eventually((mount.path / "Movies/Ran").exists)
-        eventually(lambda: not (mount.path / "Movies/Heat").exists())
+        eventually(lambda: os.path.exists(mount.path / "Movies/Ran"))
+        assert not (mount.path / "Movies/Heat").exists()
 
 
 def test_a_changed_second_name_is_seen_by_name_at_once(database: Database, tmp_path: Path) -> None:
