@@ -544,6 +544,44 @@ def test_the_mount_of_another_state_directory(tmp_path: Path, server: Dispatchar
         broken(mount.mount(set_up.settings()), "no mount is running", "give it with --state-dir", Level.WARNING)
 
 
+def test_a_mount_made_by_a_link_is_the_same_place(tmp_path: Path, server: DispatcharrServer) -> None:
+    set_up = SetUp(tmp_path, server.url)
+    folder = tmp_path / "by link"
+    folder.mkdir()
+    (folder / "mount").symlink_to(tmp_path / "mount")
+    set_up.options["state_dir"] = str(folder / "state")
+    with mounted(folder, set_up.database.url, wait=False) as running:
+        eventually(lambda: "Generation 1" in running.log.read_text())
+        eventually(lambda: os.path.exists(tmp_path / "mount/Movies"))
+        for place in (folder / "mount", tmp_path / "mount"):
+            set_up.options["output_root"] = str(place)
+            [finding] = mount.mount(set_up.settings())
+            assert finding.level == Level.OK, finding
+
+
+def test_an_overlay_over_the_mount_is_warned_of(tmp_path: Path, server: DispatcharrServer) -> None:
+    set_up = SetUp(tmp_path, server.url)
+    layers = tmp_path / "layers"
+    layers.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", layers], check=True)
+    try:
+        for name in ("upper", "work", "merged"):
+            (layers / name).mkdir()
+        with mounted(tmp_path, set_up.database.url) as running:
+            options = f"lowerdir={running.path},upperdir={layers}/upper,workdir={layers}/work"
+            subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, layers / "merged"], check=True)
+            try:
+                broken(
+                    [f for f in mount.mount(set_up.settings()) if f.level != Level.OK],
+                    f"the overlay at {layers}/merged", "Do not put the mount under overlayfs", Level.WARNING,
+                )  # fmt: skip
+            finally:
+                subprocess.run(["umount", layers / "merged"], check=True)
+            assert [finding.level for finding in mount.mount(set_up.settings())] == [Level.OK]
+    finally:
+        subprocess.run(["umount", "-l", layers], check=True)
+
+
 def test_a_mount_without_a_generation(tmp_path: Path, server: DispatcharrServer) -> None:
     set_up = SetUp(tmp_path, server.url)
     shutil.rmtree(tmp_path / "state")

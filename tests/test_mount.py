@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -343,51 +344,130 @@ def test_an_outage_changes_nothing_but_is_said_once(postgres: PostgresServer, tm
         assert mount.log.read_text().count("ERROR") == 1
 
 
-_FAILS_WHILE_THE_KERNEL_IS_TOLD = """
-import os, sys, threading, time
+_BROKEN = """
+import errno, os, sys, threading, time
 from pathlib import Path
-import trio
+import pyfuse3, trio
 from vod2strmfs.cli import main
-from vod2strmfs.mount import run
+from vod2strmfs.mount import follow, run
+from vod2strmfs.mount.operations import LibraryOperations
+{break_it}
+main()
+"""
+"""The program, with a bug."""
 
-told, failing = threading.Event(), threading.Event()
+
+@contextlib.contextmanager
+def broken_mount(directory: Path, database: str, break_it: str) -> Iterator[Mount]:
+    """A mount of a program with a bug; it may end by itself."""
+    program = _BROKEN.format(break_it=break_it)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mounts.command", lambda *words: [sys.executable, "-c", program, *map(str, words)])
+        with mounted(directory, database, wait=False) as mount:
+            yield mount
+
+
+_FAILS_WHILE_THE_KERNEL_IS_TOLD = """
+told = threading.Event()
+statfs = LibraryOperations.statfs
 
 def forget(state_dir, step):
     told.set()
-    failing.wait()
     time.sleep(0.5)
     # A notification waits for answers in the same way.
-    assert len(os.listdir(Path(sys.argv[2]) / "Movies")) == 1
+    os.listdir(Path(sys.argv[2]) / "Movies")
+    return True
 
-async def report(reporter, state_dir):
-    while not told.is_set():
-        await trio.sleep(0.01)
-    failing.set()
-    raise RuntimeError("a bug")
+async def fail(operations, ctx):
+    if told.is_set():
+        raise RuntimeError("a bug")
+    return await statfs(operations, ctx)
 
-run.forget, run.report = forget, report
-main()
+run.forget, LibraryOperations.statfs = forget, fail
 """
 
 
-def test_a_mount_that_fails_while_the_kernel_is_told_of_changes_ends(tmp_path: Path) -> None:
+def test_a_mount_that_fails_leaves_a_dead_mount_and_no_empty_folder(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(films("Heat"))
-    path = tmp_path / "mount"
-    path.mkdir()
-    arguments = ("mount", path, "--database", database.url, "--state-dir", tmp_path / "state")
-    process = subprocess.Popen(
-        [sys.executable, "-c", _FAILS_WHILE_THE_KERNEL_IS_TOLD, *map(str, arguments)], stderr=subprocess.PIPE, text=True
-    )
+    with broken_mount(tmp_path, database.url, _FAILS_WHILE_THE_KERNEL_IS_TOLD) as mount:
+        eventually(lambda: _lists(mount.path))
+        database.execute("UPDATE vod_movie SET name = 'Ran'")
+
+        def fails() -> bool:
+            with contextlib.suppress(OSError):
+                os.statvfs(mount.path)
+            return mount.process.poll() is not None
+
+        eventually(fails)
+        assert mount.process.returncode == 1
+        assert "unexpected error: RuntimeError: a bug" in mount.log.read_text()
+        assert is_mounted(mount.path)
+        for attempt in (lambda: os.listdir(mount.path), lambda: os.stat(mount.path / "Movies/Ran")):
+            with pytest.raises(OSError, match="Transport endpoint is not connected"):
+                attempt()
+        with mounted(tmp_path, database.url) as again:
+            eventually(lambda: _names(again.path / "Movies") == ["Ran"])
+
+
+_TASKS_THAT_FAIL = {
+    "the status": "async def report(*_): raise RuntimeError('a bug')\nrun.report = report",
+    "the watchdog": "async def say(*_): raise RuntimeError('a bug')\nrun._say_alive = say",
+    "the examination": "async def examine(*_): raise RuntimeError('a bug')\nrun._examine_index = examine",
+    "a failing look": """
+look, looks = follow.Follower._look, iter(range(10**9))
+def fail(follower):
+    if next(looks) % 2:
+        raise RuntimeError('a bug')
+    return look(follower)
+follow.Follower._look = fail""",
+}
+
+
+@pytest.mark.parametrize("what", _TASKS_THAT_FAIL)
+def test_what_fails_beside_the_answering_of_requests_does_not_end_a_mount(tmp_path: Path, what: str) -> None:
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(films("Heat"))
+    with broken_mount(tmp_path, database.url, "run._RESTART_SECONDS = 1\n" + _TASKS_THAT_FAIL[what]) as mount:
+        eventually(lambda: _lists(mount.path))
+        database.execute("UPDATE vod_movie SET name = 'Ran'")
+        eventually(lambda: _names(mount.path / "Movies") == ["Ran"])
+        eventually(lambda: "a bug" in mount.log.read_text())
+        assert mount.stop() == 0
+        assert not is_mounted(mount.path)
+
+
+_CANNOT_TELL = """
+class Failing:
+    def __init__(self):
+        self.left = {times}
+    def __call__(self, *arguments, **options):
+        if self.left > 0:
+            self.left -= 1
+            raise {error}
+        return invalidate(*arguments, **options)
+invalidate = pyfuse3.invalidate_entry
+pyfuse3.invalidate_entry = Failing()
+"""
+
+
+@pytest.mark.parametrize("error", ["OSError(errno.ENOMEM, 'No memory')", "OverflowError('negative')", "KeyError(1)"])
+@pytest.mark.parametrize("times", [1, 4])
+def test_an_error_while_the_kernel_is_told_makes_it_forget_everything(tmp_path: Path, error: str, times: int) -> None:
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(films("Heat", "Alien"))
+    with broken_mount(tmp_path, database.url, _CANNOT_TELL.format(error=error, times=times)) as mount:
+        eventually(lambda: _lists(mount.path))
+        assert (mount.path / "Movies/Alien").exists()
+        assert not (mount.path / "Movies/Ran").exists()
+        database.execute("UPDATE vod_movie SET name = 'Ran' WHERE id = 2")
+        eventually(lambda: (mount.path / "Movies/Ran").exists() and not (mount.path / "Movies/Alien").exists())
+        assert "the kernel has to ask for everything again" in mount.log.read_text()
+        assert mount.stop() == 0
+
+
+def _names(path: Path) -> list[str]:
     try:
-        _, said = process.communicate(timeout=TIMEOUT)
-    finally:
-        process.kill()
-        process.wait()
-        if failed := is_mounted(path):
-            subprocess.run(["umount", "-l", path], check=True)
-    assert not failed
-    assert process.returncode == 1
-    assert "unexpected error: RuntimeError: a bug" in said
+        return sorted(os.listdir(path))
+    except OSError:
+        return []
 
 
 def _lists(path: Path) -> bool:

@@ -4,19 +4,23 @@ import ctypes
 import mmap
 import os
 import socket
+import sqlite3
 import stat
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from databases import Database
 from mounts import Mount, eventually, mounted
+from postgres_server import PostgresServer
 
 from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.status.channel import ask
 
 
 def catalogue(count: int = 40) -> Catalogue:
@@ -65,6 +69,111 @@ def test_types_links_and_sizes(mount: Mount, nfo: Path) -> None:
     assert space.f_namemax == 255
     assert space.f_bavail == 0
     assert space.f_flag & os.ST_RDONLY
+
+
+def test_the_room_that_it_takes_is_told(mount: Mount) -> None:
+    space = os.statvfs(mount.path)
+    held = int(mount.stat("bytes"))
+    assert held <= space.f_blocks * space.f_frsize < held + 4096
+    assert (space.f_bfree, space.f_bavail, space.f_ffree) == (0, 0, 0)
+    assert space.f_files > 100
+    shown = subprocess.run(
+        ["df", "--output=target,pcent", mount.path], capture_output=True, text=True, check=True
+    ).stdout
+    assert any(line.split() == [str(mount.path), "100%"] for line in shown.splitlines())
+
+
+def test_no_file_that_holds_something_has_no_blocks(mount: Mount) -> None:
+    for path in mount.path.rglob("*"):
+        if path.is_file():
+            assert path.stat().st_blocks * 512 >= path.stat().st_size > 0
+
+
+class Handle(ctypes.Structure):
+    """struct file_handle"""
+
+    _fields_ = (("bytes", ctypes.c_uint), ("type", ctypes.c_int), ("handle", ctypes.c_char * 128))
+
+
+def handle_of(path: Path) -> Handle:
+    """What an NFS server gives its clients for a file."""
+    handle = Handle(bytes=128)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.name_to_handle_at(-100, os.fsencode(path), ctypes.byref(handle), ctypes.byref(ctypes.c_int()), 0):
+        raise OSError(ctypes.get_errno(), "name_to_handle_at")
+    return handle
+
+
+@contextmanager
+def opened_by_handle(root: Path, handle: Handle) -> Iterator[int]:
+    """What such a server does when a client comes back with it."""
+    mount = os.open(root, os.O_RDONLY)
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = libc.open_by_handle_at(mount, ctypes.byref(handle), os.O_RDONLY)
+    error = ctypes.get_errno()
+    os.close(mount)
+    if descriptor < 0:
+        raise OSError(error, os.strerror(error))
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def drop_caches() -> None:
+    Path("/proc/sys/vm/drop_caches").write_text("2")
+
+
+def test_handles_live_as_long_as_what_they_stand_for(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(catalogue())
+    names = ("Movies", "Movies/Film 1", "Movies/Film 1/movie.nfo", "Movies/Film 1/Film 1.strm", "TV/Lost/Season 01")
+    with mounted(tmp_path, database.url) as mount:
+        handles = {name: handle_of(mount.path / name) for name in names}
+
+    def check(mount: Mount, names: tuple[str, ...]) -> None:
+        for name in names:
+            drop_caches()
+            with opened_by_handle(mount.path, handles[name]) as descriptor:
+                if (mount.path / name).is_dir():
+                    assert os.listdir(descriptor) == os.listdir(mount.path / name)
+                    assert os.stat("..", dir_fd=descriptor).st_ino == (mount.path / name).parent.stat().st_ino
+                else:
+                    assert os.pread(descriptor, 100_000, 0) == (mount.path / name).read_bytes()
+
+    with mounted(tmp_path, database.url) as mount:
+        check(mount, names)
+        check(mount, names[::-1])
+        database.execute("UPDATE vod_movie SET name = 'Ran' WHERE name = 'Film 1'")
+        eventually((mount.path / "Movies/Ran").exists)
+        drop_caches()
+        with opened_by_handle(mount.path, handles["Movies/Film 1"]) as descriptor:
+            assert sorted(os.listdir(descriptor)) == ["Ran.strm", "movie.nfo"]
+        database.execute("DELETE FROM vod_m3umovierelation WHERE movie_id = 3")
+        eventually(lambda: not (mount.path / "Movies/Ran").exists())
+        drop_caches()
+        for name in names[1:4]:
+            with pytest.raises(OSError, match="Stale file handle"), opened_by_handle(mount.path, handles[name]):
+                pass
+        check(mount, ("Movies", "TV/Lost/Season 01"))
+
+
+def test_a_working_directory_in_a_film_that_leaves_is_stale_and_not_empty(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(catalogue())
+    with mounted(tmp_path, database.url) as mount:
+        film = mount.path / "Movies/Film 1"
+        inside = os.open(film, os.O_RDONLY)
+        shell = subprocess.Popen(
+            ["sh", "-c", "read _; ls ."], cwd=film, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        database.execute("DELETE FROM vod_m3umovierelation WHERE movie_id = 3")
+        eventually(lambda: not film.exists())
+        with pytest.raises(OSError, match="Stale file handle"):
+            os.listdir(inside)
+        said = shell.communicate("\n", 30)
+        assert said[0] == ""
+        assert "Stale file handle" in said[1]
+        os.close(inside)
 
 
 def test_reads_anywhere_and_across_the_end(nfo: Path) -> None:
@@ -133,7 +242,7 @@ def test_attributes_tell_scripts_what_a_file_is(mount: Mount, nfo: Path) -> None
     assert uuid in strm.read_text()
     assert os.getxattr(strm, "user.vod2strmfs.type") == b"movie"
     assert f"stream_id={os.getxattr(strm, 'user.vod2strmfs.stream_id').decode()}&" in strm.read_text()
-    assert set(os.listxattr(strm)) == {f"user.vod2strmfs.{name}" for name in ("uuid", "type", "stream_id")}
+    assert os.listxattr(strm) == []
     assert os.getxattr(mount.path / "TV/Lost/Season 01", "user.vod2strmfs.type") == b"season"
     for path, name in ((strm, "user.other"), (strm, "security.selinux"), (mount.path, "user.vod2strmfs.uuid")):
         with pytest.raises(OSError, match="No data available"):
@@ -212,13 +321,14 @@ def test_telldir_and_seekdir(mount: Mount) -> None:
         libc.closedir(handle)
 
 
-def test_samba_serves_it(mount: Mount, nfo: Path, tmp_path: Path) -> None:
+@contextmanager
+def samba(private: Path, shared: Path, *lines: str) -> Iterator[list[str]]:
+    """A Samba server that shares a folder; gives the command of a client, which lacks what it is to do."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    private = tmp_path / "samba"
     private.mkdir()
-    configuration = tmp_path / "smb.conf"
+    configuration = private / "smb.conf"
     configuration.write_text(
         f"""[global]
         interfaces = lo
@@ -237,10 +347,11 @@ def test_samba_serves_it(mount: Mount, nfo: Path, tmp_path: Path) -> None:
         ncalrpc dir = {private}
         log file = {private}/log
         [library]
-        path = {mount.path}
+        path = {shared}
         read only = yes
         guest ok = yes
         """
+        + "\n".join(lines)
     )
     server = subprocess.Popen(
         ["smbd", "--foreground", "--no-process-group", f"--configfile={configuration}"],
@@ -249,7 +360,15 @@ def test_samba_serves_it(mount: Mount, nfo: Path, tmp_path: Path) -> None:
     )
     client = ["smbclient", "//127.0.0.1/library", "-p", str(port), "-N", "-c"]
     try:
-        eventually(lambda: subprocess.run([*client, "ls"], capture_output=True, check=False).returncode == 0)
+        eventually(lambda: subprocess.run([*client, "pwd"], capture_output=True, check=False).returncode == 0)
+        yield client
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def test_samba_serves_it(mount: Mount, nfo: Path, tmp_path: Path) -> None:
+    with samba(tmp_path / "samba", mount.path) as client:
         listed = subprocess.run(
             [*client, "ls TV\\Lost\\*"], capture_output=True, text=True, check=True, timeout=60
         ).stdout
@@ -264,9 +383,103 @@ def test_samba_serves_it(mount: Mount, nfo: Path, tmp_path: Path) -> None:
         fetch_all = [*client, f"lcd {everything}; recurse; prompt; mget *"]
         subprocess.run(fetch_all, check=True, capture_output=True, timeout=120)
         subprocess.run(["diff", "-r", "--exclude=.stats.csv", mount.path, everything], check=True)
-    finally:
-        server.terminate()
-        server.wait(30)
+
+
+SHARE = ("store dos attributes = no", "ea support = no", "case sensitive = yes")
+"""What docs/sharing.md says."""
+
+
+def test_samba_asks_little_for_a_listing(mount: Mount, tmp_path: Path) -> None:
+    def requests() -> int:
+        return int(ask(mount.path.parent / "state", 10).requests)
+
+    with samba(tmp_path / "samba", mount.path.parent, *SHARE) as client:
+        before = requests()
+        listed = subprocess.run([*client, "ls mount\\Movies\\*"], capture_output=True, text=True, check=True).stdout
+        assert listed.count("Film ") == 40
+        assert requests() - before < 60
+    with samba(tmp_path / "plain", mount.path.parent) as client:
+        before = requests()
+        subprocess.run([*client, "ls mount\\Movies\\*"], capture_output=True, check=True)
+        assert requests() - before < 41 * 4
+
+
+@pytest.mark.parametrize("count", [40, 600])
+@pytest.mark.parametrize("damage", ["a child that is lost", "a name that cannot be", "a time that is none"])
+def test_samba_is_told_of_a_folder_that_cannot_be_listed_whole(tmp_path: Path, count: int, damage: str) -> None:
+    url = f"sqlite:///{tmp_path}/dispatcharr.db"
+    catalogue(count).write(url)
+    with mounted(tmp_path, url) as mount:
+        mount.stop()
+    state = tmp_path / "state"
+    damage_film(state, count - 5, damage)
+    # Without its database, nobody can make the index anew.
+    (tmp_path / "dispatcharr.db").unlink()
+    with (
+        mounted(tmp_path, url, "--allow-other", wait=False) as mount,
+        samba(tmp_path / "samba", tmp_path, *SHARE) as client,
+    ):
+        eventually(lambda: "cannot" in mount.log.read_text() or "no SQLite" in mount.log.read_text())
+        for _ in range(3):
+            done = subprocess.run([*client, "ls mount\\Movies\\*"], capture_output=True, text=True, check=False)
+            assert done.returncode != 0
+            assert "NT_STATUS" in done.stdout + done.stderr
+            assert "Film" not in done.stdout
+            with pytest.raises(OSError, match="Input/output error"):
+                os.listdir(mount.path / "Movies")
+            for name in ("Movies", "TV"):
+                with pytest.raises(OSError, match="Input/output error"):
+                    os.stat(mount.path / name)
+
+
+def damage_film(state: Path, number: int, damage: str) -> None:
+    """Damage what the index says of a film."""
+    with closing(sqlite3.connect(state / "index.db")) as index, index:
+        name = f"Film {number}"
+        if damage == "a child that is lost":
+            sql = "CREATE INDEX node_name ON node (parent, fold)"
+            index.execute("DROP INDEX node_name")
+            index.execute(f"{sql} WHERE name != '{name}'")
+            index.execute("PRAGMA writable_schema = ON")
+            index.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'node_name'", (sql,))
+        elif damage == "a name that cannot be":
+            index.execute("UPDATE node SET name = 'Film?' WHERE name = ?", (name,))
+        else:
+            index.execute("UPDATE node SET mtime = 'never' WHERE name = ?", (name,))
+
+
+@pytest.mark.parametrize("count", [40, 600])
+def test_an_index_damaged_under_a_mount_fails_in_stat_and_listing_from_the_same_moment(
+    postgres: PostgresServer, tmp_path: Path, count: int
+) -> None:
+    database = Database(postgres.new_database()).fill(catalogue(count))
+    with mounted(tmp_path, database.url) as mount:
+        eventually(lambda: "Generation 1" in mount.log.read_text())
+        movies = mount.path / "Movies"
+        for path in (movies, mount.path / "TV", movies / "Film 1"):
+            os.stat(path)
+        postgres.stop("immediate")
+        try:
+            damage_film(tmp_path / "state", 7, "a time that is none")
+            eventually(lambda: not _listed(movies))
+            until = time.monotonic() + 3
+            while time.monotonic() < until:
+                for path in (movies, mount.path / "TV"):
+                    with pytest.raises(OSError, match="Input/output error"):
+                        os.stat(path)
+            with pytest.raises(OSError, match="Input/output error"):
+                os.stat(movies / "Film 1")
+        finally:
+            postgres.start()
+        eventually(lambda: len(_listed(movies)) == count + 1)
+        assert "Traceback" not in mount.log.read_text()
+
+
+def _listed(path: Path) -> list[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
 
 
 def test_a_container_sees_a_mount_that_is_made_later(tmp_path: Path) -> None:

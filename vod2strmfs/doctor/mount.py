@@ -72,6 +72,7 @@ def _mount(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield from _living(settings)
+        yield from _layers(place)
 
 
 def _unmounted(settings: Settings) -> Iterator[Finding]:
@@ -120,7 +121,7 @@ def _living(settings: Settings) -> Iterator[Finding]:
             "If the mount uses another state directory, give it with --state-dir.",
         )
         return
-    if state.mountpoint == str(place):
+    if os.path.realpath(state.mountpoint) == os.path.realpath(place):
         yield _running(state)
     else:
         yield Finding(
@@ -128,6 +129,18 @@ def _living(settings: Settings) -> Iterator[Finding]:
             Level.WARNING,
             f"mounted at {place}; the mount of this state directory is at {state.mountpoint}",
             "Give each mount a state directory of its own.",
+        )
+
+
+def _layers(place: Path) -> Iterator[Finding]:
+    overlay = point.overlay_over(place)
+    if overlay is not None:
+        yield Finding(
+            "mount",
+            Level.WARNING,
+            f"the overlay at {overlay.path} has the mount below it: what changes or leaves shows there as an error,"
+            " or not at all",
+            "Do not put the mount under overlayfs. For posters beside the files, use `vod2strmfs materialize`.",
         )
 
 

@@ -8,12 +8,16 @@ from vod2strmfs.index.brake import HELD_GONE, HELD_NAME, Move, Place
 from vod2strmfs.index.fresh import File, Fresh, Keys, digest, files_of, names_of, strm_of
 from vod2strmfs.library.contents import decode_kind, encode
 from vod2strmfs.library.items import Category, Movie, Season, Series, Version
-from vod2strmfs.library.kinds import MOVIES_NODE, TV_NODE, WAITING_NODE, NodeKind
+from vod2strmfs.library.kinds import FILE_KINDS, MOVIES_NODE, TV_NODE, WAITING_NODE, NodeKind
 from vod2strmfs.library.names import CutName, fold
 from vod2strmfs.library.naming import node_name
 from vod2strmfs.settings import LibrarySettings
 
 _BATCH_ROWS = 2000
+_SECOND = 10**9
+_STEP = 60 * _SECOND
+"""Nanoseconds that a clock may be set back, and the times of directories go on."""
+_FILE_KINDS = ", ".join(str(kind.value) for kind in sorted(FILE_KINDS))
 
 _NODE_COLUMNS = (
     "id, kind, parent, name, fold, alias, mtime, strm_size, strm_mtime, strm_hash, nfo_size, nfo_mtime, nfo_hash, cut"
@@ -49,7 +53,7 @@ class Draft:
     """Nodes that the generation before did not have. This and the next sets are of no use in the first one."""
     changed: set[int] = field(default_factory=set)
     """Nodes that may be otherwise than in the generation before, or are gone: what has to be compared for the
-    change log. Whoever writes a node adds it."""
+    change log. What writes a node adds it, and nothing outside of this class writes one."""
     unnamed: set[int] = field(default_factory=set)
     """Nodes whose name has to be settled."""
     dirty: set[int] = field(default_factory=set)
@@ -220,6 +224,49 @@ class Draft:
             self.unnamed.add(node)
             self.dirty |= {node, before, parent}
         return True
+
+    def rename(self, node: int, name: str) -> None:
+        """Give a node another name than it would have: that is taken in its directory."""
+        [parent] = self.connection.execute(
+            "UPDATE node SET plain = coalesce(plain, name), name = ?, fold = ?, cut = ? WHERE id = ? RETURNING parent",
+            (name, fold(name), type(name) is CutName, node),
+        ).fetchone()
+        self._note_name(node, parent)
+
+    def set_alias(self, node: int, alias: str) -> None:
+        """Give an episode's second NFO another name."""
+        [parent] = self.connection.execute(
+            "UPDATE node SET alias = ? WHERE id = ? RETURNING parent", (alias, node)
+        ).fetchone()
+        self._note_name(node, parent)
+
+    def _note_name(self, node: int, parent: int) -> None:
+        if not self.first:
+            self.changed.add(node)
+            self.dirty |= {node, parent}
+
+    def touch(self, directories: Iterable[int]) -> None:
+        """Give directories, in or below which something changed, the time of this generation.
+
+        It is a later second than the one that they had: some programs look at whole seconds. A time much further ahead
+        was a wrong clock's, from which nobody should count on.
+        """
+        directories = list(directories)
+        self.connection.executemany(
+            f"UPDATE node SET mtime = CASE WHEN mtime > {self.now + _STEP} THEN {self.now}"
+            f" ELSE max({self.now}, (mtime / {_SECOND} + 1) * {_SECOND}) END"
+            f" WHERE id = ? AND kind NOT IN ({_FILE_KINDS})",
+            [(node,) for node in directories],
+        )
+        self.changed.update(directories)
+
+    def age(self) -> None:
+        """Make every directory as old as the newest thing in it, as in a first generation: the same on every host."""
+        newest = "SELECT max(max(mtime, strm_mtime, nfo_mtime)) FROM node AS below WHERE below.parent = node.id"
+        update = f"UPDATE node SET mtime = max(mtime, coalesce(({newest}), 0)) WHERE kind = ?"
+        for kind in (NodeKind.MOVIE, NodeKind.SEASON, NodeKind.SERIES, NodeKind.CATEGORY, NodeKind.SECTION):
+            self.connection.execute(update, (kind,))
+        self.connection.execute(f"UPDATE node SET mtime = coalesce(({newest} AND id != 0), 0) WHERE id = 0")
 
     def hold(self, nodes: Iterable[int], why: int = HELD_GONE) -> None:
         """Keep nodes whose items are gone, or (`HELD_NAME`) as they are called."""

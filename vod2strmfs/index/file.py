@@ -1,7 +1,8 @@
 """The index file: a SQLite database in the state directory that holds one generation of the tree.
 
 Readers hold a read transaction and see one generation, whole, for as long as they like (write-ahead log);
-a sync writes the next one in a single transaction. Nothing else writes it.
+a sync writes the next one in a single transaction. Nothing else writes it; but whoever moves on to a generation may
+copy what is in the log into the file (`checkpoint`), so that the log can be written from its beginning again.
 """
 
 import fcntl
@@ -30,6 +31,8 @@ LOCK_NAME = "sync.lock"
 
 _APPLICATION_ID = 0x76326673
 _SCHEMA_VERSION = 2
+
+_LOG_BYTES = 4 << 20
 
 _SCHEMA = f"""
 CREATE TABLE node (
@@ -91,6 +94,17 @@ CREATE TABLE attempt (
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
+
+_INTEGERS = (
+    "kind", "parent", "mtime", "strm_size", "strm_mtime", "strm_version", "nfo_size", "nfo_mtime", "nfo_version"
+)  # fmt: skip
+WRONG_TYPES = " OR ".join(
+    (
+        *(f"typeof({column}) != 'integer'" for column in _INTEGERS),
+        *(f"typeof({column}) != 'text'" for column in ("name", "alias")),
+    )
+)
+"""A condition on a node's columns that is never met but by damage."""
 
 INDEXES = (
     "CREATE INDEX IF NOT EXISTS node_name ON node (parent, fold)",
@@ -189,6 +203,8 @@ def connect(state_dir: Path, *, writable: bool = False) -> sqlite3.Connection:
             # NORMAL keeps the file consistent through a power cut; at worst the last generation is lost and made again.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA temp_store = FILE")
+            # A log that grew in a large sync is cut when it is begun anew.
+            connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
             if writable:
                 _keep_temporary_files(connection, state_dir.absolute())
             opened.pop_all()
@@ -206,6 +222,22 @@ def _keep_temporary_files(connection: sqlite3.Connection, state_dir: Path) -> No
     quoted = str(state_dir).replace("'", "''")
     with suppress(sqlite3.Error):  # Where it does not take it, all is as it was.
         connection.execute(f"PRAGMA temp_store_directory = '{quoted}'")
+
+
+def checkpoint(state_dir: Path) -> None:
+    """Copy what is in the log into the index file, as far as nobody reads the file as it was before.
+
+    Without that the log of an index that is always read would grow for ever: SQLite does it by itself only when
+    something is written, and then the readers are not there yet.
+
+    Raises:
+        IndexFileError: there is no index, or it cannot be written.
+    """
+    try:
+        with closing(connect(state_dir, writable=True)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    except sqlite3.Error as error:
+        raise IndexFileError(f"index {state_dir / FILE_NAME}: its log cannot be copied ({error}).") from error
 
 
 @contextmanager
@@ -252,6 +284,15 @@ def _is_index(path: Path) -> bool:
     return True
 
 
+def is_whole(state_dir: Path) -> bool:
+    """Whether there is an index, and all of it can be read and holds nothing that cannot be."""
+    path = state_dir / FILE_NAME
+    try:
+        return path.exists() and _is_index(path) and not _is_damaged(path)
+    except (sqlite3.Error, IndexFileError, OSError):
+        return False
+
+
 def _is_damaged(path: Path) -> bool:
     """Whether the file's structure is damaged, or what its rows say cannot be."""
     try:
@@ -264,6 +305,8 @@ def _is_damaged(path: Path) -> bool:
             kinds = "SELECT 1 FROM node JOIN content USING (id) WHERE node.kind != content.kind LIMIT 1"
             fixed = "SELECT id, kind, parent, name FROM node WHERE id BETWEEN 0 AND ? ORDER BY id"
             if connection.execute(fixed, (len(_FIXED_NODES) - 1,)).fetchall() != _FIXED_NODES:
+                return True
+            if connection.execute(f"SELECT 1 FROM node WHERE {WRONG_TYPES} LIMIT 1").fetchone() is not None:
                 return True
             for texts in connection.execute("SELECT settings, stats FROM generation WHERE number"):
                 for text in texts:

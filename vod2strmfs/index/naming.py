@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from vod2strmfs.index.draft import Draft
 from vod2strmfs.library.contents import Item, decode_kind
 from vod2strmfs.library.items import Version
-from vod2strmfs.library.names import CutName, disambiguator, fold
+from vod2strmfs.library.names import disambiguator, fold
 from vod2strmfs.library.naming import alias_name, node_name, version_name
 from vod2strmfs.settings import LibrarySettings
 
@@ -78,12 +78,8 @@ def _rename(draft: Draft, node: int, tags: Iterable[str]) -> None:
     [parent] = connection.execute("SELECT parent FROM node WHERE id = ?", (node,)).fetchone()
     for tag in tags:
         name = _name(connection, parent, item, draft.settings, tag)
-        key = fold(name)
-        if not connection.execute("SELECT 1 FROM node WHERE parent = ? AND fold = ?", (parent, key)).fetchone():
-            connection.execute(
-                "UPDATE node SET plain = coalesce(plain, name), name = ?, fold = ?, cut = ? WHERE id = ?",
-                (name, key, type(name) is CutName, node),
-            )
+        if not connection.execute("SELECT 1 FROM node WHERE parent = ? AND fold = ?", (parent, fold(name))).fetchone():
+            draft.rename(node, name)
             return
 
 
@@ -105,5 +101,5 @@ def _rename_alias(draft: Draft, node: int, tags: Iterable[str]) -> None:
             (parent, node, fold(alias), alias),
         ).fetchone()
         if not taken:
-            connection.execute("UPDATE node SET alias = ? WHERE id = ?", (alias, node))
+            draft.set_alias(node, alias)
             return

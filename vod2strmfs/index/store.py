@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.ahead import Ahead
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change
-from vod2strmfs.index.file import FILE_NAME, connect
+from vod2strmfs.index.file import FILE_NAME, WRONG_TYPES, connect
 from vod2strmfs.index.held import Held
 from vod2strmfs.library import stats
 from vod2strmfs.library.contents import Record, long_strm
@@ -40,6 +40,11 @@ _DETAILS = f"""
     WHERE parent = ? AND node.id > ? ORDER BY node.id LIMIT ?"""
 _BEFORE = "SELECT count(*), sum(id) FROM node INDEXED BY node_children WHERE parent = ? AND id BETWEEN 1 AND ?"
 _BY_NAME = "SELECT count(*), sum(id) FROM node INDEXED BY node_name WHERE parent = ? AND id > 0"
+_CHECK = f"""
+    SELECT count(*), sum(id), count(*) FILTER (
+        WHERE kind NOT IN ({{kinds}}) OR {WRONG_TYPES})
+    FROM node INDEXED BY node_children WHERE parent = ?"""
+_OTHER_KEYS = "SELECT id, name, fold FROM node INDEXED BY node_children WHERE parent = ? AND lower(name) IS NOT fold"
 _RECORDS = "SELECT id, kind, uuid, account, stream, item FROM content WHERE id BETWEEN ? AND ?"
 _SEASONS = """
     SELECT content.source FROM node JOIN content USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source"""
@@ -53,6 +58,17 @@ _RECORDS_BYTES = 8 << 20
 _NODE_BYTES = 400
 _RECORD_BYTES = 400
 """Of memory, roughly: a node; a record without its item."""
+
+
+Identity = tuple[int, int]
+
+
+class Size(NamedTuple):
+    """How much there is in a tree."""
+
+    bytes: int
+    entries: int
+    """Files and directories."""
 
 
 class Detail(NamedTuple):
@@ -117,7 +133,7 @@ class Store:
 
     def __init__(self, state_dir: Path) -> None:
         self._path = state_dir / FILE_NAME
-        self._file = _identity(self._path)
+        self.identity = identity(state_dir)
         self._version = 0
         self._stats = b""
         self.stats_version = 0
@@ -144,7 +160,7 @@ class Store:
 
     def replaced(self) -> bool:
         """Whether the index file is no longer the one that was opened."""
-        return _identity(self._path) != self._file
+        return identity(self._path.parent) != self.identity
 
     def close(self) -> None:
         """Close the index."""
@@ -156,6 +172,29 @@ class Store:
         with _reading():
             return bool(self._watch.execute("PRAGMA data_version").fetchone()[0] != self._version)
 
+    def begin_anew(self) -> bool:
+        """Show what is shown, without being in the way of the log being written from its beginning.
+
+        A reader keeps the log from that unless it has begun after all of the log was copied into the file; see
+        `checkpoint`. Costs microseconds.
+
+        Returns:
+            Whether that is still the newest generation; otherwise `refresh` has to follow before anything is read.
+        """
+        with _reading():
+            self._begin()
+        return not self.outdated()
+
+    def _begin(self) -> tuple[Any, ...]:
+        """Begin to see what is the newest now; returns what the generation says of itself."""
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
+        self._connection.execute("BEGIN")
+        head: tuple[Any, ...] = self._connection.execute(
+            "SELECT number, made, settings, stats FROM generation"
+        ).fetchone()
+        return head
+
     def refresh(self) -> None:
         """Show the newest generation from now on."""
         self._nodes.clear()
@@ -163,10 +202,7 @@ class Store:
         self._counted.clear()
         with _reading():
             self._version = self._watch.execute("PRAGMA data_version").fetchone()[0]
-            if self._connection.in_transaction:
-                self._connection.execute("COMMIT")
-            self._connection.execute("BEGIN")
-            generation = self._connection.execute("SELECT number, made, settings, stats FROM generation").fetchone()
+            generation = self._begin()
             self._providers: dict[int, str] = dict(self._connection.execute("SELECT account, url FROM provider"))
             attempt = self._connection.execute("SELECT failing_since, error, compared FROM attempt").fetchone()
         try:
@@ -189,6 +225,13 @@ class Store:
         self.failing_since: int = failing_since
         self.error: str = error
         self.compared: int = compared
+
+    @property
+    def size(self) -> Size:
+        """What the tree holds."""
+        counted = {metric: value for scope, metric, value in self.metrics if scope == "filesystem"}
+        files = sum(int(counted.get(metric, 0)) for metric in ("directories", "strm_files", "nfo_files"))
+        return Size(int(counted.get("bytes", 0)), files)
 
     @property
     def asked(self) -> int:
@@ -263,7 +306,7 @@ class Store:
         if whole and len(children) < limit and parent not in self._counted:
             whole = self._is_whole(parent, after, children)
         if not whole:
-            raise IndexFileError(f"the index is damaged: what directory {parent} holds cannot be told.")
+            raise _untellable(parent)
 
     def _is_whole(self, parent: int, after: int, rest: Sequence[Node]) -> bool:
         """Whether a listing has everything, by what is in its last part.
@@ -279,6 +322,21 @@ class Store:
         if counted[0] > _LARGE_DIRECTORY:
             self._counted.add(parent)
         return True
+
+    def check(self, parent: int) -> None:
+        """See `Tree`'s `Store`. Much faster than to read them."""
+        if parent in self._counted:
+            return
+        node = self.node(parent)
+        kinds = KINDS_WITHIN.get(node.kind, _NO_KINDS) if node is not None else _NO_KINDS
+        query = _CHECK.format(kinds=", ".join(f"{kind:d}" for kind in sorted(kinds)))
+        [(count, total, wrong)] = self._query(query, parent)
+        [named] = self._query(_BY_NAME, parent)
+        if wrong or (count, total) != tuple(named):
+            raise _untellable(parent)
+        _check_names(self._query(_OTHER_KEYS, parent))
+        if count > _LARGE_DIRECTORY:
+            self._counted.add(parent)
 
     def count(self, kinds: Set[int]) -> int:
         """How many nodes of some kinds the tree shows. Goes through the whole index."""
@@ -352,6 +410,10 @@ class Store:
             raise _unreadable(error) from error
 
 
+def _untellable(parent: int) -> IndexFileError:
+    return IndexFileError(f"the index is damaged: what directory {parent} holds cannot be told.")
+
+
 def _check_names(nodes: Iterable[tuple[int, str, str]]) -> None:
     """Make sure of nodes, by their id, name and folded name, that they are called what they were stored under."""
     for node, name, key in nodes:
@@ -374,6 +436,12 @@ def node_in(connection: sqlite3.Connection, node: int) -> Node | None:
     return Node(*row) if row else None
 
 
+def arrived_nodes(connection: sqlite3.Connection, first: int) -> Iterator[Node]:
+    """The nodes from an id on whose parent is an older one, of the generation that a connection writes."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM node WHERE id >= ?1 AND parent < ?1", (first,))
+    return (Node(*row) for row in rows)
+
+
 def _library_settings(text: str) -> LibrarySettings:
     """The settings as another version of this program may have written them."""
     known = {name: value for name, value in json.loads(text).items() if name in LibrarySettings.model_fields}
@@ -383,9 +451,10 @@ def _library_settings(text: str) -> LibrarySettings:
         raise IndexFileError("the index was made with settings that this version does not know") from error
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identity(state_dir: Path) -> Identity | None:
+    """The index file of a state directory, as told from one that takes its place; None if there is none."""
     try:
-        stat = path.stat()
+        stat = (state_dir / FILE_NAME).stat()
     except OSError:
         return None
     return stat.st_dev, stat.st_ino

@@ -17,7 +17,7 @@ from vod2strmfs.catalog.source import Row, Snapshot, Source
 from vod2strmfs.errors import CatalogError, FilteredOutError, IndexFileError
 from vod2strmfs.index import naming
 from vod2strmfs.index.brake import HELD_GONE, HELD_NAME, WINDOW, Brake, Place, emptied_series
-from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, differences
+from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, arrivals, differences
 from vod2strmfs.index.counts import count, find_held
 from vod2strmfs.index.draft import Draft
 from vod2strmfs.index.extraction import Extraction
@@ -30,7 +30,7 @@ from vod2strmfs.index.intake import Intake
 from vod2strmfs.index.mtimes import settle_mtimes
 from vod2strmfs.index.progress import Tell
 from vod2strmfs.index.room import is_full, which_is_full
-from vod2strmfs.index.store import Store, node_in
+from vod2strmfs.index.store import Store, arrived_nodes, node_in
 from vod2strmfs.library.contents import provider_url
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.settings import LibrarySettings
@@ -242,7 +242,7 @@ class _Run:
         if outcome.changed:
             self._refuse_empty()
             outcome.generation = number + 1
-            self._log_changes(draft, outcome.generation)
+            self._log_changes(draft, outcome.generation, next_node)
             counted = json.dumps(count(self.connection, in_database, self.settings.media_server) | decided)
             self.connection.execute(
                 "UPDATE generation SET number = ?, made = ?, settings = ?, version = ?, next_node = ?, stats = ?",
@@ -513,18 +513,23 @@ class _Run:
             " and that its categories are enabled."
         )
 
-    def _log_changes(self, draft: Draft, number: int) -> None:
-        """Note what differs from the generation before, for those who cached it."""
+    def _log_changes(self, draft: Draft, number: int, first_new: int) -> None:
+        """Note what differs from the generation before, which had only nodes below `first_new`, for those who cached
+        it."""
         if draft.first:
             return
         with closing(Store(self.state_dir)) as before:
-            nodes = ((before.node(node), node_in(self.connection, node)) for node in sorted(draft.changed))
+            known = sorted(node for node in draft.changed if node < first_new)
+            nodes = ((before.node(node), node_in(self.connection, node)) for node in known)
             rows = (
                 (number, *change)
                 for old, new in nodes
                 for change in differences(old, new, before.settings, self.settings)
             )
             self.connection.executemany("INSERT INTO change VALUES (?, ?, ?, ?, ?)", rows)
+        arrived = arrived_nodes(self.connection, first_new)
+        rows = ((number, *change) for node in arrived for change in arrivals(node, self.settings))
+        self.connection.executemany("INSERT INTO change VALUES (?, ?, ?, ?, ?)", rows)
         self.connection.execute("DELETE FROM change WHERE generation <= ?", (number - GENERATIONS_REMEMBERED,))
 
 

@@ -63,8 +63,10 @@ FIRST_FREE_NODE = 16
 _SLOT_BITS = 3
 _VERSION_BITS = 8
 _NODE_SHIFT = _SLOT_BITS + _VERSION_BITS
-VERSIONS = 1 << _VERSION_BITS
-"""After so many changes of its content a file has its first inode number again."""
+_NODE_BITS = 48
+_MORE_BITS = 4
+"""Of a version that does not fit into its own bits, the next ones stand above the node: numbers stay below 2**63."""
+_VERSIONS = 1 << (_VERSION_BITS + _MORE_BITS)
 
 ROOT_INODE = 1
 """As FUSE demands."""
@@ -76,12 +78,22 @@ def inode_of(node: int, slot: int, version: int = 0) -> int:
     A file whose content changes becomes another inode, as if it had been written anew and renamed over the old one:
     what the kernel has cached of an inode is always right, and who has the old file open goes on reading it.
     """
-    return node << _NODE_SHIFT | version % VERSIONS << _SLOT_BITS | slot
+    more = version >> _VERSION_BITS & (1 << _MORE_BITS) - 1
+    low = version & (1 << _VERSION_BITS) - 1
+    return more << (_NODE_SHIFT + _NODE_BITS) | node << _NODE_SHIFT | low << _SLOT_BITS | slot
+
+
+def reuse_of(version: int) -> int:
+    """How often the inode number of this version of a file has stood for other content of it before.
+
+    The kernel gives up an inode that it still has when its number comes back with another reuse.
+    """
+    return version // _VERSIONS
 
 
 def node_of(inode: int) -> int:
     """The node to which an inode belongs."""
-    return inode >> _NODE_SHIFT
+    return inode >> _NODE_SHIFT & (1 << _NODE_BITS) - 1
 
 
 def slot_of(inode: int) -> int:

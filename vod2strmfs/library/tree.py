@@ -15,11 +15,13 @@ from vod2strmfs.library.kinds import (
     FILE_KINDS,
     ROOT_INODE,
     ROOT_NODE,
+    WAITING_NODE,
     NodeKind,
     Slot,
     folder_inode,
     inode_of,
     node_of,
+    reuse_of,
     slot_of,
 )
 from vod2strmfs.library.names import fold
@@ -69,6 +71,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     mtime: int
     """Nanoseconds since the epoch."""
     is_dir: bool
+    reuse: int = 0
+    """How often the inode number has stood for other content of the file before."""
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
@@ -103,6 +107,9 @@ class Store(Protocol):
     def record(self, node: int) -> Record:
         """What a node's files are made from."""
 
+    def check(self, parent: int) -> None:
+        """Make sure that all the children of a parent can be told; raises IndexFileError otherwise."""
+
     def stats(self) -> bytes:
         """The content of `.stats.csv`."""
 
@@ -130,7 +137,7 @@ class Tree:
         if self._is_stats(inode):
             stats = self._stats_entry()
             return stats if stats.inode == inode else None
-        node = self._store.node(node_of(inode))
+        node = self._node(inode)
         if node is None:
             return None
         if inode == folder_inode(node.id):
@@ -141,7 +148,7 @@ class Tree:
 
     def lookup(self, directory: int, name: str) -> Entry | None:
         """The entry of a name in a directory, or None."""
-        parent = self._store.node(node_of(directory))
+        parent = self._node(directory)
         if parent is None or directory != folder_inode(parent.id):
             return None
         if name == STATS_NAME and parent.id == ROOT_NODE and self._with_stats:
@@ -166,7 +173,7 @@ class Tree:
             The next entries, or None if there is no such directory. The order is by node, but for the directory's own
             files, which come first: an entry keeps its place as long as it exists, whatever comes and goes.
         """
-        node = self._store.node(node_of(directory))
+        node = self._node(directory)
         if node is None or directory != folder_inode(node.id):
             return None
         is_movie = node.kind == NodeKind.MOVIE
@@ -194,6 +201,20 @@ class Tree:
                 entries.append(folder_entry(child))
         return Page(above, entries, len(children) < limit)
 
+    def check(self, directory: int) -> None:
+        """Make sure that a directory can be listed to its end; raises IndexFileError otherwise."""
+        self._store.check(node_of(directory))
+
+    def has_directory(self, inode: int) -> bool:
+        """Whether an inode is a directory's."""
+        node = self._node(inode)
+        return node is not None and node.kind not in FILE_KINDS and inode == folder_inode(node.id)
+
+    def above(self, directory: int) -> Entry | None:
+        """The entry of the directory that a directory is in; the root is in itself."""
+        node = self._node(directory) if self.has_directory(directory) else None
+        return self.attributes(folder_inode(node.parent)) if node is not None else None
+
     def _own_files(self, node: Node) -> list[Entry]:
         """The files that stand in a node's own directory, and are not its children's."""
         if node.id == ROOT_NODE and self._with_stats:
@@ -218,7 +239,7 @@ class Tree:
 
     def identity(self, inode: int) -> dict[str, str]:
         """What a file or directory stands for: its `type`, and the `uuid` and `stream_id` where it has them."""
-        node = self._store.node(node_of(inode))
+        node = self._node(inode)
         if node is None or (kind := _TYPES.get(node.kind)) is None:
             return {}
         record = self._store.record(node.id)
@@ -243,6 +264,11 @@ class Tree:
                 after = entry.inode
             whole = page.whole
 
+    def _node(self, inode: int) -> Node | None:
+        """The node of an inode, if it is to be seen: a series that waits for its first episode is not."""
+        node = self._store.node(node_of(inode))
+        return node if node is not None and node.parent != WAITING_NODE else None
+
     def _lookup_file_of_child(self, parent: Node, name: str) -> Entry | None:
         base, dot, _ = name.rpartition(".")
         if not dot:
@@ -256,7 +282,8 @@ class Tree:
 
     def _stats_entry(self) -> Entry:
         inode = inode_of(ROOT_NODE, Slot.STATS, self._store.stats_version)
-        return Entry(STATS_NAME, inode, len(self._store.stats()), self._store.stats_mtime(), False)
+        size, reuse = len(self._store.stats()), reuse_of(self._store.stats_version)
+        return Entry(STATS_NAME, inode, size, self._store.stats_mtime(), False, reuse)
 
     def _is_stats(self, inode: int) -> bool:
         return self._with_stats and node_of(inode) == ROOT_NODE and slot_of(inode) == Slot.STATS
@@ -264,6 +291,8 @@ class Tree:
 
 def placed(node: Node, settings: LibrarySettings) -> dict[tuple[int, str], Entry]:
     """Every entry that exists because of a node, by the inode of the directory that it is in, and its name."""
+    if node.parent == WAITING_NODE:
+        return {}
     inside = folder_inode(node.parent if node.kind in FILE_KINDS else node.id)
     files = _files(node, _makers(settings.media_server, settings.versions))
     entries = {(inside, entry.name): entry for entry in files}
@@ -311,7 +340,7 @@ def _files(node: Node, makers: _Makers) -> list[Entry]:
 
 def _strm(node: Node) -> Entry:
     inode = inode_of(node.id, Slot.STRM, node.strm_version)
-    return Entry(f"{node.name}.strm", inode, node.strm_size, node.strm_mtime, False)
+    return Entry(f"{node.name}.strm", inode, node.strm_size, node.strm_mtime, False, reuse_of(node.strm_version))
 
 
 def _strm_if_any(node: Node) -> Entry | None:
@@ -331,4 +360,5 @@ def _nfo_called(stem: str) -> _Maker:
 
 
 def _nfo(node: Node, stem: str, slot: int) -> Entry:
-    return Entry(f"{stem}.nfo", inode_of(node.id, slot, node.nfo_version), node.nfo_size, node.nfo_mtime, False)
+    inode = inode_of(node.id, slot, node.nfo_version)
+    return Entry(f"{stem}.nfo", inode, node.nfo_size, node.nfo_mtime, False, reuse_of(node.nfo_version))

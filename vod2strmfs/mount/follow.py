@@ -1,7 +1,7 @@
 """Following the index: from one generation to the next, and what the kernel has to forget."""
 
 import logging
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,12 +11,18 @@ from pyfuse3 import InodeT
 
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.changes import Change, What
-from vod2strmfs.index.store import Store
+from vod2strmfs.index.file import checkpoint, is_whole
+from vod2strmfs.index.store import Identity, Store, identity
 from vod2strmfs.library.kinds import ROOT_INODE, SECTIONS, folder_inode
 from vod2strmfs.library.tree import STATS_NAME, Tree
 from vod2strmfs.mount.operations import LibraryOperations
 
 _log = logging.getLogger("vod2strmfs")
+
+_DAMAGED = "the index is damaged, or cannot be read everywhere."
+_PATIENCE_SECONDS = 1.5
+"""How long requests may wait while one index takes the place of another."""
+_TOPMOST = (ROOT_INODE, *map(folder_inode, SECTIONS.values()))
 
 
 class Step(NamedTuple):
@@ -44,6 +50,9 @@ class Follower:
         self._store: Store | None = None
         self._shown = 0
         self._error = ""
+        self._suspect: Identity | None = None
+        """The index file in which a request met damage. Nothing of it is shown until it is found to be whole."""
+        operations.on_damage = self._doubt
 
     @property
     def store(self) -> Store | None:
@@ -61,6 +70,17 @@ class Follower:
         return self._operations.damage
 
     @property
+    def doubted(self) -> bool:
+        """Whether nothing is shown since a request met damage in the index."""
+        return self._suspect is not None
+
+    def trust(self) -> None:
+        """Show the index again: it was found to be whole."""
+        # One that has taken its place meanwhile is another, and what is open still has to be let go.
+        if self._store is None and self._suspect == identity(self._state_dir):
+            self._suspect = None
+
+    @property
     def error(self) -> str:
         """Why the index cannot be read, if so."""
         return self._error
@@ -72,19 +92,55 @@ class Follower:
         index and another, until the kernel has forgotten the first.
         """
         try:
-            if self._store is not None and self._store.replaced() and Store.exists(self._state_dir):
-                self._let_go()
-            elif not self._follow():
+            if not self._look():
                 return None
-            self._error = ""
-        except IndexFileError as error:
-            if str(error) != self._error:
-                _log.error("%s Until it can, every request is answered with an error.", error)
-            self._error = str(error)
+            if not self.doubted:
+                self._error = ""
+        except Exception as error:  # Whatever it is: an error of its own must not end the mount.
+            if not isinstance(error, IndexFileError):
+                _log.debug("unexpected error", exc_info=True)
+            self._complain(str(error) or type(error).__name__)
             self._let_go()
         step = Step(self._shown, self._store.generation if self._store is not None else 0)
         self._shown = step.now
         return step if step != (0, 0) else None
+
+    def _look(self) -> bool:
+        """Do what `look` does, as long as the index can be read; returns whether there was anything to do."""
+        if self._store is not None and self.doubted:
+            self._complain(_DAMAGED)
+            self._let_go()
+            return True
+        if self._store is not None and self._store.replaced() and self._has_successor():
+            self._let_go(_PATIENCE_SECONDS)
+            return True
+        if self.doubted and self._suspect == identity(self._state_dir):
+            return False
+        self._suspect = None
+        return self._follow()
+
+    def _has_successor(self) -> bool:
+        """Whether there is another index to show. Until it has a generation, the one that is open is the last good."""
+        if not Store.exists(self._state_dir):
+            return False
+        with closing(Store(self._state_dir)) as store:
+            return bool(store.generation)
+
+    def _complain(self, error: str) -> None:
+        if error != self._error:
+            _log.error("%s Until it can, every request is answered with an error.", error)
+        self._error = error
+
+    def _doubt(self) -> None:
+        """Show nothing from now on, and let the kernel ask for what it knows of the topmost folders.
+
+        Kodi, for one, keeps its library while a source cannot be looked at, and removes all of it if a source can be
+        looked at and not be listed. So this comes before the request that met the damage is answered. It waits for
+        nothing: names, which could make it wait, are forgotten later.
+        """
+        self._suspect = self._store.identity if self._store is not None else None
+        self._operations.tree = None
+        _let_the_kernel_ask()
 
     def _follow(self) -> bool:
         """Read the index if there is anything new in it; returns whether there is."""
@@ -92,62 +148,110 @@ class Follower:
             if not Store.exists(self._state_dir):
                 return False
             self._store = Store(self._state_dir)
-        elif self._store.outdated():
+        elif self._store.outdated() or not self._store.begin_anew():
             self._store.refresh()
         else:
             return False
         if self._store.generation and (self._store.generation != self._shown or self._operations.tree is None):
             self._operations.tree = Tree(self._store, write_nfo=self._write_nfo, with_stats=True)
+        self._operations.size = self._store.size
         return True
 
-    def _let_go(self) -> None:
-        self._operations.start_afresh()
+    def _let_go(self, patience: float = 0) -> None:
+        self._operations.start_afresh(patience)
+        _let_the_kernel_ask()
         if self._store is not None:
             self._store.close()
             self._store = None
 
 
-def forget(state_dir: Path, step: Step) -> None:
-    """Tell the kernel what a step changed.
+def _let_the_kernel_ask() -> None:
+    """Let the kernel ask for the attributes of the topmost folders. That waits for nothing."""
+    for inode in _TOPMOST:
+        with suppress(OSError):
+            pyfuse3.invalidate_inode(InodeT(inode), attr_only=True)
+
+
+def is_sound(state_dir: Path) -> bool:
+    """Whether an index that was doubted can be shown: it is whole, and all of its tree can be listed.
+
+    Goes through all of it, which takes some ten seconds for a million items.
+    """
+    if not is_whole(state_dir):
+        return False
+    try:
+        with closing(Store(state_dir)) as store:
+            for _ in Tree(store, with_stats=True).walk():
+                trio.from_thread.check_cancelled()
+    except Exception:  # Damage shows as errors of any kind.
+        _log.debug("The index is not sound.", exc_info=True)
+        return False
+    return True
+
+
+def forget(state_dir: Path, step: Step) -> bool:
+    """Tell the kernel what a step changed; returns whether it knows all that it has to.
 
     May wait for requests in flight: it runs in a thread that trio has started, and ends early if that is cancelled. It
     reads the changes for itself, since there can be a million.
     """
-    if step.before == 0:
-        # The kernel knows nothing: it was told so when the index was lost. And at first it is not ready to be told.
-        return
+    # At first the kernel knows nothing, since it was told so when the index was lost; and is not ready to be told.
+    told = step.before == 0 or _tell(state_dir, step)
+    # The mount has just moved on, so what was written until now is in nobody's way.
+    with suppress(IndexFileError):
+        checkpoint(state_dir)
+    return told
+
+
+def _tell(state_dir: Path, step: Step) -> bool:
+    try:
+        _forget_step(state_dir, step)
+    except Exception as error:  # Whatever it is, it must not end the mount.
+        _log.error("%s So the kernel has to ask for everything again.", str(error) or type(error).__name__)
+        _log.debug("unexpected error", exc_info=True)
+        return forget_all()
+    return True
+
+
+def forget_all() -> bool:
+    """Let the kernel look everything up again; returns whether it could be told."""
+    try:
+        _forget_all()
+    except Exception:  # See `forget`.
+        _log.debug("The kernel cannot be told to forget.", exc_info=True)
+        return False
+    return True
+
+
+def _forget_step(state_dir: Path, step: Step) -> None:
     _forget(Change(What.ENTRY_GONE, 0, ROOT_INODE, STATS_NAME))
     if step.now == 0:
         _forget_all()
         return
     if step.before == step.now:
         return
-    try:
-        with closing(Store(state_dir)) as store:
-            changes = store.changes(step.before, step.now)
-            if changes is None:
-                _forget_all()
-            for change in changes or ():
-                trio.from_thread.check_cancelled()
-                _forget(change)
-    except IndexFileError as error:
-        _log.error("%s So the kernel has to ask for everything again.", error)
-        _forget_all()
+    with closing(Store(state_dir)) as store:
+        changes = store.changes(step.before, step.now)
+        if changes is None:
+            _forget_all()
+        for change in changes or ():
+            trio.from_thread.check_cancelled()
+            _forget(change)
 
 
 def _forget_all() -> None:
-    """Let the kernel look everything up again: with a directory it drops what it knows of all that is below."""
-    for section in SECTIONS:
-        _forget(Change(What.ENTRY_GONE, 0, ROOT_INODE, section))
-    for inode in (ROOT_INODE, *map(folder_inode, SECTIONS.values())):
+    """With a directory, the kernel drops what it knows of all that is below."""
+    for name in SECTIONS:
+        _forget(Change(What.ENTRY_GONE, 0, ROOT_INODE, name))
+    for inode in _TOPMOST:
         _forget(Change(What.ATTRIBUTES_CHANGED, inode, 0, ""))
 
 
 def _forget(change: Change) -> None:
     try:
-        if change.what == What.ENTRY_GONE:
-            pyfuse3.invalidate_entry(InodeT(change.parent), change.name.encode())
-        else:
+        if change.what == What.ATTRIBUTES_CHANGED:
             pyfuse3.invalidate_inode(InodeT(change.inode), attr_only=True)
+        else:
+            pyfuse3.invalidate_entry(InodeT(change.parent), change.name.encode())
     except FileNotFoundError:
         pass  # The kernel does not know it.

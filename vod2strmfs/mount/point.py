@@ -29,6 +29,8 @@ class Mounted(NamedTuple):
     """Whether what is mounted below it appears in containers that were given it with `rslave` or `rshared`."""
     user: int
     """Of a FUSE file system: the id of the user who mounted it."""
+    options: str
+    """Of the file system, with commas between."""
 
 
 def prepare(mountpoint: Path, *, allow_other: bool, uncovered: Iterable[Path] = ()) -> None:
@@ -137,15 +139,27 @@ def mounted_above(path: Path) -> Mounted | None:
     return max(above, key=lambda mount: len(mount.path), default=None)
 
 
+def overlay_over(mountpoint: Path) -> Mounted | None:
+    """An overlay file system of which the mount, or what is in it, is a lower folder."""
+    place = Path(os.path.realpath(mountpoint))
+    for mount in _mounts():
+        if mount.kind == "overlay":
+            options = [option.partition("=") for option in mount.options.split(",")]
+            lower = [path for key, _, paths in options if key.startswith("lowerdir") for path in paths.split(":")]
+            if any(Path(path).is_relative_to(place) for path in lower if path):
+                return mount
+    return None
+
+
 def _mounts() -> Iterator[Mounted]:
     for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
         fields = os.fsdecode(line).split(" ")
         end = fields.index("-")
         # The kernel writes spaces, tabs, line ends and backslashes as octal numbers.
-        path = re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), fields[4])
-        user = re.search(r"\buser_id=(\d+)", fields[-1])
+        path, options = (re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), fields[at]) for at in (4, end + 3))
+        user = re.search(r"\buser_id=(\d+)", options)
         is_shared = any(field.startswith("shared:") for field in fields[6:end])
-        yield Mounted(path, fields[end + 1], is_shared, int(user[1]) if user else 0)
+        yield Mounted(path, fields[end + 1], is_shared, int(user[1]) if user else 0, options)
 
 
 def is_dead(mountpoint: Path) -> bool:

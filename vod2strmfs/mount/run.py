@@ -1,11 +1,12 @@
 """The life of a mount, from top to bottom."""
 
 import logging
+import math
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from vod2strmfs.errors import MountError
 from vod2strmfs.index.file import make_directory
 from vod2strmfs.index.order import Order
 from vod2strmfs.mount import point
-from vod2strmfs.mount.follow import Follower, forget
+from vod2strmfs.mount.follow import Follower, forget, forget_all, is_sound
 from vod2strmfs.mount.loop import Waiter, direct
 from vod2strmfs.mount.operations import LibraryOperations, Owner
 from vod2strmfs.mount.status import Reporter, report
@@ -88,14 +89,20 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
 
 @contextmanager
 def _mounted(operations: LibraryOperations, mountpoint: Path, options: set[str]) -> Iterator[None]:
+    """Mount while it lasts. If it ends with an error, the dead mount stays in place.
+
+    All who look at that get an error. From an empty folder, media servers would conclude that the library is gone.
+    """
     try:
         pyfuse3.init(operations, str(mountpoint), options)
     except RuntimeError as error:
         raise MountError(f"mount point {mountpoint}: libfuse could not mount ({error}).") from error
+    is_over = False
     try:
         yield
+        is_over = True
     finally:
-        pyfuse3.close(unmount=True)
+        pyfuse3.close(unmount=is_over)
 
 
 async def _serve(
@@ -117,23 +124,47 @@ async def _serve(
             answering.start_soon(_answer, beside)
             with beside:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_obey_signals, signals, look_now, beside)
-                    nursery.start_soon(_keep, _WORKER, [], order.model_dump_json(), orders)
-                    nursery.start_soon(_follow_index, follower, order.state_dir, ready)
-                    nursery.start_soon(_examine_index, follower, look_now)
-                    nursery.start_soon(report, reporter, order.state_dir)
-                    nursery.start_soon(_say_alive)
+                    nursery.start_soon(_keep_up, _obey_signals, signals, look_now, beside)
+                    nursery.start_soon(_keep_up, _keep, _WORKER, [], order.model_dump_json(), orders)
+                    nursery.start_soon(_keep_up, _follow_index, follower, order.state_dir, ready)
+                    nursery.start_soon(_keep_up, _examine_index, follower, order.state_dir, look_now)
+                    nursery.start_soon(_keep_up, report, reporter, order.state_dir)
+                    nursery.start_soon(_keep_up, _say_alive)
                     if settings.status_listen:
                         places = [str(settings.reports.absolute()), str(order.state_dir)]
-                        nursery.start_soon(_keep, _STATUS_PAGE, [settings.status_listen, *places], "", None)
+                        nursery.start_soon(_keep_up, _keep, _STATUS_PAGE, [settings.status_listen, *places], "", None)
             notify("STOPPING=1")
             pyfuse3.terminate()
 
 
 async def _answer(beside: trio.CancelScope) -> None:
     """Answer requests until the library is unmounted, or the loop told to end; then end what is beside it."""
-    await pyfuse3.main(min_tasks=1, max_tasks=1)
+    try:
+        await pyfuse3.main(min_tasks=1, max_tasks=1)
+    except Exception:
+        beside.cancel()
+        await pyfuse3.main(min_tasks=1, max_tasks=1)
+        raise
     beside.cancel()
+
+
+async def _keep_up(task: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    """Run a task, and again if it fails: what is beside the answering of requests must not end it."""
+    while True:
+        try:
+            await task(*arguments)
+            return
+        except Exception as error:
+            _log.error("Unexpected error: %s; going on.", _one_line(error))
+            _log.debug("unexpected error", exc_info=True)
+        await trio.sleep(_RESTART_SECONDS)
+
+
+def _one_line(error: BaseException) -> str:
+    """What is wrong, without the groups into which trio puts it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}".replace("\n", " ")
 
 
 async def _say_alive() -> None:
@@ -215,25 +246,42 @@ async def _log_lines(stream: trio.abc.ReceiveStream) -> None:
 
 async def _follow_index(follower: Follower, state_dir: Path, ready: Callable[[], None]) -> None:
     """Show the newest generation, and tell the kernel what it changed."""
-    announced = False
+    announced, untold = False, False
     while True:
         step = follower.look()
+        # The kernel may wait for a request that this thread has to answer.
         if step is not None:
-            # The kernel may wait for a request that this thread has to answer.
-            await trio.to_thread.run_sync(forget, state_dir, step)
+            untold |= not await trio.to_thread.run_sync(forget, state_dir, step)
+        elif untold:
+            untold = not await trio.to_thread.run_sync(forget_all)
         if follower.shows and not announced and notify("READY=1"):
             ready()
             announced = True
-        await trio.sleep(_WATCH_SECONDS)
-
-
-async def _examine_index(follower: Follower, look_now: trio.MemorySendChannel[None]) -> None:
-    """Have the index examined when requests meet damage in it: it may have come after the first examination."""
-    seen = follower.damage
-    while True:
-        while follower.damage == seen:
+        if step is None:
             await trio.sleep(_WATCH_SECONDS)
+
+
+async def _examine_index(follower: Follower, state_dir: Path, look_now: trio.MemorySendChannel[None]) -> None:
+    """Have the index examined when requests meet damage in it: it may have come after the first examination.
+
+    The worker does that, and makes a damaged one anew, for which it needs the database. What is doubted is examined
+    here as well: if it is whole after all, it can be shown again.
+    """
+    seen, told = follower.damage, -math.inf
+
+    def tell_worker() -> None:
+        nonlocal seen, told
+        seen, told = follower.damage, trio.current_time()
         with suppress(trio.WouldBlock):
             look_now.send_nowait(None)
-        await trio.sleep(_EXAMINE_SECONDS)
-        seen = follower.damage
+
+    while True:
+        await trio.sleep(_WATCH_SECONDS)
+        if follower.damage != seen and trio.current_time() > told + _EXAMINE_SECONDS:
+            tell_worker()
+        if follower.doubted:
+            if await trio.to_thread.run_sync(is_sound, state_dir):
+                follower.trust()
+            else:
+                await trio.sleep(_RESTART_SECONDS)
+                tell_worker()

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any
 
-from pyfuse3 import FUSEError, RequestContext
+from pyfuse3 import EntryAttributes, FUSEError, RequestContext
 
 from vod2strmfs.mount.operations import LibraryOperations
 
@@ -34,7 +34,10 @@ def _timed(name: str, handle: Callable[..., Awaitable[Any]]) -> Callable[..., Aw
         result = "ok"
         started = time.perf_counter_ns()
         try:
-            return await handle(*arguments)
+            answer = await handle(*arguments)
+            if isinstance(answer, EntryAttributes) and not answer.st_ino:
+                result = errno.errorcode[errno.ENOENT]
+            return answer
         except FUSEError as error:
             result = errno.errorcode.get(error.errno, str(error.errno))
             raise
