@@ -1,7 +1,7 @@
 """Which titles the library shows, by the user's choice.
 
 Accounts and categories are chosen among relations, before one of them is chosen for a title; the rest is judged by
-the title. An episode goes with its series; see docs/decisions/0015-relations-are-filtered-before-the-choice.md.
+the title. An episode goes with its series; see docs/decisions/0014-relations-are-filtered-before-the-choice.md.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
