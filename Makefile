@@ -42,7 +42,7 @@ docs:
 
 bench:
 	@scripts/setup.sh bench
-	PYTHONPATH=tests $(BIN)/python -m bench $(PARTS)
+	PYTHONPATH=tests/support $(BIN)/python -m bench $(PARTS)
 
 format:
 	@scripts/setup.sh dev

@@ -9,8 +9,8 @@ from postgres_server import PostgresServer
 
 from vod2strmfs.catalog.postgresql import PostgreSQLSource
 from vod2strmfs.demo.generator import write_demo
-from vod2strmfs.index.sync import Outcome, sync
 from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.sync.run import Outcome, sync
 
 
 class Size(NamedTuple):

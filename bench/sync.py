@@ -13,8 +13,8 @@ from bench.catalogues import USUAL, catalogue, make_index
 from bench.harness import Figure, ratio, timed
 from vod2strmfs.catalog.postgresql import PostgreSQLSource
 from vod2strmfs.catalog.queries import KINDS, OPTIONAL, POSTGRESQL, REQUIRED, Queries
-from vod2strmfs.index.sync import sync
 from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.sync.run import sync
 
 _COPY = "`\\copy` of the rows to /dev/null"
 _COLUMNS = {

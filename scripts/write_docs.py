@@ -19,9 +19,9 @@ from vod2strmfs.cli.commands import cli
 from vod2strmfs.cli.options import SettingOption
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.store import Store
-from vod2strmfs.index.sync import sync
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.settings import ENVIRONMENT_PREFIX, LibrarySettings, Settings
+from vod2strmfs.sync.run import sync
 from vod2strmfs.systemd.units import Work, units
 
 DOCS = Path(__file__).parent.parent / "docs"

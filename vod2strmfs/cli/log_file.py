@@ -6,7 +6,7 @@ import os
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 
-from vod2strmfs.private import private
+from vod2strmfs.host.private import private
 
 
 class SharedFileHandler(RotatingFileHandler):

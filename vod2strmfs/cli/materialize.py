@@ -30,8 +30,8 @@ from vod2strmfs.errors import OutputError, ShrinkHeldError, UserError
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:
-    from vod2strmfs.index.sync import Outcome as Synced
     from vod2strmfs.materialize.job import Outcome
+    from vod2strmfs.sync.run import Outcome as Synced
 
 Mode = Literal["all", "movies", "series"]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from vod2strmfs.index.progress import Lines, Tell
+from vod2strmfs.sync.progress import Lines, Tell
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -8,7 +8,7 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.settings import LibrarySettings, Settings
 
 if TYPE_CHECKING:
-    from vod2strmfs.index.sync import Outcome
+    from vod2strmfs.sync.run import Outcome
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -32,7 +32,7 @@ def refresh(
     """
     from vod2strmfs.catalog.source import open_source
     from vod2strmfs.cli.progress import shown
-    from vod2strmfs.index.sync import sync
+    from vod2strmfs.sync.run import sync
 
     library = settings.library()
     if keep_library and not settings.is_library_given:

@@ -16,7 +16,7 @@ from vod2strmfs.errors import OutputError
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:
-    from vod2strmfs.materialize.report import Row
+    from vod2strmfs.reports.rows import Row
 
 _QUIET = frozenset({"skipped", "noted"})
 """Actions that did nothing: their rows are listed on demand."""
@@ -45,8 +45,8 @@ def report(settings: Settings, file: Path | None, everything: bool, follow: bool
     something done, kept or failed: failures and deletions first, else by the alphabet. In a pipe, their columns
     (action, type, file, reason) are separated by tabs.
     """
-    from vod2strmfs.materialize.report import reports
-    from vod2strmfs.materialize.reports import read
+    from vod2strmfs.reports.files import read
+    from vod2strmfs.reports.rows import reports
 
     if file is None:
         found = reports(settings.reports)
@@ -97,7 +97,7 @@ def _sorted(rows: "Iterable[Row]") -> "Iterator[Row]":
     """Rows in the order in which they are read. Millions are sorted on disk, in a file that SQLite looks after."""
     import sqlite3
 
-    from vod2strmfs.materialize.report import COLUMNS, Row
+    from vod2strmfs.reports.rows import COLUMNS, Row
 
     with closing(sqlite3.connect("")) as table:
         try:

@@ -23,9 +23,9 @@ from vod2strmfs.cli.options import (
 )
 from vod2strmfs.cli.refresh import refresh
 from vod2strmfs.errors import SettingsError
-from vod2strmfs.notify import notify
+from vod2strmfs.host.notify import notify
 from vod2strmfs.schedule import next_time, zone
-from vod2strmfs.service import Service
+from vod2strmfs.service.when import Service
 from vod2strmfs.settings import Settings
 
 WHEN = Group("When", ("schedule", "time_zone", "auto", "poll_interval"))

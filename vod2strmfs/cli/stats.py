@@ -11,7 +11,7 @@ import click
 
 from vod2strmfs.cli.options import Group, GroupedCommand, with_settings
 from vod2strmfs.errors import IndexFileError, OutputError
-from vod2strmfs.library.stats import Metric, render
+from vod2strmfs.library.stats_csv import Metric, render
 from vod2strmfs.settings import Settings
 
 _OUTPUT = "output"
@@ -62,7 +62,7 @@ def _of_index(state_dir: Path) -> list[Metric]:
 
 
 def _of_output(settings: Settings, *, given: bool) -> list[Metric]:
-    from vod2strmfs.materialize.census import census
+    from vod2strmfs.materialize.output_stats import census
 
     try:
         counted = census(settings.output_root, settings.state_dir)

@@ -9,7 +9,7 @@ from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.held import Held, advise, explain
 from vod2strmfs.index.store import Store
-from vod2strmfs.library import stats
+from vod2strmfs.library import stats_csv as stats
 from vod2strmfs.settings import LibrarySettings, Settings
 
 _OLD_SECONDS = 2 * 86400.0

@@ -6,7 +6,7 @@ from contextlib import closing
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.store import Store
-from vod2strmfs.library import stats
+from vod2strmfs.library import stats_csv as stats
 from vod2strmfs.settings import Settings
 
 _CHECK = "media server"

@@ -19,10 +19,10 @@ from pathlib import Path
 import msgspec
 
 from vod2strmfs.errors import IndexFileError
+from vod2strmfs.host.private import private
 from vod2strmfs.library.contents import decode_kind
 from vod2strmfs.library.kinds import FIRST_FREE_NODE, ROOT_NODE, SECTIONS, NodeKind
 from vod2strmfs.library.names import fold
-from vod2strmfs.private import private
 
 _log = logging.getLogger("vod2strmfs")
 

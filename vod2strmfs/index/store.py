@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from vod2strmfs.errors import IndexFileError
-from vod2strmfs.index.ahead import Ahead
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change
 from vod2strmfs.index.file import FILE_NAME, WRONG_TYPES, connect
 from vod2strmfs.index.held import Held
-from vod2strmfs.library import stats
+from vod2strmfs.index.read_ahead import Ahead
+from vod2strmfs.library import stats_csv as stats
 from vod2strmfs.library.contents import Record, long_strm
+from vod2strmfs.library.item_names import mark_of
 from vod2strmfs.library.kinds import KINDS_WITHIN, WAITING_NODE, NodeKind
 from vod2strmfs.library.names import fold
-from vod2strmfs.library.naming import mark_of
 from vod2strmfs.library.tree import Node
 from vod2strmfs.settings import LibrarySettings
 

@@ -10,15 +10,15 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from functools import partial
 
-from vod2strmfs.index import brake
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind, Slot, slot_of
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import File, Folder, Item, Manifest, State, decode
 from vod2strmfs.materialize.removal import Doomed, Removed, Stale, remove
-from vod2strmfs.materialize.report import Action, Reason, Report, Row, Type, reason_of
 from vod2strmfs.materialize.workers import Workers
+from vod2strmfs.reports.rows import Action, Reason, Report, Row, Type, reason_of
+from vod2strmfs.sync import brake
 
 _FROM_BELOW: tuple[Set[int], ...] = (
     {NodeKind.MOVIE, NodeKind.SEASON},

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from vod2strmfs.library.kinds import MOVIES_NODE, TV_NODE, NodeKind
 from vod2strmfs.library.names import NAME_MAX
-from vod2strmfs.materialize.report import Action
+from vod2strmfs.reports.rows import Action
 from vod2strmfs.settings import Settings
 
 Mode = Literal["all", "movies", "series"]

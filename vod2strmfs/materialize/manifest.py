@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from vod2strmfs.errors import OutputError
+from vod2strmfs.host.private import private
 from vod2strmfs.library.kinds import ROOT_NODE, NodeKind
 from vod2strmfs.library.names import fold
-from vod2strmfs.private import private
 
 ROOT = 1
 """The id of the output root."""

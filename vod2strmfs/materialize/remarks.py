@@ -4,7 +4,7 @@ from collections.abc import Iterator, Set
 
 from vod2strmfs.index.store import Remark, Store
 from vod2strmfs.library.kinds import NodeKind
-from vod2strmfs.materialize.report import Action, Reason, Row, Type
+from vod2strmfs.reports.rows import Action, Reason, Row, Type
 
 _TYPES = {
     NodeKind.MOVIE: Type.MOVIE,

@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vod2strmfs.index.fresh import digest
+from vod2strmfs.extract.incoming import digest
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.library.names import fold
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import File, Folder, State
-from vod2strmfs.materialize.report import Action, Reason, Row, Type, reason_of
+from vod2strmfs.reports.rows import Action, Reason, Row, Type, reason_of
 
 _log = logging.getLogger("vod2strmfs")
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from vod2strmfs.errors import OutputError
+from vod2strmfs.host.private import private
 from vod2strmfs.materialize.files import DIRECTORY_FLAGS, Temporaries
-from vod2strmfs.private import private
 
 _OURS = "fuse.vod2strmfs"
 _ADVICE = "Name a directory of its own: `vod2strmfs materialize DIRECTORY`, or output_root in the settings."

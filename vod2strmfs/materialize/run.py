@@ -12,23 +12,23 @@ from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.library.tree import Tree
+from vod2strmfs.materialize.boot import Power
+from vod2strmfs.materialize.changed import COUNTED
 from vod2strmfs.materialize.cleanup import Cleaner
 from vod2strmfs.materialize.files import Temporaries
-from vod2strmfs.materialize.glance import COUNTED
 from vod2strmfs.materialize.job import Job, OnProgress, Outcome, Progress
 from vod2strmfs.materialize.manifest import Manifest
 from vod2strmfs.materialize.moves import Mover
-from vod2strmfs.materialize.power import Power
+from vod2strmfs.materialize.plan import Reconciler
 from vod2strmfs.materialize.probe import FileSystem, known_file_system, note_file_system, probe
-from vod2strmfs.materialize.rebuild import rebuild
-from vod2strmfs.materialize.reconcile import Reconciler
+from vod2strmfs.materialize.recover import rebuild
 from vod2strmfs.materialize.remarks import remark_rows
-from vod2strmfs.materialize.report import Action, Report, Row, Type, reason_of
-from vod2strmfs.materialize.reports import prune
 from vod2strmfs.materialize.root import OutputRoot, hold, opened
 from vod2strmfs.materialize.traversal import Traversal
-from vod2strmfs.materialize.update import Updater
 from vod2strmfs.materialize.workers import StoppedError, Throttle, Workers
+from vod2strmfs.materialize.write import Updater
+from vod2strmfs.reports.files import prune
+from vod2strmfs.reports.rows import Action, Report, Row, Type, reason_of
 
 _log = logging.getLogger("vod2strmfs")
 

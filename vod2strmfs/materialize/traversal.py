@@ -9,13 +9,13 @@ from typing import NamedTuple
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.contents import Record
 from vod2strmfs.library.kinds import ROOT_NODE, NodeKind
-from vod2strmfs.materialize.directories import Directory
-from vod2strmfs.materialize.glance import COUNTED, Glance, folders_in_task, look
+from vod2strmfs.materialize.changed import COUNTED, Glance, folders_in_task, look
+from vod2strmfs.materialize.folder import Directory
 from vod2strmfs.materialize.manifest import Folder, Item, Manifest, State, decode
-from vod2strmfs.materialize.reconcile import Reconciler, Wanted
-from vod2strmfs.materialize.report import Action, Reason, Report, Row, Type
-from vod2strmfs.materialize.update import LEAVES, Done, Updater, Work
+from vod2strmfs.materialize.plan import Reconciler, Wanted
 from vod2strmfs.materialize.workers import Workers
+from vod2strmfs.materialize.write import LEAVES, Done, Updater, Work
+from vod2strmfs.reports.rows import Action, Reason, Report, Row, Type
 
 _FILES_IN_TASK = 32
 _FILES_IN_SMALL_TASK = 3

@@ -16,6 +16,7 @@ import pyfuse3
 import trio
 
 from vod2strmfs.errors import MountError
+from vod2strmfs.host.notify import notify, watchdog_seconds
 from vod2strmfs.index.file import make_directory
 from vod2strmfs.index.order import Order
 from vod2strmfs.mount import point
@@ -24,7 +25,6 @@ from vod2strmfs.mount.loop import Waiter, direct
 from vod2strmfs.mount.operations import LibraryOperations, Owner
 from vod2strmfs.mount.status import Reporter, report
 from vod2strmfs.mount.trace import trace
-from vod2strmfs.notify import notify, watchdog_seconds
 from vod2strmfs.settings import ENVIRONMENT_PREFIX, Settings
 
 _log = logging.getLogger("vod2strmfs")
@@ -45,7 +45,7 @@ class Program(NamedTuple):
     """How variables begin that it does not get."""
 
 
-_WORKER = Program("vod2strmfs.index.worker", "reads the database")
+_WORKER = Program("vod2strmfs.sync.worker", "reads the database")
 _STATUS_PAGE = Program("vod2strmfs.web", "serves the status page", (ENVIRONMENT_PREFIX, "POSTGRES_", "PG"))
 
 

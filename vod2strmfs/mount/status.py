@@ -11,7 +11,7 @@ import trio
 
 from vod2strmfs import __version__
 from vod2strmfs.index.held import advise, explain
-from vod2strmfs.library import stats
+from vod2strmfs.library import stats_csv as stats
 from vod2strmfs.mount.follow import Follower
 from vod2strmfs.mount.loop import Waiter
 from vod2strmfs.mount.operations import LibraryOperations

@@ -16,7 +16,7 @@ from typing import IO
 import msgspec
 
 from vod2strmfs.errors import MountError
-from vod2strmfs.private import private
+from vod2strmfs.host.private import private
 from vod2strmfs.status.state import State, decode
 
 SOCKET_NAME = "status.sock"

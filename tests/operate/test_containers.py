@@ -1,0 +1,312 @@
+"""Containers: the image's health check, what others see through each restart, and compose files that hold together.
+
+There is no container engine here: a container is a mount namespace. scripts/try_containers.sh has the real thing.
+"""
+
+import errno
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compose_spec import PyOptions
+from databases import Database
+from mounts import TIMEOUT, Mount, command, eventually, is_mounted, mounted, seen_elsewhere
+
+from vod2strmfs.cli.commands import cli
+from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.settings import ENVIRONMENT_PREFIX, Settings, load
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "compose"
+DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+
+DISPATCHARR: tuple[list[str], ...] = ([], ["all-in-one.yaml"], ["modular.yaml"])
+LIBRARY = ("mount.yaml", "materialize.yaml")
+CHOICES = [[*dispatcharr, library, "media-servers.yaml"] for dispatcharr in DISPATCHARR for library in LIBRARY]
+
+
+def films(count: int = 30) -> Catalogue:
+    catalogue = Catalogue()
+    for number in range(count):
+        catalogue.movie(f"Film {number}", year=1995)
+    return catalogue
+
+
+def instructions(name: str) -> list[str]:
+    """The arguments of a kind of instruction in the Dockerfile."""
+    return re.findall(rf"^{name}\s+(.*)$", DOCKERFILE, re.M)
+
+
+def is_healthy(state: Path) -> bool:
+    """What the image's health check says of the mount with a state directory."""
+    [check] = instructions("HEALTHCHECK")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "VOD2STRMFS_STATE_DIR": str(state)}
+    line = check.partition("CMD ")[2]
+    done = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, check=False, timeout=TIMEOUT)
+    # Docker knows these two, and has reserved the others.
+    assert done.returncode in (0, 1)
+    return done.returncode == 0
+
+
+def test_healthy_is_what_shows_a_library(tmp_path: Path) -> None:
+    file, state = tmp_path / "dispatcharr.db", tmp_path / "state"
+    assert not is_healthy(state)
+    with mounted(tmp_path, f"sqlite:///{file}", wait=False) as mount:
+        eventually(lambda: is_mounted(mount.path))
+        with pytest.raises(OSError, match="Input/output error"):
+            os.listdir(mount.path)
+        assert not is_healthy(state)
+
+        Database(f"sqlite:///{file}").fill(films())
+        eventually(lambda: is_healthy(state))
+
+        file.rename(tmp_path / "away.db")
+        eventually(lambda: bool(mount.stat("stale_since")))
+        eventually(lambda: is_healthy(state))
+
+        os.kill(mount.process.pid, signal.SIGSTOP)
+        assert not is_healthy(state)
+        os.kill(mount.process.pid, signal.SIGCONT)
+        eventually(lambda: is_healthy(state))
+
+        mount.process.kill()
+        mount.process.wait()
+        assert is_mounted(mount.path)
+        assert not is_healthy(state)
+
+
+class Watch:
+    """Lists a directory all the time, as a media server's scan does."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.seen: list[frozenset[str] | int] = []
+        """Listings, or the numbers of errors; the same twice running once."""
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.002):
+            try:
+                found: frozenset[str] | int = frozenset(os.listdir(self.directory))
+            except OSError as error:
+                found = error.errno or 0
+            if not self.seen or self.seen[-1] != found:
+                self.seen.append(found)
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+@contextmanager
+def container(library: Path, database: str, propagation: str = "unchanged") -> Iterator[Mount]:
+    """A container that has been given the library with `rshared`, and mounts in it."""
+    arguments = (f"--database={database}", f"--state-dir={library.parent}/state", "--poll-interval=0.5")
+    enter = ["unshare", "--mount", "--propagation", propagation]
+    log = library.parent / "mount.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen([*enter, *command("mount", library / "STRM", *arguments)], stderr=output)
+    mount = Mount(process, library / "STRM", log)
+    try:
+        yield mount
+    finally:
+        if process.poll() is None:
+            mount.stop()
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Path]:
+    """A folder of the host's that containers share."""
+    folder = tmp_path / "library"
+    (folder / "STRM").mkdir(parents=True)
+    subprocess.run(["mount", "--bind", folder, folder], check=True)
+    subprocess.run(["mount", "--make-shared", folder], check=True)
+    yield folder
+    # A dead mount below it goes with it.
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def titles(place: Path) -> frozenset[str]:
+    return frozenset(os.listdir(place / "STRM/Movies"))
+
+
+def test_a_consumer_sees_the_whole_library_or_an_error_through_each_restart(tmp_path: Path, library: Path) -> None:
+    url = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(films()).url
+    whole = frozenset(f"Film {number} (1995)" for number in range(30))
+    with seen_elsewhere(library) as there, Watch(there / "STRM/Movies") as watch:
+
+        def sees(what: object) -> bool:
+            return bool(watch.seen) and watch.seen[-1] == what
+
+        eventually(lambda: sees(errno.ENOENT))
+        with container(library, url):
+            eventually(lambda: sees(whole))
+            # It is in the host's eyes too, and in those of a consumer that was started again.
+            assert titles(library) == whole
+            with seen_elsewhere(library) as again:
+                assert titles(again) == whole
+        assert not is_mounted(library / "STRM")
+        eventually(lambda: sees(errno.ENOENT))
+
+        with container(library, url) as mount:
+            eventually(lambda: sees(whole))
+            mount.process.kill()
+            mount.process.wait()
+            eventually(lambda: sees(errno.ENOTCONN))
+            assert is_mounted(library / "STRM")
+
+        with container(library, url):
+            eventually(lambda: sees(whole))
+    assert {found for found in watch.seen if not isinstance(found, int)} == {whole}
+
+
+def test_the_image_has_a_user_and_commands_that_there_are() -> None:
+    assert instructions("USER") == ["$PUID:$PGID"]
+    assert [line for line in instructions("ARG") if line.startswith("PUID")] == ["PUID=1000"]
+    [entry] = instructions("ENTRYPOINT")
+    assert entry == '["vod2strmfs"]'
+    [start] = instructions("CMD")
+    assert parses(re.findall(r'"(.*?)"', start))
+    for given in re.findall(rf"{ENVIRONMENT_PREFIX}(\w+)=", DOCKERFILE):
+        assert given.lower() in Settings.model_fields
+    copied = {word for line in instructions("COPY") if "--from" not in line for word in line.split()[:-1]}
+    assert {"pyproject.toml", "vod2strmfs"} <= copied
+    allowed = (ROOT / ".dockerignore").read_text().splitlines()
+    for path in copied:
+        assert (ROOT / path).exists()
+        assert f"!{path}" in allowed
+
+
+def parses(words: list[str]) -> bool:
+    """Whether a command line is one; click says so otherwise."""
+    name, *arguments = words
+    cli.commands[name].make_context(name, arguments)
+    return True
+
+
+def interpolated(text: str, environment: dict[str, str]) -> str:
+    """A compose file as Compose reads it: a variable, its default, or an error message."""
+
+    def value(match: re.Match[str]) -> str:
+        name, operator, word = match.groups()
+        found = environment.get(name) or (word if operator == ":-" else None)
+        assert found is not None, f"{name}: neither in .env nor with a default"
+        return found
+
+    return re.sub(r"\$\{(\w+)(:[-?])?([^}]*)\}", value, text)
+
+
+def dotenv() -> dict[str, str]:
+    """The example of .env, as it is after the steps in the documents."""
+    lines = (COMPOSE / ".env.example").read_text().splitlines()
+    values = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return {**values, "POSTGRES_PASSWORD": "secret"}
+
+
+def services_of(files: list[str]) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """The services of compose files that are used together, and their volumes."""
+    services: dict[str, dict[str, Any]] = {}
+    volumes: set[str] = set()
+    for file in files:
+        project = PyOptions(apply_merge=True).from_yaml(interpolated((COMPOSE / file).read_text(), dotenv()))
+        project.validate()
+        whole = project.to_dict()
+        volumes |= set(whole.get("volumes", {}))
+        for name, service in whole["services"].items():
+            merged = services.setdefault(name, {})
+            environment = {**merged.get("environment", {}), **service.get("environment", {})}
+            merged.update(service, environment=environment)
+    return services, volumes
+
+
+def mounts_of(service: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Source, target and propagation of each of a service's mounts."""
+    for mount in service.get("volumes", ()):
+        if isinstance(mount, str):
+            source, target = mount.split(":")[:2]
+            yield source, target, ""
+        else:
+            yield mount["source"], mount["target"], mount["bind"].get("propagation", "")
+
+
+@pytest.mark.parametrize("files", CHOICES, ids=" ".join)
+def test_compose_files_hold_together(files: list[str]) -> None:
+    services, volumes = services_of(files)
+    assert all("image" in service for service in services.values())
+    for name, service in services.items():
+        for wanted, how in service.get("depends_on", {}).items():
+            assert wanted in services, name
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in services[wanted] or services[wanted]["image"] == "vod2strmfs"
+        for source, _, _ in mounts_of(service):
+            assert source.startswith(("/", "./")) or source in volumes, name
+        for variable in service.get("environment", {}):
+            if variable.startswith(ENVIRONMENT_PREFIX):
+                assert variable.removeprefix(ENVIRONMENT_PREFIX).lower() in Settings.model_fields
+        assert "privileged" not in service
+
+    ours = services["vod2strmfs"]
+    by_target = {target: (source, how) for source, target, how in mounts_of(ours)}
+    assert set(by_target) == {"/data", "/state"}
+    host, how = by_target["/data"]
+    is_mount = "mount.yaml" in files
+    assert how == ("rshared" if is_mount else "")
+    assert ("SYS_ADMIN" in ours.get("cap_add", ())) == is_mount
+    assert ("/dev/fuse:/dev/fuse" in ours.get("devices", ())) == is_mount
+    # A user's fusermount3 gets no rights with it.
+    assert ("no-new-privileges:true" in ours["security_opt"]) != is_mount
+    assert (ours["cap_drop"], ours["read_only"], ours["restart"]) == (["ALL"], True, "unless-stopped")
+    assert parses(shlex.split(ours.get("command", "mount")))
+    if len(files) == 3:
+        assert ours["environment"]["POSTGRES_HOST"] in services
+
+    consumers = {name: service for name, service in services.items() if "profiles" in service}
+    assert set(consumers) == {"jellyfin", "emby", "plex"}
+    for name, service in consumers.items():
+        assert (host, "/library", "rslave") in mounts_of(service), name
+        assert service["depends_on"]["vod2strmfs"]["condition"] == "service_healthy"
+        assert service["profiles"] == [name]
+
+
+def test_the_example_of_the_settings_is_one() -> None:
+    environment = dotenv()
+    files = environment["COMPOSE_FILE"].split(":")
+    assert files in CHOICES
+    services, _ = services_of(files)
+    assert environment["COMPOSE_PROFILES"] in services
+    # What is commented out is right as well.
+    text = (COMPOSE / ".env.example").read_text()
+    every = dict(re.findall(rf"^#?({ENVIRONMENT_PREFIX}\w+)=(.*)$", text, re.M))
+    settings = load(None, {}, every)
+    assert settings.base_url == "http://192.168.1.10:9191"
+    assert settings.media_server == "jellyfin"
+
+
+def test_what_the_page_tells_to_run_in_the_container_is_a_command() -> None:
+    page = (ROOT / "docs/containers.md").read_text()
+    commands = re.findall(r"docker compose exec vod2strmfs vod2strmfs ([^`\n]+)", page)
+    assert len(commands) >= 2
+    assert all(parses(shlex.split(words)) for words in commands)
+
+
+def test_no_password_stands_in_a_compose_file() -> None:
+    for path in COMPOSE.glob("*.yaml"):
+        for line in path.read_text().splitlines():
+            if "PASSWORD" in line:
+                assert "${POSTGRES_PASSWORD:?" in line, f"{path.name}: {line}"
+    assert "POSTGRES_PASSWORD=\n" in (COMPOSE / ".env.example").read_text()

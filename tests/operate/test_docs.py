@@ -1,0 +1,94 @@
+"""The documents say what is true."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+from libraries import Library
+
+from vod2strmfs.cli.commands import cli
+from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.errors import Exit
+from vod2strmfs.materialize.output_stats import METRICS
+from vod2strmfs.reports.rows import COLUMNS, Action, Reason, Type
+from vod2strmfs.settings import LibrarySettings, Settings
+
+SCOPES = ("database", "index", "filesystem", "output")
+ROOT = Path(__file__).parents[2]
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "write_docs.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_setting_is_an_option_but_for_the_one_that_the_page_names() -> None:
+    page = (ROOT / "docs/settings.md").read_text()
+    options = {
+        each.name for command in cli.commands.values() for each in command.params if isinstance(each, click.Option)
+    }
+    assert set(Settings.model_fields) - options == {"output_root"}
+    assert "`output_root` is no option" in page
+    for command, lists in re.findall(r"^\| (`--.*`) \| (.*) \|$", page, re.M):
+        for name in lists.split(", "):
+            shown = {spelling for each in cli.commands[name].params for spelling in each.opts}
+            assert set(re.findall(r"--[a-z-]+", command)) <= shown
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    tests = "".join(path.read_text() for path in (ROOT / "tests").glob("*.py"))
+    for page in (ROOT / "docs").rglob("*.md"):
+        for name in re.findall(r"`(test_\w+)`", page.read_text()):
+            assert f"def {name}(" in tests, f"{page.name}: {name}"
+        for name in re.findall(r"`(tests/\w+\.py)`", page.read_text()):
+            assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+def test_every_word_of_a_report_is_explained() -> None:
+    text = (ROOT / "docs/commands.md").read_text()
+    for word in (*COLUMNS, *Type, *Action, *Reason):
+        assert re.search(rf"[`,]{word}[`,]", text), word
+
+
+def test_every_count_is_explained(tmp_path: Path) -> None:
+    catalogue = Catalogue()
+    catalogue.movie("Heat", year=1995)
+    catalogue.movie("Ran", year=1985)
+    library = Library(tmp_path)
+    library.show(catalogue, LibrarySettings(years="1990-"))
+    rows = re.findall(r"^\| (\w+) \| (.+?) \| .*\|$", (ROOT / "docs/commands.md").read_text(), re.M)
+    explained = {f"{scope}.{name}" for scope, names in rows for name in names.split(", ")}
+    counted = {name for name in library.metrics() if "filtered_by" not in name} | {f"output.{name}" for name in METRICS}
+    assert counted == {name for name in explained if name.partition(".")[0] in SCOPES} - {
+        "index.filtered_by_…", "index.episodes_filtered_by_…",
+    }  # fmt: skip
+    assert "index.filtered_by_years" in library.metrics()
+
+
+def test_every_exit_code_is_explained() -> None:
+    text = (ROOT / "docs/commands.md").read_text()
+    assert {int(code) for code in re.findall(r"^\| (\d+) \| ", text, re.M)} == {*map(int, Exit), 130, 143}
+
+
+def test_every_command_has_a_line_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert set(re.findall(r"^\| `vod2strmfs ([a-z-]+)", text, re.M)) == set(cli.commands)
+
+
+def test_each_of_the_fifteen_symptoms_has_a_cause_and_a_remedy() -> None:
+    symptoms = (ROOT / "docs/troubleshooting.md").read_text().partition("## What doctor says")[0].split("\n### ")[1:]
+    assert len(symptoms) == 15
+    for symptom in symptoms:
+        assert "* **Why:** " in symptom, symptom
+        assert "* **Do:** " in symptom, symptom

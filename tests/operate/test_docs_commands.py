@@ -1,0 +1,146 @@
+"""Every command of README.md and docs/ is run as it stands there: see sandbox.py."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from sandbox import ROOT, Ended, Network, Sandbox
+
+from vod2strmfs.cli import commands
+from vod2strmfs.settings import load
+
+QUICK_START = ROOT / "docs/quickstart.md"
+AFTER_THE_QUICK_START = tuple(
+    ROOT / f"docs/{name}.md"
+    for name in ("database", "operation", "troubleshooting", "from-vod2strm", "commands", "mount-or-materialize")
+)
+"""In this order, each on the machine that the quick start and those before have left."""
+
+ELSEWHERE = {ROOT / "docs/containers.md"}
+"""Needs a container engine, which no test can count on: the page itself says what was run where."""
+
+STAND_INS = {"apt-get", "docker", "journalctl", "sudo", "systemctl"}
+"""Programs that are not run: each says itself why, and what is checked of its command line."""
+
+NOT_COMMANDS = {"", "xml", "mermaid", "{toctree}", "toml", "yaml"}
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """The fenced blocks of a page: language and text."""
+    for _, language, text in re.findall(r"^(```+)(\S*)\n(.*?)^\1$", page.read_text(), re.M | re.S):
+        yield language, text
+
+
+def commands_of(page: Path) -> str:
+    """A script of all commands of a page."""
+    return "\n".join(text for language, text in blocks(page) if language == "sh")
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    with Network() as network:
+        yield network
+
+
+@pytest.fixture(scope="module")
+def started(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, Ended]]:
+    """A machine after the quick start, and what was seen on the way."""
+    with Sandbox(tmp_path_factory.mktemp("sandbox"), network) as sandbox:
+        yield sandbox, sandbox.run(commands_of(QUICK_START))
+
+
+CONTAINER = """
+unshare --mount --propagation slave sh -c 'until ls /data/STRM/Movies 2>/dev/null; do sleep 0.2; done' >/seen 2>&1 &
+{commands}
+wait
+cat /seen
+"""
+"""A container is a mount namespace that was there before the mount, and is told of it (`rslave`)."""
+
+
+def test_the_readme_leads_from_a_fresh_machine_to_a_library_that_a_container_sees(
+    network: Network, tmp_path: Path
+) -> None:
+    with Sandbox(tmp_path, network) as sandbox:
+        done = sandbox.run(CONTAINER.format(commands=commands_of(ROOT / "README.md")))
+    assert done.code == 0, done.said
+    assert re.search(r" \(\d{4}\)$", done.said.splitlines()[-1]), done.said
+
+
+def test_the_quick_start_leads_to_a_playing_film(
+    started: tuple[Sandbox, Ended],
+) -> None:
+    _, done = started
+    assert done.code == 0, done.said
+    assert "200 video/x-matroska" in done.said
+    assert "plays a film from here" in done.said
+
+
+@pytest.mark.parametrize("page", AFTER_THE_QUICK_START, ids=lambda page: page.stem)
+def test_the_commands_of_a_page_run(started: tuple[Sandbox, Ended], page: Path) -> None:
+    sandbox, before = started
+    assert before.code == 0, "the quick start did not end"
+    done = sandbox.run(commands_of(page))
+    assert done.code == 0, done.said
+
+
+def test_no_page_is_left_out() -> None:
+    run = {ROOT / "README.md", QUICK_START, *AFTER_THE_QUICK_START, *ELSEWHERE}
+    assert {page for page in PAGES if commands_of(page)} <= run
+
+
+def test_what_is_not_run_is_a_closed_list() -> None:
+    stand_ins = list((ROOT / "tests/support/stand_ins").iterdir())
+    assert {path.name for path in stand_ins} == STAND_INS
+    assert all("Stands for" in path.read_text() for path in stand_ins)
+
+
+@pytest.mark.parametrize("page", sorted({*PAGES} - ELSEWHERE), ids=lambda page: page.name)
+def test_no_command_hides_in_another_kind_of_block(page: Path) -> None:
+    programs = rf"^\s*(\$ |# |(sudo|vod2strmfs|make|mount|umount|fusermount3|pip|pipx|psql|{'|'.join(STAND_INS)}) \S)"
+    for language, text in blocks(page):
+        assert language == "sh" or language in NOT_COMMANDS, f"{page.name}: a block of {language}"
+        if language == "":
+            assert not re.search(programs, text, re.M), f"{page.name}: a command in a block that is not run:\n{text}"
+        elif language == "toml":
+            assert load(None, tomllib.loads(text), {})
+        elif language == "yaml":
+            assert yaml.safe_load(text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_command_lines_within_sentences_are_understood(page: Path) -> None:
+    text = re.sub(r"^(```+)\S*\n.*?^\1$", "", page.read_text(), flags=re.M | re.S)
+    for line in re.findall(r"`(?:sudo )?vod2strmfs ([^`]*)`", text):
+        assert understood(line), f"{page.name}: vod2strmfs {line}"
+
+
+def understood(line: str) -> bool:
+    """Whether the program takes a command line; in brackets is what may be left out."""
+    name, *arguments = shlex.split(line.replace("\n", " ").replace("[", "").replace("]", ""))
+    if name == "COMMAND" or name.startswith("-"):
+        return name in ("COMMAND", "--version", "--help", "-h")
+    command = commands.cli.commands.get(name)
+    if command is None:
+        return False
+    try:
+        command.make_context(name, arguments, parent=click.Context(commands.cli))
+    except click.exceptions.Exit:  # help was asked for
+        return True
+    except click.UsageError:
+        return False
+    return True
+
+
+def test_a_command_line_that_is_wrong_is_not_understood() -> None:
+    assert understood("report --follow")
+    assert understood("run --schedule 'daily 03:30'")
+    assert not understood("mount --nonesuch")
+    assert not understood("nonesuch")
+    assert not understood("status --timeout soon")

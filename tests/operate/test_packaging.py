@@ -1,0 +1,116 @@
+"""What is installed is whole: wheel, sdist, man page, completion."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from mounts import command
+
+from vod2strmfs import __version__
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist, and the wheel that was built from it."""
+    folder = tmp_path_factory.mktemp("packages")
+    build: list[str | Path] = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT]
+    done = subprocess.run(build, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_the_sdist_has_what_building_needs_and_no_more(packages: Path) -> None:
+    with tarfile.open(packages / f"vod2strmfs-{__version__}.tar.gz") as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "vod2strmfs/cli/commands.py"} <= names
+    assert not [name for name in names if name.startswith(("tests/", "bench/", ".venv"))]
+
+
+def test_the_wheel_installs_and_is_whole(packages: Path, tmp_path: Path) -> None:
+    wheel = packages / f"vod2strmfs-{__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    # Every file of the package, whatever its kind, but nothing that only lies about.
+    files = subprocess.run(["git", "ls-files", "vod2strmfs"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert set(files.stdout.split()) <= set(names)
+    place = tmp_path / "venv"
+    venv.create(place, with_pip=True)
+    python = place / "bin/python"
+    pip: list[str | Path] = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-index",
+        "--no-deps",
+        wheel,
+    ]
+    subprocess.run(pip, check=True)
+    # Its dependencies are those of this environment: installing them is not ours to test.
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(place)}))
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+
+    def run(*arguments: str | Path) -> str:
+        return subprocess.run(
+            arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert run(place / "bin/vod2strmfs", "--version") == f"vod2strmfs, version {__version__}\n"
+    assert run(python, "-c", "import vod2strmfs; print(vod2strmfs.__file__)").startswith(str(site))
+    page = "from pathlib import Path as P; from vod2strmfs.web.pages import Pages; print(Pages(P('.'), P('.')).front())"
+    assert "The mount does not answer" in run(python, "-c", page)
+    assert (place / "share/man/man1/vod2strmfs.1").read_text().startswith('.\\" Made by')
+
+
+def test_the_man_page_is_one() -> None:
+    whole: list[str | Path] = ["groff", "-man", "-ww", "-Tutf8", "-P-c", ROOT / "docs/vod2strmfs.1"]
+    done = subprocess.run(whole, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    for part in ("doctor [MOUNTPOINT]", "--accept-shrink", "--base-url", ".strm and .nfo files", "EXIT STATUS"):
+        assert part in " ".join(plain(done.stdout).split())
+
+
+def plain(text: str) -> str:
+    """Without the overstriking that stands for bold and underlined."""
+    letters: list[str] = []
+    for letter in text:
+        if letter == "\b":
+            letters.pop()
+        else:
+            letters.append(letter)
+    return "".join(letters)
+
+
+def complete(*words: str) -> list[str]:
+    environment = {
+        **os.environ, "_VOD2STRMFS_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(["vod2strmfs", *words]),
+        "COMP_CWORD": str(len(words)),
+    }  # fmt: skip
+    done = subprocess.run(command(), env=environment, capture_output=True, text=True, check=True)
+    return [line.partition(",")[2] or line for line in done.stdout.splitlines()]
+
+
+def test_shells_complete_commands_options_and_values() -> None:
+    assert complete("st") == ["stats", "status"]
+    assert "--base-url" in complete("mount", "--ba")
+    assert complete("mount", "--media-server", "j") == ["jellyfin"]
+    assert complete("completion", "") == ["bash", "zsh", "fish"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_script_is_for_the_shell(shell: str) -> None:
+    done = subprocess.run(command("completion", shell), capture_output=True, text=True, check=True)
+    assert f"_VOD2STRMFS_COMPLETE={shell}_complete" in done.stdout
+    if shell == "bash":
+        subprocess.run(["bash", "-n"], input=done.stdout, text=True, check=True)

@@ -1,0 +1,123 @@
+"""`make demo`, `make clean` and `make test`, as somebody uses them who has only just come."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mounts import TIMEOUT, eventually, is_mounted
+
+ROOT = Path(__file__).parents[2]
+
+WITHOUT_MTAB = """
+cp -a /etc "$0/etc"; rm -f "$0/etc/mtab"; mount --bind "$0/etc" /etc; shift; exec "$@"
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Path]:
+    """A folder with the scripts, in which this program is installed."""
+    folder = tmp_path / "a checkout"
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
+    shutil.copy(ROOT / "Makefile", folder)
+    program = folder / ".venv/bin/vod2strmfs"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m vod2strmfs "$@"\n')
+    program.chmod(0o755)
+    yield folder
+    if is_mounted(mount := folder / ".demo/mount") or is_mounted(Path(str(mount).replace(" ", r"\040"))):
+        subprocess.run(["umount", "-l", mount], check=True)
+
+
+def demo(checkout: Path, *prefix: str | Path) -> "subprocess.Popen[str]":
+    """The demo, in a process group of its own, as a terminal would have it."""
+    return subprocess.Popen(
+        [*prefix, "sh", checkout / "scripts/demo.sh"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def mounts_below(folder: Path) -> list[str]:
+    """What is mounted in a folder, dead or alive."""
+    name = str(folder).replace(" ", r"\040")
+    return [line for line in Path("/proc/self/mounts").read_text().splitlines() if name in line]
+
+
+def read_until(process: "subprocess.Popen[str]", words: str) -> None:
+    """Read what a process says until it says this."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if words in line:
+            return
+    raise AssertionError(f"it never said {words}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("step", ["The library, mounted", "directories, ", "The same library as real files"])
+def test_a_demo_that_is_ended_anywhere_leaves_nothing_mounted(
+    checkout: Path, step: str, number: signal.Signals
+) -> None:
+    with demo(checkout) as process:
+        read_until(process, step)
+        os.killpg(process.pid, number)
+        process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 128 + number
+    assert mounts_below(checkout) == []
+
+
+def test_a_demo_says_that_it_has_unmounted_when_it_has(checkout: Path) -> None:
+    with demo(checkout) as process:
+        read_until(process, "== Unmounted")
+        assert mounts_below(checkout) == []
+        assert process.wait(TIMEOUT) == 0
+
+
+def test_a_demo_needs_no_mtab(checkout: Path, tmp_path: Path) -> None:
+    with demo(checkout, "unshare", "--mount", "sh", "-ec", WITHOUT_MTAB, tmp_path, "") as process:
+        out, _ = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0, out
+    assert out.endswith("== Unmounted\n")
+
+
+@pytest.mark.parametrize("dead", [False, True], ids=["alive", "dead"])
+def test_clean_unmounts_what_a_killed_demo_has_left(checkout: Path, dead: bool) -> None:
+    with demo(checkout) as process:
+        read_until(process, "directories, ")
+        os.killpg(process.pid, signal.SIGKILL)
+    assert mounts_below(checkout) != []
+    if dead:
+        [serving] = pids_of(checkout)
+        os.kill(serving, signal.SIGKILL)
+        eventually(lambda: not pids_of(checkout))
+    done = subprocess.run(["make", "--no-print-directory", "clean"], cwd=checkout, capture_output=True, text=True,
+                          check=False, timeout=TIMEOUT)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert mounts_below(checkout) == []
+    assert not (checkout / ".demo").exists()
+    eventually(lambda: not pids_of(checkout))
+
+
+def pids_of(checkout: Path) -> list[int]:
+    """The processes that serve a demo's mount."""
+    found = subprocess.run(["pgrep", "--full", f"vod2strmfs mount {checkout}"], capture_output=True, text=True)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def test_as_an_ordinary_user_make_test_says_that_it_needs_root_and_installs_nothing(checkout: Path) -> None:
+    for folder in (checkout, *checkout.parents[:3]):
+        folder.chmod(folder.stat().st_mode | 0o755)
+    as_nobody = ["setpriv", "--reuid=nobody", "--clear-groups"] if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*as_nobody, "make", "--no-print-directory", "test", "PYTHON=/usr/bin/python3"],
+        cwd=checkout, capture_output=True, text=True, check=False, timeout=TIMEOUT,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert done.stdout == ""
+    said, *makes = done.stderr.splitlines()
+    assert all(line.startswith("make: ***") for line in makes)
+    for words in ("need root", "sudo make test", "installs", ".venv", "minutes"):
+        assert words in said

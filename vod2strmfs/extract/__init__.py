@@ -1,0 +1,1 @@
+"""From one row to an item: pure, and the same in either process of a sync."""

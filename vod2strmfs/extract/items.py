@@ -1,0 +1,442 @@
+"""What the library shows of a row: from a catalogue's rows to items.
+
+Field by field, the first source with a usable value decides: the chosen relation's own JSON, then that of the title's
+other relations in their order, then the shared row's columns, then the row's `custom_properties`. Shared rows take
+another provider's values at every scan of Dispatcharr; a relation's JSON stays what its own provider said, so an
+unchanged catalogue gives unchanged items. Of a movie or series, three things come from the row first: the name, which
+no scan changes, the year, and the tmdb and imdb ids, by which Dispatcharr merges duplicates. An id in the name comes
+last. What tells of the file itself, its streams and extension, comes from the chosen relation alone.
+
+The JSON is the panel's, of any shape. A value that cannot be used is left out, counted in `problems` under its
+field's name, and the next gets its turn: in the same list, in another field of the same source that says the same
+(`cover` for `stream_icon`), in the next source. No item is ever lost: nothing here raises for what a row holds.
+A panel's ways to say "nothing" (null, "", 0, "N/A", "0000-00-00" and the like) are not problems. The counted names:
+
+* `relation`, `properties`: that JSON is no object, or cannot be read
+* `plot`: longer than `MAX_PLOT`, and cut there; or not a text
+* `title`: longer than `MAX_LINE`, and cut there; or, of an episode's relation, not a text
+* `mpaa`, `category`: longer than `MAX_LINE`, or not a text
+* `genres`, `countries`, `directors`, `actors`: longer than `MAX_NAMES`, or not names
+* `premiered`: an impossible or ambiguous day (`05/06/2019`), of which the year counts; or a day in another year than
+  the item's
+* `year`: not between 1870 and 2100
+* `runtime`: not a duration, or 100 hours and more
+* `rating`: not a number up to 10, or up to 5 where that is the best
+* `tmdb`, `imdb`, `trailer`, `extension`: not in the form that the items' fields have
+* `poster`, `fanart`: not an http(s) URL of a file, or one that would send Kodi's scrapers online
+* `added`: not a time between 1990 and 2100
+* `video`: a stream detail that is no codec or no plausible number
+* `adult`: neither yes nor no
+* `season`, `number`: not between 0 and 99,999
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from itertools import chain
+from typing import Any, NamedTuple, TypeVar, cast
+
+from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
+from vod2strmfs.extract.panel import (
+    NO_ENTRY,
+    NO_PANEL,
+    NO_STREAM,
+    EpisodeRelation,
+    MovieRelation,
+    Panel,
+    SeriesRelation,
+    decode_column,
+    decode_others,
+    object_of,
+)
+from vod2strmfs.extract.titles import TitleCleaner, may_have_ids, title_ids
+from vod2strmfs.extract.values import (
+    MAX_LINE,
+    MAX_PLOT,
+    FiveStars,
+    PartlyJunkError,
+    one_line,
+    parse_added,
+    parse_category,
+    parse_channels,
+    parse_codec,
+    parse_day,
+    parse_extension,
+    parse_imdb,
+    parse_line,
+    parse_names,
+    parse_pixels,
+    parse_plot,
+    parse_rating,
+    parse_seconds,
+    parse_tmdb,
+    parse_trailer,
+    parse_url,
+    parse_urls,
+    parse_year,
+    remembering,
+)
+from vod2strmfs.library.items import Episode, Movie, Series, Video
+from vod2strmfs.library.names import PLACEHOLDER
+
+T = TypeVar("T")
+
+
+def movie(row: MovieRow, cleaner: TitleCleaner, problems: Counter[str]) -> Movie:
+    """The item of a movie.
+
+    Args:
+        row: the movie with its chosen relation.
+        cleaner: makes the title from the name.
+        problems: where values that cannot be used are counted, under the names that this module's text lists.
+    """
+    relation = decode_column(MovieRelation, row.relation_properties, "relation", problems)
+    detail, entry = panels = _movie_panels(relation, problems)
+    entries = [entry]
+    if row.others:
+        for other in decode_others(MovieRelation, row.others, problems):
+            panels += _movie_panels(other, problems)
+            entries.append(panels[-1])
+    columns = _Facts(
+        plot=row.description,
+        rating=row.rating,
+        genres=row.genre,
+        runtime=(row.duration_secs, None, None),
+        poster=row.logo_url,
+    )
+    fields = _read(panels, columns, row.properties, problems)
+    seconds = _set_runtime(fields)
+    _set_identity(fields, row, detail, entry, cleaner, problems)
+    return Movie(
+        adult=_adult(entries, row.is_adult, problems),
+        extension=_usable("extension", parse_extension, row.container_extension, problems) or "",
+        video=_video(detail, seconds, problems),
+        **fields,
+    )
+
+
+def _movie_panels(relation: MovieRelation, problems: Counter[str]) -> tuple[Panel, ...]:
+    """The details of a movie's relation, and its list entry."""
+    return (
+        object_of(relation.detailed_info, NO_PANEL, problems),
+        object_of(relation.basic_data, NO_PANEL, problems),
+    )
+
+
+def series(row: SeriesRow, cleaner: TitleCleaner, problems: Counter[str]) -> Series:
+    """The item of a series. Arguments as for `movie`."""
+    relation = decode_column(SeriesRelation, row.relation_properties, "relation", problems)
+    entry = object_of(relation.basic_data, NO_PANEL, problems)
+    entries = [entry]
+    if row.others:
+        others = decode_others(SeriesRelation, row.others, problems)
+        entries += [object_of(other.basic_data, NO_PANEL, problems) for other in others]
+    columns = _Facts(plot=row.description, rating=row.rating, genres=row.genre, poster=row.logo_url)
+    fields = _read(entries, columns, row.properties, problems)
+    _set_runtime(fields)
+    _set_identity(fields, row, NO_PANEL, entry, cleaner, problems)
+    return Series(adult=_adult(entries, False, problems), **fields)
+
+
+def episode(row: EpisodeRow, series_title: str, cleaner: TitleCleaner, problems: Counter[str]) -> Episode:
+    """The item of an episode.
+
+    A refresh gives the shared row another account's name and ids as well, so here the relation's come first.
+
+    Args:
+        row: the episode with its chosen relation.
+        series_title: the cleaned title of its series, which many episode names repeat.
+        cleaner: makes the title from the name.
+        problems: as for `movie`.
+    """
+    relation = decode_column(EpisodeRelation, row.relation_properties, "relation", problems)
+    entry = object_of(relation.info, NO_ENTRY, problems)
+    detail = object_of(entry.info, NO_PANEL, problems)
+    entries = [entry]
+    details = [detail]
+    if row.others:
+        for other in decode_others(EpisodeRelation, row.others, problems):
+            entries.append(object_of(other.info, NO_ENTRY, problems))
+            details.append(object_of(entries[-1].info, NO_PANEL, problems))
+    columns = _Facts(
+        plot=row.description, premiered=row.air_date, rating=row.rating, runtime=(row.duration_secs, None, None)
+    )
+    fields = _read(chain.from_iterable(zip(details, entries, strict=True)), columns, row.properties, problems)
+    seconds = _set_runtime(fields)
+    _set_dates(fields, 0, problems)
+    _set_ids(
+        fields,
+        (*(number for said in details for number in (said.tmdb_id, said.tmdb)), row.tmdb_id),
+        (*(number for said in details for number in (said.imdb_id, said.imdb)), row.imdb_id),
+        problems,
+    )
+    season = _ordinal("season", row.season_number, problems)
+    number = _ordinal("number", row.episode_number, problems)
+    name = _first("title", parse_line, (*(said.title for said in entries), row.name), problems) or ""
+    return Episode(
+        title=cleaner.episode(name, series=series_title, season=season, number=number),
+        season=season,
+        number=number,
+        extension=_usable("extension", parse_extension, row.container_extension, problems) or "",
+        video=_video(detail, seconds, problems),
+        **fields,
+    )
+
+
+# From sources to fields.
+
+
+class _Facts(NamedTuple):
+    """What one source says, raw, under the items' field names."""
+
+    plot: Any = None
+    premiered: Any = None
+    runtime: Any = None
+    """(seconds, duration, minutes)"""
+    rating: Any = None
+    mpaa: Any = None
+    genres: Any = None
+    countries: Any = None
+    directors: Any = None
+    actors: Any = None
+    trailer: Any = None
+    poster: Any = None
+    fanart: Any = None
+    added: Any = None
+
+
+def _facts(panel: Panel) -> tuple[Any, ...]:
+    """What a panel says, in the order of `_Facts`; a plain tuple, since every row makes two or three."""
+    return (
+        panel.plot or panel.description or panel.overview,
+        panel.release_date or panel.releasedate or panel.release_date_camel or panel.air_date,
+        (panel.duration_secs or panel.duration or panel.episode_run_time)
+        and (panel.duration_secs, panel.duration, panel.episode_run_time),
+        panel.rating or (panel.rating_5based and FiveStars(panel.rating_5based)),
+        panel.mpaa_rating or panel.age,
+        panel.genre,
+        panel.country,
+        panel.director,
+        panel.actors or panel.cast,
+        panel.trailer or panel.youtube_trailer,
+        panel.stream_icon or panel.cover_big or panel.movie_image or panel.cover,
+        panel.backdrop_path,
+        panel.added,
+    )
+
+
+def _all_of(name: str, sources: Iterable[Panel | _Facts]) -> Iterator[Any]:
+    """All that the sources say in one of the items' fields, where `_facts` takes what comes first in each."""
+    for source in sources:
+        if isinstance(source, _Facts):
+            yield getattr(source, name)
+        elif name == "runtime":
+            yield source.duration_secs, source.duration, source.episode_run_time
+        elif name == "rating":
+            yield source.rating
+            yield source.rating_5based and FiveStars(source.rating_5based)
+        else:
+            yield from (getattr(source, field) for field in _PANEL_FIELDS[name])
+
+
+_PANEL_FIELDS = {
+    "plot": ("plot", "description", "overview"),
+    "premiered": ("release_date", "releasedate", "release_date_camel", "air_date"),
+    "mpaa": ("mpaa_rating", "age"),
+    "genres": ("genre",),
+    "countries": ("country",),
+    "directors": ("director",),
+    "actors": ("actors", "cast"),
+    "trailer": ("trailer", "youtube_trailer"),
+    "poster": ("stream_icon", "cover_big", "movie_image", "cover"),
+    "fanart": ("backdrop_path",),
+    "added": ("added",),
+}
+
+
+def _read(panels: Iterable[Panel], columns: _Facts, properties: str | None, problems: Counter[str]) -> dict[str, Any]:
+    """The fields that have a value, each from the first source that has one.
+
+    `premiered` is a pair of day and year, `runtime` in seconds.
+    """
+    panels = [panel for panel in panels if panel is not NO_PANEL]
+    sources = [_facts(panel) for panel in panels]
+    sources.append(columns)
+    last = NO_PANEL
+    if properties:
+        last = decode_column(Panel, properties, "properties", problems)
+        sources.append(_facts(last))
+    fields: dict[str, Any] = {}
+    for (name, parse), values in zip(_FIELDS, zip(*sources, strict=True), strict=True):
+        for value in values:
+            if value:
+                # The same as `_first`, without the calls: a sync comes here some ten times for each row.
+                try:
+                    if parsed := parse(value):
+                        fields[name] = parsed
+                        break
+                except (ValueError, OverflowError):
+                    pass
+                # Seldom a value is junk or a word for nothing: then each field of each source is asked.
+                if parsed := _first(name, parse, _all_of(name, (*panels, columns, last)), problems):
+                    fields[name] = parsed
+                break
+    for source in sources:
+        plot = source[0]
+        if isinstance(plot, str) and len(plot) > MAX_PLOT:
+            problems["plot"] += 1
+    return fields
+
+
+def _usable(name: str, parse: Callable[[Any], T], value: object, problems: Counter[str]) -> T | None:
+    """A parsed value. `parse` gives something empty for "nothing", and raises ValueError for junk."""
+    try:
+        return parse(value)
+    except (ValueError, OverflowError):
+        problems[name] += 1
+        return None
+
+
+def _first(name: str, parse: Callable[[Any], T], values: Iterable[object], problems: Counter[str]) -> T | None:
+    """The first value that is neither nothing nor junk, or what of it is not."""
+    for value in values:
+        if value:
+            try:
+                if parsed := parse(value):
+                    return parsed
+            except PartlyJunkError as junk:
+                problems[name] += 1
+                if junk.usable:
+                    return cast(T, junk.usable)
+            except (ValueError, OverflowError):
+                problems[name] += 1
+    return None
+
+
+def _set_runtime(fields: dict[str, Any]) -> int:
+    """Turn the runtime into minutes; returns the seconds."""
+    seconds: int = fields.get("runtime", 0)
+    if seconds:
+        fields["runtime"] = max(1, round(seconds / 60))
+    return seconds
+
+
+def _set_identity(
+    fields: dict[str, Any],
+    row: MovieRow | SeriesRow,
+    detail: Panel,
+    entry: Panel,
+    cleaner: TitleCleaner,
+    problems: Counter[str],
+) -> None:
+    name = one_line(row.name[:MAX_LINE])
+    if len(row.name) > MAX_LINE:
+        problems["title"] += 1
+    title = cleaner.title(name)
+    if row.category and (category := _usable("category", parse_category, row.category, problems)):
+        fields["category"] = category
+    year = _first("year", parse_year, (row.year, entry.year), problems)
+    _set_dates(fields, year or title.year or 0, problems)
+    text = cleaner.without_year(title.text, fields.get("year", 0))
+    fields["title"] = text or PLACEHOLDER
+    if name not in (text, f"{text} ({title.year})"):
+        fields["original_title"] = name
+    tmdb, imdb = title_ids(name) if may_have_ids(name) else ("", "")
+    _set_ids(
+        fields,
+        (row.tmdb_id, detail.tmdb_id, detail.tmdb, entry.tmdb_id, entry.tmdb, tmdb),
+        (row.imdb_id, detail.imdb_id, detail.imdb, entry.imdb_id, entry.imdb, imdb),
+        problems,
+    )
+
+
+def _set_dates(fields: dict[str, Any], year: int, problems: Counter[str]) -> None:
+    """Year and day, which have to agree: Kodi and Emby take the year from the day, Jellyfin and folder names do not."""
+    day, day_year = fields.pop("premiered", ("", 0))
+    year = year or day_year
+    if year:
+        fields["year"] = year
+    if day and day_year == year:
+        fields["premiered"] = day
+    elif day:
+        problems["premiered"] += 1
+
+
+def _set_ids(fields: dict[str, Any], tmdb: tuple[Any, ...], imdb: tuple[Any, ...], problems: Counter[str]) -> None:
+    if tmdb_id := _first("tmdb", parse_tmdb, tmdb, problems):
+        fields["tmdb"] = tmdb_id
+    if imdb_id := _first("imdb", parse_imdb, imdb, problems):
+        fields["imdb"] = imdb_id
+
+
+def _adult(entries: Iterable[Panel], column: bool, problems: Counter[str]) -> bool:
+    """Whether it is for adults: what the first list entry says that says anything, else what the row does."""
+    for entry in entries:
+        said = entry.is_adult
+        if said is None or said == "":
+            continue
+        if said in (0, "0"):
+            return False
+        if said in (1, "1"):
+            return True
+        problems["adult"] += 1
+    return column
+
+
+def _video(panel: Panel, seconds: int, problems: Counter[str]) -> Video:
+    if not panel.video and not panel.audio:
+        return _NO_VIDEO
+    picture = object_of(panel.video, NO_STREAM, problems, "video")
+    sound = object_of(panel.audio, NO_STREAM, problems, "video")
+    raw = (picture.codec_name, picture.width, picture.height, sound.codec_name, sound.channels)
+    if tuple(map(type, raw)) == (str, int, int, str, int) and len(raw[0]) + len(raw[3]) <= 100:
+        facts, bad = _stream_facts(raw)
+    else:
+        facts, bad = _stream_facts.__wrapped__(raw)
+    if bad:
+        problems["video"] += bad
+    return Video(*facts, seconds) if any(facts) else _NO_VIDEO
+
+
+@lru_cache(maxsize=1024)
+def _stream_facts(raw: tuple[Any, Any, Any, Any, Any]) -> tuple[tuple[str, int, int, str, int], int]:
+    """Codec, width, height, audio codec and channels, and how many of them were junk. Many items share them all."""
+    problems: Counter[str] = Counter()
+    codec, width, height, audio_codec, channels = raw
+    facts = (
+        _usable("video", parse_codec, codec, problems) or "",
+        _usable("video", parse_pixels, width, problems) or 0,
+        _usable("video", parse_pixels, height, problems) or 0,
+        _usable("video", parse_codec, audio_codec, problems) or "",
+        _usable("video", parse_channels, channels, problems) or 0,
+    )
+    return facts, problems["video"]
+
+
+_NO_VIDEO = Video()
+
+
+def _ordinal(name: str, value: object, problems: Counter[str]) -> int | None:
+    if isinstance(value, int) and 0 <= value <= 99_999:
+        return value
+    if value is not None:
+        problems[name] += 1
+    return None
+
+
+_PARSERS = _Facts(
+    plot=parse_plot,
+    premiered=parse_day,
+    runtime=parse_seconds,
+    rating=remembering(parse_rating),
+    mpaa=remembering(parse_line),
+    genres=remembering(parse_names),
+    countries=remembering(parse_names),
+    directors=parse_names,
+    actors=parse_names,
+    trailer=parse_trailer,
+    poster=parse_url,
+    fanart=parse_urls,
+    added=parse_added,
+)
+_FIELDS = tuple(zip(_Facts._fields, _PARSERS, strict=True))

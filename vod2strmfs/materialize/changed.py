@@ -1,0 +1,155 @@
+"""A glance at folders from outside: which are as they were left, and need no more.
+
+Where nothing changed, this is nearly all that a run does: one row of the manifest and one call for each folder.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from vod2strmfs.library.kinds import NodeKind
+from vod2strmfs.materialize.manifest import ROOT, Folder, Manifest, State
+from vod2strmfs.materialize.workers import Workers
+from vod2strmfs.materialize.write import LEAVES
+
+COUNTED = frozenset({NodeKind.MOVIE, NodeKind.SERIES, NodeKind.SEASON})
+"""The kinds of folder that progress is counted in."""
+
+LastSeen = tuple[str, int]
+"""A folder's path from the root, and the time (ns) that it had when it was left."""
+
+_FOLDERS_IN_TASK = 512
+_FOLDERS_IN_SMALL_TASK = 32
+
+
+def folders_in_task(workers: Workers) -> int:
+    """How many folders to look at in one task: few where a look takes its time and many workers wait for some."""
+    return max(_FOLDERS_IN_TASK // workers.number, _FOLDERS_IN_SMALL_TASK)
+
+
+def look(root: int | None, last_seen: Sequence[LastSeen]) -> dict[int, bool]:
+    """Look at some folders, in any thread. What is in them is not looked at: adding, removing or renaming a file gives
+    its directory another time.
+
+    Args:
+        root: the descriptor of the output root; None if there is none.
+        last_seen: the folders.
+
+    Returns:
+        The places of those that are not as they were left, and whether they are missing.
+    """
+    if root is None:
+        return dict.fromkeys(range(len(last_seen)), True)
+    changed = {}
+    for place, (path, seen) in enumerate(last_seen):
+        try:
+            found = os.stat(path, dir_fd=root, follow_symlinks=False)
+        except OSError:
+            changed[place] = True  # Whoever opens it will meet the error again, and report it.
+            continue
+        if found.st_mtime_ns != seen or not stat.S_ISDIR(found.st_mode):
+            changed[place] = False
+    return changed
+
+
+class Glanced(NamedTuple):
+    """What was found below some sections."""
+
+    changed: Mapping[int, Sequence[int]]
+    """The folders that are not as they were left, or hold one that is not; by the folder that they are in."""
+    matching: Sequence[str]
+    """The names of the series that are as they were left, with all that is in them."""
+    counted: int
+    """How many folders are so, categories aside."""
+
+
+class Glance:
+    """Looks at all that the manifest has in some sections.
+
+    Args:
+        manifest: not changed here.
+        root: the descriptor of the output root; None if there is none.
+        workers: look.
+        tell: called now and then with the number of folders that were gone through.
+    """
+
+    def __init__(self, manifest: Manifest, root: int | None, workers: Workers, tell: Callable[[int], None]) -> None:
+        self._manifest = manifest
+        self._root = root
+        self._workers = workers
+        self._tell = tell
+        self._paths: dict[int, str] = {ROOT: ""}
+        """Of folders that hold folders; "" if they are in none of the sections."""
+        self._series: dict[int, str] = {}
+        self._above: dict[int, int] = {}
+        """What folders are in that hold folders."""
+        self._categories: set[int] = set()
+        self._changed: dict[int, int] = {}
+        """Folders that are not as they were left, and what they are in."""
+
+    def run(self, sections: Iterable[Folder]) -> Glanced:
+        """Look."""
+        tops = {section.id: section.name for section in sections}
+        self._paths |= tops
+        steps: list[tuple[int, int]] = []
+        last_seen: list[LastSeen] = []
+        counted, settled, limit = 0, State.SETTLED, folders_in_task(self._workers)
+        for folder, parent, kind, name, state, seen in self._manifest.last_seen():
+            above = self._paths.get(parent)
+            if above is None:
+                above = self._path(parent)
+            if not above:
+                continue
+            path = f"{above}/{name}"
+            if kind not in LEAVES:
+                self._paths[folder] = path
+                self._above[folder] = parent
+                if kind == NodeKind.SERIES:
+                    self._series[folder] = name
+                elif kind == NodeKind.CATEGORY:
+                    self._categories.add(folder)
+            counted += kind in COUNTED
+            if state != settled:
+                self._changed[folder] = parent
+                continue
+            steps.append((folder, parent))
+            last_seen.append((path, seen))
+            if len(last_seen) >= limit:
+                self._submit(steps, last_seen)
+                steps, last_seen = [], []
+                limit = folders_in_task(self._workers)
+                self._tell(counted)
+        self._submit(steps, last_seen)
+        self._workers.drain()
+        return self._result(tops.keys(), counted)
+
+    def _path(self, folder: int) -> str:
+        """The path of a folder that holds folders; "" if it is in none of the sections, or in what has gone."""
+        path = self._paths.get(folder)
+        if path is None:
+            found = self._manifest.folder(folder)
+            above = self._path(found.parent) if found.state != State.GONE else ""
+            path = self._paths[folder] = above and f"{above}/{found.name}"
+            self._above[folder] = found.parent
+        return path
+
+    def _submit(self, steps: Sequence[tuple[int, int]], last_seen: Sequence[LastSeen]) -> None:
+        def take(changed: Mapping[int, bool]) -> None:
+            self._changed.update(steps[place] for place in changed)
+
+        self._workers.submit(partial(look, self._root, last_seen), take)
+
+    def _result(self, tops: Collection[int], counted: int) -> Glanced:
+        to_visit = set(self._changed)
+        below: dict[int, list[int]] = {}
+        for folder, parent in self._changed.items():
+            below.setdefault(parent, []).append(folder)
+            while parent not in tops and parent not in to_visit:
+                to_visit.add(parent)
+                folder, parent = parent, self._above[parent]
+                below.setdefault(parent, []).append(folder)
+        categories = to_visit & self._categories
+        matching = [name for folder, name in self._series.items() if folder not in to_visit]
+        return Glanced(below, matching, counted - len(to_visit) + len(categories))

@@ -1,0 +1,99 @@
+"""Telling our NFOs from a user's when the manifest is lost. In doubt, one is the user's.
+
+Nothing in an NFO says who wrote it. What does: it has the form that we write, and to the nanosecond the time of a .strm
+of ours that it belongs to; the two have it from the catalogue. Whoever edits one gives it another time. A series has no
+.strm of its own, so its NFO mostly stays in doubt.
+"""
+
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+
+from vod2strmfs.extract.incoming import digest
+from vod2strmfs.library.items import Season
+from vod2strmfs.library.kinds import NodeKind, Slot
+from vod2strmfs.library.nfo import season_nfo
+from vod2strmfs.materialize import files
+from vod2strmfs.materialize.manifest import File
+from vod2strmfs.materialize.probe import COARSEST, FileSystem
+
+_FORM = re.compile(
+    rb'<\?xml version="1\.0" encoding="UTF-8" standalone="yes"\?>\n'
+    rb"<(movie|tvshow|episodedetails)>\n(.*\n)?</\1>\n",
+    re.DOTALL,
+)
+_ELEMENT = re.compile(rb"<([^\s/>]+)")
+_ELEMENTS = frozenset(
+    b"title originaltitle season episode year premiered aired plot runtime mpaa uniqueid tmdbid imdbid ratings rating"
+    b" value genre country director actor name order sortorder dateadded trailer thumb fanart namedseason fileinfo"
+    b" streamdetails video audio codec width height durationinseconds channels".split()
+)
+_SEASON_NUMBER = re.compile(rb"<seasonnumber>(\d{1,9})</seasonnumber>")
+
+
+class Nfos:
+    """The NFOs of a directory of which nothing is known.
+
+    Args:
+        directory: its descriptor.
+        entries: the regular files among what it holds, by the keys that the file system has for their names.
+        file_system: says how exact times are, and which names are one.
+    """
+
+    def __init__(self, directory: int, entries: Mapping[str, "os.DirEntry[str]"], file_system: FileSystem) -> None:
+        self._directory = directory
+        self._entries = entries
+        self._file_system = file_system
+        self._times_tell = file_system.grain < COARSEST
+
+    def of_strm(self, kind: NodeKind, stem: str, mtime: int) -> Iterator[File]:
+        """Those that belong to a .strm of ours.
+
+        Args:
+            kind: of the node that it belongs to, a movie or an episode.
+            stem: its name without extension.
+            mtime: its time, ns.
+        """
+        names = {f"{stem}.nfo": Slot.NFO}
+        code, dash, _ = stem.partition(" – ")
+        if kind == NodeKind.MOVIE:
+            names["movie.nfo"] = Slot.NFO
+        elif dash:
+            names[f"{code}.nfo"] = Slot.ALIAS
+        for name, slot in names.items():
+            yield from self._timed(name, slot, {mtime})
+
+    def of_series(self, mtimes: Collection[int]) -> Iterator[File]:
+        """That of a series, by the times (ns) of our files in its seasons: what changed in one sync has one time."""
+        yield from self._timed("tvshow.nfo", Slot.NFO, mtimes)
+
+    def of_season(self) -> Iterator[File]:
+        """That of a season, which holds nothing but its number."""
+        if entry := self._entry("season.nfo"):
+            content = files.read(self._directory, entry.name)
+            number = _SEASON_NUMBER.search(content)
+            if content == season_nfo(Season(int(number[1]) if number else None, "")):
+                yield self._file(entry, Slot.NFO, content)
+
+    def _timed(self, name: str, slot: int, mtimes: Collection[int]) -> Iterator[File]:
+        entry = self._entry(name) if self._times_tell else None
+        if entry is not None and _mtime(entry) in mtimes:
+            content = files.read(self._directory, entry.name)
+            if _has_our_form(content):
+                yield self._file(entry, slot, content)
+
+    def _entry(self, name: str) -> "os.DirEntry[str] | None":
+        return self._entries.get(self._file_system.key(name))
+
+    def _file(self, entry: "os.DirEntry[str]", slot: int, content: bytes) -> File:
+        size, mtime, digested = digest(content, _mtime(entry))
+        return File(self._file_system.name(entry.name), slot, size, mtime, digested)
+
+
+def _mtime(entry: "os.DirEntry[str]") -> int:
+    return entry.stat(follow_symlinks=False).st_mtime_ns
+
+
+def _has_our_form(content: bytes) -> bool:
+    form = _FORM.fullmatch(content)
+    return form is not None and _ELEMENTS.issuperset(_ELEMENT.findall(form[2] or b""))

@@ -1,0 +1,204 @@
+"""Making a manifest from the tree, when there is none or it is lost.
+
+What tells our files is the URL in a .strm, and for NFOs see `nfos`. Any other NFO is ours if its bytes are what the
+library has, which is seen when its folder is compared; if not, it is taken for the user's, and stays.
+"""
+
+import contextlib
+import errno
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from vod2strmfs.extract.incoming import digest
+from vod2strmfs.library.kinds import NodeKind, Slot
+from vod2strmfs.materialize import files
+from vod2strmfs.materialize.manifest import NO_NODE, ROOT, File, Folder, Item, Manifest, State
+from vod2strmfs.materialize.our_nfos import Nfos
+from vod2strmfs.materialize.probe import FileSystem
+from vod2strmfs.materialize.workers import Workers
+from vod2strmfs.settings import LibrarySettings
+
+_UUID = r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+_DEPTH = 3
+"""So many folders may stand in one another below a section: category, series, season."""
+_FOLDERS_IN_TASK = 32
+
+
+@dataclass
+class _Found:
+    """A folder that holds .strm files of ours, or folders that do."""
+
+    name: str
+    items: list[Item] = field(default_factory=list)
+    folders: "list[_Found]" = field(default_factory=list)
+    nfos: list[File] = field(default_factory=list)
+    """Those that belong to the folder itself: a season's or a series'."""
+
+    def repeats(self, above: "_Found") -> bool:
+        """Whether there is nothing in it but what the folder that it is in has too, so that somebody copied it."""
+        return not self.folders and {item.uuid for item in self.items} <= {item.uuid for item in above.items}
+
+    def mtimes(self) -> set[int]:
+        """The times of our files in it."""
+        return {file.mtime for item in self.items for file in item.files}
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Looks for our .strm files in one section, in any thread.
+
+    Args:
+        kind: of the node that a .strm belongs to.
+        url: matches the content of a .strm that is ours.
+        file_system: says what a name is that is listed.
+    """
+
+    kind: NodeKind
+    url: re.Pattern[bytes]
+    file_system: FileSystem
+
+    def run(self, section: int, names: Sequence[str]) -> list[_Found]:
+        """Search some folders of the section, by its descriptor."""
+        return _not_empty(self._folder(section, name, _DEPTH) for name in names)
+
+    def _folder(self, above: int, name: str, depth: int) -> _Found:
+        found = _Found(self.file_system.name(name))
+        with contextlib.suppress(PermissionError, FileNotFoundError), files.opened(above, [name]) as directory:
+            folders, here = [], {}
+            for entry in _entries(directory):
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                elif entry.is_file(follow_symlinks=False):
+                    here[self.file_system.key(entry.name)] = entry
+            nfos = Nfos(directory, here, self.file_system)
+            for known_as, entry in here.items():
+                if known_as.endswith(".strm"):
+                    found.items += self._item(directory, entry, nfos)
+            if depth > 1:
+                below = _not_empty(self._folder(directory, folder, depth - 1) for folder in folders)
+                found.folders = [folder for folder in below if not folder.repeats(found)]
+            self._add_own(found, nfos)
+        return found
+
+    def _item(self, directory: int, entry: "os.DirEntry[str]", nfos: Nfos) -> list[Item]:
+        """What a .strm and its NFOs are, if it is ours."""
+        try:
+            content = files.read(directory, entry.name)
+        except FileNotFoundError:
+            return []
+        match = self.url.fullmatch(content)
+        if match is None:
+            return []
+        size, mtime, digested = digest(content, entry.stat(follow_symlinks=False).st_mtime_ns)
+        name = self.file_system.name(entry.name)
+        stem = name.rpartition(".")[0]
+        strm = File(name, Slot.STRM, size, mtime, digested)
+        return [Item(NO_NODE, self.kind, match[1].decode(), (strm, *nfos.of_strm(self.kind, stem, mtime)))]
+
+    def _add_own(self, found: _Found, nfos: Nfos) -> None:
+        """Add the NFOs of a season or a series itself."""
+        if self.kind != NodeKind.EPISODE:
+            return
+        if found.items:
+            found.nfos += nfos.of_season()
+        elif found.folders:
+            found.nfos += nfos.of_series(set().union(*(folder.mtimes() for folder in found.folders)))
+
+
+class _Section:
+    """A section of the manifest that is being filled.
+
+    Args:
+        manifest: a section without folders is not added to it.
+        name: of the section.
+        leaf: the kind of the folders that .strm files stand in.
+    """
+
+    def __init__(self, manifest: Manifest, name: str, leaf: NodeKind) -> None:
+        self._manifest = manifest
+        self._name = name
+        self._leaf = leaf
+        self._section = 0
+
+    def take(self, found: Sequence[_Found]) -> None:
+        """Add what was found."""
+        for folder in found:
+            if not self._section:
+                self._section = self._add(ROOT, NodeKind.SECTION, self._name, [])
+            self._add_all(self._section, folder)
+
+    def _add_all(self, parent: int, found: _Found) -> None:
+        if self._manifest.child(parent, found.name) is not None:
+            return  # Two copies whose names differ in case: the other one is known.
+        kind = self._kind(found)
+        own = [Item(NO_NODE, kind, "", tuple(found.nfos))] if found.nfos else []
+        folder = self._add(parent, kind, found.name, [*found.items, *own])
+        for below in found.folders:
+            self._add_all(folder, below)
+
+    def _kind(self, found: _Found) -> NodeKind:
+        if not found.folders:
+            return self._leaf
+        holds_leaves = any(folder.items for folder in found.folders)
+        return NodeKind.SERIES if holds_leaves and self._leaf == NodeKind.SEASON else NodeKind.CATEGORY
+
+    def _add(self, parent: int, kind: NodeKind, name: str, items: Sequence[Item]) -> int:
+        uuid = items[0].uuid if kind == NodeKind.MOVIE else ""
+        return self._manifest.add(Folder(0, parent, kind, name, NO_NODE, 0, State.NEW, 0), uuid, "", items).id
+
+
+def rebuild(
+    manifest: Manifest, root: int, settings: LibrarySettings, workers: Workers, file_system: FileSystem
+) -> None:
+    """Fill an empty manifest with what is found in the output root.
+
+    Args:
+        manifest: not committed here: half of what is found would be taken for all.
+        root: the descriptor of the output root.
+        settings: say what our URLs look like.
+        workers: read the folders.
+        file_system: the root's.
+
+    Raises:
+        OSError: the tree cannot be read.
+    """
+    for name, leaf, kind, path in (
+        ("Movies", NodeKind.MOVIE, NodeKind.MOVIE, settings.movie_path),
+        ("TV", NodeKind.SEASON, NodeKind.EPISODE, settings.episode_path),
+    ):
+        section = _Section(manifest, name, leaf)
+        _fill(section, root, name, _Search(kind, _url(settings.base_url, path), file_system), workers)
+
+
+def _fill(section: _Section, root: int, name: str, search: _Search, workers: Workers) -> None:
+    with contextlib.ExitStack() as stack:
+        try:
+            directory = stack.enter_context(files.opened(root, [name]))
+        except OSError as error:
+            if error.errno in (errno.ENOENT, *files.NO_DIRECTORY):
+                return
+            raise
+        stack.callback(workers.finish)  # They use the descriptor.
+        names = [entry.name for entry in _entries(directory) if entry.is_dir(follow_symlinks=False)]
+        for start in range(0, len(names), _FOLDERS_IN_TASK):
+            workers.submit(partial(search.run, directory, names[start : start + _FOLDERS_IN_TASK]), section.take)
+        workers.drain()
+
+
+def _not_empty(folders: Iterable[_Found]) -> list[_Found]:
+    return [folder for folder in folders if folder.items or folder.folders]
+
+
+def _url(base_url: str, path: str) -> re.Pattern[bytes]:
+    """What matches the content of a .strm with one of our URLs; the UUID is its group. Kodi's has a line before it."""
+    url = re.escape(base_url + path).replace(re.escape("{uuid}"), _UUID)
+    return re.compile((r"(?:#KODIPROP:\S+\n)?" + url + r"(?:[?&]\S*)?\n?").encode())
+
+
+def _entries(directory: int) -> "list[os.DirEntry[str]]":
+    """What is in a directory, but for names that are not UTF-8: no name of ours is."""
+    with os.scandir(directory) as entries:
+        return [entry for entry in entries if entry.name == entry.name.encode(errors="replace").decode()]

@@ -1,0 +1,1 @@
+"""What a run of materialize did, as CSV files: written, listed, read."""

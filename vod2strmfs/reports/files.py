@@ -1,0 +1,92 @@
+"""Reports on disk: what is in one, whether it is still being written, and how long it is kept."""
+
+import csv
+import fcntl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from vod2strmfs.errors import OutputError
+from vod2strmfs.reports.rows import COLUMNS, TIMESTAMP, Row, began, original, reports
+
+_LOOK_SECONDS = 0.2
+_BIRTH_SECONDS = 2.0
+"""So soon after a report has its name, its run has locked it and written the header."""
+
+
+def prune(directory: Path, keep: int, days: int) -> None:
+    """Delete the reports beyond a number and an age, but for those that are being written.
+
+    Args:
+        directory: where they are. Other files in it stay.
+        keep: how many of the newest stay at most.
+        days: how many days the others stay at most.
+    """
+    oldest = time.strftime(TIMESTAMP, time.localtime(time.time() - days * 86400))
+    for place, path in enumerate(reports(directory)):
+        if (place >= keep or began(path) < oldest) and not _in_progress(path):
+            path.unlink(missing_ok=True)
+
+
+def read(path: Path, *, follow: bool = False) -> Iterator[Row]:
+    """The rows of a report, without what keeps spreadsheets from taking a cell for a formula.
+
+    Types and actions are plain strings: those of another version may be others. The last row of a run that was
+    killed may lack its end.
+
+    Args:
+        path: of the report.
+        follow: whether to wait for more as long as its run lasts.
+
+    Raises:
+        OutputError: it cannot be read, or is no report.
+    """
+    try:
+        with path.open("rb") as file:
+            lines = _growing(file) if follow else file
+            rows = csv.reader(line.decode(errors="replace") for line in lines)
+            if tuple(next(rows, ())) != COLUMNS:
+                raise OutputError(f"report {path}: is not a report: its first line is not {','.join(COLUMNS)}.")
+            for cells in rows:
+                yield Row._make([*map(original, cells), *[""] * len(COLUMNS)][: len(COLUMNS)])
+    except OSError as error:
+        raise OutputError(f"report {path}: cannot be read ({error.strerror}).") from error
+    except csv.Error as error:
+        raise OutputError(f"report {path}: is not a report ({error}).") from error
+
+
+def _growing(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a report until its run has ended."""
+    deadline = time.monotonic() + _BIRTH_SECONDS
+    rest = b""
+    while True:
+        # Asked before the file is read: what is written until the run ends is not missed.
+        in_progress = _is_locked(file) or (file.tell() == 0 and time.monotonic() < deadline)
+        *lines, rest = (rest + file.read()).split(b"\n")
+        yield from (line + b"\n" for line in lines)
+        if not in_progress:
+            break
+        if not lines:
+            time.sleep(_LOOK_SECONDS)
+    if rest:
+        yield rest
+
+
+def _in_progress(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _is_locked(file)
+    except OSError:
+        return False
+
+
+def _is_locked(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # A file system without locks.
+    fcntl.flock(file, fcntl.LOCK_UN)
+    return False

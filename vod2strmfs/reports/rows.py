@@ -1,0 +1,303 @@
+"""The report of a run: a CSV file with one row for each thing that was done, would be done or failed.
+
+Columns and file names are the original specification's. What matches and stays as it is has no row, but for one
+row a series: a million rows that say nothing would hide the few that matter.
+
+A report is locked (flock) as long as its run lasts, and however that ends: who follows it knows by this.
+"""
+
+import csv
+import errno
+import fcntl
+import os
+import re
+import time
+from collections import Counter
+from contextlib import suppress
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, TextIO
+
+from vod2strmfs.errors import OutputError
+from vod2strmfs.host.private import private
+from vod2strmfs.library.kinds import NodeKind, Slot
+
+COLUMNS = ("type", "series_name", "season", "title", "uuid", "action", "reason")
+
+TIMESTAMP = "%Y%m%d_%H%M%S"
+"""Of the start, in local time, in the name of a report."""
+
+_NAME = re.compile(r"report_(?:all|movies|series)_(\d{8}_\d{6})\.csv")
+_IN_STEP = timedelta(minutes=1)
+"""So far ahead of the clock a report may be named, to have a later name than the one before."""
+_FLUSH_SECONDS = 1.0
+_FORMULA = "=+\\-@\t\r\n＝＋－＠"
+_NEEDS_MARK = re.compile(f"'*[{_FORMULA}]")
+_HAS_MARK = re.compile(f"'+[{_FORMULA}]")
+
+
+class Type(StrEnum):
+    """What a row is about."""
+
+    MOVIE = "movie"
+    EPISODE = "episode"
+    MOVIE_NFO = "movie_nfo"
+    TVSHOW_NFO = "tvshow_nfo"
+    SEASON_NFO = "season_nfo"
+    EPISODE_NFO = "episode_nfo"
+    SERIES = "series"
+    """The folder of a series or of a season."""
+    CLEANUP = "cleanup"
+    """A file that the library no longer has."""
+    ERROR = "error"
+
+
+class Action(StrEnum):
+    """What was done."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    MOVED = "moved"
+    DELETED = "deleted"
+    KEPT = "kept"
+    """It is not ours (any more), and stays as it is."""
+    SKIPPED = "skipped"
+    NOTED = "noted"
+    """Nothing was done; one should know."""
+    FAILED = "failed"
+    WOULD_CREATE = "would_create"
+    WOULD_UPDATE = "would_update"
+    WOULD_MOVE = "would_move"
+    WOULD_DELETE = "would_delete"
+
+    def only_planned(self) -> "Action":
+        """The same action where nothing may be written."""
+        return _PLANNED.get(self, self)
+
+
+_WRITING = frozenset(Action) - {Action.KEPT, Action.SKIPPED, Action.NOTED, Action.FAILED}
+_PLANNED = {
+    Action.CREATED: Action.WOULD_CREATE,
+    Action.UPDATED: Action.WOULD_UPDATE,
+    Action.MOVED: Action.WOULD_MOVE,
+    Action.DELETED: Action.WOULD_DELETE,
+}
+
+
+class Reason(StrEnum):
+    """Why. Some are followed by a colon and what they are about."""
+
+    NEW = "new"
+    """created: it was not there."""
+    MISSING = "missing"
+    """created: it was there, and somebody took it away."""
+    CONTENT = "content changed"
+    EMPTY = "empty"
+    """updated: it had no content, as after a power cut."""
+    TIME = "time changed"
+    RENAMED = "renamed"
+    """moved: its title or place changed; its name before. deleted: it stands under another name now."""
+    NOT_OURS = "not ours"
+    """kept, updated: its bytes are not ones that we wrote. Somebody edited it, or put it there."""
+    MATCHES = "matches"
+    """skipped: everything in the series is as it should be."""
+    GONE = "gone"
+    """deleted: the library no longer has it."""
+    UNWANTED = "unwanted"
+    """deleted: its item is there, and has no such file under the settings of now."""
+    FILTERED = "filtered"
+    """skipped: a setting keeps it out; which one."""
+    NO_EPISODES = "no episodes"
+    """skipped: a series of which Dispatcharr knows no episodes yet."""
+    COLLISION = "collision"
+    """noted: its name was told from another's; the name that it would have."""
+    CUT = "cut"
+    """noted: its name had no room for all of its title."""
+    LONG_URL = "long url"
+    """noted: its URL has 4,095 bytes or more; Kodi leaves it out, and says nothing."""
+    HELD = "held"
+    """noted: it is gone from the catalogue, and the shrink brake of the sync keeps it in the library."""
+    NOT_RENAMED = "not renamed"
+    """noted: it has another name in the catalogue, and the shrink brake of the sync keeps the one it had."""
+    BAD_FIELDS = "bad fields"
+    """noted: something that the provider said of it was left out."""
+    IN_THE_WAY = "in the way"
+    """failed: a link, or something of another kind, stands in its place."""
+    DISK_FULL = "disk full"
+    READ_ONLY = "read-only"
+    NOT_PERMITTED = "not permitted"
+    NAME_REFUSED = "name refused"
+    """failed: by the file system; how many bytes it takes, if that is why."""
+    UNREACHABLE = "unreachable"
+    """failed: the file system, as a share over the network, does not answer."""
+    INPUT_OUTPUT = "input/output error"
+    """failed: for any other reason, which the log has."""
+    OUTDATED_INDEX = "outdated index"
+    """failed: another version of this program made the index. A sync mends that."""
+
+    def about(self, detail: str) -> str:
+        """The reason with what it is about, if anything."""
+        return f"{self}: {detail}" if detail else self.value
+
+
+_ERRORS = {
+    Reason.IN_THE_WAY: (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENOTEMPTY),
+    Reason.DISK_FULL: (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMLINK),
+    Reason.READ_ONLY: (errno.EROFS,),
+    Reason.NOT_PERMITTED: (errno.EACCES, errno.EPERM),
+    Reason.NAME_REFUSED: (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ),
+    Reason.UNREACHABLE: (
+        errno.ENOTCONN, errno.ESTALE, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO,
+        errno.ESHUTDOWN, errno.ENETUNREACH, errno.ECONNABORTED, errno.ECONNRESET,
+    ),
+}  # fmt: skip
+_REASONS = {number: reason for reason, numbers in _ERRORS.items() for number in numbers}
+
+_STRM_TYPES: dict[int, Type] = {
+    NodeKind.MOVIE: Type.MOVIE,
+    NodeKind.VERSION: Type.MOVIE,
+    NodeKind.EPISODE: Type.EPISODE,
+}
+_NFO_TYPES: dict[int, Type] = {
+    NodeKind.MOVIE: Type.MOVIE_NFO,
+    NodeKind.SERIES: Type.TVSHOW_NFO,
+    NodeKind.SEASON: Type.SEASON_NFO,
+    NodeKind.EPISODE: Type.EPISODE_NFO,
+}
+
+
+class Row(NamedTuple):
+    """One row. Series, season and title are called as their folders and files are."""
+
+    type: Type
+    series_name: str
+    season: str
+    title: str
+    uuid: str
+    action: Action
+    reason: str
+    """A `Reason`, or one with what it is about."""
+
+
+def inert(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: what begins like one gets an apostrophe in front.
+
+    So does what begins with apostrophes and then like one, so that `original` knows which of them is ours.
+    """
+    return f"'{cell}" if _NEEDS_MARK.match(cell) else cell
+
+
+def original(cell: str) -> str:
+    """What a cell was before `inert`."""
+    return cell[1:] if _HAS_MARK.match(cell) else cell
+
+
+def type_of(kind: int, slot: int) -> Type:
+    """The type of a row about a node's file."""
+    types = _STRM_TYPES if slot == Slot.STRM else _NFO_TYPES
+    return types[kind]
+
+
+def reason_of(error: OSError) -> Reason:
+    """What an error of the file system means."""
+    return _REASONS.get(error.errno or 0, Reason.INPUT_OUTPUT)
+
+
+class Report:
+    """A report being written.
+
+    Args:
+        directory: where reports are; made if need be.
+        mode: `all`, `movies` or `series`.
+
+    Raises:
+        OutputError: it cannot be written. So does `flush`.
+    """
+
+    def __init__(self, directory: Path, mode: str) -> None:
+        self.path = directory
+        """Of the file."""
+        self.counts: Counter[Action] = Counter()
+        """How many rows of each action."""
+        self.names_refused = 0
+        """How many rows say that a name was refused."""
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = self._create(directory, mode)
+        except OSError as error:
+            raise self._problem(error) from error
+        with suppress(OSError):  # A file system without locks: nobody can follow the report, and that is all.
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer.writerow(COLUMNS)
+        self.flush()
+
+    def __enter__(self) -> "Report":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.flush()
+        self._file.close()
+
+    def add(self, *rows: Row) -> None:
+        """Add rows. Readers see them within a second or so, if others follow."""
+        for row in rows:
+            self.counts[row.action] += 1
+            if row.action == Action.FAILED:
+                self.names_refused += row.reason.startswith(Reason.NAME_REFUSED)
+        try:
+            self._writer.writerows([map(inert, row) for row in rows])
+        except OSError as error:
+            raise self._problem(error) from error
+        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self.flush()
+
+    @property
+    def written(self) -> int:
+        """How many files were written, moved or deleted; in a dry run: would be."""
+        return sum(number for action, number in self.counts.items() if action in _WRITING)
+
+    def flush(self) -> None:
+        """Let readers see every row so far."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise self._problem(error) from error
+        self._flushed = time.monotonic()
+
+    def _create(self, directory: Path, mode: str) -> TextIO:
+        moment = datetime.now().replace(microsecond=0)
+        for path in reports(directory)[:1]:
+            latest = datetime.strptime(began(path), TIMESTAMP)
+            if moment <= latest < moment + _IN_STEP:
+                # Two runs within a second: the later one has the later name.
+                moment = latest + timedelta(seconds=1)
+        while True:
+            self.path = directory / f"report_{mode}_{moment:{TIMESTAMP}}.csv"
+            try:
+                return open(self.path, "x", encoding="utf-8", newline="", errors="replace", opener=private)
+            except FileExistsError:
+                moment += timedelta(seconds=1)
+
+    def _problem(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"report {self.path}: {error.strerror}. Give a directory that this user can write with --report-dir."
+        )
+
+
+def reports(directory: Path) -> list[Path]:
+    """The reports in a directory, the newest first."""
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return []
+    return sorted((directory / name for name in names if _NAME.fullmatch(name)), key=began, reverse=True)
+
+
+def began(report: Path) -> str:
+    """When the run of a report began, from its name, as `TIMESTAMP` has it."""
+    return report.stem.partition("_")[2].partition("_")[2]

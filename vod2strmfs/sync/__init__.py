@@ -1,0 +1,1 @@
+"""Making the next generation of the index."""

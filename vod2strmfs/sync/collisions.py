@@ -1,0 +1,105 @@
+"""Settling names: no two entries of a directory may be equal, or equal but for case or Unicode form.
+
+Who has a name keeps it. Among newcomers the plain name goes to the one with the lowest account and stream
+id; each of the others gets a tag that depends on itself alone.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+from vod2strmfs.library.contents import Item, decode_kind
+from vod2strmfs.library.item_names import alias_name, node_name, version_name
+from vod2strmfs.library.items import Version
+from vod2strmfs.library.names import disambiguator, fold
+from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.sync.draft import Draft
+
+_MEMBERS = """
+    SELECT id FROM node JOIN content USING (id) WHERE {condition}
+    ORDER BY id IN (SELECT id FROM temp.unnamed), account, length(stream), stream, uuid"""
+
+
+def settle(draft: Draft) -> None:
+    """Make the names of a draft unique within each directory."""
+    draft.connection.execute("CREATE TEMP TABLE IF NOT EXISTS unnamed (id INTEGER PRIMARY KEY)")
+    draft.connection.execute("DELETE FROM temp.unnamed")
+    draft.connection.executemany("INSERT INTO temp.unnamed VALUES (?)", [(node,) for node in sorted(draft.unnamed)])
+    for node, tags in _colliding(draft, "fold"):
+        _rename(draft, node, tags)
+    for node, tags in _colliding(draft, "alias"):
+        _rename_alias(draft, node, tags)
+    for node in _aliases_that_are_names(draft):
+        _rename_alias(draft, node, _tags(draft.connection, node))
+
+
+def _colliding(draft: Draft, column: str) -> Iterator[tuple[int, Iterable[str]]]:
+    """The nodes that have to give way, with the tags that each may take."""
+    only = (
+        "" if draft.first else f"AND (parent, {column}) IN (SELECT parent, {column} FROM node JOIN unnamed USING (id))"
+    )
+    groups = draft.connection.execute(
+        f"SELECT parent, {column} FROM node WHERE {column} != '' {only} GROUP BY 1, 2 HAVING count(*) > 1"
+    ).fetchall()
+    query = _MEMBERS.format(condition=f"node.parent = ? AND node.{column} = ?")
+    for group in groups:
+        members = draft.connection.execute(query, group).fetchall()
+        for (node,) in members[1:]:
+            yield node, _tags(draft.connection, node)
+
+
+def _aliases_that_are_names(draft: Draft) -> list[int]:
+    """Episodes whose second NFO has the name of another episode's first one. Aliases are ASCII."""
+    only = "" if draft.first else "AND node.parent IN (SELECT parent FROM node JOIN unnamed USING (id))"
+    query = f"""
+        SELECT DISTINCT node.id FROM node JOIN node AS holder ON holder.parent = node.parent
+            AND holder.fold = lower(node.alias) AND holder.id != node.id
+        WHERE node.alias != '' {only}"""
+    return [node for (node,) in draft.connection.execute(query).fetchall()]
+
+
+def _tags(connection: sqlite3.Connection, node: int) -> Iterator[str]:
+    """Tags from the most telling to one that is certain to be free."""
+    tmdb, imdb, account, stream = connection.execute(
+        "SELECT tmdb, imdb, account, stream FROM content WHERE id = ?", (node,)
+    ).fetchone()
+    yield disambiguator(tmdb, imdb, account, stream)
+    yield disambiguator("", "", account, stream)
+    yield f" [{node}]"
+
+
+def _item(connection: sqlite3.Connection, node: int) -> Item:
+    kind, item = connection.execute("SELECT kind, item FROM content WHERE id = ?", (node,)).fetchone()
+    return decode_kind(item, kind)
+
+
+def _rename(draft: Draft, node: int, tags: Iterable[str]) -> None:
+    connection = draft.connection
+    item = _item(connection, node)
+    [parent] = connection.execute("SELECT parent FROM node WHERE id = ?", (node,)).fetchone()
+    for tag in tags:
+        name = _name(connection, parent, item, draft.settings, tag)
+        if not connection.execute("SELECT 1 FROM node WHERE parent = ? AND fold = ?", (parent, fold(name))).fetchone():
+            draft.rename(node, name)
+            return
+
+
+def _name(connection: sqlite3.Connection, parent: int, item: Item, settings: LibrarySettings, tag: str) -> str:
+    if not isinstance(item, Version):
+        return node_name(item, settings, tag)
+    [folder] = connection.execute("SELECT name FROM node WHERE id = ?", (parent,)).fetchone()
+    return version_name(folder, item.label, tag)
+
+
+def _rename_alias(draft: Draft, node: int, tags: Iterable[str]) -> None:
+    connection = draft.connection
+    item = _item(connection, node)
+    [parent] = connection.execute("SELECT parent FROM node WHERE id = ?", (node,)).fetchone()
+    for tag in tags:
+        alias = alias_name(item, draft.settings, tag)
+        taken = connection.execute(
+            "SELECT 1 FROM node WHERE parent = ? AND id != ? AND (fold = ? OR alias = ?)",
+            (parent, node, fold(alias), alias),
+        ).fetchone()
+        if not taken:
+            draft.set_alias(node, alias)
+            return

@@ -1,0 +1,133 @@
+"""Counting a generation, for `.stats.csv`, and what the shrink brake holds."""
+
+import sqlite3
+from collections import Counter
+
+from vod2strmfs.index.held import GONE, RENAMED, Held
+from vod2strmfs.library.contents import long_strm
+from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind
+from vod2strmfs.library.nfo import MediaServer
+from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, too_many
+
+_INDEX = {
+    "movies": f"kind = {NodeKind.MOVIE:d}",
+    "series": f"kind = {NodeKind.SERIES:d} AND parent != {WAITING_NODE}",
+    "seasons": f"kind = {NodeKind.SEASON:d}",
+    "episodes": f"kind = {NodeKind.EPISODE:d}",
+    "series_without_episodes": f"kind = {NodeKind.SERIES:d} AND parent = {WAITING_NODE}",
+    "collisions": "plain IS NOT NULL",
+    "names_cut": "cut",
+    "movies_held": f"kind = {NodeKind.MOVIE:d} AND held = 1",
+    "episodes_held": f"kind = {NodeKind.EPISODE:d} AND held = 1",
+    "movies_not_renamed": f"kind = {NodeKind.MOVIE:d} AND held = 2",
+    "series_not_renamed": f"kind = {NodeKind.SERIES:d} AND held = 2",
+    "episodes_not_renamed": f"kind = {NodeKind.EPISODE:d} AND held = 2",
+    "long_urls": "strm_size >= :long",
+}
+_CONTENT = {
+    "movies_without_ids": f"kind = {NodeKind.MOVIE:d} AND tmdb = '' AND imdb = ''",
+    "series_without_ids": f"kind = {NodeKind.SERIES:d} AND tmdb = '' AND imdb = ''",
+}
+_FILES = {
+    "directories": f"count(*) FILTER (WHERE kind NOT IN ({', '.join(f'{kind:d}' for kind in sorted(FILE_KINDS))}))",
+    "strm_files": "count(*) FILTER (WHERE strm_size > 0)",
+    "nfo_files": "count(*) FILTER (WHERE nfo_size > 0) + count(*) FILTER (WHERE alias != '')",
+    "bytes": "sum(strm_size + nfo_size)",
+}
+_KINDS = {NodeKind.MOVIE: "movies", NodeKind.SERIES: "series", NodeKind.EPISODE: "episodes"}
+
+_HELD = f"""
+    SELECT node.kind, node.held, coalesce(own.setting, above.setting, ''), count(*)
+    FROM node JOIN content USING (id)
+    LEFT JOIN filtered AS own ON own.source = content.source AND own.uuid = content.uuid
+        AND own.kind = CASE node.kind WHEN {NodeKind.MOVIE:d} THEN 'movie' ELSE 'episode' END
+    LEFT JOIN node AS season ON season.id = node.parent AND node.kind = {NodeKind.EPISODE:d}
+    LEFT JOIN content AS series ON series.id = season.parent
+    LEFT JOIN filtered AS above ON above.kind = 'series' AND above.source = series.source AND above.uuid = series.uuid
+    WHERE node.kind = ? AND node.held = {{held}} GROUP BY 1, 2, 3"""
+_HAS_OTHERS = f"""
+    SELECT 1 FROM node JOIN node AS season ON season.id = node.parent JOIN node AS other ON other.parent IN
+        (SELECT id FROM node AS sibling WHERE sibling.parent = season.parent)
+    WHERE node.kind = {NodeKind.EPISODE:d} AND node.held = {HELD_GONE} AND other.held = 0 LIMIT 1"""
+
+
+def count(
+    connection: sqlite3.Connection, in_database: dict[str, int], media_server: MediaServer
+) -> dict[str, dict[str, int]]:
+    """Metrics by scope and name.
+
+    Args:
+        connection: to the index.
+        in_database: what the catalogue holds, by metric.
+        media_server: for which the library is made.
+    """
+    filters = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in _INDEX.values())
+    nodes = connection.execute(f"SELECT {filters} FROM node", {"long": long_strm(media_server)}).fetchone()
+    filters = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in _CONTENT.values())
+    contents = connection.execute(f"SELECT {filters}, coalesce(sum(bad_fields), 0) FROM content").fetchone()
+    # Titles, and episodes of titles that are shown.
+    filtered = connection.execute(
+        "SELECT iif(kind = 'episode', 'episodes_', '') || 'filtered_by_' || setting, count(*) FROM filtered"
+        " GROUP BY 1 ORDER BY 1"
+    )
+    files = connection.execute(
+        f"SELECT {', '.join(_FILES.values())} FROM node WHERE parent != {WAITING_NODE} AND id != 0"
+    ).fetchone()
+    return {
+        "database": in_database,
+        "index": dict(zip((*_INDEX, *_CONTENT, "bad_fields"), (*nodes, *contents), strict=True)) | dict(filtered),
+        "filesystem": dict(zip(_FILES, files, strict=True)),
+    }
+
+
+def find_held(connection: sqlite3.Connection, settings: LibrarySettings, max_shrink: int) -> list[Held]:
+    """What is held.
+
+    Args:
+        connection: to the index.
+        settings: the library's.
+        max_shrink: the percentage beyond which it was held.
+    """
+    found: list[Held] = []
+    for kind, name in _KINDS.items():
+        rows = [
+            row
+            for held in (HELD_GONE, HELD_NAME)
+            # Series are held for their episodes' sake, unless for their names'.
+            if (kind, held) != (NodeKind.SERIES, HELD_GONE)
+            for row in connection.execute(_HELD.format(held=held), (kind,)).fetchall()
+        ]
+        if not rows:
+            continue
+        [total] = connection.execute(
+            f"SELECT count(*) FROM node WHERE kind = ? AND parent != {WAITING_NODE}", (kind,)
+        ).fetchone()
+        numbers = Counter[int]()
+        for _, held, _, number in rows:
+            numbers[held] += number
+        for _, held, setting, number in rows:
+            cause = RENAMED if held == HELD_NAME else _given(setting, settings) or GONE
+            limit = _limit(connection, kind, held, numbers[held], total, max_shrink)
+            found.append(Held(name, number, total, cause, limit))
+    return found
+
+
+def _given(setting: str, settings: LibrarySettings) -> str:
+    """A setting and its value, as in `years = 2000-`."""
+    if not setting:
+        return ""
+    value = getattr(settings, setting, "")
+    return f"{setting} = {', '.join(map(str, value)) if isinstance(value, tuple) else value}"
+
+
+def _limit(connection: sqlite3.Connection, kind: NodeKind, held: int, number: int, total: int, max_shrink: int) -> str:
+    percent = f"max_shrink = {max_shrink} %"
+    if number == total and held == HELD_GONE:
+        return "nothing would be left"
+    if too_many(number, total, max_shrink):
+        return f"more than {percent}"
+    if (kind, held) == (NodeKind.EPISODE, HELD_GONE) and not connection.execute(_HAS_OTHERS).fetchone():
+        return "their series would have none left"
+    what = "went" if held == HELD_GONE else "was renamed"
+    return f"with what {what} in the last 24 hours more than {percent}"

@@ -1,0 +1,348 @@
+"""The next generation while it is being written: nodes added, changed and removed in one transaction."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from vod2strmfs.extract.incoming import File, Fresh, Keys, digest, files_of, names_of, strm_of
+from vod2strmfs.library.contents import decode_kind, encode
+from vod2strmfs.library.item_names import node_name
+from vod2strmfs.library.items import Category, Movie, Season, Series, Version
+from vod2strmfs.library.kinds import FILE_KINDS, MOVIES_NODE, TV_NODE, WAITING_NODE, NodeKind
+from vod2strmfs.library.names import CutName, fold
+from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, Move, Place
+
+_BATCH_ROWS = 2000
+_SECOND = 10**9
+_STEP = 60 * _SECOND
+"""Nanoseconds that a clock may be set back, and the times of directories go on."""
+_FILE_KINDS = ", ".join(str(kind.value) for kind in sorted(FILE_KINDS))
+
+_NODE_COLUMNS = (
+    "id, kind, parent, name, fold, alias, mtime, strm_size, strm_mtime, strm_hash, nfo_size, nfo_mtime, nfo_hash, cut"
+)
+_INSERT_NODE = f"INSERT INTO node ({_NODE_COLUMNS}, held) VALUES ({', '.join('?' * 14)}, 0)"
+_INSERT_CONTENT = """
+    INSERT INTO content (id, kind, source, uuid, account, stream, tmdb, imdb, bad_fields, item)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+
+@dataclass
+class Draft:
+    """The generation being made.
+
+    Args:
+        connection: to the index, in a write transaction.
+        settings: the library's.
+        first: whether there is no generation before it.
+        now: the time that changed things get, nanoseconds since the epoch.
+        next_node: the first free node id.
+        everything: whether names and contents may all differ, since the settings do.
+        providers: the beginning of an account's URLs, where direct URLs are wanted.
+    """
+
+    connection: sqlite3.Connection
+    settings: LibrarySettings
+    first: bool
+    now: int
+    next_node: int
+    everything: bool = False
+    providers: Mapping[int, str] = field(default_factory=dict)
+    added: set[int] = field(default_factory=set)
+    """Nodes that the generation before did not have. This and the next sets are of no use in the first one."""
+    changed: set[int] = field(default_factory=set)
+    """Nodes that may be otherwise than in the generation before, or are gone: what has to be compared for the
+    change log. What writes a node adds it, and nothing outside of this class writes one."""
+    unnamed: set[int] = field(default_factory=set)
+    """Nodes whose name has to be settled."""
+    dirty: set[int] = field(default_factory=set)
+    """Directories that hold something else than before, or whose files are others: they get a new time, and so do
+    all above them. What was added makes its parent dirty by being in `added`."""
+    series: set[int] = field(default_factory=set)
+    """Series whose NFOs may have changed."""
+    series_moved: bool = False
+    """Whether all episodes have to be compared, since the series that they belong to or are named after changed."""
+    _categories: dict[tuple[int, str], int] = field(default_factory=dict)
+    nodes: list[tuple[object, ...]] = field(default_factory=list)
+    contents: list[tuple[object, ...]] = field(default_factory=list)
+
+    def add(self, fresh: Fresh) -> int:
+        """Add a node; returns its id."""
+        node = self.next_node
+        self.next_node += 1
+        strm_file, nfo = fresh.files or files_of(fresh, self.settings, self.providers)
+        name = fresh.name
+        cut = type(name) is CutName
+        self.nodes.append(
+            (node, fresh.kind, fresh.parent, name, fold(name), fresh.alias, fresh.created, *strm_file, *nfo, cut)
+        )
+        self.contents.append((node, fresh.kind, *fresh.keys))
+        if not self.first:
+            self.added.add(node)
+            self.unnamed.add(node)
+            if fresh.kind == NodeKind.SERIES:
+                self.series.add(node)
+        if len(self.nodes) >= _BATCH_ROWS:
+            self.flush()
+        return node
+
+    def flush(self) -> None:
+        """Write what was added."""
+        self.connection.executemany(_INSERT_NODE, self.nodes)
+        self.connection.executemany(_INSERT_CONTENT, self.contents)
+        self.nodes.clear()
+        self.contents.clear()
+
+    def update(self, node: int, fresh: Fresh, *, rekeyed: bool = False) -> None:
+        """Give a node the content, and if need be the place and name, that its item has now.
+
+        Args:
+            node: the node's id.
+            fresh: the item.
+            rekeyed: the item is the same, under new keys: a new URL alone is no reason to read its folder again.
+        """
+        nfo_hash, strm_hash, parent, known_as = self.connection.execute(
+            "SELECT nfo_hash, strm_hash, parent, coalesce(plain, name) FROM node WHERE id = ?", (node,)
+        ).fetchone()
+        strm_file, nfo = fresh.files or files_of(fresh, self.settings, self.providers)
+        for kind, file, before in (("strm", strm_file, strm_hash), ("nfo", nfo, nfo_hash)):
+            if file.digest != before and (fresh.kind, kind) != (NodeKind.SERIES, "nfo"):
+                self._set_file(node, kind, file._replace(mtime=self.now))
+                if kind == "nfo" or not rekeyed:
+                    self.dirty.add(node)
+        is_series = fresh.kind == NodeKind.SERIES
+        # A version's name depends on its folder's; see name_versions.
+        name = known_as if fresh.kind == NodeKind.VERSION else fresh.name
+        renamed = self.place(node, parent if is_series else fresh.parent, name, fresh.alias)
+        if is_series:
+            self.series.add(node)
+            self.series_moved |= renamed
+        self.connection.execute("UPDATE node SET held = 0 WHERE id = ?", (node,))
+        self.connection.execute(
+            "UPDATE content SET source = ?, uuid = ?, account = ?, stream = ?, tmdb = ?, imdb = ?, bad_fields = ?,"
+            " item = ? WHERE id = ?",
+            (*fresh.keys, node),
+        )
+        self.changed.add(node)
+
+    def absorb(self, node: int, arrived: int) -> None:
+        """Give a node what was added to this draft as another one: it is the same item, under new keys."""
+        fresh = self._stored(arrived)
+        self.remove([arrived])
+        self.update(node, fresh, rekeyed=True)
+
+    def keep_name(self, node: int, arrived: int) -> None:
+        """Give a node the keys of what was added to this draft as another one, but not its name and content: its .strm
+        plays what the catalogue has now."""
+        kept, fresh = self._kept(node), self._stored(arrived)
+        self.remove([arrived])
+        own = kept.keys
+        keys = fresh.keys._replace(tmdb=own.tmdb, imdb=own.imdb, bad_fields=own.bad_fields, item=own.item)
+        if keys != own or self.everything:
+            kept.keys = keys
+            self.update(node, kept, rekeyed=True)
+        self.hold([node], HELD_NAME)
+
+    def moves(self, before: Place, fresh: Fresh) -> bool:
+        """Whether an item would get another place than it has. Series that wait for episodes are not seen anywhere."""
+        return before.parent != WAITING_NODE and before != self._place_of(fresh)
+
+    def move(self, node: int, arrived: int) -> Move | None:
+        """What becomes of a node's place if it takes over what was added as another one; None if it keeps it."""
+        same, waits = self.connection.execute(
+            "SELECT new.parent = old.parent AND coalesce(new.plain, new.name) = coalesce(old.plain, old.name),"
+            " old.parent = ? FROM node AS old, node AS new WHERE old.id = ? AND new.id = ?",
+            (WAITING_NODE, node, arrived),
+        ).fetchone()
+        if waits or (same and not self.everything):
+            return None
+        before, after = self._place_of(self._kept(node)), self._place_of(self._stored(arrived))
+        return None if before == after else Move(node, before, after)
+
+    def _place_of(self, fresh: Fresh) -> Place:
+        parent = fresh.parent
+        if isinstance(fresh.item, Series):
+            parent = self.section(TV_NODE, fresh.item.category, fresh.created or self.now)
+        return Place(parent, fresh.name)
+
+    def _kept(self, node: int) -> Fresh:
+        """The item of a node as the index has it, called and placed as the settings are now."""
+        kept = self._stored(node)
+        if self.everything:
+            kept.name, kept.alias = names_of(kept.item, self.settings)
+            if isinstance(kept.item, Movie):
+                kept.parent = self.section(MOVIES_NODE, kept.item.category, self.now)
+        return kept
+
+    def renew(self, nodes: Iterable[int]) -> None:
+        """Bring nodes whose items are gone to what the settings are now, as far as what is stored of them tells.
+
+        A movie that has a .strm of its own keeps it until it is known again which relations it has.
+        """
+        for node in nodes:
+            fresh = self._stored(node)
+            if not isinstance(fresh.item, Version):
+                fresh.name, fresh.alias = names_of(fresh.item, self.settings)
+            if isinstance(fresh.item, Movie):
+                fresh.parent = self.section(MOVIES_NODE, fresh.item.category, self.now)
+                if not self.connection.execute("SELECT 1 FROM node WHERE parent = ? LIMIT 1", (node,)).fetchone():
+                    _, nfo = files_of(fresh, self.settings, self.providers)
+                    fresh.files = strm_of(fresh, self.settings, self.providers), nfo
+            self.update(node, fresh)
+
+    def _stored(self, node: int) -> Fresh:
+        """The item of a node, as the draft has it."""
+        kind, parent, name, cut, alias, *keys = self.connection.execute(
+            "SELECT content.kind, parent, coalesce(plain, name), cut, alias,"
+            " source, uuid, account, stream, tmdb, imdb, bad_fields, item"
+            " FROM node JOIN content USING (id) WHERE id = ?",
+            (node,),
+        ).fetchone()
+        known = Keys._make(keys)
+        item = decode_kind(known.item, kind)
+        name = CutName(name) if cut else name
+        return Fresh(NodeKind(kind), known, item, name, alias, created=0, parent=parent)
+
+    def place(self, node: int, parent: int, name: str, alias: str = "") -> bool:
+        """Put a node into a directory, under a name that has yet to be settled there.
+
+        Returns:
+            Whether it was elsewhere, or had another name before a collision changed it.
+        """
+        before, plain, alias_before = self.connection.execute(
+            "SELECT parent, coalesce(plain, name), alias FROM node WHERE id = ?", (node,)
+        ).fetchone()
+        if (before, plain, bool(alias_before)) == (parent, name, bool(alias)):
+            return False
+        self.connection.execute(
+            "UPDATE node SET parent = ?, name = ?, fold = ?, plain = NULL, alias = ?, cut = ? WHERE id = ?",
+            (parent, name, fold(name), alias, type(name) is CutName, node),
+        )
+        if not self.first:
+            self.changed.add(node)
+            self.unnamed.add(node)
+            self.dirty |= {node, before, parent}
+        return True
+
+    def rename(self, node: int, name: str) -> None:
+        """Give a node another name than it would have: that is taken in its directory."""
+        [parent] = self.connection.execute(
+            "UPDATE node SET plain = coalesce(plain, name), name = ?, fold = ?, cut = ? WHERE id = ? RETURNING parent",
+            (name, fold(name), type(name) is CutName, node),
+        ).fetchone()
+        self._note_name(node, parent)
+
+    def set_alias(self, node: int, alias: str) -> None:
+        """Give an episode's second NFO another name."""
+        [parent] = self.connection.execute(
+            "UPDATE node SET alias = ? WHERE id = ? RETURNING parent", (alias, node)
+        ).fetchone()
+        self._note_name(node, parent)
+
+    def _note_name(self, node: int, parent: int) -> None:
+        if not self.first:
+            self.changed.add(node)
+            self.dirty |= {node, parent}
+
+    def touch(self, directories: Iterable[int]) -> None:
+        """Give directories, in or below which something changed, the time of this generation.
+
+        It is a later second than the one that they had: some programs look at whole seconds. A time much further ahead
+        was a wrong clock's, from which nobody should count on.
+        """
+        directories = list(directories)
+        self.connection.executemany(
+            f"UPDATE node SET mtime = CASE WHEN mtime > {self.now + _STEP} THEN {self.now}"
+            f" ELSE max({self.now}, (mtime / {_SECOND} + 1) * {_SECOND}) END"
+            f" WHERE id = ? AND kind NOT IN ({_FILE_KINDS})",
+            [(node,) for node in directories],
+        )
+        self.changed.update(directories)
+
+    def age(self) -> None:
+        """Make every directory as old as the newest thing in it, as in a first generation: the same on every host."""
+        newest = "SELECT max(max(mtime, strm_mtime, nfo_mtime)) FROM node AS below WHERE below.parent = node.id"
+        update = f"UPDATE node SET mtime = max(mtime, coalesce(({newest}), 0)) WHERE kind = ?"
+        for kind in (NodeKind.MOVIE, NodeKind.SEASON, NodeKind.SERIES, NodeKind.CATEGORY, NodeKind.SECTION):
+            self.connection.execute(update, (kind,))
+        self.connection.execute(f"UPDATE node SET mtime = coalesce(({newest} AND id != 0), 0) WHERE id = 0")
+
+    def hold(self, nodes: Iterable[int], why: int = HELD_GONE) -> None:
+        """Keep nodes whose items are gone, or (`HELD_NAME`) as they are called."""
+        for node in nodes:
+            statement = "UPDATE node SET held = ? WHERE id = ? AND held != ?"
+            if self.connection.execute(statement, (why, node, why)).rowcount:
+                self.changed.add(node)
+
+    def remove(self, nodes: Iterable[int]) -> None:
+        """Remove nodes that have nothing below them."""
+        for node in nodes:
+            kind, parent = self.connection.execute(
+                "DELETE FROM node WHERE id = ? RETURNING kind, parent", (node,)
+            ).fetchone()
+            self.connection.execute("DELETE FROM content WHERE id = ?", (node,))
+            self.unnamed.discard(node)
+            if node in self.added:
+                self.added.discard(node)
+                continue
+            self.changed.add(node)
+            self.dirty.add(parent)
+            if kind == NodeKind.SEASON:
+                self.series.add(parent)
+
+    def season(self, series: int, title: str, number: int | None, created: int) -> int:
+        """Add a season to a series; returns its node."""
+        item = Season(number, title)
+        name = node_name(item, self.settings)
+        self.series.add(series)
+        keys = _keys(encode(item), source=number)
+        return self.add(Fresh(NodeKind.SEASON, keys, item, name, "", created, series))
+
+    def section(self, section: int, category: str, created: int) -> int:
+        """The directory for the titles of a category: `Movies` or `TV`, or the category's own in it.
+
+        Servers take a folder in a library of series for a series, whatever is in it.
+        """
+        if self.settings.group_by == "none" or (section == TV_NODE and self.settings.group_by == "category"):
+            return section
+        if not self._categories:
+            self._categories.update(
+                ((parent, name), node)
+                for parent, name, node in self.connection.execute(
+                    "SELECT parent, stream, id FROM node JOIN content USING (id) WHERE node.kind = ?",
+                    (NodeKind.CATEGORY,),
+                )
+            )
+        node = self._categories.get((section, category))
+        if node is None:
+            item = Category(category)
+            name = node_name(item, self.settings)
+            keys = _keys(encode(item), stream=category)
+            node = self.add(Fresh(NodeKind.CATEGORY, keys, item, name, "", created, section))
+            self._categories[section, category] = node
+        return node
+
+    def set_nfo(self, node: int, content: bytes) -> None:
+        """Note the NFO of a node that was rendered after all that it depends on was known."""
+        before = self.connection.execute(
+            "SELECT nfo_size, nfo_mtime, nfo_hash FROM node WHERE id = ?", (node,)
+        ).fetchone()
+        file = digest(content, before[1] if before[2] == 0 else self.now)
+        if file.digest != before[2]:
+            self._set_file(node, "nfo", file)
+            if not self.first:
+                self.changed.add(node)
+                self.dirty.add(node)
+
+    def _set_file(self, node: int, kind: str, file: File) -> None:
+        self.connection.execute(
+            f"UPDATE node SET {kind}_version = {kind}_version + ({kind}_hash != 0),"
+            f" {kind}_size = ?, {kind}_mtime = ?, {kind}_hash = ? WHERE id = ?",
+            (*file, node),
+        )
+
+
+def _keys(item: bytes, *, source: int | None = None, stream: str = "") -> Keys:
+    """Of what the catalogue has no row for."""
+    return Keys(source, "", 0, stream, "", "", 0, item)

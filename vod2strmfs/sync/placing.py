@@ -1,0 +1,134 @@
+"""From a catalogue's rows to items in their places."""
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+
+from vod2strmfs.catalog.queries import Kind
+from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
+from vod2strmfs.catalog.source import Row, Snapshot
+from vod2strmfs.extract.convert import TitledRow
+from vod2strmfs.extract.filters import Filter
+from vod2strmfs.extract.incoming import Fresh
+from vod2strmfs.extract.titles import TitleCleaner
+from vod2strmfs.library.contents import decode
+from vod2strmfs.library.items import Episode, Movie, Series
+from vod2strmfs.library.kinds import MOVIES_NODE, WAITING_NODE, NodeKind
+from vod2strmfs.sync.convert_many import Extraction
+from vod2strmfs.sync.draft import Draft
+
+
+class Intake:
+    """Finds the places of the items in rows. Seasons are made when their first episode comes.
+
+    Args:
+        draft: the generation that is being made.
+        extraction: makes items of rows.
+        snapshot: where the rows will come from; it is told which relations the user wants.
+    """
+
+    def __init__(self, draft: Draft, extraction: Extraction, snapshot: Snapshot) -> None:
+        self._draft = draft
+        self._extraction = extraction
+        self.filter = Filter(draft.settings)
+        self._choice = self.filter.choose(snapshot.groups())
+        snapshot.choose(self._choice)
+        self._cleaner = TitleCleaner(draft.settings.clean_titles, draft.settings.name_regex)
+        self._movies: dict[int, int] = {}
+        self._series: dict[int, tuple[int, str]] = {}
+        self._seasons: dict[tuple[int, int | None], int] = {}
+
+    def prepare(self, kind: Kind, lost: Mapping[Kind, Set[int]]) -> None:
+        """Get ready for rows of a kind: take note of the movies or series that they refer to.
+
+        Args:
+            kind: of the rows that come next.
+            lost: nodes that are still in the draft, but no longer to be shown, of the kinds before.
+        """
+        if kind == "version":
+            rows = self._contents(NodeKind.MOVIE)
+            self._movies = {source: node for source, node, _ in rows if node not in lost["movie"]}
+        elif kind == "episode":
+            rows = self._contents(NodeKind.SERIES)
+            self._series = {
+                source: (node, decode(item, Series).title) for source, node, item in rows if node not in lost["series"]
+            }
+            seasons = self._draft.connection.execute(
+                "SELECT parent, source, id FROM content JOIN node USING (id) WHERE content.kind = ?",
+                (NodeKind.SEASON,),
+            )
+            self._seasons = {(series, number): node for series, number, node in seasons}
+
+    def _contents(self, kind: NodeKind) -> Iterator[tuple[int, int, bytes]]:
+        return self._draft.connection.execute("SELECT source, id, item FROM content WHERE kind = ?", (kind,))
+
+    def take(self, rows: Iterable[Row], expected: int) -> Iterator[tuple[int, Fresh]]:
+        """The catalogue's ids and the items of rows of one kind, in their places.
+
+        Left out are titles and episodes that the user's filters keep out, and the versions and episodes of what is
+        left out.
+
+        Args:
+            rows: in the order in which the items are wanted.
+            expected: about how many there are.
+        """
+        for row, fresh in self._extraction.extract(self._wanted(rows), expected):
+            if self._place(row, fresh):
+                yield row.id, fresh
+
+    def _wanted(self, rows: Iterable[Row]) -> Iterator[TitledRow]:
+        for row in rows:
+            match row:
+                case EpisodeRow():
+                    if known := self._series.get(row.series_id):
+                        yield row, known[1]
+                case VersionRow():
+                    if row.movie_id in self._movies:
+                        yield row, ""
+                case _:
+                    yield row, ""
+
+    def _place(self, row: Row, fresh: Fresh) -> bool:
+        """Give an item its place; False if the user's filters keep it out."""
+        item = fresh.item
+        match row:
+            case EpisodeRow():
+                assert isinstance(item, Episode)
+                if not row.passes:
+                    title = f"{self._series[row.series_id][1]} {fresh.name}"
+                    self._keep_out("episode", row, self._choice.refuses(row.account_id), title)
+                    return False
+                fresh.parent = self._season(row.series_id, item.season, fresh.created)
+            case VersionRow():
+                fresh.parent = self._movies[row.movie_id]
+            case MovieRow():
+                assert isinstance(item, Movie)
+                if self._refuses("movie", row, item):
+                    return False
+                fresh.parent = self._draft.section(MOVIES_NODE, item.category, fresh.created)
+            case SeriesRow():
+                assert isinstance(item, Series)
+                if self._refuses("series", row, item):
+                    return False
+                fresh.parent = WAITING_NODE
+        return True
+
+    def _season(self, series_id: int, number: int | None, created: int) -> int:
+        series, title = self._series[series_id]
+        season = self._seasons.get((series, number))
+        if season is None:
+            season = self._draft.season(series, title, number, created)
+            self._seasons[series, number] = season
+        return season
+
+    def _refuses(self, kind: Kind, row: MovieRow | SeriesRow, item: Movie | Series) -> bool:
+        if not self.filter.active:
+            return False
+        setting = self.filter.refuses(item, self._cleaner.language(row.name), row.uuid)
+        if not row.passes:
+            setting = self._choice.refuses(row.account_id)
+        if setting:
+            self._keep_out(kind, row, setting, item.title)
+        return bool(setting)
+
+    def _keep_out(self, kind: Kind, row: MovieRow | SeriesRow | EpisodeRow, setting: str, title: str) -> None:
+        values = (kind, row.id, setting, title, row.uuid)
+        self._draft.connection.execute("INSERT INTO filtered VALUES (?, ?, ?, ?, ?)", values)

@@ -1,0 +1,130 @@
+"""The process that keeps an index up to date beside a mount: `python -m vod2strmfs.sync.worker`.
+
+It is a process of its own, so that neither its work nor its memory, nor a database that hangs, touches the
+mount. It reads an `Order` as the first line of standard input; each further line means "look now", and the end
+of input, which comes however the mount ends, means "stop". What it says goes to standard error, a line a
+message, the level first.
+"""
+
+import logging
+import os
+import sys
+import threading
+from typing import TextIO
+
+from vod2strmfs.catalog.source import Source, open_source, retry_pause
+from vod2strmfs.errors import UserError
+from vod2strmfs.index.held import advise, explain
+from vod2strmfs.index.order import Order
+from vod2strmfs.sync.progress import Lines
+from vod2strmfs.sync.run import Outcome, sync
+
+_LONGEST_RETRY = 60.0
+"""Seconds; a longer poll interval is the limit instead."""
+
+_log = logging.getLogger("vod2strmfs")
+
+
+class Worker:
+    """Syncs at intervals until told to stop.
+
+    Args:
+        order: what to do.
+    """
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._source: Source | None = None
+        self._asked = threading.Event()
+        self._failures = 0
+        self._held = 0
+        self._checked = False
+        self._warned = False
+
+    def obey(self, orders: TextIO) -> None:
+        """Look when a line comes; end the process, in the middle of whatever it does, at the end of input."""
+        for _ in orders:
+            self._asked.set()
+        # A sync cut off is rolled back when the index is opened next.
+        os._exit(0)
+
+    def run(self) -> None:
+        """Sync again and again."""
+        asked = False
+        while True:
+            self.look(patient=not asked)
+            if asked := self._asked.wait(self.pause()):
+                self._asked.clear()
+
+    def look(self, *, patient: bool = False) -> None:
+        """Sync once, and report; a failure is reported when it is the first.
+
+        Args:
+            patient: see `sync`. Who was asked to look is not, and makes sure that the index is whole as well.
+        """
+        order = self._order
+        try:
+            self._source = self._source or open_source(order.database)
+            outcome = sync(
+                self._source,
+                order.library,
+                order.state_dir,
+                max_shrink=order.max_shrink,
+                patient=patient,
+                thorough=not self._checked or not patient,
+                tell=Lines("Reading the catalogue", "titles"),
+            )
+        except UserError as error:
+            self._fail(str(error))
+            return
+        except Exception as error:
+            _log.debug("unexpected error", exc_info=True)
+            self._fail(f"Unexpected error: {type(error).__name__}: {error}.")
+            return
+        if outcome.remade and self._checked and not self._warned:
+            _log.warning(
+                "Something else with other settings, or of another version, has written the index in %s: each undoes"
+                " what the other does. Give each mount and command a --state-dir of its own, or the same settings.",
+                order.state_dir,
+            )
+            self._warned = True
+        self._checked = True
+        if self._failures:
+            _log.info("The catalogue can be read again after %d failed attempts.", self._failures)
+            self._failures = 0
+        self._report(outcome)
+
+    def _fail(self, reason: str) -> None:
+        if not self._failures:
+            _log.error("%s What the mount shows stays as it is.", reason.replace("\n", " "))
+        self._failures += 1
+
+    def _report(self, outcome: Outcome) -> None:
+        if not outcome.changed:
+            return
+        _log.info("Generation %d: %s.", outcome.generation, outcome.describe())
+        for warning in outcome.warnings():
+            _log.warning("%s", warning)
+        if outcome.held and outcome.held != self._held:
+            _log.warning("%s %s", explain(outcome.kept), advise(outcome.kept, f"run `{self._order.accept}`"))
+        self._held = outcome.held
+
+    def pause(self) -> float:
+        """Seconds until the next look."""
+        if not self._failures:
+            return self._order.poll_interval
+        longest = max(self._order.poll_interval, _LONGEST_RETRY)
+        return retry_pause(self._failures, longest)
+
+
+def main() -> None:
+    """Read the order and carry it out."""
+    order = Order.model_validate_json(sys.stdin.readline())
+    logging.basicConfig(level=order.level, stream=sys.stderr, format="%(levelname)s %(message)s")
+    worker = Worker(order)
+    threading.Thread(target=worker.obey, args=(sys.stdin,), daemon=True).start()
+    worker.run()
+
+
+if __name__ == "__main__":
+    main()
