@@ -12,7 +12,8 @@ import psycopg
 from bench.catalogues import USUAL, catalogue, make_index
 from bench.harness import Figure, ratio, timed
 from vod2strmfs.catalog.postgresql import PostgreSQLSource
-from vod2strmfs.catalog.queries import KINDS, OPTIONAL, POSTGRESQL, REQUIRED, Queries
+from vod2strmfs.catalog.queries import KINDS, POSTGRESQL, Queries
+from vod2strmfs.catalog.schema import OPTIONAL, REQUIRED
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync.run import sync
 

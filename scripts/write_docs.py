@@ -14,7 +14,7 @@ from typing import get_args
 from man_page import man_page
 from pydantic.fields import FieldInfo
 
-from vod2strmfs.catalog.source import open_source
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.cli.commands import cli
 from vod2strmfs.cli.options import SettingOption
 from vod2strmfs.demo.catalogue import Catalogue

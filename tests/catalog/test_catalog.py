@@ -10,10 +10,10 @@ import pytest
 from databases import Database
 from postgres_server import PostgresServer
 
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.catalog.postgresql import PostgreSQLSource
 from vod2strmfs.catalog.queries import KINDS, POSTGRESQL, POSTGRESQL_13, Dialect
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
-from vod2strmfs.catalog.source import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.demo.generator import write_demo
 from vod2strmfs.errors import CatalogError

@@ -16,7 +16,8 @@ from mounts import command, eventually, mounted
 from postgres_server import PostgresServer, _free_port
 from psycopg.conninfo import conninfo_to_dict
 
-from vod2strmfs.catalog.source import Snapshot, open_source
+from vod2strmfs.catalog.open import open_source
+from vod2strmfs.catalog.source import Snapshot
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import CatalogError, Exit
 from vod2strmfs.settings import LibrarySettings

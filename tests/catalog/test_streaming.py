@@ -15,7 +15,8 @@ from databases import Database
 from mounts import TIMEOUT, command, eventually, mounted
 from postgres_server import PostgresServer
 
-from vod2strmfs.catalog.source import Row, open_source
+from vod2strmfs.catalog.open import open_source
+from vod2strmfs.catalog.source import Row
 from vod2strmfs.demo.generator import write_demo
 from vod2strmfs.errors import Exit, IndexFileError
 from vod2strmfs.settings import LibrarySettings

@@ -14,7 +14,7 @@ import pytest
 from databases import Database
 from mounts import TIMEOUT, command, eventually, is_mounted, mounted
 
-from vod2strmfs.catalog.source import open_source
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.demo.generator import write_demo
 from vod2strmfs.errors import CatalogError, Exit

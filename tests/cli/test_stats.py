@@ -16,7 +16,7 @@ from mounts import command
 from outputs import Output
 from terminals import on_terminal
 
-from vod2strmfs.catalog.source import open_source
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import OutputError
 from vod2strmfs.materialize.output_stats import METRICS, census

@@ -15,7 +15,7 @@ from databases import Database
 from libraries import Library
 from mounts import Mount, command, eventually, mounted
 
-from vod2strmfs.catalog.source import open_source
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.library.kinds import inode_of, node_of, reuse_of, slot_of
 from vod2strmfs.settings import LibrarySettings

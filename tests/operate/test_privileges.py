@@ -14,9 +14,10 @@ from databases import Database, reader_url
 from mounts import Mount, command, eventually
 from postgres_server import PostgresServer
 
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.catalog.postgresql import PostgreSQLSource
-from vod2strmfs.catalog.queries import KINDS, OPTIONAL, POSTGRESQL, REQUIRED, Choice, Queries
-from vod2strmfs.catalog.source import open_source, tables
+from vod2strmfs.catalog.queries import KINDS, POSTGRESQL, Choice, Queries
+from vod2strmfs.catalog.schema import OPTIONAL, REQUIRED, tables
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.demo.generator import write_demo
 from vod2strmfs.errors import CatalogError, Exit

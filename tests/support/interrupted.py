@@ -10,7 +10,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from vod2strmfs.catalog.source import open_source
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.index.store import Store
 from vod2strmfs.materialize.job import Job
 from vod2strmfs.materialize.run import materialize

@@ -5,7 +5,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from vod2strmfs.catalog.source import open_source
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.tree import Entry, Tree

@@ -15,16 +15,16 @@ from libraries import Library
 from mounts import command, eventually, mounted
 from postgres_server import PostgresServer
 
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.catalog.postgresql import PostgreSQLSnapshot
 from vod2strmfs.catalog.queries import Kind
-from vod2strmfs.catalog.source import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import ROOT_INODE
 from vod2strmfs.library.tree import Entry, Tree
 from vod2strmfs.settings import LibrarySettings
-from vod2strmfs.sync.brake import MIN_ITEMS
+from vod2strmfs.shrink import MIN_ITEMS
 from vod2strmfs.sync.run import sync
 
 HOUR = 3600 * 10**9

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from libraries import Library, open_files
 
-from vod2strmfs.catalog.source import open_source
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import CatalogError, IndexFileError
 from vod2strmfs.index.changes import What

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.complains("The index was damaged or not ours; it was mo
 
 SYNC = (
     "import sys; from pathlib import Path; from contextlib import closing;"
-    "from vod2strmfs.catalog.source import open_source; from vod2strmfs.sync.run import sync;"
+    "from vod2strmfs.catalog.open import open_source; from vod2strmfs.sync.run import sync;"
     "from vod2strmfs.settings import LibrarySettings;"
     "state, *urls = sys.argv[1:]; print('ready', flush=True);"
     "[sync(open_source(url), LibrarySettings(), Path(state), max_shrink=100) for url in urls]"

@@ -11,7 +11,7 @@ from databases import Database
 from mounts import command, eventually, mounted
 from postgres_server import PostgresServer
 
-from vod2strmfs.catalog.source import open_source
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.demo.generator import write_demo
 
 

@@ -293,7 +293,7 @@ def test_whatever_a_postgresql_catalogue_holds_the_tree_is_whole_and_its_files_a
 _SYNC_AND_SAY_MEMORY = """
 import re, sys
 from pathlib import Path
-from vod2strmfs.catalog.source import open_source
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.sync.run import sync
 from vod2strmfs.settings import LibrarySettings
 

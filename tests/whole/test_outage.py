@@ -21,7 +21,7 @@ from databases import Database
 from mounts import TIMEOUT, Mount, eventually, is_mounted, mounted
 from postgres_server import PostgresServer
 
-from vod2strmfs.catalog.source import open_source
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.order import Order
 from vod2strmfs.settings import LibrarySettings

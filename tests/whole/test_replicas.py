@@ -13,7 +13,7 @@ from libraries import Library
 from mounts import Mount, eventually, mounted
 from postgres_server import PostgresServer
 
-from vod2strmfs.catalog.source import open_source
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import CatalogError
 

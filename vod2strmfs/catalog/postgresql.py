@@ -23,7 +23,6 @@ from vod2strmfs.catalog.queries import (
     CREDENTIALS,
     POSTGRESQL,
     POSTGRESQL_13,
-    REQUIRED,
     Choice,
     Groups,
     Kind,
@@ -31,7 +30,8 @@ from vod2strmfs.catalog.queries import (
     in_blocks,
 )
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
-from vod2strmfs.catalog.source import Facts, Row, check_schema, schema_version, tables
+from vod2strmfs.catalog.schema import REQUIRED, check_schema, schema_version, tables
+from vod2strmfs.catalog.source import Facts, Row
 from vod2strmfs.errors import CatalogError
 
 _MAKERS: dict[Kind, Callable[[tuple[Any, ...]], Row]] = {

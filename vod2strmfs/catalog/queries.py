@@ -19,39 +19,6 @@ BLOCK_BITS = 10
 """Rows are compared in blocks of 2 ** BLOCK_BITS consecutive ids."""
 
 
-def _columns(names: str) -> frozenset[str]:
-    return frozenset(names.split())
-
-
-REQUIRED: Mapping[str, frozenset[str]] = {
-    "vod_movie": _columns(
-        "id uuid name description year rating genre duration_secs tmdb_id imdb_id custom_properties created_at"
-    ),
-    "vod_series": _columns("id uuid name description year rating genre tmdb_id imdb_id custom_properties created_at"),
-    "vod_episode": _columns(
-        "id uuid series_id name description air_date rating duration_secs season_number episode_number"
-        " tmdb_id imdb_id custom_properties created_at"
-    ),
-    "vod_vodcategory": _columns("id name"),
-    "vod_m3umovierelation": _columns(
-        "id m3u_account_id movie_id category_id stream_id container_extension custom_properties"
-    ),
-    "vod_m3useriesrelation": _columns("id m3u_account_id series_id category_id external_series_id custom_properties"),
-    "vod_m3uepisoderelation": _columns("id m3u_account_id episode_id stream_id container_extension custom_properties"),
-    "vod_m3uvodcategoryrelation": _columns("m3u_account_id category_id enabled"),
-    "m3u_m3uaccount": _columns("id name is_active priority"),
-}
-"""Tables and columns without which nothing can be read."""
-
-OPTIONAL: Mapping[str, frozenset[str]] = {
-    "vod_movie": _columns("is_adult logo_id"),
-    "vod_series": _columns("logo_id"),
-    "vod_vodlogo": _columns("id url"),
-    "vod_m3uepisoderelation": _columns("series_relation_id"),
-}
-"""What later migrations added: logos in v0.12, an episode's series relation in v0.20, `is_adult` in v0.29."""
-
-
 class Dialect(NamedTuple):
     """How a database spells what the two spell differently; each takes the name of a column."""
 

@@ -1,13 +1,12 @@
-"""Where a catalogue comes from: one small protocol, two sources."""
+"""What a catalogue can be asked: one small protocol. `open` finds which of the two sources serves it."""
 
 import random
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Set
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from vod2strmfs.catalog.queries import OPTIONAL, REQUIRED, Choice, Groups, Kind
+from vod2strmfs.catalog.queries import Choice, Groups, Kind
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
-from vod2strmfs.errors import CatalogError
 
 Row = MovieRow | VersionRow | SeriesRow | EpisodeRow
 
@@ -82,13 +81,6 @@ class Facts(NamedTuple):
     categories_disabled: int
 
 
-def schema_version(columns: Mapping[str, Set[str]]) -> str:
-    """Dispatcharr's version, by what its migrations have added."""
-    if "is_adult" in columns.get("vod_movie", ()):
-        return "v0.29 or later"
-    return "v0.12 to v0.28" if "vod_vodlogo" in columns else "v0.9 to v0.11"
-
-
 def retry_pause(failures: int, longest: float) -> float:
     """Seconds after which a database that could not be read is tried again.
 
@@ -98,46 +90,3 @@ def retry_pause(failures: int, longest: float) -> float:
     """
     # Many hosts that lost the same database should not come back in step.
     return min(2.0 ** min(failures - 1, 16), longest) * random.uniform(0.75, 1.25)
-
-
-def check_schema(name: str, found: Mapping[str, Set[str]]) -> None:
-    """Refuse a database that lacks a table or column that is read.
-
-    Args:
-        name: the database, as the user knows it.
-        found: the columns that exist, by table.
-
-    Raises:
-        CatalogError: names what is missing.
-    """
-    for table, columns in REQUIRED.items():
-        if table not in found:
-            raise CatalogError(
-                f"{name}: this is not a Dispatcharr database with VOD tables (v0.9 or later): no table {table}.\n"
-                "Check the database's name, and that Dispatcharr has run its migrations."
-            )
-        if missing := sorted(columns - found[table]):
-            raise CatalogError(
-                f"{name}: table {table} has no column {', '.join(missing)}; this Dispatcharr is too old"
-                " or too new for this version. Update both."
-            )
-
-
-def tables() -> list[str]:
-    """Every table that may be read."""
-    return sorted(REQUIRED.keys() | OPTIONAL.keys())
-
-
-def open_source(url: str) -> Source:
-    """Open the database that a `--database` value names. Connects on first use.
-
-    Raises:
-        CatalogError: the value is neither a libpq connection string nor sqlite:///PATH.
-    """
-    if url.startswith("sqlite:"):
-        from vod2strmfs.catalog.sqlite import SQLiteSource
-
-        return SQLiteSource.from_url(url)
-    from vod2strmfs.catalog.postgresql import PostgreSQLSource  # a mount over SQLite need not load libpq
-
-    return PostgreSQLSource(url)

@@ -21,7 +21,8 @@ from vod2strmfs.catalog.queries import (
     in_blocks,
 )
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
-from vod2strmfs.catalog.source import Facts, Row, check_schema, schema_version, tables
+from vod2strmfs.catalog.schema import check_schema, schema_version, tables
+from vod2strmfs.catalog.source import Facts, Row
 from vod2strmfs.errors import CatalogError
 
 

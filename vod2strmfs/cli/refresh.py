@@ -30,7 +30,7 @@ def refresh(
         patient: see `sync`. Warnings are then for a new generation only.
         quiet: whether to show no progress.
     """
-    from vod2strmfs.catalog.source import open_source
+    from vod2strmfs.catalog.open import open_source
     from vod2strmfs.cli.progress import shown
     from vod2strmfs.sync.run import sync
 

@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 
-from vod2strmfs.catalog.source import Facts, open_source
+from vod2strmfs.catalog.open import open_source
+from vod2strmfs.catalog.source import Facts
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.errors import UserError
 from vod2strmfs.settings import Settings

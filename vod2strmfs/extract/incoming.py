@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import NamedTuple
 
 from vod2strmfs.library.contents import Item, Record, nfo_of, strm
 from vod2strmfs.library.item_names import alias_name, node_name
 from vod2strmfs.library.kinds import FILE_KINDS, NodeKind
+from vod2strmfs.library.rendered import NO_FILE, FileFacts, file_facts
 from vod2strmfs.settings import LibrarySettings
 
 
@@ -26,14 +26,6 @@ class Keys(NamedTuple):
     """See `library.contents.encode`."""
 
 
-class File(NamedTuple):
-    """Size, modification time (ns) and 64-bit digest of a file."""
-
-    size: int
-    mtime: int
-    digest: int
-
-
 @dataclass(slots=True)
 class Fresh:
     """An item, and its place in the tree when it has one."""
@@ -48,14 +40,11 @@ class Fresh:
     """Nanoseconds since the epoch."""
     parent: int = 0
     """Of a series: where it waits for its first episode; one that is in the index stays where it is."""
-    files: tuple[File, File] | None = None
+    files: tuple[FileFacts, FileFacts] | None = None
     """What `files_of` gives, once that was asked for."""
 
 
-NO_FILE = File(0, 0, 0)
-
-
-def files_of(fresh: Fresh, settings: LibrarySettings, providers: Mapping[int, str]) -> tuple[File, File]:
+def files_of(fresh: Fresh, settings: LibrarySettings, providers: Mapping[int, str]) -> tuple[FileFacts, FileFacts]:
     """The .strm and the .nfo of an item, as they are at first sight.
 
     Args:
@@ -68,30 +57,24 @@ def files_of(fresh: Fresh, settings: LibrarySettings, providers: Mapping[int, st
         return NO_FILE, NO_FILE
     if kind == NodeKind.SERIES:
         # tvshow.nfo lists the seasons: it is rendered when they are known.
-        return NO_FILE, File(0, fresh.created, 0)
+        return NO_FILE, FileFacts(0, fresh.created, 0)
     strm_file = nfo = NO_FILE
     if kind != NodeKind.VERSION:
-        nfo = digest(nfo_of(fresh.item, settings), fresh.created)
+        nfo = file_facts(nfo_of(fresh.item, settings), fresh.created)
     if kind in FILE_KINDS or (kind == NodeKind.MOVIE and settings.versions == "best"):
         strm_file = strm_of(fresh, settings, providers)
     return strm_file, nfo
 
 
-def strm_of(fresh: Fresh, settings: LibrarySettings, providers: Mapping[int, str]) -> File:
+def strm_of(fresh: Fresh, settings: LibrarySettings, providers: Mapping[int, str]) -> FileFacts:
     """The .strm of a movie, a version or an episode. Arguments as for `files_of`."""
     keys = fresh.keys
     provider = providers.get(keys.account, "")
     record = Record(fresh.kind, keys.uuid, keys.account, keys.stream, keys.item, provider=provider)
-    return digest(strm(record, settings), fresh.created)
+    return file_facts(strm(record, settings), fresh.created)
 
 
 def names_of(item: Item, settings: LibrarySettings) -> tuple[str, str]:
     """The name and the alias of an item, but not of a version's: they depend on nothing else."""
     name, alias = node_name(item, settings), alias_name(item, settings)
     return name, alias if alias != name else ""
-
-
-def digest(content: bytes, mtime: int) -> File:
-    """A file's size, time and digest (never 0, which stands for a file not rendered yet)."""
-    value = int.from_bytes(blake2b(content, digest_size=8).digest(), "little", signed=True)
-    return File(len(content), mtime, value or 1)

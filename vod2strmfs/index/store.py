@@ -76,7 +76,7 @@ class Detail(NamedTuple):
 
     node: Node
     strm_hash: int
-    """A digest of the content; see `fresh.digest`."""
+    """A digest of the content; see `library.rendered.content_digest`."""
     nfo_hash: int
     record: Record
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from functools import partial
 
+from vod2strmfs import shrink
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind, Slot, slot_of
 from vod2strmfs.library.tree import Tree
@@ -18,7 +19,6 @@ from vod2strmfs.materialize.manifest import File, Folder, Item, Manifest, State,
 from vod2strmfs.materialize.removal import Doomed, Removed, Stale, remove
 from vod2strmfs.materialize.workers import Workers
 from vod2strmfs.reports.rows import Action, Reason, Report, Row, Type, reason_of
-from vod2strmfs.sync import brake
 
 _FROM_BELOW: tuple[Set[int], ...] = (
     {NodeKind.MOVIE, NodeKind.SEASON},
@@ -61,7 +61,7 @@ class Cleaner:
         """How many .strm files the shrink brake holds back: all that are gone, or none.
 
         Args:
-            max_shrink: see `brake`. Files whose titles are there under another name do not count.
+            max_shrink: see `shrink`. Files whose titles are there under another name do not count.
         """
         gone: Counter[int] = Counter()
         for kinds in _FROM_BELOW:
@@ -70,7 +70,7 @@ class Cleaner:
                     doomed.reason == Reason.GONE and doomed.file.slot == Slot.STRM for doomed in stale.files
                 )
         for kind in (NodeKind.MOVIE, NodeKind.SEASON):
-            if brake.holds(gone[kind], self.manifest.strms(kind) + gone[kind], max_shrink):
+            if shrink.holds(gone[kind], self.manifest.strms(kind) + gone[kind], max_shrink):
                 return gone.total()
         return 0
 

@@ -9,10 +9,10 @@ import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 
-from vod2strmfs.extract.incoming import digest
 from vod2strmfs.library.items import Season
 from vod2strmfs.library.kinds import NodeKind, Slot
 from vod2strmfs.library.nfo import season_nfo
+from vod2strmfs.library.rendered import file_facts
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import File
 from vod2strmfs.materialize.probe import COARSEST, FileSystem
@@ -86,7 +86,7 @@ class Nfos:
         return self._entries.get(self._file_system.key(name))
 
     def _file(self, entry: "os.DirEntry[str]", slot: int, content: bytes) -> File:
-        size, mtime, digested = digest(content, _mtime(entry))
+        size, mtime, digested = file_facts(content, _mtime(entry))
         return File(self._file_system.name(entry.name), slot, size, mtime, digested)
 
 

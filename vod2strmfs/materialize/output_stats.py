@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 
 from vod2strmfs.errors import OutputError
-from vod2strmfs.extract.incoming import digest
 from vod2strmfs.library.kinds import NodeKind, Slot
+from vod2strmfs.library.rendered import content_digest
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import ROOT, File, Folder, Manifest, Plan, State, decode
 from vod2strmfs.materialize.probe import FileSystem, known_file_system
@@ -126,7 +126,7 @@ class _Census:
             content = Path(path, file.name).read_bytes()
         except OSError:
             return False
-        return digest(content, 0).digest == file.digest
+        return content_digest(content) == file.digest
 
     def _count_missing(self, folder: int, there: set[int]) -> None:
         """Count the files of the folders in a folder that are not there."""

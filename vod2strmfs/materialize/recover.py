@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from vod2strmfs.extract.incoming import digest
 from vod2strmfs.library.kinds import NodeKind, Slot
+from vod2strmfs.library.rendered import file_facts
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import NO_NODE, ROOT, File, Folder, Item, Manifest, State
 from vod2strmfs.materialize.our_nfos import Nfos
@@ -92,7 +92,7 @@ class _Search:
         match = self.url.fullmatch(content)
         if match is None:
             return []
-        size, mtime, digested = digest(content, entry.stat(follow_symlinks=False).st_mtime_ns)
+        size, mtime, digested = file_facts(content, entry.stat(follow_symlinks=False).st_mtime_ns)
         name = self.file_system.name(entry.name)
         stem = name.rpartition(".")[0]
         strm = File(name, Slot.STRM, size, mtime, digested)

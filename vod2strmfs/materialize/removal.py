@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vod2strmfs.extract.incoming import digest
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.library.names import fold
+from vod2strmfs.library.rendered import content_digest
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import File, Folder, State
 from vod2strmfs.reports.rows import Action, Reason, Row, Type, reason_of
@@ -129,7 +129,7 @@ class _Removal:
         if found is None:
             return
         ours = {file.digest, *file.earlier}
-        if not files.is_file(found) or digest(files.read(directory, file.name), 0).digest not in ours:
+        if not files.is_file(found) or content_digest(files.read(directory, file.name)) not in ours:
             self._say(Type.CLEANUP, self._title(file.name), doomed.uuid, Action.KEPT, Reason.NOT_OURS)
             return
         if self._apply:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vod2strmfs.extract.incoming import digest
 from vod2strmfs.library.contents import Record, nfo_file, strm
 from vod2strmfs.library.kinds import NodeKind, Slot
 from vod2strmfs.library.names import fold
+from vod2strmfs.library.rendered import content_digest, file_facts
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import File, Folder, Item, State
 from vod2strmfs.materialize.probe import FileSystem
@@ -260,7 +260,7 @@ class _ItemUpdate:
         same_time = self._updater.file_system.same_time(found.st_mtime_ns, file.mtime)
         if trusted and same_time and found.st_size == file.size:
             return
-        content = digest(files.read(self._descriptor, name), 0)
+        content = file_facts(files.read(self._descriptor, name), 0)
         if content.digest == file.digest:
             if not same_time:
                 self._set_time(file)
@@ -340,7 +340,7 @@ class _ItemUpdate:
             # An episode has the same NFO under two names.
             self._nfo = self._nfo or nfo_file(self._record, self._updater.settings)
             content = self._nfo
-        if digest(content, 0).digest != file.digest:
+        if content_digest(content) != file.digest:
             raise _OutdatedIndexError
         return content
 

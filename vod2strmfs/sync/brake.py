@@ -14,33 +14,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vod2strmfs.library.kinds import WAITING_NODE
+from vod2strmfs.shrink import holds, too_many
 
-MIN_ITEMS = 20
-"""So few removals are not held back, unless nothing would be left."""
 WINDOW = 24 * 3600 * 10**9
 """Nanoseconds; the removals within it count together."""
 _SPACING = 60 * 10**9
 """Nanoseconds between two marks between which nothing was added."""
 _JUMP = 100 * WINDOW
 """So long without any sync is a clock that was wrong."""
-
-
-def holds(gone: int, total: int, max_shrink: int) -> bool:
-    """Whether removals are to be held back.
-
-    Args:
-        gone: how many items would be removed, those held back before included.
-        total: how many there are, the gone ones included.
-        max_shrink: the percentage that may be removed.
-    """
-    if gone == total:
-        return gone > 0
-    return too_many(gone, total, max_shrink)
-
-
-def too_many(gone: int, total: int, max_shrink: int) -> bool:
-    """Whether so many are beyond the limit, something being left; arguments as of `holds`."""
-    return gone > MIN_ITEMS and gone * 100 > max_shrink * total
 
 
 class Place(NamedTuple):

@@ -20,10 +20,11 @@ import msgspec
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.source import Row
 from vod2strmfs.extract.convert import SECOND, Extractor, TitledRow
-from vod2strmfs.extract.incoming import File, Fresh, Keys
+from vod2strmfs.extract.incoming import Fresh, Keys
 from vod2strmfs.library.contents import decode_kind
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.library.names import CutName
+from vod2strmfs.library.rendered import FileFacts
 from vod2strmfs.settings import LibrarySettings
 
 _PIPE_BYTES = 1 << 20
@@ -58,7 +59,7 @@ class _Answer(msgspec.Struct, array_like=True, gc=False):
     name: str
     cut: bool
     alias: str
-    files: tuple[File, File] | None
+    files: tuple[FileFacts, FileFacts] | None
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -8,7 +8,8 @@ from vod2strmfs.library.contents import long_strm
 from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind
 from vod2strmfs.library.nfo import MediaServer
 from vod2strmfs.settings import LibrarySettings
-from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, too_many
+from vod2strmfs.shrink import too_many
+from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME
 
 _INDEX = {
     "movies": f"kind = {NodeKind.MOVIE:d}",

@@ -4,12 +4,13 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from vod2strmfs.extract.incoming import File, Fresh, Keys, digest, files_of, names_of, strm_of
+from vod2strmfs.extract.incoming import Fresh, Keys, files_of, names_of, strm_of
 from vod2strmfs.library.contents import decode_kind, encode
 from vod2strmfs.library.item_names import node_name
 from vod2strmfs.library.items import Category, Movie, Season, Series, Version
 from vod2strmfs.library.kinds import FILE_KINDS, MOVIES_NODE, TV_NODE, WAITING_NODE, NodeKind
 from vod2strmfs.library.names import CutName, fold
+from vod2strmfs.library.rendered import FileFacts, file_facts
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, Move, Place
 
@@ -328,14 +329,14 @@ class Draft:
         before = self.connection.execute(
             "SELECT nfo_size, nfo_mtime, nfo_hash FROM node WHERE id = ?", (node,)
         ).fetchone()
-        file = digest(content, before[1] if before[2] == 0 else self.now)
+        file = file_facts(content, before[1] if before[2] == 0 else self.now)
         if file.digest != before[2]:
             self._set_file(node, "nfo", file)
             if not self.first:
                 self.changed.add(node)
                 self.dirty.add(node)
 
-    def _set_file(self, node: int, kind: str, file: File) -> None:
+    def _set_file(self, node: int, kind: str, file: FileFacts) -> None:
         self.connection.execute(
             f"UPDATE node SET {kind}_version = {kind}_version + ({kind}_hash != 0),"
             f" {kind}_size = ?, {kind}_mtime = ?, {kind}_hash = ? WHERE id = ?",

@@ -12,7 +12,8 @@ import sys
 import threading
 from typing import TextIO
 
-from vod2strmfs.catalog.source import Source, open_source, retry_pause
+from vod2strmfs.catalog.open import open_source
+from vod2strmfs.catalog.source import Source, retry_pause
 from vod2strmfs.errors import UserError
 from vod2strmfs.index.held import advise, explain
 from vod2strmfs.index.order import Order
