@@ -1,5 +1,6 @@
 # make demo    build, mount and materialize a demo library, and show them
 # make test    all tests, with a real PostgreSQL and real mounts; needs root
+# make test-fast   the tests that start no mount, no server and no other process: about a minute, for anyone
 # make soak    the long forms of the tests that have one: within 15 minutes (see docs/reliability.md); needs root
 # make kodi    what a real Kodi, headless, makes of a library: not in CI, within 10 minutes
 # make lint    ruff, mypy, import-linter
@@ -11,7 +12,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: demo test soak kodi lint docs bench format clean
+.PHONY: demo test test-fast soak kodi lint docs bench format clean
 
 demo:
 	@scripts/setup.sh
@@ -20,6 +21,10 @@ demo:
 test:
 	@scripts/setup.sh test
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-fast:
+	@scripts/setup.sh dev
+	$(BIN)/pytest --fast $(PYTEST_ARGS)
 
 soak:
 	@scripts/setup.sh test

@@ -16,6 +16,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from databases import Database
+from needs import is_fast
 from postgres_server import PostgresServer
 from selenium import webdriver
 
@@ -63,6 +64,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Tests that have a long form take the fixture `soak`."""
     parser.addoption("--soak", action="store_true", help="run those tests alone that have a long form, in that form")
     parser.addoption("--kodi", action="store_true", help="run those tests alone that need a real Kodi")
+    parser.addoption("--fast", action="store_true", help="run those tests alone that start no other process")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -73,8 +75,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if option == "soak":
                 continue
             chosen = [item for item in items if item not in chosen]
-        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-        items[:] = chosen
+        _choose(config, items, chosen)
+    if config.getoption("fast"):
+        _choose(config, items, [item for item in items if is_fast(item)])
+
+
+def _choose(config: pytest.Config, items: list[pytest.Item], chosen: list[pytest.Item]) -> None:
+    kept = set(chosen)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = chosen
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

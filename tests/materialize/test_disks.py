@@ -84,6 +84,7 @@ def test_a_disk_that_fails_in_the_middle_of_a_run_is_rows_and_all_is_compared_wh
         assert output.rows() == []
 
 
+@pytest.mark.complains("Interrupted")
 def test_what_a_run_that_was_cut_off_wrote_is_compared_when_the_disk_was_mounted_again(
     output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +101,7 @@ def test_what_a_run_that_was_cut_off_wrote_is_compared_when_the_disk_was_mounted
         assert output.rows() == []
 
 
+@pytest.mark.complains("Interrupted")
 def test_what_a_run_that_was_cut_off_wrote_is_flushed_by_the_next(
     output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

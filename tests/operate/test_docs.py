@@ -47,11 +47,11 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_every_test_that_a_document_names_exists() -> None:
-    tests = "".join(path.read_text() for path in (ROOT / "tests").glob("*.py"))
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
     for page in (ROOT / "docs").rglob("*.md"):
         for name in re.findall(r"`(test_\w+)`", page.read_text()):
             assert f"def {name}(" in tests, f"{page.name}: {name}"
-        for name in re.findall(r"`(tests/\w+\.py)`", page.read_text()):
+        for name in re.findall(r"`(tests/[\w/]+\.py)`", page.read_text()):
             assert (ROOT / name).exists(), f"{page.name}: {name}"
 
 

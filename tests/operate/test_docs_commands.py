@@ -27,7 +27,7 @@ ELSEWHERE = {ROOT / "docs/containers.md"}
 STAND_INS = {"apt-get", "docker", "journalctl", "sudo", "systemctl"}
 """Programs that are not run: each says itself why, and what is checked of its command line."""
 
-NOT_COMMANDS = {"", "xml", "mermaid", "{toctree}", "toml", "yaml"}
+NOT_COMMANDS = {"", "ini", "text", "xml", "mermaid", "{toctree}", "toml", "yaml"}
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 
@@ -122,8 +122,8 @@ def test_command_lines_within_sentences_are_understood(page: Path) -> None:
 
 
 def understood(line: str) -> bool:
-    """Whether the program takes a command line; in brackets is what may be left out."""
-    name, *arguments = shlex.split(line.replace("\n", " ").replace("[", "").replace("]", ""))
+    """Whether the program takes a command line; in brackets is what may be left out, `…` stands for more options."""
+    name, *arguments = shlex.split(line.replace("\n", " ").replace("[", "").replace("]", "").removesuffix(" …"))
     if name == "COMMAND" or name.startswith("-"):
         return name in ("COMMAND", "--version", "--help", "-h")
     command = commands.cli.commands.get(name)

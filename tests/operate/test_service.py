@@ -35,7 +35,7 @@ serve(settings, quiet=float(sys.argv[2]))
 """
 _ALARMED = """
 import signal
-from vod2strmfs.service.when import when as module
+from vod2strmfs.service import when as module
 module._LONGEST_NAP = 0.01
 runs = 0
 def export():
@@ -271,7 +271,7 @@ class Deciding:
 
 @pytest.mark.complains("the share is gone", "ZeroDivisionError", "a name is refused")
 def test_a_run_that_failed_is_tried_again_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vod2strmfs.service._FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("vod2strmfs.service.when._FIRST_PAUSE", 0.001)
     with Deciding(OutputError("the share is gone"), ZeroDivisionError()) as deciding:
         eventually(lambda: deciding.calls == 3)
     with Deciding(*[OutputError("a name is refused")] * 100) as deciding:
@@ -284,7 +284,7 @@ def test_a_run_that_failed_is_tried_again_but_not_for_ever(monkeypatch: pytest.M
 
 @pytest.mark.complains("a name is refused")
 def test_looks_that_succeed_do_not_make_it_try_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vod2strmfs.service._FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("vod2strmfs.service.when._FIRST_PAUSE", 0.01)
     with Deciding(*[OutputError("a name is refused")] * 100, look=lambda: False) as deciding:
         eventually(lambda: deciding.calls == 6)
         time.sleep(0.5)
@@ -293,14 +293,14 @@ def test_looks_that_succeed_do_not_make_it_try_for_ever(monkeypatch: pytest.Monk
 
 @pytest.mark.complains("away What was written stays as it is")
 def test_a_database_that_is_away_is_tried_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vod2strmfs.service._LONGEST_PAUSE", 0.001)
+    monkeypatch.setattr("vod2strmfs.service.when._LONGEST_PAUSE", 0.001)
     with Deciding(*[CatalogError("away")] * 50) as deciding:
         eventually(lambda: deciding.calls == 51)
 
 
 @pytest.mark.complains("many are held")
 def test_what_the_brake_holds_is_no_reason_to_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vod2strmfs.service._FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("vod2strmfs.service.when._FIRST_PAUSE", 0.001)
     with Deciding(ShrinkHeldError("many are held")) as deciding:
         eventually(lambda: deciding.calls == 1)
         time.sleep(0.3)

@@ -314,6 +314,7 @@ def test_a_thousand_failures_leave_nothing_open(
     assert not any("secret" in message for message in errors)
 
 
+@pytest.mark.complains("no SQLite file")
 def test_it_waits_longer_after_every_failure_and_never_in_step(tmp_path: Path, workers: ExitStack) -> None:
     worker = workers.enter_context(a_worker(f"sqlite:///{tmp_path}/nowhere.db", tmp_path))
     assert worker.pause() == 30
@@ -327,6 +328,7 @@ def test_it_waits_longer_after_every_failure_and_never_in_step(tmp_path: Path, w
         assert len(set(drawn)) > 40
 
 
+@pytest.mark.complains("Something else with other settings")
 def test_two_that_write_one_index_with_different_settings_are_told_once(
     tmp_path: Path, said: list[logging.LogRecord], workers: ExitStack
 ) -> None:
