@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -31,15 +32,19 @@ _CHROMIUM = (
 class WatchedConnection(sqlite3.Connection):
     """Warns of itself, as Python does from 3.13 on, if nobody closes it."""
 
-    is_closed = False
+    is_open = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.is_open = True  # Else there is nothing to close.
 
     def close(self) -> None:
         """See sqlite3."""
-        self.is_closed = True
+        self.is_open = False
         super().close()
 
     def __del__(self) -> None:
-        if not self.is_closed:
+        if self.is_open:
             warnings.warn(f"unclosed database in {self!r}", ResourceWarning, stacklevel=1)
 
 

@@ -28,7 +28,7 @@ PROMPTLY = 5.0
 """Seconds. It takes a fraction of one; a busy machine is granted more."""
 
 _SESSIONS = "SELECT pid, state FROM pg_stat_activity WHERE application_name = 'vod2strmfs'"
-_SENDS = "SELECT FROM pg_stat_activity WHERE application_name = 'vod2strmfs' AND query LIKE 'SELECT m.id%'"
+_SENDS = "SELECT FROM pg_stat_activity WHERE application_name = 'vod2strmfs' AND query LIKE 'SELECT q.*, hash%'"
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,10 @@ def test_a_full_state_directory_ends_a_first_sync_with_an_error(large: Database,
         options = command("sync", "--database", large.owner_url, "--state-dir", disk)
         ended = subprocess.run(options, check=False, capture_output=True, text=True, timeout=TIMEOUT)
         assert ended.returncode == Exit.INDEX
-        assert f"state directory {disk}: the index cannot be written (database or disk is full)" in ended.stderr
+        assert (
+            f"state directory {disk}: the index cannot be written: the disk at {disk} has no room for it"
+            in ended.stderr
+        )
         eventually(partial(nothing_left, session))
 
 
@@ -123,12 +126,12 @@ def test_a_file_size_limit_ends_a_first_sync_with_an_error(large: Database, tmp_
 
 def test_a_mount_whose_disk_was_full_catches_up_when_there_is_room(large: Database, tmp_path: Path) -> None:
     with small_disk(tmp_path / "state", "40m") as disk, watching(large) as session:
-        with mounted(tmp_path, large.owner_url, "--poll-interval", "0.2") as mount:
+        with mounted(tmp_path, large.owner_url, "--poll-interval", "0.2", "--max-shrink", "100") as mount:
             filler = disk / "filler"
             subprocess.run(["dd", "if=/dev/zero", f"of={filler}"], check=False, stderr=subprocess.DEVNULL)
             session.execute("UPDATE vod_movie SET name = 'New ' || left(name, 200)")
             eventually(lambda: "ERROR" in mount.log.read_text())
-            assert "(database or disk is full)" in mount.log.read_text()
+            assert "has no room for it" in mount.log.read_text()
             eventually(lambda: mount.stat("generation") == "1")
             idle = "SELECT FROM pg_stat_activity WHERE application_name = 'vod2strmfs' AND state LIKE 'idle in%'"
             eventually(lambda: not session.execute(idle.encode()).fetchall())
@@ -165,6 +168,7 @@ def test_whoever_reads_rows_may_leave_off(large: Database) -> None:
             assert len(list(snapshot.rows("movie"))) > 5_000
 
 
+@pytest.mark.complains("The index was damaged")
 def test_an_index_that_is_damaged_while_rows_come_is_replaced(large: Database, tmp_path: Path) -> None:
     with watching(large) as session, closing(open_source(large.owner_url)) as source:
         sync(source, LibrarySettings(), tmp_path)
@@ -184,6 +188,6 @@ def test_a_full_disk_is_said_to_whoever_syncs(large: Database, tmp_path: Path) -
     with (
         small_disk(tmp_path / "disk", "1m") as disk,
         closing(open_source(large.owner_url)) as source,
-        pytest.raises(IndexFileError, match="disk is full"),
+        pytest.raises(IndexFileError, match="has no room for it"),
     ):
         sync(source, LibrarySettings(), disk)

@@ -360,9 +360,9 @@ def test_failures_do_not_hide_what_the_brake_holds(output: Output, tmp_path: Pat
     assert (as_json["actions"]["failed"], as_json["sync"]["held"], as_json["exit_code"]) == (1, 50, 6)
     for said in (ended[0].stderr, as_json["error"], ended[2].stderr):
         assert "1 file or folder could not be dealt with" in said
-        assert "50 items" in said
+        assert "50 of 60 movies" in said
         assert "--accept-shrink" in said
-    assert "50 items" in ended[0].stdout
+    assert "50 of 60 movies" in ended[0].stdout
     assert ended[2].stdout == ""
 
 

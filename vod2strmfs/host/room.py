@@ -1,4 +1,4 @@
-"""Room on the disks that the index needs: that of the state directory, and that where SQLite sorts."""
+"""Room on the disk of the state directory, where the index is, and where SQLite sorts."""
 
 import errno
 import os
@@ -15,23 +15,10 @@ def is_full(error: Exception) -> bool:
 
 def which_is_full(state_dir: Path) -> str:
     """A sentence that says which disk has no room, how much of it is free, and what to do."""
-    sorting = _temporary_directory()
-    if _free(sorting) < _free(state_dir):
-        return (
-            f"the disk at {_mount_point(sorting)}, where SQLite sorts, has no room ({_shown(_free(sorting))} free)."
-            " Make room there, or name another directory with the variable SQLITE_TMPDIR."
-        )
     return (
         f"the disk at {_mount_point(state_dir)} has no room for it ({_shown(_free(state_dir))} free)."
         " Make room there, or give another directory with --state-dir."
     )
-
-
-def _temporary_directory() -> Path:
-    """The one that SQLite takes (https://sqlite.org/tempfiles.html)."""
-    wanted = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp")
-    usable = (place for place in wanted if place and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK))
-    return Path(next(usable, "."))
 
 
 def _free(place: Path) -> int:
