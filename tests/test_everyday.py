@@ -227,9 +227,10 @@ class Life:
     def _expect_brake(self) -> None:
         """Other films under the same stream ids: none of those known may go before somebody says so."""
         known = {path for path in self._before if path.startswith("Movies/")}
+        movies = {path.rpartition("/")[0] for path in known if path.endswith(".strm")}
         have_ids = not self._rows.ids("vod_movie", "tmdb_id IS NULL")
         everyday.all_replaced(self._rows)
-        if not have_ids or int(self._mount.stat("movies")) <= MIN_ITEMS:
+        if not have_ids or len(movies) <= MIN_ITEMS:
             return
         generation = self._mount.stat("generation")
         self._mount.process.send_signal(signal.SIGHUP)
