@@ -3,7 +3,7 @@
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -49,6 +49,38 @@ def output(tmp_path: Path) -> Output:
 def forget_index(output: Output) -> None:
     for path in output.library.state_dir.glob("index.db*"):
         path.unlink()
+
+
+@pytest.mark.parametrize("gone", [1, 2, 3, 4])
+def test_a_folder_of_another_index_is_not_taken_for_one_that_only_has_its_number(tmp_path: Path, gone: int) -> None:
+    """What is in it, the user's poster too, belongs to another series."""
+
+    def shows(numbers: range, seed: int) -> Catalogue:
+        made = Catalogue(seed)
+        account = made.account("Provider")
+        for number in numbers:
+            show = made.series(f"Show {seed} {number}", relations=[])
+            made.relate(show, account, external_series_id=f"{seed} {number}")
+            for season in (1, 2):
+                made.episode(show, season + seed, 1, "", relations=[account])
+        return made
+
+    output = Output(Library(tmp_path), tmp_path / "output")
+    output.library.show(shows(range(6), 0))
+    output.write()
+    posters = {folder: str(folder) for folder in (output.root / "TV").glob("*/Season *")}
+    for folder, name in posters.items():
+        (folder / "poster.jpg").write_text(name)
+    forget_index(output)
+    output.library.show(shows(range(gone), 1))
+    output.write(cleanup="apply", accept_shrink=True)
+    assert all((folder / "poster.jpg").read_text() == name for folder, name in posters.items())
+    for folder in posters:
+        (folder / "poster.jpg").unlink()
+        folder.rmdir()
+        with suppress(OSError):
+            folder.parent.rmdir()
+    assert not output.difference().keys() - {"TV"}
 
 
 def test_a_lost_manifest_is_made_again_without_a_write(output: Output) -> None:

@@ -54,7 +54,7 @@ def small_library() -> Catalogue:
             for category in both:
                 catalogue.enable(account, category)
     logos = [catalogue.logo(f"http://panel.example/{number}.jpg") for number in range(3)]
-    for number in range(14):
+    for number in range(26):  # more than the brake lets go whatever the limit
         some = accounts if number % 3 == 0 else accounts[number % 2 : number % 2 + 1]
         movie = catalogue.movie(
             f"Film {number}", year=1980 + number, tmdb_id=str(5000 + number), description=f"Plot {number}.",
@@ -328,9 +328,122 @@ def touched(rows: Rows, chance: Chance) -> str:
     return "everything is touched"
 
 
+def relation_comes(rows: Rows, chance: Chance) -> str:
+    """A title or an episode is had once more, by another account or by the same one."""
+    table = chance.choice(_ITEMS)
+    relations, column, stream = _RELATIONS[table]
+    row, account = rows.one(chance, table), rows.one(chance, "m3u_m3uaccount")
+    columns, values = f"m3u_account_id, {column}, {stream}", f"{account}, {row}, 'r{chance.randrange(10**6)}'"
+    if table == "vod_episode":
+        series = f"m3u_account_id = {account} AND series_id = (SELECT series_id FROM vod_episode WHERE id = {row})"
+        columns += ", series_relation_id"
+        values += f", {rows.one(chance, 'vod_m3useriesrelation', series) or 'NULL'}"
+    else:
+        kind = "movie" if table == "vod_movie" else "series"
+        category = rows.one(chance, "vod_vodcategory", f"category_type = '{kind}'")
+        columns += ", category_id"
+        values += f", {chance.choice((category, 'NULL'))}"
+    if table != "vod_series":
+        columns += ", container_extension"
+        values += ", 'mkv'"
+    done = rows.run(
+        f"INSERT INTO {relations} ({columns}, created_at, updated_at, last_seen) VALUES ({values}, now(), now(), now())"
+    )
+    return f"{table} {row} has another relation, of account {account}: {done}"
+
+
+def relation_goes(rows: Rows, chance: Chance) -> str:
+    """A relation goes; what it was for stays."""
+    relations, _, _ = _RELATIONS[chance.choice(_ITEMS)]
+    row = rows.one(chance, relations)
+    freed = "UPDATE vod_m3uepisoderelation SET series_relation_id = NULL WHERE series_relation_id ="
+    rows.run(*([f"{freed} {row}"] if "series" in relations else []), f"DELETE FROM {relations} WHERE id = {row}")
+    return f"{relations} {row} goes"
+
+
+def renumbered(rows: Rows, chance: Chance) -> str:
+    """An episode gets other numbers, or all seasons of a series are counted otherwise."""
+    episode, series = rows.one(chance, "vod_episode"), rows.one(chance, "vod_series")
+    if chance.random() < 0.3:
+        shifts = ("+ 100", "- 99")
+        done = rows.run(
+            *(f"UPDATE vod_episode SET season_number = season_number {by} WHERE series_id = {series}" for by in shifts)
+        )
+        return f"the seasons of series {series} begin with another one: {done}"
+    season = chance.choice(("0", "1", "2", "5", "NULL", "1000"))
+    number = chance.choice(("1", "2", "12", "NULL", "0", "-1", "1000"))
+    done = rows.run(f"UPDATE vod_episode SET season_number = {season}, episode_number = {number} WHERE id = {episode}")
+    return f"episode {episode} is {season}x{number}: {done}"
+
+
+def equally_called(rows: Rows, chance: Chance) -> str:
+    """All episodes of a series get one name, perhaps without a number."""
+    series, name = rows.one(chance, "vod_series"), chance.choice(NAMES)
+    number = chance.choice(("", ", episode_number = NULL"))
+    rows.run(f"UPDATE vod_episode SET name = {_quoted(name)}{number} WHERE series_id = {series}")
+    return f"the episodes of series {series} are all called {name[:40]!r}{number}"
+
+
+def spelled(rows: Rows, chance: Chance) -> str:
+    """One name, or all of a kind, are spelled with other capitals."""
+    table, how = chance.choice(_ITEMS), chance.choice(("lower", "upper", "initcap"))
+    which = chance.choice(("true", f"id = {rows.one(chance, table)}"))
+    rows.run(f"UPDATE {table} SET name = {how}(name) WHERE {which}")
+    return f"{table}: {how}(name) where {which}"
+
+
+def many_renamed(rows: Rows, chance: Chance) -> str:
+    """Two of three names of a kind are junk."""
+    table, kept = chance.choice(_ITEMS), chance.randrange(3)
+    rows.run(f"UPDATE {table} SET name = 'Junk ' || id WHERE id % 3 != {kept}")
+    return f"{table}: two of three are renamed"
+
+
+def many_gone(rows: Rows, chance: Chance) -> str:
+    """Half of the relations to movies or episodes go."""
+    relations, column, _ = _RELATIONS[chance.choice(("vod_movie", "vod_episode"))]
+    half = chance.randrange(2)
+    rows.run(f"DELETE FROM {relations} WHERE {column} % 2 = {half}")
+    return f"{relations}: half of them go"
+
+
+def names_exchanged(rows: Rows, chance: Chance) -> str:
+    """Two folders exchange names: of categories or accounts, or of titles with all that tells them apart."""
+    table = chance.choice((*_TITLES, "vod_vodcategory", "m3u_m3uaccount"))
+    one, other = rows.one(chance, table), rows.one(chance, table)
+    columns, free = ("name, year, tmdb_id", ", tmdb_id = NULL") if table in _TITLES else ("name", "")
+    statements = [
+        f"CREATE TEMPORARY TABLE taken ON COMMIT DROP AS SELECT * FROM {table} WHERE id IN ({one}, {other})",
+        f"UPDATE {table} SET name = 'taken' || id{free} WHERE id IN ({one}, {other})",
+        *(
+            f"UPDATE {table} SET ({columns}) = (SELECT {columns} FROM taken WHERE id = {giver}) WHERE id = {taker}"
+            for taker, giver in ((one, other), (other, one))
+        ),
+    ]
+    done = one != other and rows.run(*statements)
+    return f"{table} {one} and {other} exchange {columns}: {done}"
+
+
+def all_rekeyed(rows: Rows, chance: Chance) -> str:
+    """All titles of a kind are made anew under other ids and UUIDs."""
+    table = chance.choice(_TITLES)
+    relations, column, _ = _RELATIONS[table]
+    by = 5000
+    rows.run(
+        "SET CONSTRAINTS ALL DEFERRED",
+        f"UPDATE {relations} SET {column} = {column} + {by}",
+        *([f"UPDATE vod_episode SET series_id = series_id + {by}"] if table == "vod_series" else []),
+        f"UPDATE {table} SET id = id + {by}, uuid = gen_random_uuid()",
+        f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))",
+    )
+    return f"{table}: all are made anew"
+
+
 EVENTS: tuple[Event, ...] = (
     episode_comes, episode_comes, episodes_go, renamed, renamed, identified, described, exchanged, exchanged, rekeyed,
-    moved, switched, labelled, title_comes, title_goes, touched,
+    moved, switched, labelled, title_comes, title_goes, touched, relation_comes, relation_comes, relation_goes,
+    relation_goes, renumbered, renumbered, equally_called, spelled, spelled, many_renamed, many_gone, names_exchanged,
+    names_exchanged, all_rekeyed,
 )  # fmt: skip
 
 

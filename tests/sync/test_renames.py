@@ -112,6 +112,20 @@ def test_a_film_with_all_ids_corrected_is_the_same_under_its_stream_and_name(lib
     assert folders(library) == before
 
 
+@pytest.mark.parametrize("columns", [lambda number: {}, ids(1)], ids=["without ids", "with ids"])
+def test_stream_ids_that_the_panel_deals_out_anew_rename_nothing(
+    library: Library, columns: Callable[[int], dict[str, Any]]
+) -> None:
+    """Under new rows, the films of a catalogue have each other's stream ids: the names tell who is who."""
+    library.show(films(50, columns=columns))
+    before = library.tree()
+    outcome = library.show(films(50, seed=1, columns=columns, stream=lambda number: str((number + 1) % 50)))
+    assert outcome.held == 0
+    assert {path: entry.inode for path, entry in library.tree().items() if entry.is_dir} == {
+        path: entry.inode for path, entry in before.items() if entry.is_dir
+    }
+
+
 def test_films_of_one_name_with_other_ids_are_others(library: Library) -> None:
     library.show(films(1, columns=ids(1)))
     before = folders(library)

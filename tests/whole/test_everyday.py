@@ -2,10 +2,12 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -24,6 +26,7 @@ from postgres_server import PostgresServer
 from shares import Share
 
 from vod2strmfs.errors import CatalogError
+from vod2strmfs.index.brake import MIN_ITEMS
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize.job import Job
@@ -32,6 +35,9 @@ from vod2strmfs.settings import LibrarySettings
 
 SECONDS = 60.0
 """How long the mount may take to follow; a worker that was killed is started again after five."""
+
+HELD = ("movies_held", "episodes_held", "movies_not_renamed", "series_not_renamed", "episodes_not_renamed")
+"""Metrics of what the brake holds."""
 
 SETTINGS: tuple[dict[str, object], ...] = (
     {},
@@ -42,7 +48,15 @@ SETTINGS: tuple[dict[str, object], ...] = (
     {"media_server": "kodi", "pin_stream": False},
     {"accounts": ("!Beta*",)},
     {"years": "1980-1990"},
+    {"group_by": "category_tv", "categories": ("!Kids*",)},
+    {"versions": "all", "group_by": "category", "categories": ("Kids*",)},
+    {"versions": "all", "accounts": ("Alpha",), "media_server": "emby"},
+    {"name_regex": "Film ", "media_server": "spec"},
 )
+
+
+_MARK = re.compile(r" \[[^\]/]*\]")
+_MARK_IN_FILE = re.compile(rb" \[[^\]\n]*\]")
 
 
 class Seen(NamedTuple):
@@ -67,10 +81,10 @@ def seen_through(mount: Mount) -> View:
     for directory, folders, files in os.walk(mount.path, onerror=fail):
         for name in (*folders, *files):
             path = Path(directory, name)
-            status = path.lstat()
-            content = None
+            status, content = path.lstat(), None
             if name in files:
-                content = path.read_bytes()
+                with path.open("rb") as file:  # Its name may be another file's since.
+                    status, content = os.fstat(file.fileno()), file.read()
                 assert len(content) == status.st_size
             found[str(path.relative_to(mount.path))] = Seen(status.st_ino, status.st_mtime_ns, content)
     if found.pop(".stats.csv", None) is None:
@@ -167,6 +181,18 @@ class Life:
                 self.story.append(chance.choice(EVENTS)(self._rows, chance))
                 self._mount.process.send_signal(signal.SIGHUP)
                 time.sleep(1.0)
+        elif disturbance == "worker killed in a sync":
+            self.story.append(chance.choice(EVENTS)(self._rows, chance))
+            self._mount.process.send_signal(signal.SIGHUP)
+            time.sleep(chance.random() * 0.3)
+            with suppress(ProcessLookupError, ValueError):
+                os.kill(self._mount.worker(), signal.SIGKILL)
+        elif disturbance == "index damaged":
+            same_index = False
+            index = self._directory / "state" / "index.db"
+            with index.open("r+b") as pages:
+                pages.seek(4096 * chance.randrange(1, index.stat().st_size // 4096))
+                pages.write(bytes(4096))
         elif disturbance == "all movies replaced":
             self._expect_brake()
         elif disturbance == "caches dropped":
@@ -201,9 +227,10 @@ class Life:
     def _expect_brake(self) -> None:
         """Other films under the same stream ids: none of those known may go before somebody says so."""
         known = {path for path in self._before if path.startswith("Movies/")}
+        movies = {path.rpartition("/")[0] for path in known if path.endswith(".strm")}
         have_ids = not self._rows.ids("vod_movie", "tmdb_id IS NULL")
         everyday.all_replaced(self._rows)
-        if not have_ids:
+        if not have_ids or len(movies) <= MIN_ITEMS:
             return
         generation = self._mount.stat("generation")
         self._mount.process.send_signal(signal.SIGHUP)
@@ -274,10 +301,13 @@ class Life:
                 difference = error
             else:
                 shown = {path: seen.content for path, seen in view.items()}
-                difference = differing(shown, wanted or shown) or differing(view, self._indexed())
+                if unmarked(shown) != unmarked(wanted or shown):
+                    difference = differing(shown, wanted or shown)
+                else:
+                    difference = differing(view, self._indexed())
                 if not difference:
                     return view
-                if {self._mount.stat(f"{kind}_held") for kind in ("movies", "episodes")} != {"0"}:
+                if any(self._mount.stat(metric) != "0" for metric in HELD):
                     self._accept()
             assert time.monotonic() < deadline, f"shown and wanted differ: {difference}"
             time.sleep(0.1)
@@ -349,6 +379,12 @@ def unfounded(before: View, after: View) -> Iterator[str]:
             yield f"{path}: {old[:2]} is now {new[:2]}"
 
 
+def unmarked(contents: Mapping[str, bytes | None]) -> Counter[tuple[str, bytes]]:
+    """What there is, but for what tells one from another of the same name: who has a name keeps it, while a fresh index
+    gives it to another (decision 3)."""
+    return Counter((_MARK.sub("", path), _MARK_IN_FILE.sub(b"", content or b"")) for path, content in contents.items())
+
+
 def differing(one: Mapping[str, object], other: Mapping[str, object]) -> dict[str, tuple[object, object]]:
     """What two say of a path, where they do not say the same."""
     return {
@@ -366,7 +402,7 @@ def below(view: View, folder: str) -> dict[str, bytes | None]:
 DISTURBANCES = (
     "files opened", "files opened", "files opened", "signal", "signal", "caches dropped", "settings changed",
     "settings changed", "restarted", "killed", "worker killed", "database restarted", "index lost",
-    "state directory full", "all movies replaced",
+    "state directory full", "all movies replaced", "worker killed in a sync", "index damaged",
 )  # fmt: skip
 
 

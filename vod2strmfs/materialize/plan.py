@@ -132,11 +132,21 @@ class Reconciler:
             here = None
         if here is None:
             there = self.manifest.by_node(node)
-            if there is not None and _same(there, detail) and not self._is_wanted(there.folder):
+            if there is not None and self._is_for(there, parent, detail) and not self._is_wanted(there.folder):
                 here = self._moved(there, parent, name)
         elif here.folder.name != name:
             here = self._moved(here, parent, name) or here
         return here
+
+    def _is_for(self, there: Plan, parent: Folder, detail: Detail) -> bool:
+        """Whether a folder that stands elsewhere was made for an item that belongs into `parent`. Once the index has
+        been made anew, anything may have the number of anything."""
+        if there.folder.kind != detail.node.kind:
+            return False
+        if detail.node.kind != NodeKind.SEASON or there.folder.parent == parent.id:
+            return _same(there, detail)
+        before, now = self.manifest.plan(there.folder.parent), self.manifest.plan(parent.id)
+        return before.uuid == now.uuid != ""
 
     def _give_way(self, parent: Folder, here: Plan) -> bool:
         """Move away a folder whose item has another name in the same directory now."""

@@ -1,7 +1,7 @@
 """Recognising items under new keys.
 
 Dispatcharr deletes rows and makes them again, with new ids and UUIDs. What survives is the account and
-stream id of a relation, the TMDB and IMDb ids, and the name; in this order they tell which of the items that
+stream id of a relation, the TMDB and IMDb ids, and the name: by them is told which of the items that
 arrived is one that went. See docs/decisions/0011-what-is-the-same-title.md.
 """
 
@@ -23,12 +23,13 @@ _OTHER_TITLES = f"({_OTHERS.format('')} OR {_OTHERS.format('series_')})"
 
 _KEYS = (
     ((_PLACE, "content.account", "content.stream", _NAME), "true"),
-    ((_FOLDER, "content.account", "nullif(content.stream, '')", "0"), f"NOT {_OTHER_TITLES}"),
     ((_PLACE, "nullif(content.tmdb, '')", "0", "0"), "true"),
     ((_PLACE, "nullif(content.imdb, '')", "0", "0"), "true"),
     ((_PLACE, _NAME, "0", "0"), f"NOT {_OTHER_TITLES}"),
+    ((_FOLDER, "content.account", "nullif(content.stream, '')", "0"), f"NOT {_OTHER_TITLES}"),
 )
-"""What has to be equal, and what else must hold. The first one: a panel has corrected an id."""
+"""What has to be equal, and what else must hold. The first one: a panel has corrected an id. The last one: what has
+neither an id nor a name of before; panels deal out their stream ids anew."""
 
 _SIDE = """
     SELECT node.id, content.tmdb, content.imdb,
