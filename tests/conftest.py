@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -30,7 +31,11 @@ _CHROMIUM = (
 class WatchedConnection(sqlite3.Connection):
     """Warns of itself, as Python does from 3.13 on, if nobody closes it."""
 
-    is_closed = False
+    is_closed = True  # Until it is opened: one that could not be needs no closing, but is taken away all the same.
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.is_closed = False
 
     def close(self) -> None:
         """See sqlite3."""
