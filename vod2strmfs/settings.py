@@ -260,7 +260,9 @@ class LibrarySettings(BaseModel):
     @classmethod
     def _refuse(cls, value: object, info: ValidationInfo) -> object:
         """Refuse what pydantic takes but no setting means."""
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        # Of a choice, pydantic says by itself what there is to choose.
+        if isinstance(value, bool) and annotation is not bool and get_origin(annotation) is not Literal:
             raise ValueError("must not be true or false")
         if isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
             raise ValueError("must not hold NUL characters or bytes that are not UTF-8")
@@ -556,15 +558,27 @@ def _broken(path: Path, text: str, problem: str) -> str:
     """What is wrong with a file that is no TOML, without a value that must not be shown."""
     found = re.search(r" \(at line (\d+), column \d+\)$", problem)
     if found is None:
-        return f"{path}: is not a TOML file: {problem}."
+        return f"{path}: is not a TOML file: {problem}.{_remedy(problem)}"
     line = text.split("\n")[int(found[1]) - 1]
     where = f"{path}: line {found[1]}"
-    bare = re.match(r"\s*(\w+)\s*=\s*([^\s\"'\[{#].*)", line)
+    bare = re.match(r"\s*(\w+)\s*=\s*([^\s\"'{#].*)", line)
     is_of_value = problem.startswith(("Invalid value", "Expected newline"))
     if bare is None or bare[1] not in Settings.model_fields or not is_of_value:
-        return f"{where}: is not TOML: {problem[: found.start()]}."
+        return f"{where}: is not TOML: {problem[: found.start()]}.{_remedy(problem)}"
     key, value = bare[1], "…" if is_secret(bare[1]) else _shortened(without_password(bare[2].strip()))
     return f"{where}: `{key} = {value}`: {_toml_form(key)}."
+
+
+_REMEDIES = {
+    "Cannot overwrite": "The setting stands there twice",
+    r"Unterminated|Unclosed|Illegal character|Expected [\"']['\"]+ \(": "A quote, a bracket or a comma is missing",
+    r"Unescaped '\\'|Invalid hex": r"Write text with a \ in 'single quotes'",
+}
+"""By what tomllib's messages begin with."""
+
+
+def _remedy(problem: str) -> str:
+    return next((f" {remedy}." for begin, remedy in _REMEDIES.items() if re.match(begin, problem)), "")
 
 
 def _toml_form(key: str) -> str:

@@ -347,6 +347,12 @@ def test_a_role_without_rights_is_told_what_it_may_not_read(postgres: PostgresSe
         ("postgresql://nobody:wrong-secret@127.0.0.1:1/postgres", "Check that PostgreSQL runs there"),
         ("postgresql://nobody:wrong-secret@[::bad/postgres", "not a libpq connection string"),
         ("mysql://nobody:wrong-secret@localhost/db", "not a libpq connection string"),
+        ("postgresql://nobody:wrong-secret@127.0.0.1:99999/postgres", "Check the port"),
+        ("host=127.0.0.1 port=no password=wrong-secret", "Check the port"),
+        ("postgresql://nobody:wrong-secret@127.0.0.1:{port}/postgres?sslmode=bogus", "Check the port and the other"),
+        ("postgresql://nobody:wrong-secret@127.0.0.1:{port}/postgres?sslmode=require", "Check sslmode"),
+        ("postgresql://nobody:wrong-secret@127.0.0.1:1/postgres?connect_timeout=soon", "connect_timeout=10"),
+        ("sqlite:////etc/passwd", "Name Dispatcharr's SQLite file"),
         ("sqlite://nowhere", "sqlite:///PATH"),
         ("sqlite:///nowhere/at/all.db", "no SQLite file"),
     ],
@@ -359,6 +365,25 @@ def test_a_bad_address_is_explained_without_its_password(postgres: PostgresServe
     assert said in str(caught.value)
     assert "wrong-secret" not in str(caught.value)
     assert str(superuser["password"]) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("kim@127.0.0.1:1/films", 'connection to server at "127.0.0.1", port 1 failed: Connection refused.'),
+        (
+            "kim@127.0.0.1:1,127.0.0.1:2/films",
+            'connection to server at "127.0.0.1", port 1 failed: Connection refused;'
+            ' connection to server at "127.0.0.1", port 2 failed: Connection refused.',
+        ),
+    ],
+)
+def test_a_server_that_refuses_is_said_once(address: str, reason: str) -> None:
+    with pytest.raises(CatalogError) as caught:
+        rows(f"postgresql://{address}", "movie")
+    said, advice = str(caught.value).splitlines()
+    assert said.endswith(f"/films: {reason}")
+    assert advice.startswith("Check that PostgreSQL runs there")
 
 
 def test_a_broken_connection_is_opened_again(postgres: PostgresServer) -> None:

@@ -104,6 +104,7 @@ def test_logs_and_reports_are_in_the_state_directory_unless_said_otherwise() -> 
         ('pin_stream = "perhaps"', "true or false"),
         ("pin_stream = 7", "true or false"),
         ('media_server = "jelly"', "jellyfin"),
+        ("adult = false", "must be 'include', 'exclude' or 'only'"),
         ('max_shrink = "many"', "whole number"),
         ("max_shrink = 101", "100"),
         ("max_shrink = 2.5", "whole number"),
@@ -190,8 +191,31 @@ def test_unknown_keys_are_errors_that_name_them_and_what_may_be_meant(tmp_path: 
         ("categories = EN*", 'line 1: `categories = EN*`: must be a list, as in ["A", "B"].'),
         ("concurrency = many", "line 1: `concurrency = many`: must be a number."),
         ("base_url: http://x", "line 1: is not TOML: Expected '=' after a key in a key/value pair."),
-        ("max_shrink = 1\nmax_shrink = 2\n", "line 2: is not TOML: Cannot overwrite a value."),
-        ('base_url = "http://x', "is not a TOML file: Unterminated string (at end of document)."),
+        (
+            "max_shrink = 1\nmax_shrink = 2\n",
+            "line 2: is not TOML: Cannot overwrite a value. The setting stands there twice.",
+        ),
+        (
+            'base_url = "http://x',
+            "is not a TOML file: Unterminated string (at end of document). A quote, a bracket or a comma is missing.",
+        ),
+        (
+            "base_url = 'http://x",
+            'is not a TOML file: Expected "\'" (at end of document). A quote, a bracket or a comma is missing.',
+        ),
+        (
+            'genres = ["Drama" "Crime"]',
+            "line 1: is not TOML: Unclosed array. A quote, a bracket or a comma is missing.",
+        ),
+        ("genres = [Drama, Crime]", 'line 1: `genres = [Drama, Crime]`: must be a list, as in ["A", "B"].'),
+        (
+            r'name_regex = "\d+"',
+            r"line 1: is not TOML: Unescaped '\' in a string. Write text with a \ in 'single quotes'.",
+        ),
+        (
+            r'log_dir = "C:\Users"',
+            r"line 1: is not TOML: Invalid hex value. Write text with a \ in 'single quotes'.",
+        ),
     ],
 )
 def test_broken_toml_is_an_error_that_names_the_line_and_what_to_write(tmp_path: Path, text: str, says: str) -> None:

@@ -227,3 +227,28 @@ def test_a_state_directory_that_is_full_is_said_by_materialize(tmp_path: Path, k
         assert "unexpected" not in done.stderr
     finally:
         subprocess.run(["umount", "-l", tmp_path / "state"], check=True)
+
+
+def test_a_mount_starts_from_its_index_when_the_disk_of_the_state_directory_is_full(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "state").mkdir()
+    url = f"sqlite:///{tmp_path}/data/dispatcharr.db"
+    write_demo(url, movies=20, series=2, episodes=4, seed=1)
+    options = ["--database", url, "--state-dir", str(tmp_path / "state")]
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", tmp_path / "state"], check=True)
+    try:
+        subprocess.run(command("sync", *options), check=True, capture_output=True)
+        subprocess.run(["dd", "if=/dev/zero", f"of={tmp_path}/state/filler"], check=False, stderr=subprocess.DEVNULL)
+        with mounted(tmp_path, url) as mount:
+            assert len(os.listdir(mount.path / "Movies")) > 10
+            assert "has no room" in mount.log.read_text()
+        # Somebody took the room that was kept.
+        for name in ("index.reserve", "index.db-shm"):
+            (tmp_path / "state" / name).unlink(missing_ok=True)
+        subprocess.run(["dd", "if=/dev/zero", f"of={tmp_path}/state/more"], check=False, stderr=subprocess.DEVNULL)
+        for words in (["stats", "--state-dir", str(tmp_path / "state")], ["sync", *options]):
+            ended = subprocess.run(command(*words), check=False, capture_output=True, text=True, timeout=TIMEOUT)
+            assert ended.returncode == Exit.INDEX
+            assert f"the disk at {tmp_path}/state has no room for it (0 KiB free). Make room there" in ended.stderr
+    finally:
+        subprocess.run(["umount", "-l", tmp_path / "state"], check=True)

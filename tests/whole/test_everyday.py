@@ -26,12 +26,12 @@ from postgres_server import PostgresServer
 from shares import Share
 
 from vod2strmfs.errors import CatalogError
-from vod2strmfs.index.brake import MIN_ITEMS
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize.job import Job
 from vod2strmfs.materialize.run import materialize
 from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.shrink import MIN_ITEMS
 
 SECONDS = 60.0
 """How long the mount may take to follow; a worker that was killed is started again after five."""

@@ -1,5 +1,6 @@
 """Dispatcharr's PostgreSQL as a source."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
@@ -110,7 +111,10 @@ class PostgreSQLSource:
             ) from None
         parameters = {**_DEFAULTS, **given}
         self._conninfo = make_conninfo("", **parameters)
-        self._patience = timeout_from_conninfo(parameters)
+        try:
+            self._patience = timeout_from_conninfo(parameters)
+        except psycopg.Error as error:  # bad value for connect_timeout: 'soon'
+            raise CatalogError(f"database: {error}. Give seconds, as in connect_timeout=10.") from None
         self._name = _without_password(given)
         self._connection: Connection | None = None
 
@@ -223,8 +227,7 @@ class PostgreSQLSource:
         try:
             yield
         except psycopg.Error as error:
-            reason = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
-            raise CatalogError(f"database {self._name}: {reason or type(error).__name__}.\n{_advice(error)}") from error
+            raise CatalogError(f"database {self._name}: {_reason(error)}.\n{_advice(error)}") from error
 
 
 class PostgreSQLSnapshot:
@@ -330,10 +333,23 @@ def _without_password(parameters: Mapping[str, str | int | None]) -> str:
     return f"{user}{host}{port}/{parameters.get('dbname', '')}"
 
 
+def _reason(error: psycopg.Error) -> str:
+    """What libpq said, on one line: what it said of each server where it tried several, and none of its advice."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line and not line.startswith("Is the server running")]
+    each = [attempt[1] for line in lines if (attempt := re.fullmatch(r"- host: .*?'(?:, hostaddr: .*?')?: (.*)", line))]
+    said = [re.sub(r"^connection (?:failed|is bad): ", "", line) for line in each or lines]
+    return "; ".join(dict.fromkeys(said)).rstrip(".") or type(error).__name__
+
+
 def _advice(error: psycopg.Error) -> str:
     text = str(error)
     if "password authentication failed" in text or "no password supplied" in text:
         return "Check the user and the password."
+    if re.search(r"invalid (\w+ value|port number|value for parameter)", text):
+        return "Check the port and the other parameters of `database`, or of POSTGRES_…."
+    if "SSL was required" in text or "certificate" in text:
+        return "Check sslmode and the certificates, here and on the server."
     if 'database "' in text and "does not exist" in text:
         return "Check the database's name (Dispatcharr's default is dispatcharr)."
     if "too many c" in text or "connection slots are reserved" in text:

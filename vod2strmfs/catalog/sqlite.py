@@ -170,6 +170,8 @@ def _errors(path: Path) -> Iterator[None]:
         advice = ""
         if path.with_name(path.name + "-wal").exists() and not os.access(path.parent, os.W_OK):
             advice = "\nIts write-ahead log can only be read where this user can write to the folder."
+        elif "not a database" in str(error):
+            advice = "\nName Dispatcharr's SQLite file, as in sqlite:////data/dispatcharr.db."
         raise CatalogError(f"database: {path} cannot be read: {error}.{advice}") from error
 
 

@@ -3,14 +3,44 @@
 import errno
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
+
+from vod2strmfs.host.private import private
+
+_RESERVE_NAME = "index.reserve"
+_RESERVE_BYTES = 64 << 10
+"""Twice what SQLite needs beside an index (`-shm`) as long as somebody has it open, be it only to read."""
 
 
 def is_full(error: Exception) -> bool:
     """Whether an error says that a disk is full, or a quota used up."""
     if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+        code = getattr(error, "sqlite_errorcode", 0)
+        return code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def keep_reserve(state_dir: Path) -> None:
+    """A file is kept that can be given up, so that a whole index can be read when its disk is full."""
+    reserve = state_dir / _RESERVE_NAME
+    with suppress(OSError):
+        if reserve.exists():
+            return
+        try:
+            with open(reserve, "wb", buffering=0, opener=private) as file:
+                os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
+        except OSError:
+            reserve.unlink()
+
+
+def spend_reserve(state_dir: Path) -> bool:
+    """Whether there was a reserve; it has been given up."""
+    try:
+        (state_dir / _RESERVE_NAME).unlink()
+    except OSError:
+        return False
+    return True
 
 
 def which_is_full(state_dir: Path) -> str:

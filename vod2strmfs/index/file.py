@@ -20,6 +20,7 @@ import msgspec
 
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.host.private import private
+from vod2strmfs.host.room import is_full, keep_reserve, spend_reserve, which_is_full
 from vod2strmfs.library.contents import decode_kind
 from vod2strmfs.library.kinds import FIRST_FREE_NODE, ROOT_NODE, SECTIONS, NodeKind
 from vod2strmfs.library.names import fold
@@ -148,6 +149,7 @@ def create(state_dir: Path, *, thorough: bool = False) -> None:
         _create_file(path, FIRST_FREE_NODE)
     elif not _is_index(path) or (thorough and _is_damaged(path)):
         replace(state_dir)
+    keep_reserve(state_dir)
 
 
 def replace(state_dir: Path) -> None:
@@ -191,26 +193,36 @@ def connect(state_dir: Path, *, writable: bool = False) -> sqlite3.Connection:
     Raises:
         IndexFileError: there is none, or it cannot be opened.
     """
-    path = (state_dir / FILE_NAME).absolute()
-    mode = "rw" if writable else "ro"
+    path = state_dir / FILE_NAME
     try:
-        with ExitStack() as opened:
-            connection = sqlite3.connect(
-                f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=60, cached_statements=256,
-                check_same_thread=False,
-            )  # fmt: skip
-            opened.callback(connection.close)
-            # NORMAL keeps the file consistent through a power cut; at worst the last generation is lost and made again.
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA temp_store = FILE")
-            # A log that grew in a large sync is cut when it is begun anew.
-            connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
-            if writable:
-                _keep_temporary_files(connection, state_dir.absolute())
-            opened.pop_all()
-            return connection
+        try:
+            return _connect(path.absolute(), writable)
+        except sqlite3.Error as error:
+            if not (is_full(error) and spend_reserve(state_dir)):
+                raise
+            _log.warning("The index is read with the room that was kept for it: %s", which_is_full(state_dir))
+            return _connect(path.absolute(), writable)
     except sqlite3.Error as error:
-        raise IndexFileError(f"index {path}: cannot be opened ({error}).") from error
+        why = f": {which_is_full(state_dir)}" if is_full(error) else f" ({error})."
+        raise IndexFileError(f"index {path}: cannot be opened{why}") from error
+
+
+def _connect(path: Path, writable: bool) -> sqlite3.Connection:
+    with ExitStack() as opened:
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?mode={'rw' if writable else 'ro'}", uri=True, isolation_level=None, timeout=60,
+            cached_statements=256, check_same_thread=False,
+        )  # fmt: skip
+        opened.callback(connection.close)
+        # NORMAL keeps the file consistent through a power cut; at worst the last generation is lost and made again.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA temp_store = FILE")
+        # A log that grew in a large sync is cut when it is begun anew.
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+        if writable:
+            _keep_temporary_files(connection, path.parent)
+        opened.pop_all()
+        return connection
 
 
 def _keep_temporary_files(connection: sqlite3.Connection, state_dir: Path) -> None:

@@ -96,7 +96,7 @@ def opened(path: Path, *, dry_run: bool) -> Iterator[int | None]:
         if dry_run and isinstance(error, FileNotFoundError):
             yield None
             return
-        raise OutputError(f"output root {path}: cannot be used ({error.strerror}).") from error
+        raise OutputError(f"output root {path}: cannot be used ({error.strerror}).\n{_ADVICE}") from error
     try:
         if not dry_run:
             _check_writable(descriptor, path)
