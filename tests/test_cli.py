@@ -465,7 +465,7 @@ def test_another_user_is_told_that_it_is_the_rights(tmp_path: Path, demo: str, r
     (tmp_path / "state").rename(state)
     state.chmod(0o755)
     for name, code in (("stats", Exit.INDEX), ("report", Exit.OUTPUT)):
-        ended = finish(["setpriv", "--reuid=65534", "--clear-groups", *command(name, f"--state-dir={state}")])
+        ended = as_ordinary_user(name, f"--state-dir={state}")
         assert_refused(ended, code, str(state), "Permission denied", "sudo")
         assert "`vod2strmfs sync` makes" not in ended.err
         assert "holds no report" not in ended.err
