@@ -161,7 +161,16 @@ def _location(value: object) -> object:
         return value
     if len(value) > _LONGEST_PATH:
         raise ValueError(f"must not be longer than {_LONGEST_PATH} characters")
-    return os.path.expanduser(value)
+    return _findable(os.path.expanduser(value))
+
+
+def _findable(path: str) -> str:
+    if not os.path.isabs(path):
+        try:
+            os.getcwd()
+        except OSError:
+            raise ValueError("is relative, and the current directory has gone: give an absolute path") from None
+    return path
 
 
 def _database(value: SecretStr) -> SecretStr:
@@ -173,6 +182,8 @@ def _database(value: SecretStr) -> SecretStr:
             "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE, a libpq connection string such as"
             " 'host=… dbname=…', or sqlite:///PATH"
         )
+    if text.startswith("sqlite:///"):
+        _findable(text.removeprefix("sqlite:///"))
     return value
 
 

@@ -438,6 +438,39 @@ def test_a_standard_output_that_is_full_is_said(run: Run, demo: str, tmp_path: P
     assert ended.returncode == Exit.OUTPUT
 
 
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("name", ["stats", "report", "--version"])
+def test_without_standard_output_it_works_all_the_same(
+    run: Run, tmp_path: Path, demo: str, name: str, closed: str
+) -> None:
+    assert run("materialize", tmp_path / "output", *demo.split()).code == 0
+    options = [] if name == "--version" else [f"--state-dir={tmp_path}/state"]
+    ended = finish(["sh", "-c", f'exec "$@" {closed}', "sh", *command(name, *options)])
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "words", [["materialize", "films"], ["sync", "--state-dir=state"], ["sync", "--database=sqlite:///films.db"]]
+)
+def test_a_relative_path_in_a_directory_that_has_gone_is_explained(tmp_path: Path, words: list[str]) -> None:
+    place = tmp_path / "gone"
+    place.mkdir()
+    ended = finish(["sh", "-c", f'cd {place} && rmdir {place} && exec "$@"', "sh", *command(*words)])
+    assert_refused(ended, Exit.USAGE, "is relative, and the current directory has gone", "absolute path")
+
+
+def test_another_user_is_told_that_it_is_the_rights(tmp_path: Path, demo: str, run: Run, open_folder: Path) -> None:
+    assert run("materialize", tmp_path / "output", *demo.split()).code == 0
+    state = open_folder / "state"
+    (tmp_path / "state").rename(state)
+    state.chmod(0o755)
+    for name, code in (("stats", Exit.INDEX), ("report", Exit.OUTPUT)):
+        ended = as_ordinary_user(name, f"--state-dir={state}")
+        assert_refused(ended, code, str(state), "Permission denied", "sudo")
+        assert "`vod2strmfs sync` makes" not in ended.err
+        assert "holds no report" not in ended.err
+
+
 @pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("name", ["sync", "materialize"])
 def test_without_standard_error_it_works_all_the_same(tmp_path: Path, demo: str, name: str, closed: str) -> None:

@@ -51,6 +51,7 @@ def report(settings: Settings, file: Path | None, everything: bool, follow: bool
     if file is None:
         found = reports(settings.reports)
         if not found:
+            _check_readable(settings.reports)
             raise OutputError(
                 f"report directory {settings.reports}: holds no report yet. `vod2strmfs materialize` writes one;"
                 " --report-dir or --state-dir name another place."
@@ -114,6 +115,18 @@ def _sorted(rows: "Iterable[Row]") -> "Iterator[Row]":
 
 def _place(row: "Row") -> int:
     return _FIRST.index(row.action) if row.action in _FIRST else len(_FIRST)
+
+
+def _check_readable(directory: Path) -> None:
+    try:
+        os.listdir(directory)
+    except PermissionError as error:
+        raise OutputError(
+            f"report directory {directory}: cannot be read ({error.strerror})."
+            " Run it as the user who materializes, with sudo."
+        ) from error
+    except OSError:
+        pass  # There is none yet.
 
 
 def _layout() -> _Layout:

@@ -1,6 +1,8 @@
 """`vod2strmfs stats`."""
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -54,6 +56,8 @@ def _of_index(state_dir: Path) -> list[Metric]:
     try:
         store = Store(state_dir)
     except IndexFileError as error:
+        if os.strerror(errno.EACCES) in str(error):
+            advice = "Run it as the user who syncs, with sudo."
         raise IndexFileError(f"{error}\n{advice}") from error
     with closing(store):
         if not store.generation:

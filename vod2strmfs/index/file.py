@@ -5,6 +5,7 @@ a sync writes the next one in a single transaction. Nothing else writes it; but 
 copy what is in the log into the file (`checkpoint`), so that the log can be written from its beginning again.
 """
 
+import errno
 import fcntl
 import json
 import logging
@@ -203,8 +204,18 @@ def connect(state_dir: Path, *, writable: bool = False) -> sqlite3.Connection:
             _log.warning("The index is read with the room that was kept for it: %s", which_is_full(state_dir))
             return _connect(path.absolute(), writable)
     except sqlite3.Error as error:
-        why = f": {which_is_full(state_dir)}" if is_full(error) else f" ({error})."
+        why = f": {which_is_full(state_dir)}" if is_full(error) else f" ({_reason(path) or error})."
         raise IndexFileError(f"index {path}: cannot be opened{why}") from error
+
+
+def _reason(path: Path) -> str:
+    """What SQLite does not say: why a file cannot be opened; empty if it can."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.strerror or ""
+    # Not by opening it: to close it again would end the locks that this process has on it.
+    return "" if os.access(path, os.R_OK) else os.strerror(errno.EACCES)
 
 
 def _connect(path: Path, writable: bool) -> sqlite3.Connection:
