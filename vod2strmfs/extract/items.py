@@ -31,9 +31,8 @@ A panel's ways to say "nothing" (null, "", 0, "N/A", "0000-00-00" and the like) 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
 from typing import Any, NamedTuple, TypeVar, cast
 
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
@@ -152,27 +151,28 @@ def episode(row: EpisodeRow, series_title: str, cleaner: TitleCleaner, problems:
     relation = decode_column(EpisodeRelation, row.relation_properties, "relation", problems)
     entry = object_of(relation.info, NO_ENTRY, problems)
     detail = object_of(entry.info, NO_PANEL, problems)
-    entries = [entry]
-    details = [detail]
+    panels: list[Panel] = [detail, entry]
+    tmdb: tuple[Any, ...] = detail.tmdb_id, detail.tmdb
+    imdb: tuple[Any, ...] = detail.imdb_id, detail.imdb
+    names: tuple[Any, ...] = (entry.title,)
     if row.others:
         for other in decode_others(EpisodeRelation, row.others, problems):
-            entries.append(object_of(other.info, NO_ENTRY, problems))
-            details.append(object_of(entries[-1].info, NO_PANEL, problems))
+            entry = object_of(other.info, NO_ENTRY, problems)
+            panel = object_of(entry.info, NO_PANEL, problems)
+            panels += panel, entry
+            tmdb += panel.tmdb_id, panel.tmdb
+            imdb += panel.imdb_id, panel.imdb
+            names += (entry.title,)
     columns = _Facts(
         plot=row.description, premiered=row.air_date, rating=row.rating, runtime=(row.duration_secs, None, None)
     )
-    fields = _read(chain.from_iterable(zip(details, entries, strict=True)), columns, row.properties, problems)
+    fields = _read(panels, columns, row.properties, problems)
     seconds = _set_runtime(fields)
     _set_dates(fields, 0, problems)
-    _set_ids(
-        fields,
-        (*(number for said in details for number in (said.tmdb_id, said.tmdb)), row.tmdb_id),
-        (*(number for said in details for number in (said.imdb_id, said.imdb)), row.imdb_id),
-        problems,
-    )
+    _set_ids(fields, (*tmdb, row.tmdb_id), (*imdb, row.imdb_id), problems)
     season = _ordinal("season", row.season_number, problems)
     number = _ordinal("number", row.episode_number, problems)
-    name = _first("title", parse_line, (*(said.title for said in entries), row.name), problems) or ""
+    name = _first("title", parse_line, (*names, row.name), problems) or ""
     return Episode(
         title=cleaner.episode(name, series=series_title, season=season, number=number),
         season=season,
@@ -254,13 +254,12 @@ _PANEL_FIELDS = {
 }
 
 
-def _read(panels: Iterable[Panel], columns: _Facts, properties: str | None, problems: Counter[str]) -> dict[str, Any]:
+def _read(panels: Sequence[Panel], columns: _Facts, properties: str | None, problems: Counter[str]) -> dict[str, Any]:
     """The fields that have a value, each from the first source that has one.
 
     `premiered` is a pair of day and year, `runtime` in seconds.
     """
-    panels = [panel for panel in panels if panel is not NO_PANEL]
-    sources = [_facts(panel) for panel in panels]
+    sources = [_facts(panel) for panel in panels if panel is not NO_PANEL]
     sources.append(columns)
     last = NO_PANEL
     if properties:

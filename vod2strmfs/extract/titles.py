@@ -55,7 +55,10 @@ _BRACKET_WORDS = _PREFIX_WORDS | frozenset(
 _LAST_WORDS = (
     _QUALITIES
     | _SOUNDS
-    | frozenset("MULTI-SUB MULTI-SUBS MULTI-AUDIO VOSTFR TRUEFRENCH VFF VFQ 2160p 1080p 1080i 720p 576p 480p".split())
+    | frozenset(
+        "MULTI-SUB MULTI-SUBS MULTI-AUDIO VOSTFR TRUEFRENCH VFF VFQ WEB-DL BluRay 2160p 1080p 1080i 720p 576p"
+        " 480p".split()
+    )
 )
 """What may end a title without brackets, written exactly so. Not 3D: `Step Up 3D` is a title."""
 _LEADING_WORDS = _LAST_WORDS | {"DV"}

@@ -144,9 +144,6 @@ def nfo_of(item: Item, settings: LibrarySettings, seasons: tuple[int | None, ...
         case Season():
             return nfo.season_nfo(item, settings.media_server)
         case Episode():
-            if not item.title:  # Kodi shows nothing for it. The file has no such title in its name.
-                number = "Unknown" if item.number is None else item.number
-                item = msgspec.structs.replace(item, title=f"Episode {number}")
             return nfo.episode_nfo(item, settings.media_server)
         case Category() | Version():
             return b""
