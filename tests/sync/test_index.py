@@ -12,6 +12,7 @@ from vod2strmfs.catalog.open import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import CatalogError, IndexFileError
 from vod2strmfs.index.changes import What
+from vod2strmfs.index.file import is_whole
 from vod2strmfs.index.read_ahead import Ahead
 from vod2strmfs.index.store import Store
 from vod2strmfs.settings import LibrarySettings
@@ -429,6 +430,20 @@ def test_a_damaged_index_is_moved_aside_and_made_anew(library: Library, damage: 
     assert library.tree()["Movies/Heat"].inode > inode
     [aside] = library.state_dir.glob("index.db.unusable-*")
     assert aside.read_bytes() == damage
+
+
+@pytest.mark.complains("The index was damaged or not ours; it was moved")
+@pytest.mark.parametrize("name", ["node_name", "node_children", "content_source"])
+def test_an_index_whose_schema_lost_something_is_made_anew(library: Library, name: str) -> None:
+    library.show(films("Heat"))
+    assert is_whole(library.state_dir)
+    with closing(sqlite3.connect(library.state_dir / "index.db")) as index, index:
+        index.execute(f"DROP INDEX {name}")
+    assert not is_whole(library.state_dir)
+    library.sync(library.last_url, thorough=True)
+    assert is_whole(library.state_dir)
+    assert "Movies/Heat/Heat.strm" in library.paths()
+    assert len(list(library.state_dir.glob("index.db.unusable-*"))) == 1
 
 
 @pytest.mark.complains("The index was damaged or not ours; it was moved")

@@ -117,6 +117,11 @@ INDEXES = (
 )
 """Made after the first generation is loaded: sorting once is faster than a million insertions."""
 
+# Lost with a page of the schema, they are missed by no check of SQLite's.
+_LACKS_INDEXES = """
+    SELECT 1 FROM generation WHERE number > 0 AND
+        (SELECT count(*) FROM sqlite_master WHERE name IN ('node_name', 'node_children', 'content_source')) < 3"""
+
 RENAMED = """
 CREATE TABLE IF NOT EXISTS renamed (   -- for the shrink brake: what was renamed within the last day, and from what
     node INTEGER PRIMARY KEY,
@@ -169,8 +174,10 @@ def is_damage(error: Exception) -> bool:
     cause = error.__cause__ if isinstance(error, IndexFileError) else error
     if not isinstance(cause, sqlite3.Error):
         return False
-    # Python's module has no code for a text that is no UTF-8; all of ours were.
-    return _code(cause) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "Could not decode" in str(cause)
+    # Python's module has no code for a text that is no UTF-8; all of ours were. Which indexes to use is ours to say.
+    told = str(cause)
+    unmistakable = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return _code(cause) in unmistakable or "Could not decode" in told or told.startswith("no such index")
 
 
 def make_directory(state_dir: Path) -> None:
@@ -321,7 +328,7 @@ def _is_damaged(path: Path) -> bool:
     try:
         with closing(connect(path.parent)) as connection:
             [verdict] = connection.execute("PRAGMA integrity_check(1)").fetchone()
-            if verdict != "ok":
+            if verdict != "ok" or connection.execute(_LACKS_INDEXES).fetchone() is not None:
                 return True
             for kind, item in connection.execute("SELECT kind, item FROM content"):
                 decode_kind(item, kind)
