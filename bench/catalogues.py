@@ -10,7 +10,8 @@ from postgres_server import PostgresServer
 from vod2strmfs.catalog.postgresql import PostgreSQLSource
 from vod2strmfs.demo.generator import write_demo
 from vod2strmfs.settings import LibrarySettings
-from vod2strmfs.sync.run import Outcome, sync
+from vod2strmfs.sync.result import SyncResult
+from vod2strmfs.sync.run import sync
 
 
 class Size(NamedTuple):
@@ -40,7 +41,7 @@ def catalogue(size: Size) -> Iterator[str]:
         yield url
 
 
-def make_index(url: str, state_dir: Path, settings: LibrarySettings | None = None) -> Outcome:
+def make_index(url: str, state_dir: Path, settings: LibrarySettings | None = None) -> SyncResult:
     """Bring the index of a state directory up to date with a database; the first time, make it."""
     with closing(PostgreSQLSource(url)) as source:
         return sync(source, settings or LibrarySettings(), state_dir)

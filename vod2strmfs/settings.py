@@ -419,7 +419,7 @@ class Settings(LibrarySettings):
         """The part that decides names and bytes."""
         return LibrarySettings.model_validate(self.model_dump(include=set(LibrarySettings.model_fields)))
 
-    def source(self) -> str:
+    def database_url(self) -> str:
         """The database to read: the setting, else what Dispatcharr's own variables name.
 
         Raises:

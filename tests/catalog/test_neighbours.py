@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from databases import Database
 from mounts import command, eventually, mounted
-from postgres_server import PostgresServer, _free_port
+from postgres_server import PostgresServer, free_port
 from psycopg.conninfo import conninfo_to_dict
 
 from vod2strmfs.catalog.open import open_source
@@ -21,7 +21,8 @@ from vod2strmfs.catalog.source import Snapshot
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import CatalogError, Exit
 from vod2strmfs.settings import LibrarySettings
-from vod2strmfs.sync.run import Outcome, sync
+from vod2strmfs.sync.result import SyncResult
+from vod2strmfs.sync.run import sync
 
 _OURS = "FROM pg_stat_activity WHERE application_name = 'vod2strmfs'"
 
@@ -37,15 +38,15 @@ def database(postgres: PostgresServer) -> Database:
     return Database(postgres.new_database()).fill(catalogue)
 
 
-def synced(database: Database, state_dir: Path) -> Outcome:
+def synced(database: Database, state_dir: Path) -> SyncResult:
     with closing(open_source(database.url)) as source:
         return sync(source, LibrarySettings(), state_dir)
 
 
 @contextmanager
-def syncing(database: Database, state_dir: Path) -> Iterator[list[Outcome]]:
+def syncing(database: Database, state_dir: Path) -> Iterator[list[SyncResult]]:
     """A sync beside what is in the context; when that ends, it has ended."""
-    outcomes: list[Outcome] = []
+    outcomes: list[SyncResult] = []
     thread = threading.Thread(target=lambda: outcomes.append(synced(database, state_dir)))
     thread.start()
     yield outcomes
@@ -167,7 +168,7 @@ def test_a_session_that_the_server_ended_is_explained(database: Database) -> Non
 def pooler(postgres: PostgresServer, database: Database, tmp_path: Path) -> Iterator[str]:
     """The database's URL by way of a pgbouncer that gives each transaction another of two sessions."""
     server = conninfo_to_dict(database.url)
-    port = _free_port()
+    port = free_port()
     (tmp_path / "users").write_text(f'"{server["user"]}" "{server["password"]}"\n')
     (tmp_path / "pgbouncer.ini").write_text(
         f"[databases]\n* = host=127.0.0.1 port={server['port']}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"

@@ -299,12 +299,12 @@ def test_a_url_that_libpq_would_take_apart_wrongly_is_refused_without_showing_it
     ],
 )
 def test_every_other_connection_string_is_taken_as_it_is(url: str) -> None:
-    assert load(None, {"database": url}, {}).source() == url
+    assert load(None, {"database": url}, {}).database_url() == url
 
 
 def test_secrets_are_in_no_form_of_the_settings_but_the_source() -> None:
     settings = load(None, {"database": "postgresql://kim:geheim@host/db"}, {})
-    assert "geheim" in settings.source()
+    assert "geheim" in settings.database_url()
     for shown in (repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()):
         assert "geheim" not in shown
 
@@ -374,10 +374,10 @@ def test_a_base_url_that_was_forgotten_is_told_and_one_that_is_given_is_not() ->
 def test_dispatcharrs_variables_stand_in_for_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTGRES_HOST", "db")
     monkeypatch.setenv("POSTGRES_PASSWORD", r"it's \ secret")
-    assert conninfo_to_dict(load(None, {}, {}).source()) == {
+    assert conninfo_to_dict(load(None, {}, {}).database_url()) == {
         "host": "db", "port": "5432", "dbname": "dispatcharr", "user": "dispatch", "password": r"it's \ secret",
     }  # fmt: skip
-    assert load(None, {"database": "sqlite:///a.db"}, {}).source() == "sqlite:///a.db"
+    assert load(None, {"database": "sqlite:///a.db"}, {}).database_url() == "sqlite:///a.db"
 
 
 def test_all_of_dispatcharrs_variables_are_read_and_empty_ones_are_not_set() -> None:

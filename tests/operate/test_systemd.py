@@ -155,7 +155,7 @@ def test_dispatcharrs_own_variables_go_into_the_file(tmp_path: Path, monkeypatch
     monkeypatch.setenv("POSTGRES_PASSWORD", "geheim")
     done = install(tmp_path, "/data/STRM")
     assert "geheim" not in done.stdout + done.stderr
-    assert "host='db.example'" in load(tmp_path / "etc/vod2strmfs.toml", {}, {}).source()
+    assert "host='db.example'" in load(tmp_path / "etc/vod2strmfs.toml", {}, {}).database_url()
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", "a b", "-x", "%i", "ä", ".a"])
@@ -249,7 +249,7 @@ def test_the_example_of_an_environment_file_holds_settings() -> None:
     values = dict(re.findall(r"^#([A-Z0-9_]+)=(.*)$", text, re.M))
     settings = load(None, {}, values)
     assert settings.base_url == values["VOD2STRMFS_BASE_URL"]
-    assert conninfo_to_dict(settings.source()) == conninfo_to_dict(dispatcharr_database(values))
+    assert conninfo_to_dict(settings.database_url()) == conninfo_to_dict(dispatcharr_database(values))
     for templated in (False, True):
         for work in get_args(Work):
             service = next(iter(units(work, Path("/usr/bin/vod2strmfs"), templated=templated).values()))

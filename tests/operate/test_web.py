@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pytest
 from databases import Database
 from mounts import Mount, eventually, is_mounted, mounted
+from postgres_server import free_port
 from prometheus_client.parser import text_string_to_metric_families
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -53,12 +54,6 @@ class Site(NamedTuple):
                 labels = [sample.labels[name] for name in ("scope", "metric", "level") if name in sample.labels]
                 found[".".join([sample.name.removeprefix("vod2strmfs_"), *labels])] = sample.value
         return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.tree import Entry, Tree
 from vod2strmfs.settings import LibrarySettings
-from vod2strmfs.sync.run import Outcome, sync
+from vod2strmfs.sync.result import SyncResult
+from vod2strmfs.sync.run import sync
 
 
 class Library:
@@ -25,14 +26,14 @@ class Library:
         self._directory = directory
         self._number = itertools.count()
 
-    def show(self, catalogue: Catalogue, settings: LibrarySettings | None = None, **options: Any) -> Outcome:
+    def show(self, catalogue: Catalogue, settings: LibrarySettings | None = None, **options: Any) -> SyncResult:
         """Sync with a database that holds just this catalogue."""
         url = f"sqlite:///{self._directory}/catalogue{next(self._number)}.db"
         catalogue.write(url)
         self.last_url = url
         return self.sync(url, settings, **options)
 
-    def sync(self, url: str, settings: LibrarySettings | None = None, **options: Any) -> Outcome:
+    def sync(self, url: str, settings: LibrarySettings | None = None, **options: Any) -> SyncResult:
         """Sync with a database."""
         with closing(open_source(url)) as source:
             return sync(source, settings or LibrarySettings(), self.state_dir, **options)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from libraries import Library
 
 from vod2strmfs.index.store import Store
-from vod2strmfs.materialize.job import Job, Outcome
+from vod2strmfs.materialize.job import Job, RunResult
 from vod2strmfs.materialize.run import materialize
 from vod2strmfs.reports.rows import Action, Reason, Type
 
@@ -42,7 +42,7 @@ class Output:
         """A job for it."""
         return Job(self.root, **{"state_dir": self.library.state_dir, "report_dir": self.reports, **fields})
 
-    def write(self, **fields: Any) -> Outcome:
+    def write(self, **fields: Any) -> RunResult:
         """Materialize."""
         with closing(Store(self.library.state_dir)) as store:
             return materialize(store, self.job(**fields))

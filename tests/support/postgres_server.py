@@ -57,7 +57,7 @@ class PostgresServer:
         self._namespace = namespace
         self._address = address
         self._password: str = primary._password if primary else secrets.token_hex(8)
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self._names = 0
 
     def __enter__(self) -> Self:
@@ -256,7 +256,8 @@ def _run_as() -> tuple[int, int] | tuple[None, None]:
     raise RuntimeError("PostgreSQL does not run as root, and there is no user postgres or nobody to run it as.")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens at."""
     # Below the range that Linux gives to outgoing connections, so that the port stays free during an outage.
     while True:
         port = random.randrange(20000, 32768)

@@ -21,11 +21,11 @@ from mounts import eventually, poison
 
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.demo.generator import write_demo
-from vod2strmfs.extract.convert import Extractor, TitledRow
+from vod2strmfs.extract.convert import Converter, TitledRow
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync import convert_many as extraction
-from vod2strmfs.sync.convert_many import Extraction
-from vod2strmfs.sync.convert_process import Helper, HelperError
+from vod2strmfs.sync.convert_many import ManyRows
+from vod2strmfs.sync.convert_process import ConvertProcess, ConvertProcessError
 
 SETTINGS = [
     LibrarySettings(),
@@ -65,21 +65,21 @@ def two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> list[Helper]:
+def given(monkeypatch: pytest.MonkeyPatch) -> list[ConvertProcess]:
     """Grows by one with each batch that a second process is given, which has all that it can take."""
-    batches: list[Helper] = []
-    give, is_ready = Helper.give, Helper.is_ready
+    batches: list[ConvertProcess] = []
+    give, is_ready = ConvertProcess.give, ConvertProcess.is_ready
 
-    def wait(helper: Helper) -> bool:
+    def wait(helper: ConvertProcess) -> bool:
         eventually(lambda: is_ready(helper))
         return True
 
-    def note(helper: Helper, rows: list[TitledRow]) -> None:
+    def note(helper: ConvertProcess, rows: list[TitledRow]) -> None:
         batches.append(helper)
         give(helper, rows)
 
-    monkeypatch.setattr(Helper, "is_ready", wait)
-    monkeypatch.setattr(Helper, "give", note)
+    monkeypatch.setattr(ConvertProcess, "is_ready", wait)
+    monkeypatch.setattr(ConvertProcess, "give", note)
     monkeypatch.setattr(extraction, "MANY_ROWS", 1)
     monkeypatch.setattr(extraction, "_BATCH_ROWS", 7)
     return batches
@@ -131,7 +131,9 @@ def alone(tmp_path: Path, url: str, settings: LibrarySettings | None = None) -> 
     return index(library.state_dir)
 
 
-def test_two_processes_make_the_index_that_one_makes(hostile: Database, tmp_path: Path, given: list[Helper]) -> None:
+def test_two_processes_make_the_index_that_one_makes(
+    hostile: Database, tmp_path: Path, given: list[ConvertProcess]
+) -> None:
     for number, settings in enumerate(SETTINGS):
         given.clear()
         library = Library(tmp_path / f"{number}")
@@ -140,7 +142,7 @@ def test_two_processes_make_the_index_that_one_makes(hostile: Database, tmp_path
         assert index(library.state_dir) == alone(tmp_path / f"{number}", hostile.owner_url, settings)
 
 
-def test_two_processes_find_no_difference_where_there_is_none(tmp_path: Path, given: list[Helper]) -> None:
+def test_two_processes_find_no_difference_where_there_is_none(tmp_path: Path, given: list[ConvertProcess]) -> None:
     library = Library(tmp_path)
     url = demo(f"sqlite:///{tmp_path}/demo.db")
     library.sync(url)
@@ -156,17 +158,21 @@ def test_two_processes_find_no_difference_where_there_is_none(tmp_path: Path, gi
 @pytest.mark.complains("The second process of the sync")
 @pytest.mark.parametrize("batch", [1, 5])
 def test_a_second_process_that_is_killed_is_done_without(
-    tmp_path: Path, given: list[Helper], batch: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    given: list[ConvertProcess],
+    batch: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     url = demo(f"sqlite:///{tmp_path}/demo.db")
-    note = Helper.give
+    note = ConvertProcess.give
 
-    def give(helper: Helper, rows: list[TitledRow]) -> None:
+    def give(helper: ConvertProcess, rows: list[TitledRow]) -> None:
         note(helper, rows)
         if len(given) == batch:
             os.kill(helper.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(Helper, "give", give)
+    monkeypatch.setattr(ConvertProcess, "give", give)
     library = Library(tmp_path / "both")
     library.sync(url)
     assert len(given) >= batch
@@ -180,7 +186,7 @@ def test_a_second_process_that_is_killed_is_done_without(
 @pytest.mark.parametrize(("program", "why"), [("/bin/false", "has ended (code 1)"), ("/none", "cannot be started")])
 def test_a_second_process_that_does_not_start_is_done_without(
     tmp_path: Path,
-    given: list[Helper],
+    given: list[ConvertProcess],
     program: str,
     why: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -196,15 +202,17 @@ def test_a_second_process_that_does_not_start_is_done_without(
     assert warning.startswith(f"The second process of the sync {why}")
 
 
-def test_one_processor_is_not_shared(tmp_path: Path, given: list[Helper], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_processor_is_not_shared(
+    tmp_path: Path, given: list[ConvertProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1})
-    monkeypatch.setattr(Helper, "__init__", None)
+    monkeypatch.setattr(ConvertProcess, "__init__", None)
     url = demo(f"sqlite:///{tmp_path}/demo.db")
     assert Library(tmp_path).sync(url).changed
 
 
 def test_few_rows_are_not_worth_a_second_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Helper, "__init__", None)
+    monkeypatch.setattr(ConvertProcess, "__init__", None)
     url = demo(f"sqlite:///{tmp_path}/demo.db")
     assert Library(tmp_path).sync(url).changed
 
@@ -215,14 +223,14 @@ def impossible_rows() -> Iterator[TitledRow]:
 
 
 @pytest.mark.complains("The second process of the sync")
-def test_an_error_in_the_second_process_is_the_first_ones(given: list[Helper]) -> None:
-    with closing(Helper(LibrarySettings(), {}, False)) as helper:
+def test_an_error_in_the_second_process_is_the_first_ones(given: list[ConvertProcess]) -> None:
+    with closing(ConvertProcess(LibrarySettings(), {}, False)) as helper:
         eventually(helper.is_ready)
         helper.give(list(impossible_rows()))
-        with pytest.raises(HelperError, match="failed"):
+        with pytest.raises(ConvertProcessError, match="failed"):
             helper.answer(list(impossible_rows()))
-    with Extraction(LibrarySettings(), {}, render=False) as extraction, pytest.raises(TypeError):
-        list(extraction.extract(impossible_rows(), expected=1))
+    with ManyRows(LibrarySettings(), {}, render=False) as extraction, pytest.raises(TypeError):
+        list(extraction.convert(impossible_rows(), expected=1))
 
 
 def awkward_rows() -> Iterator[TitledRow]:
@@ -235,12 +243,12 @@ def awkward_rows() -> Iterator[TitledRow]:
 
 @pytest.mark.complains("The second process of the sync")
 def test_rows_that_cannot_be_sent_are_done_without_the_second_process(
-    given: list[Helper], caplog: pytest.LogCaptureFixture
+    given: list[ConvertProcess], caplog: pytest.LogCaptureFixture
 ) -> None:
-    extractor = Extractor(LibrarySettings(), {}, render=True)
-    wanted = [(row, extractor.extract(row, title)) for row, title in awkward_rows()]
-    with Extraction(LibrarySettings(), {}, render=True) as together:
-        assert list(together.extract(awkward_rows(), expected=30)) == wanted
+    converter = Converter(LibrarySettings(), {}, render=True)
+    wanted = [(row, converter.convert(row, title)) for row, title in awkward_rows()]
+    with ManyRows(LibrarySettings(), {}, render=True) as together:
+        assert list(together.convert(awkward_rows(), expected=30)) == wanted
     assert len(given) > 1
     [warning] = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert warning == "The second process of the sync cannot be told of a row; going on without it."
@@ -249,15 +257,15 @@ def test_rows_that_cannot_be_sent_are_done_without_the_second_process(
 @pytest.mark.complains("The second process of the sync")
 @pytest.mark.parametrize("answer", [b"\xc1", b"\x90", b"\x91\x01"], ids=["no MessagePack", "too few", "no item"])
 def test_an_answer_that_is_none_is_done_without(
-    tmp_path: Path, given: list[Helper], answer: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, given: list[ConvertProcess], answer: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = demo(f"sqlite:///{tmp_path}/demo.db")
-    receive = Helper._receive
+    receive = ConvertProcess._receive
 
-    def garble(helper: Helper) -> bytes:
+    def garble(helper: ConvertProcess) -> bytes:
         return receive(helper) and answer
 
-    monkeypatch.setattr(Helper, "_receive", garble)
+    monkeypatch.setattr(ConvertProcess, "_receive", garble)
     library = Library(tmp_path / "both")
     library.sync(url)
     assert given
@@ -265,7 +273,7 @@ def test_an_answer_that_is_none_is_done_without(
 
 
 def test_pipes_that_may_not_be_large_do(
-    tmp_path: Path, given: list[Helper], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, given: list[ConvertProcess], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(
         "vod2strmfs.sync.convert_process._PIPE_BYTES", (1 << 31) + 1
@@ -279,24 +287,26 @@ def test_pipes_that_may_not_be_large_do(
 
 
 def test_nothing_is_imported_from_the_current_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[Helper]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[ConvertProcess]
 ) -> None:
     poisoned = poison(tmp_path)
     monkeypatch.chdir(tmp_path)
-    with closing(Helper(LibrarySettings(), {}, False)) as second:
+    with closing(ConvertProcess(LibrarySettings(), {}, False)) as second:
         eventually(second.is_ready)
     assert not poisoned.exists()
 
 
-def test_rows_of_every_kind_are_shared(tmp_path: Path, given: list[Helper], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_of_every_kind_are_shared(
+    tmp_path: Path, given: list[ConvertProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
     kinds = set()
-    give = Helper.give
+    give = ConvertProcess.give
 
-    def note(helper: Helper, rows: list[TitledRow]) -> None:
+    def note(helper: ConvertProcess, rows: list[TitledRow]) -> None:
         kinds.add(type(rows[0][0]))
         give(helper, rows)
 
-    monkeypatch.setattr(Helper, "give", note)
+    monkeypatch.setattr(ConvertProcess, "give", note)
     Library(tmp_path).sync(demo(f"sqlite:///{tmp_path}/demo.db"), LibrarySettings(versions="all"))
     assert kinds == {MovieRow, VersionRow, SeriesRow, EpisodeRow}
 
@@ -313,20 +323,20 @@ def test_rows_of_every_kind_are_shared(tmp_path: Path, given: list[Helper], monk
 def test_the_files_of_movies_that_are_kept_out_are_not_rendered(
     choice: dict[str, Any], passes: bool, rendered: bool
 ) -> None:
-    extractor = Extractor(LibrarySettings(**choice), {}, render=True)
+    converter = Converter(LibrarySettings(**choice), {}, render=True)
     row, title = next(awkward_rows())
     assert isinstance(row, MovieRow)
-    assert (extractor.extract(row._replace(passes=passes), title).files is not None) == rendered
+    assert (converter.convert(row._replace(passes=passes), title).files is not None) == rendered
 
 
-def test_the_second_process_ends_with_the_sync(tmp_path: Path, given: list[Helper]) -> None:
+def test_the_second_process_ends_with_the_sync(tmp_path: Path, given: list[ConvertProcess]) -> None:
     url = demo(f"sqlite:///{tmp_path}/demo.db")
     Library(tmp_path).sync(url)
     assert not Path(f"/proc/{given[0].pid}").exists()
 
 
 def test_the_second_process_ends_with_the_sync_that_fails(
-    tmp_path: Path, given: list[Helper], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, given: list[ConvertProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = demo(f"sqlite:///{tmp_path}/demo.db")
     library = Library(tmp_path)
@@ -345,9 +355,9 @@ def test_the_second_process_ends_with_the_sync_that_fails(
 
 _PARENT = """
 import time
-from vod2strmfs.sync.convert_process import Helper
+from vod2strmfs.sync.convert_process import ConvertProcess
 from vod2strmfs.settings import LibrarySettings
-helper = Helper(LibrarySettings(), {}, False)
+helper = ConvertProcess(LibrarySettings(), {}, False)
 while not helper.is_ready():
     time.sleep(0.01)
 print(helper.pid, flush=True)

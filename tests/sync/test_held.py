@@ -11,7 +11,7 @@ import pytest
 from databases import Database
 from libraries import Library
 from mounts import command, eventually, mounted
-from test_web import free_port
+from postgres_server import free_port
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.doctor.index import index

@@ -30,8 +30,8 @@ from vod2strmfs.errors import OutputError, ShrinkHeldError, UserError
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:
-    from vod2strmfs.materialize.job import Outcome
-    from vod2strmfs.sync.run import Outcome as Synced
+    from vod2strmfs.materialize.job import RunResult
+    from vod2strmfs.sync.result import SyncResult
 
 Mode = Literal["all", "movies", "series"]
 
@@ -73,8 +73,8 @@ class Export:
     """What came of syncing and materializing."""
 
     output_root: Path
-    synced: "Synced"
-    outcome: "Outcome"
+    synced: "SyncResult"
+    outcome: "RunResult"
     seconds: float
     dry_run: bool = False
 

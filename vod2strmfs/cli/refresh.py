@@ -8,7 +8,7 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.settings import LibrarySettings, Settings
 
 if TYPE_CHECKING:
-    from vod2strmfs.sync.run import Outcome
+    from vod2strmfs.sync.result import SyncResult
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -20,7 +20,7 @@ def refresh(
     keep_library: bool = False,
     patient: bool = False,
     quiet: bool = False,
-) -> "Outcome":
+) -> "SyncResult":
     """Sync the index of the settings' state directory.
 
     Args:
@@ -37,7 +37,7 @@ def refresh(
     library = settings.library()
     if keep_library and not settings.is_library_given:
         library = _library_of_index(settings) or library
-    with closing(open_source(settings.source())) as source, shown("Reading", "titles", quiet=quiet) as tell:
+    with closing(open_source(settings.database_url())) as source, shown("Reading", "titles", quiet=quiet) as tell:
         outcome = sync(
             source,
             library,
@@ -54,7 +54,7 @@ def refresh(
     return outcome
 
 
-def sync_fields(outcome: "Outcome") -> dict[str, object]:
+def sync_fields(outcome: "SyncResult") -> dict[str, object]:
     """What a sync did, for programs; see docs/commands.md."""
     changes: dict[str, dict[str, int]] = {}
     for (kind, what), number in sorted(outcome.counts.items()):

@@ -59,7 +59,7 @@ def serve(settings: Settings, mode: Mode = "all", *, quiet: float = 30.0) -> Non
         SettingsError: there is nothing to wait for.
     """
     check_when(settings)
-    settings.source()  # A database that is not set is found out now.
+    settings.database_url()  # A database that is not set is found out now.
     service = Service(
         lambda: export(settings, mode).log(),
         look=_looker(settings) if settings.auto else None,

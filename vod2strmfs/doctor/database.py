@@ -17,7 +17,7 @@ _CLOCK_SECONDS = 60.0
 def database(settings: Settings) -> Iterator[Finding]:
     """Whether it can be read, and whether there is anything in it for a viewer."""
     try:
-        with closing(open_source(settings.source())) as source:
+        with closing(open_source(settings.database_url())) as source:
             asked = time.time()
             facts = source.facts()
             answered = time.time()

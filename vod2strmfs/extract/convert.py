@@ -9,7 +9,7 @@ from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
 from vod2strmfs.catalog.source import Row
 from vod2strmfs.extract import items as extract
 from vod2strmfs.extract.filters import Filter
-from vod2strmfs.extract.incoming import Fresh, Keys, files_of, names_of
+from vod2strmfs.extract.incoming import Incoming, Keys, files_of, names_of
 from vod2strmfs.extract.titles import TitleCleaner
 from vod2strmfs.library.contents import Item, encode
 from vod2strmfs.library.item_names import version_name
@@ -23,7 +23,7 @@ TitledRow = tuple[Row, str]
 """A row; an episode's with the title of its series."""
 
 
-class Extractor:
+class Converter:
     """Extracts and names items, each from nothing but its row: it does not matter where, or in which order.
 
     Args:
@@ -41,7 +41,7 @@ class Extractor:
         self._bad_fields: Counter[str] = Counter()
         self._filter = Filter(settings)
 
-    def extract(self, row: Row, series_title: str) -> Fresh:
+    def convert(self, row: Row, series_title: str) -> Incoming:
         """The item of a row, with its place yet to be found.
 
         Args:
@@ -53,18 +53,18 @@ class Extractor:
                 episode = extract.episode(row, series_title, self._cleaner, self._bad_fields)
                 if self._all_versions:
                     episode = msgspec.structs.replace(episode, label=row.account_name)
-                fresh = self._fresh(row, NodeKind.EPISODE, episode, episode.tmdb, episode.imdb)
+                incoming = self._fresh(row, NodeKind.EPISODE, episode, episode.tmdb, episode.imdb)
             case MovieRow():
                 movie = extract.movie(row, self._cleaner, self._bad_fields)
-                fresh = self._fresh(row, NodeKind.MOVIE, movie, movie.tmdb, movie.imdb)
+                incoming = self._fresh(row, NodeKind.MOVIE, movie, movie.tmdb, movie.imdb)
             case SeriesRow():
                 series = extract.series(row, self._cleaner, self._bad_fields)
-                fresh = self._fresh(row, NodeKind.SERIES, series, series.tmdb, series.imdb)
+                incoming = self._fresh(row, NodeKind.SERIES, series, series.tmdb, series.imdb)
             case _:
-                fresh = self._fresh(row, NodeKind.VERSION, Version(row.account_name, row.container_extension or ""))
-        if self._render and not self._is_refused(row, fresh.item):
-            fresh.files = files_of(fresh, self._settings, self._providers)
-        return fresh
+                incoming = self._fresh(row, NodeKind.VERSION, Version(row.account_name, row.container_extension or ""))
+        if self._render and not self._is_refused(row, incoming.item):
+            incoming.files = files_of(incoming, self._settings, self._providers)
+        return incoming
 
     def _is_refused(self, row: Row, item: Item) -> bool:
         """Whether the filters keep out a movie: to render its files for nothing takes longer than to look."""
@@ -72,7 +72,7 @@ class Extractor:
             return False
         return not row.passes or bool(self._filter.refuses(item, self._cleaner.language(row.name), row.uuid))
 
-    def _fresh(self, row: Row, kind: NodeKind, item: Item, tmdb: str = "", imdb: str = "") -> Fresh:
+    def _fresh(self, row: Row, kind: NodeKind, item: Item, tmdb: str = "", imdb: str = "") -> Incoming:
         bad_fields = 0
         if self._bad_fields:
             bad_fields = self._bad_fields.total()
@@ -82,4 +82,4 @@ class Extractor:
         else:
             name, alias = names_of(item, self._settings)
         keys = Keys(row.id, row.uuid, row.account_id, row.stream_id, tmdb, imdb, bad_fields, encode(item))
-        return Fresh(kind, keys, item, name, alias, row.created_at * SECOND)
+        return Incoming(kind, keys, item, name, alias, row.created_at * SECOND)

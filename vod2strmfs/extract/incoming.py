@@ -27,7 +27,7 @@ class Keys(NamedTuple):
 
 
 @dataclass(slots=True)
-class Fresh:
+class Incoming:
     """An item, and its place in the tree when it has one."""
 
     kind: NodeKind
@@ -44,34 +44,36 @@ class Fresh:
     """What `files_of` gives, once that was asked for."""
 
 
-def files_of(fresh: Fresh, settings: LibrarySettings, providers: Mapping[int, str]) -> tuple[FileFacts, FileFacts]:
+def files_of(
+    incoming: Incoming, settings: LibrarySettings, providers: Mapping[int, str]
+) -> tuple[FileFacts, FileFacts]:
     """The .strm and the .nfo of an item, as they are at first sight.
 
     Args:
-        fresh: the item.
+        incoming: the item.
         settings: the library's.
         providers: the beginning of an account's URLs, where direct URLs are wanted.
     """
-    kind = fresh.kind
+    kind = incoming.kind
     if kind == NodeKind.CATEGORY:
         return NO_FILE, NO_FILE
     if kind == NodeKind.SERIES:
         # tvshow.nfo lists the seasons: it is rendered when they are known.
-        return NO_FILE, FileFacts(0, fresh.created, 0)
+        return NO_FILE, FileFacts(0, incoming.created, 0)
     strm_file = nfo = NO_FILE
     if kind != NodeKind.VERSION:
-        nfo = file_facts(nfo_of(fresh.item, settings), fresh.created)
+        nfo = file_facts(nfo_of(incoming.item, settings), incoming.created)
     if kind in FILE_KINDS or (kind == NodeKind.MOVIE and settings.versions == "best"):
-        strm_file = strm_of(fresh, settings, providers)
+        strm_file = strm_of(incoming, settings, providers)
     return strm_file, nfo
 
 
-def strm_of(fresh: Fresh, settings: LibrarySettings, providers: Mapping[int, str]) -> FileFacts:
+def strm_of(incoming: Incoming, settings: LibrarySettings, providers: Mapping[int, str]) -> FileFacts:
     """The .strm of a movie, a version or an episode. Arguments as for `files_of`."""
-    keys = fresh.keys
+    keys = incoming.keys
     provider = providers.get(keys.account, "")
-    record = Record(fresh.kind, keys.uuid, keys.account, keys.stream, keys.item, provider=provider)
-    return file_facts(strm(record, settings), fresh.created)
+    record = Record(incoming.kind, keys.uuid, keys.account, keys.stream, keys.item, provider=provider)
+    return file_facts(strm(record, settings), incoming.created)
 
 
 def names_of(item: Item, settings: LibrarySettings) -> tuple[str, str]:

@@ -95,7 +95,7 @@ OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """What a run did."""
 
     report: Path

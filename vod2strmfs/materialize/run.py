@@ -16,7 +16,7 @@ from vod2strmfs.materialize.boot import Power
 from vod2strmfs.materialize.changed import COUNTED
 from vod2strmfs.materialize.cleanup import Cleaner
 from vod2strmfs.materialize.files import Temporaries
-from vod2strmfs.materialize.job import Job, OnProgress, Outcome, Progress
+from vod2strmfs.materialize.job import Job, OnProgress, Progress, RunResult
 from vod2strmfs.materialize.manifest import Manifest
 from vod2strmfs.materialize.moves import Mover
 from vod2strmfs.materialize.plan import Reconciler
@@ -33,7 +33,9 @@ from vod2strmfs.reports.rows import Action, Report, Row, Type, reason_of
 _log = logging.getLogger("vod2strmfs")
 
 
-def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None, stop: Event | None = None) -> Outcome:
+def materialize(
+    store: Store, job: Job, *, on_progress: OnProgress | None = None, stop: Event | None = None
+) -> RunResult:
     """Write the library to the output root.
 
     Args:
@@ -87,7 +89,7 @@ def materialize(store: Store, job: Job, *, on_progress: OnProgress | None = None
         power.end(written=bool(report.written))
         manifest.commit()
     too_long = report.names_refused if file_system.name_max < NAME_MAX else 0
-    return Outcome(report.path, report.counts, folders, held, file_system.name_max, too_long)
+    return RunResult(report.path, report.counts, folders, held, file_system.name_max, too_long)
 
 
 @dataclass(frozen=True)

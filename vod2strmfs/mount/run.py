@@ -63,7 +63,7 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
     """
     point.prepare(mountpoint, allow_other=settings.allow_other, uncovered=(settings.state_dir, settings.logs))
     order = Order(
-        database=settings.source(),
+        database=settings.database_url(),
         library=settings.library(),
         state_dir=settings.state_dir.absolute(),
         max_shrink=settings.max_shrink,

@@ -1,4 +1,4 @@
-"""Extracting the items of many rows: in this process, and in a second one where there is a processor for it.
+"""Converting many rows into items: in this process, and in a second one where there is a processor for it.
 
 Rows go to the second process batch by batch, and while it works on two or three of them this one works on the next,
 or stores what is done. Which process had a row makes no difference to what comes out, nor to its order.
@@ -14,16 +14,16 @@ from typing import Self
 
 from vod2strmfs.catalog.rows import VersionRow
 from vod2strmfs.catalog.source import Row
-from vod2strmfs.extract.convert import Extractor, TitledRow
-from vod2strmfs.extract.incoming import Fresh
+from vod2strmfs.extract.convert import Converter, TitledRow
+from vod2strmfs.extract.incoming import Incoming
 from vod2strmfs.settings import LibrarySettings
-from vod2strmfs.sync.convert_process import Helper, HelperError
+from vod2strmfs.sync.convert_process import ConvertProcess, ConvertProcessError
 
 MANY_ROWS = 5_000
 """From so many rows on, a second process saves more than its start costs."""
 _BATCH_ROWS = 100
 _BATCH_CHARACTERS = 500_000
-_AT_HELPER = 3
+_AT_PROCESS = 3
 """Batches that the second process is given before it has answered."""
 _WAITING = 8
 """Batches that are read and not yet passed on, at the most."""
@@ -34,12 +34,12 @@ _log = logging.getLogger("vod2strmfs")
 @dataclass(slots=True)
 class _Batch:
     rows: list[TitledRow]
-    items: list[Fresh] | None = None
+    items: list[Incoming] | None = None
     """None as long as the second process has it."""
 
 
-class Extraction:
-    """Extracts items from rows; a context manager, after which the second process is gone.
+class ManyRows:
+    """Converter of many rows into items; a context manager, after which the second process is gone.
 
     Args:
         settings: the library's.
@@ -49,8 +49,8 @@ class Extraction:
 
     def __init__(self, settings: LibrarySettings, providers: Mapping[int, str], *, render: bool) -> None:
         self._arguments = settings, providers, render
-        self._extractor = Extractor(settings, providers, render=render)
-        self._helper: Helper | None = None
+        self._converter = Converter(settings, providers, render=render)
+        self._process: ConvertProcess | None = None
         self._alone = len(os.sched_getaffinity(0)) < 2
 
     def __enter__(self) -> Self:
@@ -59,22 +59,22 @@ class Extraction:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._helper:
-            self._helper.close()
+        if self._process:
+            self._process.close()
 
-    def extract(self, rows: Iterable[TitledRow], expected: int) -> Iterator[tuple[Row, Fresh]]:
+    def convert(self, rows: Iterable[TitledRow], expected: int) -> Iterator[tuple[Row, Incoming]]:
         """The rows and their items, in the same order.
 
         Args:
             rows: of one kind.
             expected: about how many there are.
         """
-        if expected >= MANY_ROWS and not self._alone and not self._helper:
+        if expected >= MANY_ROWS and not self._alone and not self._process:
             self._start()
-        if not self._helper or expected < MANY_ROWS:
-            extract = self._extractor.extract
+        if not self._process or expected < MANY_ROWS:
+            convert = self._converter.convert
             for row, title in rows:
-                yield row, extract(row, title)
+                yield row, convert(row, title)
             return
         for batch, items in self._in_turn(_batches(rows)):
             for (row, _), item in zip(batch, items, strict=True):
@@ -82,20 +82,20 @@ class Extraction:
 
     def _start(self) -> None:
         try:
-            self._helper = Helper(*self._arguments)
+            self._process = ConvertProcess(*self._arguments)
         except OSError as error:
             self._go_on_alone(f"cannot be started ({error})")
-        except HelperError as error:
+        except ConvertProcessError as error:
             self._go_on_alone(str(error))
 
     def _go_on_alone(self, why: str) -> None:
         _log.warning("The second process of the sync %s; going on without it.", why)
         self._alone = True
-        if self._helper:
-            self._helper.close()
-            self._helper = None
+        if self._process:
+            self._process.close()
+            self._process = None
 
-    def _in_turn(self, batches: Iterator[list[TitledRow]]) -> Iterator[tuple[list[TitledRow], list[Fresh]]]:
+    def _in_turn(self, batches: Iterator[list[TitledRow]]) -> Iterator[tuple[list[TitledRow], list[Incoming]]]:
         waiting: deque[_Batch] = deque()
         while True:
             while self._wants_more() and (rows := next(batches, None)):
@@ -103,7 +103,7 @@ class Extraction:
                 waiting.append(_Batch(rows))
             if not waiting or not (len(waiting) >= _WAITING or self._is_done(waiting[0])):
                 if rows := next(batches, None):
-                    waiting.append(_Batch(rows, self._extract(rows)))
+                    waiting.append(_Batch(rows, self._convert(rows)))
                     continue
                 if not waiting:
                     return
@@ -111,34 +111,34 @@ class Extraction:
             yield batch.rows, batch.items or self._answer(batch.rows)
 
     def _is_done(self, batch: _Batch) -> bool:
-        return batch.items is not None or not self._helper or self._helper.has_answered()
+        return batch.items is not None or not self._process or self._process.has_answered()
 
     def _wants_more(self) -> bool:
         """Whether the second process could do with another batch."""
         try:
-            return self._helper is not None and self._helper.is_ready() and self._helper.unanswered < _AT_HELPER
-        except HelperError as error:
+            return self._process is not None and self._process.is_ready() and self._process.unanswered < _AT_PROCESS
+        except ConvertProcessError as error:
             self._go_on_alone(str(error))
             return False
 
     def _give(self, rows: list[TitledRow]) -> None:
         try:
-            if self._helper:
-                self._helper.give(rows)
-        except HelperError as error:
+            if self._process:
+                self._process.give(rows)
+        except ConvertProcessError as error:
             self._go_on_alone(str(error))
 
-    def _answer(self, rows: list[TitledRow]) -> list[Fresh]:
+    def _answer(self, rows: list[TitledRow]) -> list[Incoming]:
         """What the second process made of rows that it was given; what it owes is made here."""
         try:
-            if self._helper:
-                return self._helper.answer(rows)
-        except HelperError as error:
+            if self._process:
+                return self._process.answer(rows)
+        except ConvertProcessError as error:
             self._go_on_alone(str(error))
-        return self._extract(rows)
+        return self._convert(rows)
 
-    def _extract(self, rows: list[TitledRow]) -> list[Fresh]:
-        return [self._extractor.extract(row, title) for row, title in rows]
+    def _convert(self, rows: list[TitledRow]) -> list[Incoming]:
+        return [self._converter.convert(row, title) for row, title in rows]
 
 
 def _batches(rows: Iterable[TitledRow]) -> Iterator[list[TitledRow]]:

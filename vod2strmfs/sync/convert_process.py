@@ -19,8 +19,8 @@ import msgspec
 
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.source import Row
-from vod2strmfs.extract.convert import SECOND, Extractor, TitledRow
-from vod2strmfs.extract.incoming import Fresh, Keys
+from vod2strmfs.extract.convert import SECOND, Converter, TitledRow
+from vod2strmfs.extract.incoming import Incoming, Keys
 from vod2strmfs.library.contents import decode_kind
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.library.names import CutName
@@ -39,7 +39,7 @@ _ROW_TYPES: dict[NodeKind, type[Row]] = {
 _KINDS = {row_type: kind for kind, row_type in _ROW_TYPES.items()}
 
 
-class HelperError(Exception):
+class ConvertProcessError(Exception):
     """The second process has ended, or could not do its work; the text says which, as a predicate."""
 
 
@@ -67,17 +67,17 @@ _rows_decoder = msgspec.msgpack.Decoder(tuple[NodeKind, list[list[Any]], list[st
 _answer_decoder = msgspec.msgpack.Decoder(list[_Answer])
 
 
-class Helper:
+class ConvertProcess:
     """The second process, as the first one sees it.
 
     Args:
-        settings: see `Extractor`, as for the others.
+        settings: see `Converter`, as for the others.
         providers: they go through the pipe, since command lines can be read by anybody.
         render: whether the files are wanted.
 
     Raises:
         OSError: it cannot be started.
-        HelperError: it ended at once.
+        ConvertProcessError: it ended at once.
     """
 
     def __init__(self, settings: LibrarySettings, providers: Mapping[int, str], render: bool) -> None:
@@ -98,7 +98,7 @@ class Helper:
         self._answers = _connection(self._process.stdout, writable=False)
         try:
             self._send(_Order(settings.model_dump_json().encode(), dict(providers), render))
-        except HelperError:
+        except ConvertProcessError:
             self.close()
             raise
 
@@ -106,7 +106,7 @@ class Helper:
         """Whether it has started, which takes it as long as some thousand rows take the first process.
 
         Raises:
-            HelperError: it ended instead.
+            ConvertProcessError: it ended instead.
         """
         if not self._is_ready and self.has_answered():
             self._receive()
@@ -117,7 +117,7 @@ class Helper:
         """Have a batch of rows of one kind extracted.
 
         Raises:
-            HelperError: the process has ended, or the rows cannot be sent.
+            ConvertProcessError: the process has ended, or the rows cannot be sent.
         """
         self._send((_KINDS[type(rows[0][0])], [row for row, _ in rows], [title for _, title in rows]))
         self.unanswered += 1
@@ -126,21 +126,21 @@ class Helper:
         """Whether `answer` would not wait."""
         return self._answers.poll()
 
-    def answer(self, rows: list[TitledRow]) -> list[Fresh]:
+    def answer(self, rows: list[TitledRow]) -> list[Incoming]:
         """The items of the rows that were given first of those that it has not been asked for yet.
 
         Raises:
-            HelperError: the process has ended, or could not do it.
+            ConvertProcessError: the process has ended, or could not do it.
         """
         message = self._receive()
         self.unanswered -= 1
         if not message:
-            raise HelperError("failed")
+            raise ConvertProcessError("failed")
         try:
             answers = _answer_decoder.decode(message)
             return [_fresh(row[0], answer) for row, answer in zip(rows, answers, strict=True)]
         except (msgspec.MsgspecError, ValueError) as error:
-            raise HelperError("gave an answer that is none") from error
+            raise ConvertProcessError("gave an answer that is none") from error
 
     def close(self) -> None:
         """End the process."""
@@ -153,7 +153,7 @@ class Helper:
         try:
             data = _encoder.encode(message)
         except (msgspec.MsgspecError, ValueError, TypeError, OverflowError) as error:
-            raise HelperError("cannot be told of a row") from error
+            raise ConvertProcessError("cannot be told of a row") from error
         try:
             self._orders.send_bytes(data)
         except OSError:
@@ -165,9 +165,9 @@ class Helper:
         except (EOFError, OSError):
             raise self._ended() from None
 
-    def _ended(self) -> HelperError:
+    def _ended(self) -> ConvertProcessError:
         self._process.kill()
-        return HelperError(f"has ended (code {self._process.wait()})")
+        return ConvertProcessError(f"has ended (code {self._process.wait()})")
 
 
 def _connection(pipe: IO[bytes], *, readable: bool = True, writable: bool = True) -> Connection:
@@ -178,15 +178,17 @@ def _connection(pipe: IO[bytes], *, readable: bool = True, writable: bool = True
         return Connection(os.dup(pipe.fileno()), readable, writable)
 
 
-def _fresh(row: Row, answer: _Answer) -> Fresh:
+def _fresh(row: Row, answer: _Answer) -> Incoming:
     kind = _KINDS[type(row)]
     item = decode_kind(answer.keys.item, kind)
     name = CutName(answer.name) if answer.cut else answer.name
-    return Fresh(kind, answer.keys, item, name, answer.alias, row.created_at * SECOND, files=answer.files)
+    return Incoming(kind, answer.keys, item, name, answer.alias, row.created_at * SECOND, files=answer.files)
 
 
-def _answer(fresh: Fresh) -> _Answer:
-    return _Answer(fresh.keys, str(fresh.name), type(fresh.name) is CutName, str(fresh.alias), fresh.files)
+def _answer(incoming: Incoming) -> _Answer:
+    return _Answer(
+        incoming.keys, str(incoming.name), type(incoming.name) is CutName, str(incoming.alias), incoming.files
+    )
 
 
 def _receive(orders: Connection, messages: "SimpleQueue[bytes]") -> None:
@@ -206,13 +208,13 @@ def main() -> None:
     threading.Thread(target=_receive, args=(orders, messages), daemon=True).start()
     order = msgspec.msgpack.decode(messages.get(), type=_Order)
     settings = LibrarySettings.model_validate_json(order.settings)
-    extractor = Extractor(settings, order.providers, render=order.render)
+    converter = Converter(settings, order.providers, render=order.render)
     answers.send_bytes(b"")
     while True:
         kind, rows, titles = _rows_decoder.decode(messages.get())
         make = _ROW_TYPES[kind]._make
         try:
-            items = [extractor.extract(make(row), title) for row, title in zip(rows, titles, strict=True)]
+            items = [converter.convert(make(row), title) for row, title in zip(rows, titles, strict=True)]
             message = _encoder.encode(list(map(_answer, items)))
         except Exception:
             # The first process meets the same error, and says so.

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from vod2strmfs.extract.incoming import Fresh, Keys, files_of, names_of, strm_of
+from vod2strmfs.extract.incoming import Incoming, Keys, files_of, names_of, strm_of
 from vod2strmfs.library.contents import decode_kind, encode
 from vod2strmfs.library.item_names import node_name
 from vod2strmfs.library.items import Category, Movie, Season, Series, Version
@@ -68,21 +68,32 @@ class Draft:
     nodes: list[tuple[object, ...]] = field(default_factory=list)
     contents: list[tuple[object, ...]] = field(default_factory=list)
 
-    def add(self, fresh: Fresh) -> int:
+    def add(self, incoming: Incoming) -> int:
         """Add a node; returns its id."""
         node = self.next_node
         self.next_node += 1
-        strm_file, nfo = fresh.files or files_of(fresh, self.settings, self.providers)
-        name = fresh.name
+        strm_file, nfo = incoming.files or files_of(incoming, self.settings, self.providers)
+        name = incoming.name
         cut = type(name) is CutName
         self.nodes.append(
-            (node, fresh.kind, fresh.parent, name, fold(name), fresh.alias, fresh.created, *strm_file, *nfo, cut)
+            (
+                node,
+                incoming.kind,
+                incoming.parent,
+                name,
+                fold(name),
+                incoming.alias,
+                incoming.created,
+                *strm_file,
+                *nfo,
+                cut,
+            )
         )
-        self.contents.append((node, fresh.kind, *fresh.keys))
+        self.contents.append((node, incoming.kind, *incoming.keys))
         if not self.first:
             self.added.add(node)
             self.unnamed.add(node)
-            if fresh.kind == NodeKind.SERIES:
+            if incoming.kind == NodeKind.SERIES:
                 self.series.add(node)
         if len(self.nodes) >= _BATCH_ROWS:
             self.flush()
@@ -95,27 +106,27 @@ class Draft:
         self.nodes.clear()
         self.contents.clear()
 
-    def update(self, node: int, fresh: Fresh, *, rekeyed: bool = False) -> None:
+    def update(self, node: int, incoming: Incoming, *, rekeyed: bool = False) -> None:
         """Give a node the content, and if need be the place and name, that its item has now.
 
         Args:
             node: the node's id.
-            fresh: the item.
+            incoming: the item.
             rekeyed: the item is the same, under new keys: a new URL alone is no reason to read its folder again.
         """
         nfo_hash, strm_hash, parent, known_as = self.connection.execute(
             "SELECT nfo_hash, strm_hash, parent, coalesce(plain, name) FROM node WHERE id = ?", (node,)
         ).fetchone()
-        strm_file, nfo = fresh.files or files_of(fresh, self.settings, self.providers)
+        strm_file, nfo = incoming.files or files_of(incoming, self.settings, self.providers)
         for kind, file, before in (("strm", strm_file, strm_hash), ("nfo", nfo, nfo_hash)):
-            if file.digest != before and (fresh.kind, kind) != (NodeKind.SERIES, "nfo"):
+            if file.digest != before and (incoming.kind, kind) != (NodeKind.SERIES, "nfo"):
                 self._set_file(node, kind, file._replace(mtime=self.now))
                 if kind == "nfo" or not rekeyed:
                     self.dirty.add(node)
-        is_series = fresh.kind == NodeKind.SERIES
+        is_series = incoming.kind == NodeKind.SERIES
         # A version's name depends on its folder's; see name_versions.
-        name = known_as if fresh.kind == NodeKind.VERSION else fresh.name
-        renamed = self.place(node, parent if is_series else fresh.parent, name, fresh.alias)
+        name = known_as if incoming.kind == NodeKind.VERSION else incoming.name
+        renamed = self.place(node, parent if is_series else incoming.parent, name, incoming.alias)
         if is_series:
             self.series.add(node)
             self.series_moved |= renamed
@@ -123,31 +134,31 @@ class Draft:
         self.connection.execute(
             "UPDATE content SET source = ?, uuid = ?, account = ?, stream = ?, tmdb = ?, imdb = ?, bad_fields = ?,"
             " item = ? WHERE id = ?",
-            (*fresh.keys, node),
+            (*incoming.keys, node),
         )
         self.changed.add(node)
 
     def absorb(self, node: int, arrived: int) -> None:
         """Give a node what was added to this draft as another one: it is the same item, under new keys."""
-        fresh = self._stored(arrived)
+        incoming = self._stored(arrived)
         self.remove([arrived])
-        self.update(node, fresh, rekeyed=True)
+        self.update(node, incoming, rekeyed=True)
 
     def keep_name(self, node: int, arrived: int) -> None:
         """Give a node the keys of what was added to this draft as another one, but not its name and content: its .strm
         plays what the catalogue has now."""
-        kept, fresh = self._kept(node), self._stored(arrived)
+        kept, incoming = self._kept(node), self._stored(arrived)
         self.remove([arrived])
         own = kept.keys
-        keys = fresh.keys._replace(tmdb=own.tmdb, imdb=own.imdb, bad_fields=own.bad_fields, item=own.item)
+        keys = incoming.keys._replace(tmdb=own.tmdb, imdb=own.imdb, bad_fields=own.bad_fields, item=own.item)
         if keys != own or self.everything:
             kept.keys = keys
             self.update(node, kept, rekeyed=True)
         self.hold([node], HELD_NAME)
 
-    def moves(self, before: Place, fresh: Fresh) -> bool:
+    def moves(self, before: Place, incoming: Incoming) -> bool:
         """Whether an item would get another place than it has. Series that wait for episodes are not seen anywhere."""
-        return before.parent != WAITING_NODE and before != self._place_of(fresh)
+        return before.parent != WAITING_NODE and before != self._place_of(incoming)
 
     def move(self, node: int, arrived: int) -> Move | None:
         """What becomes of a node's place if it takes over what was added as another one; None if it keeps it."""
@@ -161,13 +172,13 @@ class Draft:
         before, after = self._place_of(self._kept(node)), self._place_of(self._stored(arrived))
         return None if before == after else Move(node, before, after)
 
-    def _place_of(self, fresh: Fresh) -> Place:
-        parent = fresh.parent
-        if isinstance(fresh.item, Series):
-            parent = self.section(TV_NODE, fresh.item.category, fresh.created or self.now)
-        return Place(parent, fresh.name)
+    def _place_of(self, incoming: Incoming) -> Place:
+        parent = incoming.parent
+        if isinstance(incoming.item, Series):
+            parent = self.section(TV_NODE, incoming.item.category, incoming.created or self.now)
+        return Place(parent, incoming.name)
 
-    def _kept(self, node: int) -> Fresh:
+    def _kept(self, node: int) -> Incoming:
         """The item of a node as the index has it, called and placed as the settings are now."""
         kept = self._stored(node)
         if self.everything:
@@ -182,17 +193,17 @@ class Draft:
         A movie that has a .strm of its own keeps it until it is known again which relations it has.
         """
         for node in nodes:
-            fresh = self._stored(node)
-            if not isinstance(fresh.item, Version):
-                fresh.name, fresh.alias = names_of(fresh.item, self.settings)
-            if isinstance(fresh.item, Movie):
-                fresh.parent = self.section(MOVIES_NODE, fresh.item.category, self.now)
+            incoming = self._stored(node)
+            if not isinstance(incoming.item, Version):
+                incoming.name, incoming.alias = names_of(incoming.item, self.settings)
+            if isinstance(incoming.item, Movie):
+                incoming.parent = self.section(MOVIES_NODE, incoming.item.category, self.now)
                 if not self.connection.execute("SELECT 1 FROM node WHERE parent = ? LIMIT 1", (node,)).fetchone():
-                    _, nfo = files_of(fresh, self.settings, self.providers)
-                    fresh.files = strm_of(fresh, self.settings, self.providers), nfo
-            self.update(node, fresh)
+                    _, nfo = files_of(incoming, self.settings, self.providers)
+                    incoming.files = strm_of(incoming, self.settings, self.providers), nfo
+            self.update(node, incoming)
 
-    def _stored(self, node: int) -> Fresh:
+    def _stored(self, node: int) -> Incoming:
         """The item of a node, as the draft has it."""
         kind, parent, name, cut, alias, *keys = self.connection.execute(
             "SELECT content.kind, parent, coalesce(plain, name), cut, alias,"
@@ -203,7 +214,7 @@ class Draft:
         known = Keys._make(keys)
         item = decode_kind(known.item, kind)
         name = CutName(name) if cut else name
-        return Fresh(NodeKind(kind), known, item, name, alias, created=0, parent=parent)
+        return Incoming(NodeKind(kind), known, item, name, alias, created=0, parent=parent)
 
     def place(self, node: int, parent: int, name: str, alias: str = "") -> bool:
         """Put a node into a directory, under a name that has yet to be settled there.
@@ -298,7 +309,7 @@ class Draft:
         name = node_name(item, self.settings)
         self.series.add(series)
         keys = _keys(encode(item), source=number)
-        return self.add(Fresh(NodeKind.SEASON, keys, item, name, "", created, series))
+        return self.add(Incoming(NodeKind.SEASON, keys, item, name, "", created, series))
 
     def section(self, section: int, category: str, created: int) -> int:
         """The directory for the titles of a category: `Movies` or `TV`, or the category's own in it.
@@ -320,7 +331,7 @@ class Draft:
             item = Category(category)
             name = node_name(item, self.settings)
             keys = _keys(encode(item), stream=category)
-            node = self.add(Fresh(NodeKind.CATEGORY, keys, item, name, "", created, section))
+            node = self.add(Incoming(NodeKind.CATEGORY, keys, item, name, "", created, section))
             self._categories[section, category] = node
         return node
 

@@ -7,27 +7,27 @@ from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.source import Row, Snapshot
 from vod2strmfs.extract.convert import TitledRow
 from vod2strmfs.extract.filters import Filter
-from vod2strmfs.extract.incoming import Fresh
+from vod2strmfs.extract.incoming import Incoming
 from vod2strmfs.extract.titles import TitleCleaner
 from vod2strmfs.library.contents import decode
 from vod2strmfs.library.items import Episode, Movie, Series
 from vod2strmfs.library.kinds import MOVIES_NODE, WAITING_NODE, NodeKind
-from vod2strmfs.sync.convert_many import Extraction
+from vod2strmfs.sync.convert_many import ManyRows
 from vod2strmfs.sync.draft import Draft
 
 
-class Intake:
+class Placer:
     """Finds the places of the items in rows. Seasons are made when their first episode comes.
 
     Args:
         draft: the generation that is being made.
-        extraction: makes items of rows.
+        many_rows: makes items of rows.
         snapshot: where the rows will come from; it is told which relations the user wants.
     """
 
-    def __init__(self, draft: Draft, extraction: Extraction, snapshot: Snapshot) -> None:
+    def __init__(self, draft: Draft, many_rows: ManyRows, snapshot: Snapshot) -> None:
         self._draft = draft
-        self._extraction = extraction
+        self._many_rows = many_rows
         self.filter = Filter(draft.settings)
         self._choice = self.filter.choose(snapshot.groups())
         snapshot.choose(self._choice)
@@ -60,7 +60,7 @@ class Intake:
     def _contents(self, kind: NodeKind) -> Iterator[tuple[int, int, bytes]]:
         return self._draft.connection.execute("SELECT source, id, item FROM content WHERE kind = ?", (kind,))
 
-    def take(self, rows: Iterable[Row], expected: int) -> Iterator[tuple[int, Fresh]]:
+    def take(self, rows: Iterable[Row], expected: int) -> Iterator[tuple[int, Incoming]]:
         """The catalogue's ids and the items of rows of one kind, in their places.
 
         Left out are titles and episodes that the user's filters keep out, and the versions and episodes of what is
@@ -70,9 +70,9 @@ class Intake:
             rows: in the order in which the items are wanted.
             expected: about how many there are.
         """
-        for row, fresh in self._extraction.extract(self._wanted(rows), expected):
-            if self._place(row, fresh):
-                yield row.id, fresh
+        for row, incoming in self._many_rows.convert(self._wanted(rows), expected):
+            if self._place(row, incoming):
+                yield row.id, incoming
 
     def _wanted(self, rows: Iterable[Row]) -> Iterator[TitledRow]:
         for row in rows:
@@ -86,29 +86,29 @@ class Intake:
                 case _:
                     yield row, ""
 
-    def _place(self, row: Row, fresh: Fresh) -> bool:
+    def _place(self, row: Row, incoming: Incoming) -> bool:
         """Give an item its place; False if the user's filters keep it out."""
-        item = fresh.item
+        item = incoming.item
         match row:
             case EpisodeRow():
                 assert isinstance(item, Episode)
                 if not row.passes:
-                    title = f"{self._series[row.series_id][1]} {fresh.name}"
+                    title = f"{self._series[row.series_id][1]} {incoming.name}"
                     self._keep_out("episode", row, self._choice.refuses(row.account_id), title)
                     return False
-                fresh.parent = self._season(row.series_id, item.season, fresh.created)
+                incoming.parent = self._season(row.series_id, item.season, incoming.created)
             case VersionRow():
-                fresh.parent = self._movies[row.movie_id]
+                incoming.parent = self._movies[row.movie_id]
             case MovieRow():
                 assert isinstance(item, Movie)
                 if self._refuses("movie", row, item):
                     return False
-                fresh.parent = self._draft.section(MOVIES_NODE, item.category, fresh.created)
+                incoming.parent = self._draft.section(MOVIES_NODE, item.category, incoming.created)
             case SeriesRow():
                 assert isinstance(item, Series)
                 if self._refuses("series", row, item):
                     return False
-                fresh.parent = WAITING_NODE
+                incoming.parent = WAITING_NODE
         return True
 
     def _season(self, series_id: int, number: int | None, created: int) -> int:

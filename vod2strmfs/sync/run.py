@@ -4,18 +4,18 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from vod2strmfs import __version__
 from vod2strmfs.catalog.queries import BLOCK_BITS, KINDS, Kind, in_blocks
 from vod2strmfs.catalog.source import Row, Snapshot, Source
 from vod2strmfs.errors import CatalogError, FilteredOutError, IndexFileError
-from vod2strmfs.extract.incoming import Fresh
+from vod2strmfs.extract.incoming import Incoming
 from vod2strmfs.host.room import is_full, which_is_full
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, arrivals, differences
 from vod2strmfs.index.file import INDEXES, RENAMED, connect, create, is_damage, replace, writing
@@ -24,69 +24,24 @@ from vod2strmfs.index.store import Store, arrived_nodes, node_in
 from vod2strmfs.library.contents import provider_url
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.settings import LibrarySettings
-from vod2strmfs.sync import collisions as naming
+from vod2strmfs.sync import collisions
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, WINDOW, Brake, Place, emptied_series
-from vod2strmfs.sync.convert_many import Extraction
+from vod2strmfs.sync.compare import NODE_KINDS, Known, known_items, merge
+from vod2strmfs.sync.convert_many import ManyRows
 from vod2strmfs.sync.counts import count, find_held
 from vod2strmfs.sync.draft import Draft
 from vod2strmfs.sync.folders import name_versions, render_series, settle_folders
 from vod2strmfs.sync.identity import reunite
 from vod2strmfs.sync.mtimes import settle_mtimes
-from vod2strmfs.sync.placing import Intake
+from vod2strmfs.sync.placing import Placer
 from vod2strmfs.sync.progress import Tell
+from vod2strmfs.sync.result import Counts, SyncResult
 
-_NODE_KINDS: dict[Kind, NodeKind] = {
-    "movie": NodeKind.MOVIE,
-    "version": NodeKind.VERSION,
-    "series": NodeKind.SERIES,
-    "episode": NodeKind.EPISODE,
-}
 _ELIGIBLE: dict[Kind, str] = {"movie": "movies_eligible", "series": "series_eligible", "episode": "episodes_eligible"}
 """What the source counts of a kind."""
 _ROWS_TOLD = 500
 _PATIENCE = 20
 """While the counters stand still, comparing may take one part in so many of the time."""
-
-Counts = Counter[tuple[Kind, str]]
-"""How many items of a kind were `added`, `changed`, `removed`, or are `held`, or (under their names) `not_renamed`."""
-
-
-@dataclass
-class Outcome:
-    """What a sync did."""
-
-    generation: int
-    changed: bool = False
-    """Whether this generation is new."""
-    remade: bool = False
-    """Whether the one before was made with other settings, or by another version."""
-    counts: Counts = field(default_factory=Counter)
-    unmatched: tuple[tuple[str, str], ...] = ()
-    """Setting and pattern of each filter that matched nothing in all the catalogue."""
-
-    kept: Sequence[Held] = ()
-    """What is held, and why."""
-
-    @property
-    def held(self) -> int:
-        """How many items the shrink brake keeps in the tree."""
-        return sum(number for (_, what), number in self.counts.items() if what in ("held", "not_renamed"))
-
-    def warnings(self) -> Iterator[str]:
-        """What the user should look at, beside what is held."""
-        for setting, pattern in self.unmatched:
-            effect = "keeps nothing out" if pattern.startswith("!") else "lets nothing in"
-            yield f"{setting}: {pattern} matches nothing in the catalogue, so it {effect}."
-
-    def describe(self) -> str:
-        """What changed, in words: `12 movies added, 1 episode held`."""
-        plural = {"movie": "movies", "version": "versions", "series": "series", "episode": "episodes"}
-        parts = [
-            f"{number} {kind if number == 1 else plural[kind]} {what.replace('_', ' ')}"
-            for (kind, what), number in sorted(self.counts.items())
-            if number
-        ]
-        return ", ".join(parts) or ("names or contents changed" if self.changed else "nothing changed")
 
 
 def sync(
@@ -99,7 +54,7 @@ def sync(
     patient: bool = False,
     thorough: bool = False,
     tell: Tell = lambda done, total: None,
-) -> Outcome:
+) -> SyncResult:
     """One refresh of the index.
 
     Args:
@@ -141,7 +96,7 @@ def _sync(
     accept_shrink: bool,
     patient: bool,
     tell: Tell,
-) -> Outcome:
+) -> SyncResult:
     with closing(connect(state_dir, writable=True)) as connection:
         started = time.time_ns()
         try:
@@ -164,28 +119,6 @@ def _note_failure(connection: sqlite3.Connection, started: int, error: str) -> N
     connection.execute("UPDATE attempt SET error = ? WHERE error != ?", (error, error))
 
 
-class _Known(NamedTuple):
-    """An item as the index has it."""
-
-    source: int
-    node: int
-    parent: int
-    held: int
-    uuid: str
-    account: int
-    stream: str
-    item: bytes
-    name: str
-    """Before a collision changed it."""
-
-    def differs(self, fresh: Fresh) -> bool:
-        """Whether the catalogue has it otherwise."""
-        moved = self.parent != fresh.parent and fresh.kind != NodeKind.SERIES
-        known = (self.uuid, self.account, self.stream, self.item)
-        keys = fresh.keys
-        return moved or known != (keys.uuid, keys.account, keys.stream, keys.item)
-
-
 @dataclass
 class _Run:
     """One run of `sync`."""
@@ -205,7 +138,7 @@ class _Run:
     _eligible: dict[Kind, int] = field(default_factory=dict)
     """How many there are of a kind, as far as they are counted."""
 
-    def sync(self, source: Source, patient: bool) -> Outcome:
+    def sync(self, source: Source, patient: bool) -> SyncResult:
         """See the function of this name."""
         number, next_node, settings, version = self.connection.execute(
             "SELECT number, next_node, settings, version FROM generation"
@@ -215,7 +148,7 @@ class _Run:
         quiet, written = source.marker()
         if same_form and not self.accept_shrink and self._is_quiet(quiet, written, patient):
             self.connection.execute("UPDATE attempt SET failing_since = 0, error = '' WHERE failing_since != 0")
-            return Outcome(number, counts=self._held(), kept=self._kept())
+            return SyncResult(number, counts=self._held(), kept=self._kept())
 
         started = self.started
         self.connection.execute("BEGIN IMMEDIATE")
@@ -232,11 +165,11 @@ class _Run:
             if draft.everything and not self._all_versions:
                 self._expected = sum(self._eligible.values())
             rendered = draft.first or draft.everything
-            with Extraction(self.settings, draft.providers, render=rendered) as extraction:
-                unmatched = self._take_all(snapshot, draft, Intake(draft, extraction, snapshot), counts)
+            with ManyRows(self.settings, draft.providers, render=rendered) as many_rows:
+                unmatched = self._take_all(snapshot, draft, Placer(draft, many_rows, snapshot), counts)
             changed = bool(draft.first or draft.added or draft.changed or not same_form)
         remade = number > 0 and form != (settings, version)
-        outcome = Outcome(number, changed, remade, counts, unmatched)
+        outcome = SyncResult(number, changed, remade, counts, unmatched)
         outcome.kept = find_held(self.connection, self.settings, self.max_shrink) if outcome.held else ()
         decided = {"held": [list(each) for each in outcome.kept], "max_shrink": self.max_shrink}
         if outcome.changed:
@@ -325,9 +258,9 @@ class _Run:
         return dict(self.connection.execute("SELECT account, url FROM provider"))
 
     def _take_all(
-        self, snapshot: Snapshot, draft: Draft, intake: Intake, counts: Counts
+        self, snapshot: Snapshot, draft: Draft, placer: Placer, counts: Counts
     ) -> tuple[tuple[str, str], ...]:
-        """Bring everything up to date; returns what `Outcome.unmatched` is."""
+        """Bring everything up to date; returns what `SyncResult.unmatched` is."""
         lost: dict[Kind, set[int]] = {}
         self.connection.execute(RENAMED)
         limit = Brake(self.connection, draft.now, draft.next_node, self.max_shrink)
@@ -336,27 +269,27 @@ class _Run:
         elif draft.everything:
             limit.forget_names()
         for kind in KINDS:
-            intake.prepare(kind, lost)
-            lost[kind] = self._take(kind, snapshot, draft, intake, counts, limit)
+            placer.prepare(kind, lost)
+            lost[kind] = self._take(kind, snapshot, draft, placer, counts, limit)
             if kind == "series":
                 # An episode's row says nothing of its series: whether that is filtered, or has another title.
-                draft.series_moved |= bool(lost[kind]) or (counts[kind, "added"] > 0 and intake.filter.active)
+                draft.series_moved |= bool(lost[kind]) or (counts[kind, "added"] > 0 and placer.filter.active)
             else:
                 self._let_go(kind, draft, lost, counts, limit)
         if draft.first or draft.everything:
             for statement in INDEXES:
                 self.connection.execute(statement)
         settle_folders(draft, lost["series"])
-        naming.settle(draft)
+        collisions.settle(draft)
         if self._all_versions:
             name_versions(draft)
-            naming.settle(draft)
+            collisions.settle(draft)
         render_series(draft)
         settle_mtimes(draft)
-        return tuple(intake.filter.unmatched()) if draft.everything else ()
+        return tuple(placer.filter.unmatched()) if draft.everything else ()
 
     def _take(
-        self, kind: Kind, snapshot: Snapshot, draft: Draft, intake: Intake, counts: Counts, limit: Brake
+        self, kind: Kind, snapshot: Snapshot, draft: Draft, placer: Placer, counts: Counts, limit: Brake
     ) -> set[int]:
         """Compare one kind of row with the index and write what differs.
 
@@ -375,26 +308,26 @@ class _Run:
         """Nodes added for items that the index has, by the node of each."""
         if blocks is None or blocks:
             with closing(connect(self.state_dir)) as before:
-                arriving = intake.take(self._told(snapshot.rows(kind, blocks)), self._number(kind, blocks))
-                for fresh, known in _merge(arriving, _known(before, kind, blocks)):
-                    if known is not None and (fresh is None or fresh.keys.uuid != known.uuid):
+                arriving = placer.take(self._told(snapshot.rows(kind, blocks)), self._number(kind, blocks))
+                for incoming, known in merge(arriving, known_items(before, kind, blocks)):
+                    if known is not None and (incoming is None or incoming.keys.uuid != known.uuid):
                         gone.add(known.node)
                         known = None
-                    if fresh is None:
+                    if incoming is None:
                         continue
                     if known is None:
-                        node = draft.add(fresh)
+                        node = draft.add(incoming)
                         counts[kind, "added"] += 1
                         if not draft.first:
                             arrived.add(node)
                         continue
                     gone.discard(known.node)
-                    if self._is_to_be_judged(known, fresh, draft):
-                        again[draft.add(fresh)] = known.node
+                    if self._is_to_be_judged(known, incoming, draft):
+                        again[draft.add(incoming)] = known.node
                         continue
-                    differs = known.differs(fresh)
+                    differs = known.differs(incoming)
                     if differs or known.held or draft.everything:
-                        draft.update(known.node, fresh)
+                        draft.update(known.node, incoming)
                         counts[kind, "changed"] += differs
         draft.flush()
         self._note_digests(kind, snapshot.digests(kind))
@@ -406,13 +339,13 @@ class _Run:
         self._rename(kind, again, draft, counts, limit)
         return gone
 
-    def _is_to_be_judged(self, known: _Known, fresh: Fresh, draft: Draft) -> bool:
+    def _is_to_be_judged(self, known: Known, incoming: Incoming, draft: Draft) -> bool:
         """Whether an item would get another name, or place, for no reason that the settings give."""
-        if self.accept_shrink or fresh.kind == NodeKind.VERSION:
+        if self.accept_shrink or incoming.kind == NodeKind.VERSION:
             return False
         if draft.everything:
             return known.held == HELD_NAME
-        return draft.moves(Place(known.parent, known.name), fresh)
+        return draft.moves(Place(known.parent, known.name), incoming)
 
     def _rename(self, kind: Kind, again: Mapping[int, int], draft: Draft, counts: Counts, limit: Brake) -> None:
         """Have items become what was added for them, or keep their names.
@@ -428,7 +361,7 @@ class _Run:
                 pending = self._nodes(kind, f"held = {HELD_NAME}")
                 judged = {new: old for new, old in again.items() if old in pending}.items()
             moves = [move for new, old in judged if (move := draft.move(old, new))]
-            keep = limit.holds_renames(_NODE_KINDS[kind], moves)
+            keep = limit.holds_renames(NODE_KINDS[kind], moves)
         for new, old in again.items():
             if old in keep:
                 draft.keep_name(old, new)
@@ -440,7 +373,7 @@ class _Run:
         self.connection.execute(
             f"DELETE FROM block WHERE kind = ? AND block IN (SELECT source >> {BLOCK_BITS}"
             f" FROM node JOIN content USING (id) WHERE node.kind = ? AND held = {HELD_NAME})",
-            (kind, _NODE_KINDS[kind]),
+            (kind, NODE_KINDS[kind]),
         )
 
     def _told(self, rows: Iterable[Row]) -> Iterator[Row]:
@@ -472,7 +405,7 @@ class _Run:
 
     def _nodes(self, kind: Kind, condition: str = "true") -> set[int]:
         query = f"SELECT id FROM node WHERE kind = ? AND {condition}"
-        return {node for (node,) in self.connection.execute(query, (_NODE_KINDS[kind],))}
+        return {node for (node,) in self.connection.execute(query, (NODE_KINDS[kind],))}
 
     def _let_go(self, kind: Kind, draft: Draft, lost: Mapping[Kind, Set[int]], counts: Counts, limit: Brake) -> None:
         """Remove what is gone, or hold it back."""
@@ -483,7 +416,7 @@ class _Run:
             held = gone & self._nodes(kind, "parent IN (SELECT id FROM node WHERE held = 1 AND strm_size = 0)")
         elif self.accept_shrink:
             pass
-        elif limit.holds(_NODE_KINDS[kind], gone, counts[kind, "added"]):
+        elif limit.holds(NODE_KINDS[kind], gone, counts[kind, "added"]):
             held = gone
         elif kind == "episode":
             held = emptied_series(self.connection, gone, lost["series"])
@@ -492,7 +425,7 @@ class _Run:
         draft.hold(held)
         draft.remove(gone - held)
         if not self.accept_shrink and kind != "version":
-            limit.note(_NODE_KINDS[kind], gone - held)
+            limit.note(NODE_KINDS[kind], gone - held)
         counts[kind, "removed"] += len(gone) - len(held)
         counts[kind, "held"] += len(held)
 
@@ -531,32 +464,3 @@ class _Run:
         rows = ((number, *change) for node in arrived for change in arrivals(node, self.settings))
         self.connection.executemany("INSERT INTO change VALUES (?, ?, ?, ?, ?)", rows)
         self.connection.execute("DELETE FROM change WHERE generation <= ?", (number - GENERATIONS_REMEMBERED,))
-
-
-def _known(connection: sqlite3.Connection, kind: Kind, blocks: Set[int] | None) -> Iterator[_Known]:
-    where = "AND " + in_blocks(blocks).format(id="source") if blocks else ""
-    rows = connection.execute(
-        f"""SELECT source, id, parent, held, uuid, account, stream, item, coalesce(plain, name)
-        FROM content JOIN node USING (id) WHERE content.kind = ? {where} ORDER BY source, held = {HELD_GONE}""",
-        (_NODE_KINDS[kind],),
-    )
-    return map(_Known._make, rows)
-
-
-def _merge(
-    arriving: Iterable[tuple[int, Fresh]], known: Iterator[_Known]
-) -> Iterator[tuple[Fresh | None, _Known | None]]:
-    """Pair two sequences, each in ascending order of the catalogue's id."""
-    item = next(known, None)
-    for source, fresh in arriving:
-        while item is not None and item.source < source:
-            yield None, item
-            item = next(known, None)
-        if item is not None and item.source == source:
-            yield fresh, item
-            item = next(known, None)
-        else:
-            yield fresh, None
-    while item is not None:
-        yield None, item
-        item = next(known, None)

@@ -18,7 +18,8 @@ from vod2strmfs.errors import UserError
 from vod2strmfs.index.held import advise, explain
 from vod2strmfs.index.order import Order
 from vod2strmfs.sync.progress import Lines
-from vod2strmfs.sync.run import Outcome, sync
+from vod2strmfs.sync.result import SyncResult
+from vod2strmfs.sync.run import sync
 
 _LONGEST_RETRY = 60.0
 """Seconds; a longer poll interval is the limit instead."""
@@ -100,7 +101,7 @@ class Worker:
             _log.error("%s What the mount shows stays as it is.", reason.replace("\n", " "))
         self._failures += 1
 
-    def _report(self, outcome: Outcome) -> None:
+    def _report(self, outcome: SyncResult) -> None:
         if not outcome.changed:
             return
         _log.info("Generation %d: %s.", outcome.generation, outcome.describe())

@@ -60,7 +60,7 @@ def _values(settings: Settings) -> dict[str, object]:
     values |= {name: str(Path(value).absolute()) for name, value in values.items() if _is_path(settings, name)}
     if "umask" in values:
         values["umask"] = f"{settings.umask:03o}"
-    return {"database": settings.source()} | {name: value for name, value in values.items() if value is not None}
+    return {"database": settings.database_url()} | {name: value for name, value in values.items() if value is not None}
 
 
 def _says(config: Path, settings: Settings) -> bool:

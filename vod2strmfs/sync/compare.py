@@ -1,0 +1,69 @@
+"""The catalogue's items beside those that the index has, both in ascending order of the catalogue's id."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Set
+from typing import NamedTuple
+
+from vod2strmfs.catalog.queries import Kind, in_blocks
+from vod2strmfs.extract.incoming import Incoming
+from vod2strmfs.library.kinds import NodeKind
+from vod2strmfs.sync.brake import HELD_GONE
+
+NODE_KINDS: dict[Kind, NodeKind] = {
+    "movie": NodeKind.MOVIE,
+    "version": NodeKind.VERSION,
+    "series": NodeKind.SERIES,
+    "episode": NodeKind.EPISODE,
+}
+
+
+class Known(NamedTuple):
+    """An item as the index has it."""
+
+    source: int
+    node: int
+    parent: int
+    held: int
+    uuid: str
+    account: int
+    stream: str
+    item: bytes
+    name: str
+    """Before a collision changed it."""
+
+    def differs(self, incoming: Incoming) -> bool:
+        """Whether the catalogue has it otherwise."""
+        moved = self.parent != incoming.parent and incoming.kind != NodeKind.SERIES
+        known = (self.uuid, self.account, self.stream, self.item)
+        keys = incoming.keys
+        return moved or known != (keys.uuid, keys.account, keys.stream, keys.item)
+
+
+def known_items(connection: sqlite3.Connection, kind: Kind, blocks: Set[int] | None) -> Iterator[Known]:
+    """What the index has of one kind; of some blocks of ids only, if any are given."""
+    where = "AND " + in_blocks(blocks).format(id="source") if blocks else ""
+    rows = connection.execute(
+        f"""SELECT source, id, parent, held, uuid, account, stream, item, coalesce(plain, name)
+        FROM content JOIN node USING (id) WHERE content.kind = ? {where} ORDER BY source, held = {HELD_GONE}""",
+        (NODE_KINDS[kind],),
+    )
+    return map(Known._make, rows)
+
+
+def merge(
+    arriving: Iterable[tuple[int, Incoming]], known: Iterator[Known]
+) -> Iterator[tuple[Incoming | None, Known | None]]:
+    """Pair two sequences, each in ascending order of the catalogue's id."""
+    item = next(known, None)
+    for source, incoming in arriving:
+        while item is not None and item.source < source:
+            yield None, item
+            item = next(known, None)
+        if item is not None and item.source == source:
+            yield incoming, item
+            item = next(known, None)
+        else:
+            yield incoming, None
+    while item is not None:
+        yield None, item
+        item = next(known, None)
