@@ -284,7 +284,7 @@ def workers() -> Iterator[ExitStack]:
         yield stack
 
 
-@pytest.mark.complains("connection failed")
+@pytest.mark.complains("connection to server")
 def test_a_thousand_failures_leave_nothing_open(
     postgres: PostgresServer, tmp_path: Path, said: list[logging.LogRecord], workers: ExitStack
 ) -> None:
