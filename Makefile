@@ -1,7 +1,7 @@
 # make demo    build, mount and materialize a demo library, and show them
 # make test    all tests, with a real PostgreSQL and real mounts; needs root
 # make test-fast   the tests that start no mount, no server and no other process: about a minute, for anyone
-# make soak    the long forms of the tests that have one: within 15 minutes (see docs/reliability.md); needs root
+# make soak    the long forms of the tests that have one: within 45 minutes (see docs/reliability.md); needs root
 # make kodi    what a real Kodi, headless, makes of a library: not in CI, within 10 minutes
 # make lint    ruff, mypy, import-linter
 # make docs    the documents as a site, in build/site; a link that leads nowhere is an error
@@ -28,7 +28,7 @@ test-fast:
 
 soak:
 	@scripts/setup.sh test
-	timeout --foreground --signal INT 15m $(BIN)/pytest --soak $(PYTEST_ARGS)
+	timeout --foreground --signal INT 45m $(BIN)/pytest --soak $(PYTEST_ARGS)
 
 kodi:
 	@scripts/setup.sh kodi
