@@ -1,6 +1,6 @@
 # make demo    build, mount and materialize a demo library, and show them
 # make test    all tests, with a real PostgreSQL and real mounts; needs root
-# make test-fast   the tests that start no mount, no server and no other process: about a minute, for anyone
+# make test-fast   the tests that start no mount, no server and no other process: 2 to 4 minutes, for anyone
 # make soak    the long forms of the tests that have one: within 45 minutes (see docs/reliability.md); needs root
 # make kodi    what a real Kodi, headless, makes of a library: not in CI, within 10 minutes
 # make lint    ruff, mypy, import-linter
