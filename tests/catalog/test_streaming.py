@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from databases import Database
+from disks import small_disk
 from mounts import TIMEOUT, command, eventually, mounted
 from postgres_server import PostgresServer
 
@@ -48,17 +49,6 @@ def watching(database: Database) -> Iterator[psycopg.Connection]:
 def nothing_left(session: psycopg.Connection) -> bool:
     """Whether no session of ours is left."""
     return not session.execute(_SESSIONS).fetchall()
-
-
-@contextmanager
-def small_disk(directory: Path, size: str) -> Iterator[Path]:
-    """A file system of that size."""
-    directory.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", directory], check=True)
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", "-l", directory], check=True)
 
 
 def arguments(name: str, directory: Path, database: Database) -> list[str]:

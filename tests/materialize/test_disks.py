@@ -84,16 +84,21 @@ def test_a_disk_that_fails_in_the_middle_of_a_run_is_rows_and_all_is_compared_wh
         assert output.rows() == []
 
 
+def cut_off(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is told to end when it has written some files."""
+    stop = Event()
+    failing(monkeypatch, 40, stop.set)
+    with closing(Store(output.library.state_dir)) as store, pytest.raises(StoppedError):
+        run.materialize(store, output.job(), stop=stop)
+    monkeypatch.undo()
+
+
 @pytest.mark.complains("Interrupted")
 def test_what_a_run_that_was_cut_off_wrote_is_compared_when_the_disk_was_mounted_again(
     output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Disk(tmp_path / "disk", output.root, "ext4") as disk:
-        stop = Event()
-        failing(monkeypatch, 40, stop.set)
-        with closing(Store(output.library.state_dir)) as store, pytest.raises(StoppedError):
-            run.materialize(store, output.job(), stop=stop)
-        monkeypatch.undo()
+        cut_off(output, monkeypatch)
         assert not is_whole(output)
         disk.lose_power()
         assert output.write().errors == 0
@@ -106,11 +111,7 @@ def test_what_a_run_that_was_cut_off_wrote_is_flushed_by_the_next(
     output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Disk(tmp_path / "disk", output.root, "ext4") as disk:
-        stop = Event()
-        failing(monkeypatch, 40, stop.set)
-        with closing(Store(output.library.state_dir)) as store, pytest.raises(StoppedError):
-            run.materialize(store, output.job(), stop=stop)
-        monkeypatch.undo()
+        cut_off(output, monkeypatch)
         output.write()
         disk.lose_power()
         assert is_whole(output)

@@ -1,9 +1,11 @@
-"""Disks of the tests' own: a real file system in a file, by way of a loop device."""
+"""Disks of the tests' own: a real file system in a file, by way of a loop device, or a small one in memory."""
 
 import fcntl
 import os
 import struct
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -62,3 +64,14 @@ class Disk:
 
 def _run(*command: object) -> str:
     return subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
+
+
+@contextmanager
+def small_disk(directory: Path, size: str) -> Iterator[Path]:
+    """A file system of that size at a folder, which is made."""
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", directory], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "-l", directory], check=True)

@@ -5,7 +5,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import NamedTuple
 import everyday
 import pytest
 from databases import Database
+from disks import small_disk
 from everyday import EVENTS, Event, Rows
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -116,7 +116,7 @@ class Life:
         self._directory = directory
         self._folds = folds
         self._outside = ExitStack()
-        self._outside.enter_context(small_disk(directory / "state"))
+        self._outside.enter_context(small_disk(directory / "state", "16m"))
         self._output = directory / "output"
         if folds:
             self._outside.enter_context(Share(directory / "source", self._output, "fold"))
@@ -339,17 +339,6 @@ class Life:
         if self._folds:
             written, shown = ({path.lower(): content for path, content in view.items()} for view in (written, shown))
         assert written == shown, f"written and shown differ: {differing(written, shown)}"
-
-
-@contextmanager
-def small_disk(directory: Path) -> Iterator[None]:
-    """A file system of 16 MB."""
-    directory.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", directory], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", directory], check=True)
 
 
 @contextmanager
