@@ -10,6 +10,7 @@ from vod2strmfs import __version__
 from vod2strmfs.cli import logs
 from vod2strmfs.cli.answer import JSON_FLAG, answer, answer_options, say_json
 from vod2strmfs.cli.doctor import doctor
+from vod2strmfs.cli.fstab import as_mount_command, is_mount_call
 from vod2strmfs.cli.install import install_service
 from vod2strmfs.cli.materialize import materialize
 from vod2strmfs.cli.options import (
@@ -19,6 +20,7 @@ from vod2strmfs.cli.options import (
     SELECTION,
     STATE,
     GroupedCommand,
+    SettingOption,
     complete_directory,
     debug_option,
     with_settings,
@@ -59,8 +61,9 @@ def cli(context: click.Context) -> None:
 @cli.command(cls=GroupedCommand)
 @click.argument("output_root", metavar="[MOUNTPOINT]", required=False, shell_complete=complete_directory)
 @click.option("--daemon", is_flag=True, help="Go to the background once the library can be seen, and log to a file.")
+@click.option("--source", default="vod2strmfs", hidden=True)  # What mount(8) was given; it compares that with fstab.
 @with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, STATE)
-def mount(settings: Settings, daemon: bool) -> None:
+def mount(settings: Settings, daemon: bool, source: str) -> None:
     """Mount the library and keep it up to date.
 
     MOUNTPOINT is an existing directory (default: /data/STRM). The library is there as soon as the first sync has
@@ -71,7 +74,7 @@ def mount(settings: Settings, daemon: bool) -> None:
     from vod2strmfs.mount.run import mount as serve
 
     logs.set_up(settings, to_file=daemon)
-    start = partial(serve, settings, settings.output_root.absolute())
+    start = partial(serve, settings, settings.output_root.absolute(), source=source)
     if daemon:
         run_in_background(start)
     else:
@@ -162,9 +165,22 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        return int(cli.main(prog_name="vod2strmfs", standalone_mode=False) or Exit.OK)
+        return int(cli.main(_words(), prog_name="vod2strmfs", standalone_mode=False) or Exit.OK)
     except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:
         return _report(error)
+
+
+def _words() -> list[str]:
+    """The command line; as a `mount` command if it is mount(8)'s."""
+    words = sys.argv[1:]
+    if not is_mount_call(words, cli.commands):
+        return words
+    settings = [option for option in mount.params if isinstance(option, SettingOption) and option.name]
+    flags = {str(option.name) for option in settings if option.secondary_opts}
+    translated = as_mount_command(words, flags, {str(option.name) for option in settings} - flags)
+    if translated is None:
+        sys.exit(Exit.OK)
+    return translated
 
 
 def _whose(error: click.NoSuchOption) -> str:

@@ -23,7 +23,7 @@ _log = logging.getLogger("vod2strmfs")
 def run_in_background(serve: Serve) -> None:
     """Serve in a child process, and end this one as soon as the child is ready.
 
-    The child is in a session of its own, and keeps standard error until it is ready, so that its first messages
+    Once ready, the child is in a session of its own; until then it keeps standard error, so that its first messages
     are seen. It stays in the current directory, to which relative paths refer. It returns from here when serving
     has ended; this process never does. An interrupt, SIGTERM or SIGHUP before the child is ready ends both.
 
@@ -37,7 +37,6 @@ def run_in_background(serve: Serve) -> None:
     child = os.fork()
     if child == 0:
         os.close(reader)
-        os.setsid()
         _redirect(0, 1)
         _serve(serve, writer)
         return
@@ -70,6 +69,8 @@ def _serve(serve: Serve, writer: int) -> None:
     def ready() -> None:
         nonlocal is_ready
         is_ready = True
+        # Not before: autofs lets nobody but its own process group through to the directory that is mounted on.
+        os.setsid()
         _redirect(2)
         with suppress(BrokenPipeError):
             os.write(writer, _READY)

@@ -16,6 +16,8 @@ SUBTYPE = "vod2strmfs"
 KIND = f"fuse.{SUBTYPE}"
 """The type that the mount table shows."""
 
+_AUTOMOUNT = "autofs"
+"""What autofs and systemd's automount units lay where they want something mounted."""
 _FUSE_CONF = Path("/etc/fuse.conf")
 
 
@@ -49,7 +51,7 @@ def prepare(mountpoint: Path, *, allow_other: bool, uncovered: Iterable[Path] = 
     if mount is not None and mount.kind == KIND and is_dead(mountpoint):
         detach(mountpoint)
         mount = mounted_at(mountpoint)
-    if mount is not None:
+    if mount is not None and mount.kind != _AUTOMOUNT:
         raise MountError(
             f"mount point {mountpoint}: a {mount.kind} file system is already mounted there."
             f" Unmount it (`fusermount3 -u {mountpoint}`) or choose another directory."

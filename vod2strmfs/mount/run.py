@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -49,13 +50,14 @@ _WORKER = Program("vod2strmfs.sync.worker", "reads the database")
 _STATUS_PAGE = Program("vod2strmfs.web", "serves the status page", (ENVIRONMENT_PREFIX, "POSTGRES_", "PG"))
 
 
-def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> None:
+def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None], *, source: str = point.SUBTYPE) -> None:
     """Mount the library and serve it until it is unmounted or the process is told to stop.
 
     Args:
         settings: of the command.
         mountpoint: an existing directory.
         ready: called once the first generation is there to be seen.
+        source: what the mount table shows as the mounted thing.
 
     Raises:
         MountError: it cannot be mounted.
@@ -77,7 +79,7 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
     operations = LibraryOperations(Owner(settings.uid, settings.gid, settings.umask))
     if settings.debug_logging:
         trace(operations)
-    options = {"ro", "default_permissions", f"fsname={point.SUBTYPE}", f"subtype={point.SUBTYPE}", "noatime"}
+    options = {"ro", "default_permissions", f"fsname={_escaped(source)}", f"subtype={point.SUBTYPE}", "noatime"}
     if settings.allow_other:
         options.add("allow_other")
     waiter = Waiter(operations.prepare)
@@ -85,6 +87,11 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
     reporter = Reporter(mountpoint, operations, follower, waiter, order.accept)
     mounted = partial(_mounted, operations, mountpoint, options)
     trio.run(partial(_serve, reporter, follower, waiter, mounted, order, settings, ready))
+
+
+def _escaped(value: str) -> str:
+    """A value as it stands in libfuse's options, which have commas between."""
+    return re.sub(r"([\\,])", r"\\\1", value)
 
 
 @contextmanager
