@@ -12,10 +12,10 @@ from shares import Share
 
 from bench.catalogues import USUAL, Size, catalogue, make_index
 from bench.harness import PAIRS, Figure, Measure, ratio, timed
-from vod2strmfs.cli.materialize import export
 from vod2strmfs.index.store import Store
 from vod2strmfs.materialize.job import Job
 from vod2strmfs.materialize.run import materialize
+from vod2strmfs.service.export import export
 from vod2strmfs.settings import Settings
 
 _OF_SHARE = Size(movies=60, series=30, episodes=120)

@@ -21,7 +21,7 @@ from needs import is_fast
 from postgres_server import PostgresServer
 from selenium import webdriver
 
-from vod2strmfs.cli.repetitions import Repetitions
+from vod2strmfs.cli.logs.repetitions import Repetitions
 
 _CHROMIUM = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",

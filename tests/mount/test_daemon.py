@@ -158,7 +158,7 @@ def test_an_index_without_a_database_is_enough_to_be_ready(folder: Path) -> None
 
 def test_what_ends_it_later_is_in_the_log(tmp_path: Path) -> None:
     code = f"""
-from vod2strmfs.cli import logs
+from vod2strmfs.cli.logs import setup as logs
 from vod2strmfs.cli.daemon import run_in_background
 from vod2strmfs.settings import load
 

@@ -26,8 +26,8 @@ from vod2strmfs.service.when import Service
 
 _SERVE = """
 import json, sys
-from vod2strmfs.cli import logs
-from vod2strmfs.cli.run import serve
+from vod2strmfs.cli.logs import setup as logs
+from vod2strmfs.service.serve import serve
 from vod2strmfs.settings import load
 settings = load(None, json.loads(sys.argv[1]), {})
 logs.set_up(settings)

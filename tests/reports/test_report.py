@@ -214,7 +214,7 @@ def test_many_rows_are_shown_without_holding_them(tmp_path: Path) -> None:
         for number in range(200_000):
             report.add(row(f"Film {number}"))
     script = (
-        "import resource, sys; from vod2strmfs.cli import main; import atexit;"
+        "import resource, sys; from vod2strmfs.cli.start import main; import atexit;"
         "atexit.register(lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)); main()"
     )
     few, many = (

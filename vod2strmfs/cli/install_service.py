@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vod2strmfs.cli.materialize import REPORTS, WRITING
 from vod2strmfs.cli.options import (
     CATALOGUE,
     LIBRARY,
@@ -18,7 +17,8 @@ from vod2strmfs.cli.options import (
     complete_directory,
     with_settings,
 )
-from vod2strmfs.cli.run import WHEN, check_when
+from vod2strmfs.service.export import REPORTS, WRITING
+from vod2strmfs.service.serve import WHEN, check_when
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:

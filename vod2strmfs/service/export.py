@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import click
 
-from vod2strmfs.cli import logs
 from vod2strmfs.cli.answer import answer, answer_options
+from vod2strmfs.cli.logs import setup as logs
 from vod2strmfs.cli.options import (
     CATALOGUE,
     LIBRARY,
@@ -25,8 +25,8 @@ from vod2strmfs.cli.options import (
     complete_directory,
     with_settings,
 )
-from vod2strmfs.cli.refresh import refresh, sync_fields
 from vod2strmfs.errors import OutputError, ShrinkHeldError, UserError
+from vod2strmfs.service.refresh import refresh, sync_fields
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from typing import NoReturn
 
 import click
 
-from vod2strmfs.cli import logs
-from vod2strmfs.cli.materialize import REPORTS, WRITING, Mode, export, mode_option
+from vod2strmfs.cli.logs import setup as logs
 from vod2strmfs.cli.options import (
     CATALOGUE,
     LIBRARY,
@@ -21,10 +20,11 @@ from vod2strmfs.cli.options import (
     complete_directory,
     with_settings,
 )
-from vod2strmfs.cli.refresh import refresh
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.host.notify import notify
 from vod2strmfs.schedule import next_time, zone
+from vod2strmfs.service.export import REPORTS, WRITING, Mode, export, mode_option
+from vod2strmfs.service.refresh import refresh
 from vod2strmfs.service.when import Service
 from vod2strmfs.settings import Settings
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TextIO
 
 from vod2strmfs import __version__
-from vod2strmfs.cli.log_file import SharedFileHandler
-from vod2strmfs.cli.repetitions import Repetitions
+from vod2strmfs.cli.logs.repetitions import Repetitions
+from vod2strmfs.cli.logs.shared_file import SharedFileHandler
 from vod2strmfs.errors import OutputError
 from vod2strmfs.settings import Settings
 

@@ -7,11 +7,10 @@ from functools import partial
 import click
 
 from vod2strmfs import __version__
-from vod2strmfs.cli import logs
 from vod2strmfs.cli.answer import JSON_FLAG, answer, answer_options, say_json
 from vod2strmfs.cli.doctor import doctor
-from vod2strmfs.cli.install import install_service
-from vod2strmfs.cli.materialize import materialize
+from vod2strmfs.cli.install_service import install_service
+from vod2strmfs.cli.logs import setup as logs
 from vod2strmfs.cli.options import (
     CATALOGUE,
     LIBRARY,
@@ -24,12 +23,13 @@ from vod2strmfs.cli.options import (
     with_settings,
 )
 from vod2strmfs.cli.output import LostOutputError, UnreadOutputError, fill_gaps, guard_output
-from vod2strmfs.cli.refresh import refresh, sync_fields
 from vod2strmfs.cli.report import report
-from vod2strmfs.cli.run import run
 from vod2strmfs.cli.stats import stats
 from vod2strmfs.cli.status import status
 from vod2strmfs.errors import Exit, ShrinkHeldError, UserError
+from vod2strmfs.service.export import materialize
+from vod2strmfs.service.refresh import refresh, sync_fields
+from vod2strmfs.service.serve import run
 from vod2strmfs.settings import Settings, without_password
 
 # What a command needs is imported when it runs: help is there at once, and only a mount needs libfuse3.
