@@ -21,7 +21,7 @@ from mounts import TIMEOUT, command, eventually, is_mounted, mounted
 from postgres_server import PostgresServer
 
 from vod2strmfs import __version__
-from vod2strmfs.cli.logs import setup as logs
+from vod2strmfs.cli.logs.setup import set_up_logs
 from vod2strmfs.cli.start import main
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
@@ -746,11 +746,11 @@ def test_the_debug_log_is_verbose_private_and_without_secrets(run: Run, demo: st
 
 
 def test_the_log_is_rotated_and_every_part_of_it_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_BYTES", 1000)
-    monkeypatch.setattr(logs, "_FILES", 2)
+    monkeypatch.setattr("vod2strmfs.cli.logs.setup._BYTES", 1000)
+    monkeypatch.setattr("vod2strmfs.cli.logs.setup._FILES", 2)
     settings = load(None, {"debug_logging": True, "log_dir": str(tmp_path)}, {})
     for _ in range(10):
-        logs.set_up(settings)
+        set_up_logs(settings)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"vod2strm.log{n}" for n in ("", ".1", ".2")]
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 

@@ -1,43 +1,34 @@
-"""The commands."""
+"""The group of all commands, what is said of errors, and exit codes."""
 
 import sys
 import traceback
-from functools import partial
 
 import click
 
 from vod2strmfs import __version__
-from vod2strmfs.cli.answer import JSON_FLAG, answer, answer_options, say_json
+from vod2strmfs.cli.answer import JSON_FLAG, say_error
+from vod2strmfs.cli.completion import completion
+from vod2strmfs.cli.demo import demo
 from vod2strmfs.cli.doctor import doctor
 from vod2strmfs.cli.install_service import install_service
-from vod2strmfs.cli.logs import setup as logs
-from vod2strmfs.cli.options import (
-    CATALOGUE,
-    LIBRARY,
-    MOUNT,
-    SELECTION,
-    STATE,
-    GroupedCommand,
-    complete_directory,
-    debug_option,
-    with_settings,
-)
+from vod2strmfs.cli.materialize import materialize
+from vod2strmfs.cli.mount import mount
+from vod2strmfs.cli.options import debug_option
 from vod2strmfs.cli.output import LostOutputError, UnreadOutputError, fill_gaps, guard_output
 from vod2strmfs.cli.report import report
+from vod2strmfs.cli.run import run
 from vod2strmfs.cli.stats import stats
 from vod2strmfs.cli.status import status
-from vod2strmfs.errors import Exit, ShrinkHeldError, UserError
-from vod2strmfs.service.export import materialize
-from vod2strmfs.service.refresh import refresh, sync_fields
-from vod2strmfs.service.serve import run
-from vod2strmfs.settings import Settings, without_password
+from vod2strmfs.cli.sync import sync
+from vod2strmfs.errors import Exit, UserError
+from vod2strmfs.settings import without_password
 
 # What a command needs is imported when it runs: help is there at once, and only a mount needs libfuse3.
 
 _ARGUMENTS = ("output_root",)
-"""Settings that are no options: they stand in the command line as they are."""
+"""Settings that are arguments: they stand in the command line without a name."""
 _INTERRUPTED = 130
-"""What shells expect of a command that Ctrl-C ended."""
+"""The exit code of a command that Ctrl-C ended, as shells have it."""
 
 
 @click.group(
@@ -56,97 +47,10 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-@cli.command(cls=GroupedCommand)
-@click.argument("output_root", metavar="[MOUNTPOINT]", required=False, shell_complete=complete_directory)
-@click.option("--daemon", is_flag=True, help="Go to the background once the library can be seen, and log to a file.")
-@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, STATE)
-def mount(settings: Settings, daemon: bool) -> None:
-    """Mount the library and keep it up to date.
-
-    MOUNTPOINT is an existing directory (default: /data/STRM). The library is there as soon as the first sync has
-    ended; from then on changes in the database appear by themselves, and a database that cannot be reached changes
-    nothing. Unmount with `fusermount3 -u MOUNTPOINT`, or end the process.
-    """
-    from vod2strmfs.cli.daemon import run_in_background
-    from vod2strmfs.mount.run import mount as serve
-
-    logs.set_up(settings, to_file=daemon)
-    start = partial(serve, settings, settings.output_root.absolute())
-    if daemon:
-        run_in_background(start)
-    else:
-        start(lambda: None)
-
-
-cli.add_command(materialize)
-cli.add_command(run)
-cli.add_command(report)
-cli.add_command(stats)
-cli.add_command(status)
-cli.add_command(doctor)
-cli.add_command(install_service)
-
-
-@cli.command("sync", cls=GroupedCommand)
-@click.option(
-    "--accept-shrink", is_flag=True, help="Take the catalogue as it is: remove what the shrink brake holds back."
-)
-@answer_options
-@with_settings(CATALOGUE, SELECTION, LIBRARY, STATE)
-def sync_command(settings: Settings, accept_shrink: bool, quiet: bool, as_json: bool) -> None:
-    """Refresh the index once, and say what changed.
-
-    A mount with the same state directory shows the result within a second. Without --config and without any setting
-    of the library, the library's settings stay as they are. The exit code is 7 while the shrink brake holds something:
-    too much is gone from the catalogue, or has another name there.
-    """
-    from vod2strmfs.index.held import advise, explain
-
-    logs.set_up(settings, quiet=quiet)
-    outcome = refresh(settings, accept_shrink=accept_shrink, keep_library=True, quiet=quiet)
-    error = None
-    if outcome.held:
-        accept = settings.command("sync", "--accept-shrink")
-        error = ShrinkHeldError(f"{explain(outcome.kept)}\n{advise(outcome.kept, f'run `{accept}`')}")
-    text = f"generation {outcome.generation}: {outcome.describe()}"
-    answer(text, sync_fields(outcome), error, quiet=quiet, as_json=as_json)
-
-
-@cli.command()
-@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
-@debug_option
-def completion(shell: str) -> None:
-    """Write the completion script of a shell.
-
-    bash: vod2strmfs completion bash > ~/.local/share/bash-completion/completions/vod2strmfs
-
-    zsh: vod2strmfs completion zsh > ~/.zfunc/_vod2strmfs (where fpath has ~/.zfunc)
-
-    fish: vod2strmfs completion fish > ~/.config/fish/completions/vod2strmfs.fish
-    """
-    from click.shell_completion import get_completion_class
-
-    complete = get_completion_class(shell)
-    assert complete is not None
-    click.echo(complete(cli, {}, "vod2strmfs", "_VOD2STRMFS_COMPLETE").source())
-
-
-@cli.command()
-@click.argument("file")
-@click.option("--movies", type=click.IntRange(0), default=200, show_default=True, help="How many movies.")
-@click.option("--series", type=click.IntRange(0), default=20, show_default=True, help="How many series.")
-@click.option("--episodes", type=click.IntRange(0), default=400, show_default=True, help="How many episodes in all.")
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same catalogue.")
-@debug_option
-def demo(file: str, movies: int, series: int, episodes: int, seed: int) -> None:
-    """Write a demo catalogue in Dispatcharr's schema.
-
-    FILE is a new SQLite file, or the postgresql:// URL of an empty database.
-    """
-    from vod2strmfs.demo.generator import write_demo
-
-    write_demo(file, movies=movies, series=series, episodes=episodes, seed=seed)
-    click.echo(f"{movies} movies, {series} series and {episodes} episodes written.")
+for _command in (
+    completion, demo, doctor, install_service, materialize, mount, report, run, stats, status, sync,
+):  # fmt: skip
+    cli.add_command(_command)
 
 
 def main() -> None:
@@ -168,7 +72,7 @@ def _run() -> int:
 
 
 def _whose(error: click.NoSuchOption) -> str:
-    """Which commands have an option that this one does not have; empty if none has it."""
+    """A sentence that says which commands have an option that this one does not have; empty if none has it."""
     assert error.ctx is not None
     this, option = error.ctx.command, error.option_name
     if any(f"--{argument.name}".replace("_", "-") == option for argument in this.params if argument.name in _ARGUMENTS):
@@ -199,7 +103,7 @@ def _report(error: BaseException) -> int:
         cause = click.UsageError(owner or without_password(cause.format_message()), cause.ctx)
     if isinstance(cause, click.ClickException):
         if as_json:
-            say_json({}, cause.format_message(), cause.exit_code)
+            say_error(cause.format_message(), cause.exit_code)
         else:
             cause.show()
         return cause.exit_code
@@ -212,7 +116,7 @@ def _report(error: BaseException) -> int:
     if isinstance(cause, UserError):
         code, message = cause.exit_code, str(cause)
     if as_json and not isinstance(cause, LostOutputError):
-        say_json({}, message, code)
+        say_error(message, code)
         return code
     click.echo(f"vod2strmfs: {message}", err=True)
     if not debug and not isinstance(cause, UserError):

@@ -1,4 +1,4 @@
-"""The command line: one command a function, no logic."""
+"""The start of the command line, which answers signals before anything else is loaded."""
 
 import atexit
 import os
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 def main() -> None:
-    """Run the command line. What a signal does while the modules are loaded is what it does later, without a word."""
+    """Run the command line. A signal does the same while the modules are loaded as later, without a word."""
     serves = next((word for word in sys.argv[1:] if not word.startswith("-")), "") == "run"
 
     def leave(number: int, _: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""`vod2strmfs run`."""
+"""The long-running service: materializes when it is time, and obeys signals."""
 
 import logging
 import signal
@@ -7,53 +7,31 @@ from datetime import datetime
 from types import FrameType
 from typing import NoReturn
 
-import click
-
-from vod2strmfs.cli.logs import setup as logs
-from vod2strmfs.cli.options import (
-    CATALOGUE,
-    LIBRARY,
-    SELECTION,
-    STATE,
-    Group,
-    GroupedCommand,
-    complete_directory,
-    with_settings,
-)
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.host.notify import notify
 from vod2strmfs.schedule import next_time, zone
-from vod2strmfs.service.export import REPORTS, WRITING, Mode, export, mode_option
-from vod2strmfs.service.refresh import refresh
+from vod2strmfs.service.export import export
+from vod2strmfs.service.refresh import Display, logged, refresh
 from vod2strmfs.service.when import Service
-from vod2strmfs.settings import Settings
+from vod2strmfs.settings import Mode, Settings
 
-WHEN = Group("When", ("schedule", "time_zone", "auto", "poll_interval"))
+_SETTLE_SECONDS = 30.0
+
+_ACCEPT = "run `vod2strmfs materialize --cleanup apply --accept-shrink` with the settings of this service"
 
 _log = logging.getLogger("vod2strmfs")
 
 
-@click.command(cls=GroupedCommand)
-@click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False, shell_complete=complete_directory)
-@mode_option
-@with_settings(WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, STATE)
-def run(settings: Settings, mode: Mode) -> None:
-    """Materialize on a schedule, or after changes, until ended.
-
-    With --auto, a run comes at the start, and whenever the catalogue has changed and then stayed as it is for 30
-    seconds. A run that fails is logged and tried again. SIGHUP makes it run now.
-    """
-    logs.set_up(settings)
-    serve(settings, mode)
-
-
-def serve(settings: Settings, mode: Mode = "all", *, quiet: float = 30.0) -> None:
-    """Serve until SIGTERM or SIGINT, which end a run in the middle.
+def serve(
+    settings: Settings, mode: Mode, *, display: Display = logged, settle_seconds: float = _SETTLE_SECONDS
+) -> None:
+    """Serve until SIGTERM or SIGINT, which end a run in the middle. SIGHUP makes it run at once.
 
     Args:
         settings: of the command.
-        mode: what to write.
-        quiet: seconds for which the catalogue has to stay as it is.
+        mode: which part of the library to write.
+        display: shows how far a run is.
+        settle_seconds: how long the catalogue has to stay as it is after a change.
 
     Raises:
         SettingsError: there is nothing to wait for.
@@ -61,11 +39,11 @@ def serve(settings: Settings, mode: Mode = "all", *, quiet: float = 30.0) -> Non
     check_when(settings)
     settings.database_url()  # A database that is not set is found out now.
     service = Service(
-        lambda: export(settings, mode).log(),
-        look=_looker(settings) if settings.auto else None,
-        due=_timer(settings) if settings.schedule else None,
-        poll=settings.poll_interval,
-        quiet=quiet,
+        lambda: _export(settings, mode, display),
+        sync_once=_syncer(settings) if settings.auto else None,
+        next_due=_timer(settings) if settings.schedule else None,
+        poll_seconds=settings.poll_interval,
+        settle_seconds=settle_seconds,
     )
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
@@ -99,14 +77,26 @@ class _StoppedError(BaseException):
     """A signal ends the service. Whatever it is doing can be cut off: the next run finishes the job."""
 
 
-def _looker(settings: Settings) -> Callable[[], bool]:
-    def look() -> bool:
-        outcome = refresh(settings, patient=True, quiet=True)
-        if outcome.changed:
-            _log.info("Generation %d: %s.", outcome.generation, outcome.describe())
-        return outcome.changed
+def _export(settings: Settings, mode: Mode, display: Display) -> None:
+    """Sync and materialize, and tell the log, where nobody waits for an answer.
 
-    return look
+    Raises:
+        UserError: something could not be done.
+    """
+    done = export(settings, mode, display=display)
+    _log.info("%s", done.text().replace("\n", "; "))
+    if error := done.error(_ACCEPT):
+        raise error
+
+
+def _syncer(settings: Settings) -> Callable[[], bool]:
+    def sync_once() -> bool:
+        result = refresh(settings, patient=True)
+        if result.changed:
+            _log.info("Generation %d: %s.", result.generation, result.describe())
+        return result.changed
+
+    return sync_once
 
 
 def _timer(settings: Settings) -> Callable[[], datetime]:

@@ -1,21 +1,16 @@
 """Every option, once: name, type, default and help.
 
 A value comes from its default, a TOML file (`--config`), the environment (`VOD2STRMFS_…`) or the command
-line, in rising precedence. Dispatcharr's own `POSTGRES_*` variables stand in for `database`.
+line, in rising precedence (`load.py`). Dispatcharr's own `POSTGRES_*` variables stand in for `database`.
 """
 
 import os
-import pwd
 import re
 import shlex
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Set
-from difflib import get_close_matches
-from ipaddress import ip_address
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -25,189 +20,45 @@ from pydantic import (
     Field,
     PrivateAttr,
     SecretStr,
-    ValidationError,
     ValidationInfo,
     field_validator,
 )
 
 from vod2strmfs.errors import SettingsError
-from vod2strmfs.schedule import crontab
-
-_Spell = Callable[[str], str]
-"""What a user calls a setting."""
+from vod2strmfs.settings import checks
+from vod2strmfs.settings.checks import without_password
 
 ENVIRONMENT_PREFIX = "VOD2STRMFS_"
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
-"""Names the TOML file, where `--config` does not."""
+"""The variable that names the TOML file, where `--config` does not."""
 
-_SHOWN_CHARACTERS = 80
-"""Of a bad value, in a message."""
-_LONGEST_PATH = 4000
-"""Characters; Linux takes 4095 bytes."""
+MAX_SHRINK = 20
+"""The default of `max_shrink`, in percent."""
+
 _HIGHEST_ID = 2**32 - 2
-"""Of a user or a group: the next number means "none" to the kernel."""
+"""The highest number of a user or a group: the next one means "none" to the kernel."""
 
+Mode = Literal["all", "movies", "series"]
+"""Which part of the library `materialize` and `run` write: an option of those commands and no setting."""
 
-def _printable(value: str) -> str:
-    if any(c.isspace() or not c.isprintable() for c in value):
-        raise ValueError("must not hold spaces or control characters")
-    return value
+MediaServer = Literal["any", "jellyfin", "emby", "kodi", "plex", "spec"]
+FolderIds = Literal["none", "plex", "jellyfin"]
+GroupBy = Literal["none", "category", "category_tv"]
+Versions = Literal["best", "all"]
+Adult = Literal["include", "exclude", "only"]
+Cleanup = Literal["off", "preview", "apply"]
 
-
-def _http_url(value: str) -> str:
-    parts = urlsplit(_printable(value))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http:// or https:// URL with a host, such as http://192.168.1.10:9191")
-    if parts.query or parts.fragment:
-        raise ValueError("must not have a query (?) or a fragment (#)")
-    try:
-        has_port = parts.port != 0
-    except ValueError:  # Its text may show a part of the password.
-        has_port = False
-    if not has_port:
-        raise ValueError("must have a port from 1 to 65535, or none")
-    return value.rstrip("/")
-
-
-def _uuid_path(value: str) -> str:
-    if not _printable(value).startswith("/") or value.count("{uuid}") != 1 or value.endswith("/"):
-        raise ValueError("must begin with /, contain {uuid} once, and not end in /")
-    return value
-
-
-def without_password(text: str) -> str:
-    """A text, such as a URL or a message, with `***` for the password of each URL in it.
-
-    A URL that is wrong is one too: what stands between the first colon behind `//`, or of the text, and the last @.
-    """
-    hidden = re.sub(r"(?<=//)([^/:@\s]*):\S*@", r"\1:***@", text)
-    return re.sub(r"^([^/:@\s]*):(?!//)\S*@", r"\1:***@", hidden)
-
-
-def _pattern(value: str) -> str:
-    import regex  # most commands have no pattern to check
-
-    try:
-        regex.compile(value)
-    except regex.error as error:
-        raise ValueError(f"is not a regular expression: {error}") from None
-    return value
-
-
-def _octal(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            return int(value, 8)
-        except ValueError:
-            raise ValueError("must be an octal number such as 022") from None
-    return value
-
-
-def _permissions(value: int) -> int:
-    if not 0 <= value <= 0o777:
-        raise ValueError("must be an octal number from 0 to 777")
-    return value
-
-
-def _schedule(value: str) -> str:
-    if value.strip():
-        crontab(value)
-    return value.strip()
-
-
-def _time_zone(value: str) -> str:
-    if value:
-        try:
-            ZoneInfo(value)
-        except (ValueError, OSError, ZoneInfoNotFoundError):
-            raise ValueError("is not a time zone that this host knows, such as Europe/Berlin") from None
-    return value
-
-
-def _loopback(value: str) -> str:
-    if not value:
-        return value
-    parts = urlsplit(f"//{value}")
-    try:
-        is_loopback = ip_address(parts.hostname or "").is_loopback
-        port = parts.port
-    except ValueError:
-        is_loopback, port = False, None
-    if not (is_loopback and port and value == parts.netloc and "@" not in value):
-        raise ValueError("must be a loopback address and a port, such as 127.0.0.1:9192 or [::1]:9192")
-    return value
-
-
-def _list(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(item for part in value.split(",") if (item := part.strip()))
-    return value
-
-
-def _years(value: str) -> str:
-    match = re.fullmatch(r"(\d{4})?(-)?(\d{4})?", value.replace(" ", ""))
-    if match is None or (value and not (match[1] or match[3])) or (match[1] and match[3] and not match[2]):
-        raise ValueError("must be a year or a range such as 1990-2005, 1990- or -2005")
-    if match[1] and match[3] and match[1] > match[3]:
-        raise ValueError("must begin with the earlier year")
-    return match[0]
-
-
-def _location(value: object) -> object:
-    # An empty path would mean the current directory; and no shell expands the ~ of --state-dir=~/state.
-    if value == "":
-        raise ValueError("must not be empty")
-    if not isinstance(value, str):
-        return value
-    if len(value) > _LONGEST_PATH:
-        raise ValueError(f"must not be longer than {_LONGEST_PATH} characters")
-    return _findable(os.path.expanduser(value))
-
-
-def _findable(path: str) -> str:
-    if not os.path.isabs(path):
-        try:
-            os.getcwd()
-        except OSError:
-            raise ValueError("is relative, and the current directory has gone: give an absolute path") from None
-    return path
-
-
-def _database(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    if re.match("postgres(ql)?://", text):
-        _refuse_bare_characters(text.partition("://")[2])
-    elif not re.match(r"sqlite:///.|\s*\w+\s*=", text):
-        raise ValueError(
-            "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE, a libpq connection string such as"
-            " 'host=… dbname=…', or sqlite:///PATH"
-        )
-    if text.startswith("sqlite:///"):
-        _findable(text.removeprefix("sqlite:///"))
-    return value
-
-
-def _refuse_bare_characters(address: str) -> None:
-    """Refuse a URL that libpq would take apart wrongly: its messages would show parts of the password."""
-    login, at, host = address.partition("@")
-    cut_at_slash = at and "/" in login and "?" not in login
-    if cut_at_slash or "@" in host.partition("?")[0] or re.search(r"%(?![0-9A-Fa-f]{2})|\s", address):
-        raise ValueError(
-            "must have special characters of the user and the password percent-encoded: @ as %40, / as %2F, % as %25"
-        )
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-UuidPath = Annotated[str, AfterValidator(_uuid_path)]
-Pattern = Annotated[str, AfterValidator(_pattern)]
-Patterns = Annotated[tuple[str, ...], BeforeValidator(_list)]
-Years = Annotated[str, AfterValidator(_years)]
-Schedule = Annotated[str, AfterValidator(_schedule)]
-TimeZone = Annotated[str, AfterValidator(_time_zone)]
-LoopbackAddress = Annotated[str, AfterValidator(_loopback)]
-Umask = Annotated[int, BeforeValidator(_octal), AfterValidator(_permissions)]
-Location = Annotated[Path, BeforeValidator(_location)]
-Database = Annotated[SecretStr, AfterValidator(_database)]
+HttpUrl = Annotated[str, AfterValidator(checks.http_url)]
+UuidPath = Annotated[str, AfterValidator(checks.uuid_path)]
+Pattern = Annotated[str, AfterValidator(checks.pattern)]
+Patterns = Annotated[tuple[str, ...], BeforeValidator(checks.separated)]
+Years = Annotated[str, AfterValidator(checks.years)]
+Schedule = Annotated[str, AfterValidator(checks.schedule)]
+TimeZone = Annotated[str, AfterValidator(checks.time_zone)]
+LoopbackAddress = Annotated[str, AfterValidator(checks.loopback)]
+Umask = Annotated[int, BeforeValidator(checks.octal), AfterValidator(checks.permissions)]
+Location = Annotated[Path, BeforeValidator(checks.location)]
+Database = Annotated[SecretStr, AfterValidator(checks.database)]
 
 
 def state_directory() -> Path:
@@ -234,20 +85,18 @@ class LibrarySettings(BaseModel):
     pin_stream: bool = Field(
         True, description="append the stream and account id to every URL, so that it outlives a re-created UUID"
     )
-    media_server: Literal["any", "jellyfin", "emby", "kodi", "plex", "spec"] = Field(
-        "any", description="whose names and NFO forms to write"
-    )
+    media_server: MediaServer = Field("any", description="whose names and NFO forms to write")
     clean_titles: bool = Field(True, description="remove the country and quality marks that panels add to titles")
     name_regex: Pattern = Field("", description="a regular expression; what it matches is removed from titles")
-    folder_ids: Literal["none", "plex", "jellyfin"] = Field(
+    folder_ids: FolderIds = Field(
         "none", description="put the TMDB or IMDb id into the folders' names, as that server reads it"
     )
-    group_by: Literal["none", "category", "category_tv"] = Field(
+    group_by: GroupBy = Field(
         "none",
         description="category: a folder for each category above the films; category_tv: above the series too, and then"
         " each such folder has to be a library of its own",
     )
-    versions: Literal["best", "all"] = Field(
+    versions: Versions = Field(
         "best", description="a .strm for the relation that Dispatcharr would play, or one for each account and stream"
     )
     direct_urls: bool = Field(
@@ -265,7 +114,7 @@ class LibrarySettings(BaseModel):
         (), description="only these titles, as tmdb-949, imdb-tt0113277 or a UUID; a leading ! excludes"
     )
     years: Years = Field("", description="only titles of these years, such as 1990-2005, 1990- or -2005")
-    adult: Literal["include", "exclude", "only"] = Field("include", description="what to do with adult titles")
+    adult: Adult = Field("include", description="what to do with adult titles")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -330,13 +179,14 @@ class Settings(LibrarySettings):
 
     write_nfo: bool = Field(True, description="show or write .nfo files beside the .strm files")
     max_shrink: int = Field(
-        20, ge=0, le=100, description="hold removals back when more than this percentage would vanish within a day"
+        MAX_SHRINK,
+        ge=0,
+        le=100,
+        description="hold removals back when more than this percentage would vanish within a day",
     )
     debug_logging: bool = Field(False, description="log verbosely, to vod2strm.log in the log directory")
 
-    cleanup: Literal["off", "preview", "apply"] = Field(
-        "off", description="what materialize does with its files that left the catalogue"
-    )
+    cleanup: Cleanup = Field("off", description="what materialize does with its files that left the catalogue")
     concurrency: int = Field(12, ge=1, le=256, description="how many files materialize writes at once")
     schedule: Schedule = Field(
         "", description="when `run` materializes: daily HH:MM, or a crontab of 5 fields, or of 6 with the seconds first"
@@ -367,8 +217,21 @@ class Settings(LibrarySettings):
     )
     umask: Umask = Field(0o022, description="permission bits to take away, in octal")
 
-    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _config: Path | None = PrivateAttr(None)
+    _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
     _repeated: tuple[str, ...] = PrivateAttr(())
+
+    def come_from(self, config: Path | None, origins: Mapping[str, str], repeated: Sequence[str]) -> None:
+        """Note where these settings come from, as `load` knows it.
+
+        Args:
+            config: the settings file, if there is one.
+            origins: where each setting that is not left at its default was given, as the user wrote it there.
+            repeated: the options of a command that is about the same library.
+        """
+        self._config = config
+        self._origins = origins
+        self._repeated = tuple(repeated)
 
     def command(self, *arguments: str) -> str:
         """A command for the same library, to be pasted into a shell: with the settings file that was given to this one,
@@ -393,10 +256,8 @@ class Settings(LibrarySettings):
             raise ValueError("must not have a fragment (#)")
         return value
 
-    _config: Path | None = PrivateAttr(None)
-
     def origin(self, name: str) -> str:
-        """Where a setting comes from, as the user wrote it there; empty for its default."""
+        """The place where a setting was given, as the user wrote it there; empty for its default."""
         return self._origins.get(name, "")
 
     @property
@@ -416,7 +277,7 @@ class Settings(LibrarySettings):
         return self.report_dir or self.state_dir / "reports"
 
     def library(self) -> LibrarySettings:
-        """The part that decides names and bytes."""
+        """The settings that decide names and bytes."""
         return LibrarySettings.model_validate(self.model_dump(include=set(LibrarySettings.model_fields)))
 
     def database_url(self) -> str:
@@ -462,192 +323,6 @@ def _quoted(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def load(
-    config: Path | None,
-    options: Mapping[str, Any],
-    environment: Mapping[str, str] = os.environ,
-    spelling: Mapping[str, str] | None = None,
-) -> Settings:
-    """The settings of one command.
-
-    Args:
-        config: a TOML file, or None.
-        options: the command line's values by field name, only those that were given.
-        environment: where `VOD2STRMFS_…` variables are looked up. One that is empty counts as not set.
-        spelling: what the command line calls the fields, where that is not the name with dashes.
-
-    Raises:
-        SettingsError: a key is unknown, a value is bad, or the file cannot be read; the message names it.
-    """
-    spelled = spelling or {}
-
-    def option(key: str) -> str:
-        return spelled.get(key, "--" + key.replace("_", "-"))
-
-    layers: tuple[tuple[Mapping[str, Any], _Spell, _Spell], ...] = (
-        (_from_file(config) if config else {}, str, lambda key: f"{key} in {config}"),
-        (_from_environment(environment), _variable, _variable),
-        (options, option, option),
-    )
-    values: dict[str, Any] = {}
-    origin: dict[str, str] = {}
-    for layer, spell, place in layers:
-        for key, value in layer.items():
-            if _is_section(value):
-                raise SettingsError(
-                    f"{place(key)}: sections are not used. Write its settings without the line [{key}]."
-                )
-            if key not in Settings.model_fields:
-                raise SettingsError(f"{place(key)}: there is no such setting. {_suggestion(key, spell)}")
-            values[key] = value
-            origin[key] = place(key)
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as error:
-        raise SettingsError(_explain(error, origin)) from None
-    settings._origins = origin
-    settings._repeated = tuple(_repeated(config, options))
-    settings._config = config
-    return settings
-
-
-def _repeated(config: Path | None, options: Mapping[str, Any]) -> Iterator[str]:
-    """The options that a command has to be given for it to be about the same library."""
-    if config:
-        yield from ("--config", str(config.absolute()))
-    for name, value in options.items():
-        option = "--" + name.replace("_", "-")
-        if isinstance(value, bool) and name in LibrarySettings.model_fields:
-            yield option if value else f"--no-{option[2:]}"
-        elif name == "state_dir":
-            yield from (option, str(Path(value).absolute()))
-        elif name == "database":
-            yield from (option, "URL" if _has_password(value) else value)
-        elif name == "max_shrink" or name in LibrarySettings.model_fields:
-            yield from (option, without_password(str(value)))
-
-
-def _has_password(database: str) -> bool:
-    return "password" in database.lower() or ":" in database.partition("://")[2].rpartition("@")[0]
-
-
-def _is_section(value: object) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(each, dict) for each in value))
-
-
-def _variable(key: str) -> str:
-    return ENVIRONMENT_PREFIX + key.upper()
-
-
-def _from_file(path: Path) -> dict[str, Any]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror}).{_who_may_read(path, error)}") from None
-    try:
-        text = data.decode("utf-8-sig")  # Windows' editor begins files with a mark.
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise SettingsError(f"{path}: line {line} has a character that is not UTF-8. Save the file as UTF-8.") from None
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise SettingsError(_broken(path, text, str(error))) from None
-
-
-def _who_may_read(path: Path, error: OSError) -> str:
-    if not isinstance(error, PermissionError):
-        return ""
-    try:
-        owner = pwd.getpwuid(path.stat().st_uid).pw_name
-    except (OSError, KeyError):  # It lies in a folder that this user may not look into.
-        return " Use sudo."
-    return f" Only {owner} may read it: use sudo{'' if owner == 'root' else f' -u {owner}'}."
-
-
-def _broken(path: Path, text: str, problem: str) -> str:
-    """What is wrong with a file that is no TOML, without a value that must not be shown."""
-    found = re.search(r" \(at line (\d+), column \d+\)$", problem)
-    if found is None:
-        return f"{path}: is not a TOML file: {problem}.{_remedy(problem)}"
-    line = text.split("\n")[int(found[1]) - 1]
-    where = f"{path}: line {found[1]}"
-    bare = re.match(r"\s*(\w+)\s*=\s*([^\s\"'{#].*)", line)
-    is_of_value = problem.startswith(("Invalid value", "Expected newline"))
-    if bare is None or bare[1] not in Settings.model_fields or not is_of_value:
-        return f"{where}: is not TOML: {problem[: found.start()]}.{_remedy(problem)}"
-    key, value = bare[1], "…" if is_secret(bare[1]) else _shortened(without_password(bare[2].strip()))
-    return f"{where}: `{key} = {value}`: {_toml_form(key)}."
-
-
-_REMEDIES = {
-    "Cannot overwrite": "The setting stands there twice",
-    r"Unterminated|Unclosed|Illegal character|Expected [\"']['\"]+ \(": "A quote, a bracket or a comma is missing",
-    r"Unescaped '\\'|Invalid hex": r"Write text with a \ in 'single quotes'",
-}
-"""By what tomllib's messages begin with."""
-
-
-def _remedy(problem: str) -> str:
-    return next((f" {remedy}." for begin, remedy in _REMEDIES.items() if re.match(begin, problem)), "")
-
-
-def _toml_form(key: str) -> str:
-    annotation = Settings.model_fields[key].annotation
-    if annotation is bool:
-        return "must be true or false, in small letters"
-    if get_origin(annotation) is tuple:
-        return 'must be a list, as in ["A", "B"]'
-    return "must be a number" if annotation in (int, float) and key != "umask" else 'text has to stand in "quotes"'
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
-        for name, value in environment.items()
-        if name.startswith(ENVIRONMENT_PREFIX) and name != CONFIG_VARIABLE and value
-    }
-
-
-def _suggestion(key: str, spell: _Spell) -> str:
-    plain = key.lower().replace("-", "_").removeprefix(ENVIRONMENT_PREFIX.lower())
-    if near := get_close_matches(plain, Settings.model_fields, 1):
-        return f"Did you mean {spell(near[0])}?"
-    return f"The settings are {', '.join(Settings.model_fields)}."
-
-
-_REASONS = {
-    "bool": "must be true or false",
-    "int": "must be a whole number",
-    "float": "must be a number",
-    "string": 'must be text, in a file in "quotes"',
-    "path": 'must be a path, in a file in "quotes"',
-    "tuple": 'must be a list, in a file as in ["A", "B"]',
-}
-"""What pydantic's errors say to programmers, by the first word of their type."""
-
-
-def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
-    problems = []
-    for problem in error.errors(include_url=False, include_context=False):
-        field = str(problem["loc"][0])
-        reason = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-        kind, _, what = problem["type"].partition("_")
-        if what in ("parsing", "type", "from_float", "parsing_size"):
-            reason = _REASONS.get(kind, reason)
-        if field in ("uid", "gid") and kind == "int":
-            reason += f", as `id -{field[0]} NAME` shows it"
-        value = problem["input"]
-        shown = without_password(repr(without_password(value) if isinstance(value, str) else value))
-        given = "" if is_secret(field) else f" (is {_shortened(shown)})"
-        problems.append(f"{origin[field]}: {reason}{given}.")
-    return "\n".join(problems)
-
-
 def is_secret(field: str) -> bool:
     """Whether a setting must not be shown."""
     return "SecretStr" in repr(Settings.model_fields[field].annotation)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

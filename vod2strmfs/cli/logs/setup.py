@@ -41,7 +41,7 @@ class _JournalFormatter(logging.Formatter):
         return "\n".join(prefix + line for line in super().format(record).split("\n"))
 
 
-def set_up(settings: Settings, *, to_file: bool = False, quiet: bool = False) -> None:
+def set_up_logs(settings: Settings, *, to_file: bool = False, quiet: bool = False) -> None:
     """Send the program's messages to standard error, and to the log file if that is wanted.
 
     Args:
