@@ -24,7 +24,7 @@ from vod2strmfs.errors import OutputError
 from vod2strmfs.index.store import Store
 from vod2strmfs.materialize import root
 from vod2strmfs.materialize.run import materialize
-from vod2strmfs.reports.rows import reports
+from vod2strmfs.reports.files import reports
 
 Rows = list[tuple[str, ...]]
 

@@ -48,7 +48,7 @@ def cli(context: click.Context) -> None:
 
 
 for _command in (
-    completion, demo, doctor, install_service, materialize, mount, report, run, stats, status, sync,
+    mount, materialize, run, report, stats, status, doctor, install_service, sync, completion, demo,
 ):  # fmt: skip
     cli.add_command(_command)
 

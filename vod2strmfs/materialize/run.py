@@ -28,7 +28,8 @@ from vod2strmfs.materialize.traversal import Traversal
 from vod2strmfs.materialize.workers import StoppedError, Throttle, Workers
 from vod2strmfs.materialize.write import Updater
 from vod2strmfs.reports.files import prune
-from vod2strmfs.reports.rows import Action, Report, Row, Type, reason_of
+from vod2strmfs.reports.rows import Action, Row, Type, reason_of
+from vod2strmfs.reports.writer import Report
 
 _log = logging.getLogger("vod2strmfs")
 
