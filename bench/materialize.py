@@ -12,10 +12,10 @@ from shares import Share
 
 from bench.catalogues import USUAL, Size, catalogue, make_index
 from bench.harness import PAIRS, Figure, Measure, ratio, timed
-from vod2strmfs.cli.materialize import export
 from vod2strmfs.index.store import Store
 from vod2strmfs.materialize.job import Job
 from vod2strmfs.materialize.run import materialize
+from vod2strmfs.service.export import export
 from vod2strmfs.settings import Settings
 
 _OF_SHARE = Size(movies=60, series=30, episodes=120)
@@ -44,7 +44,7 @@ class _Library:
     def export(self) -> float:
         """The same in this process, which has started and loaded what it needs; it connects to the database."""
         settings = Settings(output_root=self.output, state_dir=self._directory / "state", database=self._database)
-        return timed(lambda: export(settings, "all", quiet=True))
+        return timed(lambda: export(settings, "all"))
 
     def first_run(self) -> float:
         """A run onto an empty disk, with no index yet."""
@@ -143,9 +143,9 @@ def _writing(share: Share, state: Path, workers: int) -> Measure:
     def measured() -> float:
         for path in (*state.glob("output-*"), share.source / "output"):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        job = Job(share.mount_point / "output", state, state / "reports", concurrency=workers)
+        settings = Settings(output_root=share.mount_point / "output", state_dir=state, concurrency=workers)
         with closing(Store(state)) as store:
-            return timed(lambda: materialize(store, job))
+            return timed(lambda: materialize(store, Job(settings, "all")))
 
     return measured
 

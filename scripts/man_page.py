@@ -6,7 +6,7 @@ from inspect import cleandoc
 
 import click
 
-from vod2strmfs.cli.commands import cli
+from vod2strmfs.cli.main import cli
 from vod2strmfs.cli.options import SettingOption
 from vod2strmfs.errors import Exit
 

@@ -15,7 +15,7 @@ from man_page import man_page
 from pydantic.fields import FieldInfo
 
 from vod2strmfs.catalog.open import open_source
-from vod2strmfs.cli.commands import cli
+from vod2strmfs.cli.main import cli
 from vod2strmfs.cli.options import SettingOption
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.store import Store

@@ -21,7 +21,7 @@ from needs import is_fast
 from postgres_server import PostgresServer
 from selenium import webdriver
 
-from vod2strmfs.cli.repetitions import Repetitions
+from vod2strmfs.cli.logs.repetitions import Repetitions
 
 _CHROMIUM = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
@@ -121,7 +121,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _messages() -> Iterator[None]:
-    """What a command set up for its messages (`logs.set_up`) goes with the test."""
+    """What a command set up for its messages (`set_up_logs`) goes with the test."""
     yield
     logger = logging.getLogger("vod2strmfs")
     for repetitions in logger.filters[:]:
@@ -136,7 +136,7 @@ def _messages() -> Iterator[None]:
 
 class Complaints(logging.Filter):
     """Warnings and errors that our code logs in a test's own process, unless a command was called there: that says them
-    to standard error (`logs.set_up`), which its test looks at."""
+    to standard error (`set_up_logs`), which its test looks at."""
 
     def __init__(self) -> None:
         super().__init__()

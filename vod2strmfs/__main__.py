@@ -1,5 +1,5 @@
 """`python -m vod2strmfs`."""
 
-from vod2strmfs.cli import main
+from vod2strmfs.cli.start import main
 
 main()

@@ -21,7 +21,8 @@ from mounts import TIMEOUT, command, eventually, is_mounted, mounted
 from postgres_server import PostgresServer
 
 from vod2strmfs import __version__
-from vod2strmfs.cli import logs, main
+from vod2strmfs.cli.logs.setup import set_up_logs
+from vod2strmfs.cli.start import main
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
 from vod2strmfs.index.store import Store
@@ -34,10 +35,10 @@ COMMANDS = (
 
 _AS_NOBODY = """
 import os, unicodedata, _strptime
-import vod2strmfs.catalog.sqlite, vod2strmfs.cli.commands, vod2strmfs.cli.daemon, vod2strmfs.sync.run
+import vod2strmfs.catalog.sqlite, vod2strmfs.cli.main, vod2strmfs.cli.daemon, vod2strmfs.sync.run
 import vod2strmfs.materialize.run
 import vod2strmfs.mount.run
-from vod2strmfs.cli import main
+from vod2strmfs.cli.start import main
 os.setgroups([])
 os.setgid({gid})
 os.setuid({uid})
@@ -178,7 +179,7 @@ def test_help_shows_settings_under_headings_with_their_defaults(run: Run) -> Non
 def test_a_command_loads_only_what_it_needs(tmp_path: Path, arguments: list[str], unneeded: set[str]) -> None:
     Database(f"sqlite:///{tmp_path}/demo.db").fill(films("Heat"))
     code = (
-        "import sys\nfrom vod2strmfs.cli import main\n"
+        "import sys\nfrom vod2strmfs.cli.start import main\n"
         "try:\n    main()\nfinally:\n    print('\\n' + ' '.join(sys.modules))"
     )
     given = [argument.format(folder=tmp_path) for argument in arguments]
@@ -492,7 +493,7 @@ class Interrupt:
             os.kill(os.getpid(), signal.SIGINT)
 
 sys.meta_path.insert(0, Interrupt())
-from vod2strmfs.cli import main
+from vod2strmfs.cli.start import main
 main()
 """
 
@@ -745,11 +746,11 @@ def test_the_debug_log_is_verbose_private_and_without_secrets(run: Run, demo: st
 
 
 def test_the_log_is_rotated_and_every_part_of_it_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_BYTES", 1000)
-    monkeypatch.setattr(logs, "_FILES", 2)
+    monkeypatch.setattr("vod2strmfs.cli.logs.setup._BYTES", 1000)
+    monkeypatch.setattr("vod2strmfs.cli.logs.setup._FILES", 2)
     settings = load(None, {"debug_logging": True, "log_dir": str(tmp_path)}, {})
     for _ in range(10):
-        logs.set_up(settings)
+        set_up_logs(settings)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"vod2strm.log{n}" for n in ("", ".1", ".2")]
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 

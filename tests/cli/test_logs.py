@@ -12,16 +12,16 @@ import pytest
 from databases import Database
 from mounts import TIMEOUT, command, eventually, mounted
 
-from vod2strmfs.cli.repetitions import Repetitions
+from vod2strmfs.cli.logs.repetitions import Repetitions
 from vod2strmfs.demo.catalogue import Catalogue
 
 _LINES = 400
 _WRITER = f"""
 import logging, sys
-from vod2strmfs.cli import logs
+from vod2strmfs.cli.logs import setup as logs
 from vod2strmfs.settings import load
 logs._BYTES, logs._FILES = 4000, 1000
-logs.set_up(load(None, {{"debug_logging": True, "log_dir": sys.argv[1]}}, {{}}), quiet=True)
+logs.set_up_logs(load(None, {{"debug_logging": True, "log_dir": sys.argv[1]}}, {{}}), quiet=True)
 sys.stdin.readline()
 for number in range({_LINES}):
     logging.getLogger("vod2strmfs").info("line %s-%d %s", sys.argv[2], number, "." * 40)
@@ -108,9 +108,9 @@ def test_endless_different_warnings_take_no_endless_memory(logger: logging.Logge
 def test_what_was_counted_is_told_when_the_program_ends(tmp_path: Path) -> None:
     code = """
 import logging
-from vod2strmfs.cli import logs
+from vod2strmfs.cli.logs.setup import set_up_logs
 from vod2strmfs.settings import Settings
-logs.set_up(Settings())
+set_up_logs(Settings())
 for _ in range(3):
     logging.getLogger("vod2strmfs").warning("again")
 """

@@ -48,10 +48,10 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is_how_fast_and_how_long_it_takes(
 def test_what_is_logged_meanwhile_stands_in_lines_of_its_own(tmp_path: Path) -> None:
     script = """
 import logging, sys, time
-from vod2strmfs.cli import logs
+from vod2strmfs.cli.logs.setup import set_up_logs
 from vod2strmfs.cli.progress import shown
 from vod2strmfs.settings import load
-logs.set_up(load(None, {"state_dir": sys.argv[1]}, {}))
+set_up_logs(load(None, {"state_dir": sys.argv[1]}, {}))
 with shown("Writing", "folders") as tell:
     for number in range(5):
         tell(number, 5)
@@ -165,7 +165,7 @@ def told_by(name: str, folder: Path, given: list[str]) -> str:
     """What a command writes to standard error, which is a pipe, in a process where lines are not rare."""
     code = (
         "from vod2strmfs.sync.progress import Lines; Lines.__init__.__kwdefaults__['every'] = 0\n"
-        "from vod2strmfs.cli import main; main()"
+        "from vod2strmfs.cli.start import main; main()"
     )
     output = [str(folder / "output")] if name == "materialize" else []
     whole = [command()[0], "-c", code, name, *output, *given]

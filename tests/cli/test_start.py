@@ -112,7 +112,7 @@ def test_a_signal_while_a_command_starts_ends_it_without_a_word(
     options = () if name == "stats" else ("--database", database.url)
     whole = command(name, *arguments, *options, "--state-dir", tmp_path / "state")
     # Our first module is loaded, then a moment passes in which the others are.
-    program = "import sys, vod2strmfs.cli\nprint(flush=True)\nvod2strmfs.cli.main()\n"
+    program = "import sys, vod2strmfs.cli.start\nprint(flush=True)\nvod2strmfs.cli.start.main()\n"
     for attempt in range(12):
         process = subprocess.Popen(
             [sys.executable, "-c", program, *whole[3:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE

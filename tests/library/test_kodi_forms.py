@@ -13,8 +13,7 @@ from outputs import Output
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.doctor.playing import playing
 from vod2strmfs.index.store import Store
-from vod2strmfs.library.nfo import MediaServer
-from vod2strmfs.settings import LibrarySettings, Settings
+from vod2strmfs.settings import LibrarySettings, MediaServer, Settings
 
 _LINE = b"#KODIPROP:mimetype=video/x-matroska\n"
 

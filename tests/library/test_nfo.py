@@ -15,7 +15,8 @@ from vod2strmfs.catalog.rows import MovieRow
 from vod2strmfs.extract import items as extract
 from vod2strmfs.extract.titles import TitleCleaner
 from vod2strmfs.library.items import Episode, Movie, Season, Series, Video
-from vod2strmfs.library.nfo import MediaServer, episode_nfo, movie_nfo, season_nfo, tvshow_nfo
+from vod2strmfs.library.nfo import episode_nfo, movie_nfo, season_nfo, tvshow_nfo
+from vod2strmfs.settings import MediaServer
 
 MOVIE = Movie(
     title="Heat",

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -25,7 +24,7 @@ from vod2strmfs.errors import OutputError
 from vod2strmfs.index.store import Store
 from vod2strmfs.materialize import root
 from vod2strmfs.materialize.run import materialize
-from vod2strmfs.reports.rows import reports
+from vod2strmfs.reports.files import reports
 
 Rows = list[tuple[str, ...]]
 
@@ -329,7 +328,7 @@ def test_a_second_run_is_told_who_writes_the_root(output: Output, tmp_path: Path
         refused: list[str] = []
 
         def interfere(_: object) -> None:
-            second = replace(output.job(state_dir=tmp_path / state), output_root=other)
+            second = output.job(state_dir=tmp_path / state, output_root=other)
             with closing(Store(output.library.state_dir)) as store, pytest.raises(OutputError) as error:
                 materialize(store, second)
             refused.append(str(error.value))

@@ -12,10 +12,9 @@ from libraries import Library
 
 from vod2strmfs.demo.generator import write_demo
 from vod2strmfs.library.kinds import NodeKind
-from vod2strmfs.library.nfo import MediaServer
 from vod2strmfs.materialize.our_nfos import Nfos
 from vod2strmfs.materialize.probe import COARSEST, FileSystem
-from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.settings import LibrarySettings, MediaServer
 
 TIME = 1_700_000_000_123_456_789
 OURS = """\

@@ -158,7 +158,7 @@ def test_an_index_without_a_database_is_enough_to_be_ready(folder: Path) -> None
 
 def test_what_ends_it_later_is_in_the_log(tmp_path: Path) -> None:
     code = f"""
-from vod2strmfs.cli import logs
+from vod2strmfs.cli.logs.setup import set_up_logs
 from vod2strmfs.cli.daemon import run_in_background
 from vod2strmfs.settings import load
 
@@ -166,7 +166,7 @@ def serve(ready):
     ready()
     raise ZeroDivisionError("in the background")
 
-logs.set_up(load(None, {{"log_dir": {str(tmp_path)!r}}}, {{}}), to_file=True)
+set_up_logs(load(None, {{"log_dir": {str(tmp_path)!r}}}, {{}}), to_file=True)
 run_in_background(serve)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

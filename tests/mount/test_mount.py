@@ -348,7 +348,7 @@ _BROKEN = """
 import errno, os, sys, threading, time
 from pathlib import Path
 import pyfuse3, trio
-from vod2strmfs.cli import main
+from vod2strmfs.cli.start import main
 from vod2strmfs.mount import follow, run
 from vod2strmfs.mount.operations import LibraryOperations
 {break_it}

@@ -21,7 +21,7 @@ from compose_spec import PyOptions
 from databases import Database
 from mounts import TIMEOUT, Mount, command, eventually, is_mounted, mounted, seen_elsewhere
 
-from vod2strmfs.cli.commands import cli
+from vod2strmfs.cli.main import cli
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.settings import ENVIRONMENT_PREFIX, Settings, load
 

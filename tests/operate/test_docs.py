@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from libraries import Library
 
-from vod2strmfs.cli.commands import cli
+from vod2strmfs.cli.main import cli
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
 from vod2strmfs.materialize.output_stats import METRICS

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from sandbox import ROOT, Ended, Network, Sandbox
 
-from vod2strmfs.cli import commands
+from vod2strmfs.cli import main
 from vod2strmfs.settings import load
 
 QUICK_START = ROOT / "docs/quickstart.md"
@@ -126,11 +126,11 @@ def understood(line: str) -> bool:
     name, *arguments = shlex.split(line.replace("\n", " ").replace("[", "").replace("]", "").removesuffix(" …"))
     if name == "COMMAND" or name.startswith("-"):
         return name in ("COMMAND", "--version", "--help", "-h")
-    command = commands.cli.commands.get(name)
+    command = main.cli.commands.get(name)
     if command is None:
         return False
     try:
-        command.make_context(name, arguments, parent=click.Context(commands.cli))
+        command.make_context(name, arguments, parent=click.Context(main.cli))
     except click.exceptions.Exit:  # help was asked for
         return True
     except click.UsageError:

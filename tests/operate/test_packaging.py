@@ -30,7 +30,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_sdist_has_what_building_needs_and_no_more(packages: Path) -> None:
     with tarfile.open(packages / f"vod2strmfs-{__version__}.tar.gz") as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
-    assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "vod2strmfs/cli/commands.py"} <= names
+    assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "vod2strmfs/cli/main.py"} <= names
     assert not [name for name in names if name.startswith(("tests/", "bench/", ".venv"))]
 
 

@@ -26,12 +26,12 @@ from vod2strmfs.service.when import Service
 
 _SERVE = """
 import json, sys
-from vod2strmfs.cli import logs
-from vod2strmfs.cli.run import serve
+from vod2strmfs.cli.logs.setup import set_up_logs
+from vod2strmfs.service.serve import serve
 from vod2strmfs.settings import load
 settings = load(None, json.loads(sys.argv[1]), {})
-logs.set_up(settings)
-serve(settings, quiet=float(sys.argv[2]))
+set_up_logs(settings)
+serve(settings, "all", settle_seconds=float(sys.argv[2]))
 """
 _ALARMED = """
 import signal
@@ -45,7 +45,7 @@ def export():
         signal.setitimer(signal.ITIMER_REAL, (runs % 100 + 1) / 1e6)
     else:
         service.stop()
-service = module.Service(export, look=None, due=None, poll=60)
+service = module.Service(export, sync_once=None, next_due=None, poll_seconds=60, settle_seconds=30)
 signal.signal(signal.SIGALRM, lambda *_: service.run_now())
 service.run_now()
 service.serve()
@@ -89,7 +89,11 @@ class Running:
 
 @contextmanager
 def service(
-    folder: Path, database: str, quiet: float = 0.3, environment: dict[str, str] | None = None, **settings: object
+    folder: Path,
+    database: str,
+    settle_seconds: float = 0.3,
+    environment: dict[str, str] | None = None,
+    **settings: object,
 ) -> Iterator[Running]:
     options = {
         "database": database, "output_root": str(folder / "output"), "state_dir": str(folder / "state"),
@@ -97,7 +101,7 @@ def service(
     } | settings  # fmt: skip
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE, json.dumps(options), str(quiet)],
+            [sys.executable, "-c", _SERVE, json.dumps(options), str(settle_seconds)],
             stdout=log, stderr=log, env={**os.environ, **(environment or {})},
         )  # fmt: skip
     try:
@@ -120,8 +124,8 @@ def rename(database: Database, name: str) -> None:
 
 def test_changes_are_written_once_when_they_have_come_to_rest(postgres: PostgresServer, tmp_path: Path) -> None:
     database = Database(postgres.new_database()).fill(films("Heat"))
-    quiet = 2.0
-    with service(tmp_path, database.url, quiet, auto=True) as running:
+    settle_seconds = 2.0
+    with service(tmp_path, database.url, settle_seconds, auto=True) as running:
         eventually(lambda: running.ended() == 1)
         assert running.movies() == ["Heat"]
         moments = []
@@ -131,7 +135,7 @@ def test_changes_are_written_once_when_they_have_come_to_rest(postgres: Postgres
             time.sleep(0.2)
         eventually(lambda: running.movies() == ["Film 19"] and running.log().count("report: ") >= 2)
         # A machine that stood still for a while may have given the catalogue its rest.
-        rests = sum(after - before >= quiet for before, after in pairwise(moments))
+        rests = sum(after - before >= settle_seconds for before, after in pairwise(moments))
         assert 2 <= running.runs() <= 2 + rests
         time.sleep(1)  # No further one follows, now that nothing changes.
         assert 2 <= running.runs() <= 2 + rests
@@ -247,10 +251,12 @@ def test_without_anything_to_wait_for_it_does_not_start(tmp_path: Path) -> None:
 class Deciding:
     """A service in a thread, whose runs end as they are told to."""
 
-    def __init__(self, *failures: Exception, look: Callable[[], bool] | None = None) -> None:
+    def __init__(self, *failures: Exception, sync_once: Callable[[], bool] | None = None) -> None:
         self.calls = 0
         self._failures = list(failures)
-        self.service = Service(self._export, look=look, due=None, poll=0.001, quiet=0.001)
+        self.service = Service(
+            self._export, sync_once=sync_once, next_due=None, poll_seconds=0.001, settle_seconds=0.001
+        )
         self._thread = threading.Thread(target=self.service.serve)
 
     def __enter__(self) -> "Deciding":
@@ -283,9 +289,9 @@ def test_a_run_that_failed_is_tried_again_but_not_for_ever(monkeypatch: pytest.M
 
 
 @pytest.mark.complains("a name is refused")
-def test_looks_that_succeed_do_not_make_it_try_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_syncs_that_succeed_do_not_make_it_try_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vod2strmfs.service.when._FIRST_PAUSE", 0.01)
-    with Deciding(*[OutputError("a name is refused")] * 100, look=lambda: False) as deciding:
+    with Deciding(*[OutputError("a name is refused")] * 100, sync_once=lambda: False) as deciding:
         eventually(lambda: deciding.calls == 6)
         time.sleep(0.5)
         assert deciding.calls == 6

@@ -18,15 +18,17 @@ from rich.cells import cell_len
 from terminals import on_terminal
 
 from vod2strmfs.demo.catalogue import Catalogue
-from vod2strmfs.reports.files import prune, read
-from vod2strmfs.reports.rows import Action, Reason, Report, Row, Type, inert, original, reports
+from vod2strmfs.reports.files import prune, read, reports
+from vod2strmfs.reports.rows import Action, Reason, Row, Type, inert, original
+from vod2strmfs.reports.writer import Report
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 _WRITER = """
 import sys
 from pathlib import Path
-from vod2strmfs.reports.rows import Action, Reason, Report, Row, Type
+from vod2strmfs.reports.rows import Action, Reason, Row, Type
+from vod2strmfs.reports.writer import Report
 with Report(Path(sys.argv[1]), "all") as report:
     for line in sys.stdin:
         report.add(Row(Type.MOVIE, "", "", line.strip(), "", Action.CREATED, Reason.NEW))
@@ -214,7 +216,7 @@ def test_many_rows_are_shown_without_holding_them(tmp_path: Path) -> None:
         for number in range(200_000):
             report.add(row(f"Film {number}"))
     script = (
-        "import resource, sys; from vod2strmfs.cli import main; import atexit;"
+        "import resource, sys; from vod2strmfs.cli.start import main; import atexit;"
         "atexit.register(lambda: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)); main()"
     )
     few, many = (

@@ -14,7 +14,7 @@ from vod2strmfs.catalog.open import open_source
 from vod2strmfs.index.store import Store
 from vod2strmfs.materialize.job import Job
 from vod2strmfs.materialize.run import materialize
-from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.settings import LibrarySettings, Settings
 from vod2strmfs.sync.run import sync
 
 _CALLS = frozenset({"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.utime"})
@@ -35,8 +35,10 @@ def _run(url: str, directory: Path) -> None:
     state = directory / "state"
     with closing(open_source(url)) as source:
         sync(source, LibrarySettings(), state, accept_shrink=True)
+    places = {"output_root": directory / "output", "state_dir": state, "report_dir": directory / "reports"}
+    settings = Settings(**places, cleanup="apply")
     with closing(Store(state)) as store:
-        materialize(store, Job(directory / "output", state, directory / "reports", cleanup="apply", accept_shrink=True))
+        materialize(store, Job(settings, "all", accept_shrink=True))
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from vod2strmfs.index.store import Store
 from vod2strmfs.materialize.job import Job, RunResult
 from vod2strmfs.materialize.run import materialize
 from vod2strmfs.reports.rows import Action, Reason, Type
+from vod2strmfs.settings import Mode, Settings
 
 
 class Found(NamedTuple):
@@ -38,9 +39,10 @@ class Output:
         self.root = root
         self.reports = library.state_dir.parent / "reports"
 
-    def job(self, **fields: Any) -> Job:
+    def job(self, mode: Mode = "all", *, dry_run: bool = False, accept_shrink: bool = False, **settings: Any) -> Job:
         """A job for it."""
-        return Job(self.root, **{"state_dir": self.library.state_dir, "report_dir": self.reports, **fields})
+        places = {"output_root": self.root, "state_dir": self.library.state_dir, "report_dir": self.reports}
+        return Job(Settings(**places | settings), mode, dry_run, accept_shrink)
 
     def write(self, **fields: Any) -> RunResult:
         """Materialize."""

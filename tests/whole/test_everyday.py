@@ -30,7 +30,7 @@ from vod2strmfs.index.store import Store
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize.job import Job
 from vod2strmfs.materialize.run import materialize
-from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.settings import LibrarySettings, Settings
 from vod2strmfs.shrink import MIN_ITEMS
 
 SECONDS = 60.0
@@ -326,10 +326,9 @@ class Life:
         """What materialize writes is what the mount shows."""
         output = self._output
         with closing(Store(self._directory / "state")) as store:
-            job = Job(
-                output, self._directory / "state", self._directory / "reports", cleanup="apply", accept_shrink=True
-            )
-            materialize(store, job)
+            places = {"state_dir": self._directory / "state", "report_dir": self._directory / "reports"}
+            settings = Settings(output_root=output, **places, cleanup="apply")
+            materialize(store, Job(settings, "all", accept_shrink=True))
         written = {}
         for directory, folders, files in os.walk(output):
             for name in (*folders, *files):

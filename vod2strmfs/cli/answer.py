@@ -1,4 +1,4 @@
-"""What a command says when it is done: text for people, or one JSON object for programs."""
+"""Answers of a command: text for people, or one JSON document for programs."""
 
 import json
 from collections.abc import Callable
@@ -9,11 +9,11 @@ import click
 from vod2strmfs.errors import Exit, UserError
 
 JSON_FLAG = "--json"
-"""Looked for in `main` as well: an error is an object too."""
+"""The flag that asks for JSON. The group looks for it too, since an error is a document as well."""
 
 quiet_option = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 json_option = click.option(
-    JSON_FLAG, "as_json", is_flag=True, help="Say what came of it as one JSON object on standard output, errors too."
+    JSON_FLAG, "as_json", is_flag=True, help="Give the answer as JSON on one line, for programs; errors too."
 )
 
 
@@ -33,11 +33,16 @@ def answer(
         error: what went wrong, if anything; the exit code is its.
         quiet: whether people want to know of errors alone.
         as_json: whether a program reads it.
+
+    Raises:
+        UserError: `error`, unless a program has been told.
+        SystemExit: a program has been told of an error.
     """
     if as_json:
-        say_json(fields, error)
+        exit_code = error.exit_code if error else Exit.OK
+        say_json(fields | _end(exit_code, error))
         if error:
-            raise SystemExit(int(error.exit_code))
+            raise SystemExit(int(exit_code))
         return
     if not quiet:
         click.echo(text)
@@ -45,9 +50,21 @@ def answer(
         raise error
 
 
-def say_json(fields: dict[str, object], error: object = None, exit_code: int | None = None) -> None:
-    """Write the object."""
-    if exit_code is None:
-        exit_code = error.exit_code if isinstance(error, UserError) else Exit.OK
-    message = str(error) if error else None
-    click.echo(json.dumps(fields | {"exit_code": int(exit_code), "error": message}, ensure_ascii=False))
+def json_line(document: object) -> str:
+    """A JSON document on a line of its own, its end included."""
+    return json.dumps(document, ensure_ascii=False) + "\n"
+
+
+def say_json(document: object) -> None:
+    """Write a JSON document to standard output, on a line of its own."""
+    click.echo(json_line(document), nl=False)
+
+
+def say_error(message: str, exit_code: int) -> None:
+    """Tell a program that a command ended early."""
+    say_json(_end(exit_code, message))
+
+
+def _end(exit_code: int, error: object) -> dict[str, object]:
+    """The fields that say how a command ended."""
+    return {"exit_code": int(exit_code), "error": str(error) if error else None}

@@ -1,12 +1,12 @@
 """`vod2strmfs doctor`."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from vod2strmfs.cli.answer import json_option, say_json
 from vod2strmfs.cli.options import (
     CATALOGUE,
     LIBRARY,
@@ -28,7 +28,7 @@ _COLOURS = {"ok": "green", "note": "blue", "warning": "yellow", "problem": "red"
 
 @click.command(cls=GroupedCommand)
 @click.argument("output_root", metavar="[MOUNTPOINT]", required=False, shell_complete=complete_directory)
-@click.option("--json", "as_json", is_flag=True, help="One JSON array, for programs.")
+@json_option
 @click.option("--play/--no-play", default=True, help="Ask Dispatcharr for a film, as a player would.  [default: on]")
 @with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, STATE)
 def doctor(settings: Settings, as_json: bool, play: bool) -> None:
@@ -47,7 +47,7 @@ def doctor(settings: Settings, as_json: bool, play: bool) -> None:
         if not as_json:
             _show(finding)
     if as_json:
-        click.echo(json.dumps([finding._asdict() for finding in findings], indent=2, ensure_ascii=False))
+        say_json([finding._asdict() for finding in findings])
     sys.exit({Level.WARNING: Exit.WARNINGS, Level.PROBLEM: Exit.PROBLEMS}.get(worst(findings), Exit.OK))
 
 

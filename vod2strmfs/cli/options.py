@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 from pydantic_core import PydanticUndefined
 
-from vod2strmfs.settings import CONFIG_VARIABLE, LibrarySettings, Settings, load
+from vod2strmfs.settings import CONFIG_VARIABLE, LibrarySettings, Mode, Settings, load
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -26,8 +26,14 @@ STATE = Group("State and logging", ("state_dir", "debug_logging", "log_dir"))
 CATALOGUE = Group("Catalogue", ("database", "max_shrink"))
 SELECTION = Group("Selection", ("accounts", "categories", "genres", "languages", "ids", "years", "adult"))
 LIBRARY = Group("Library", tuple(name for name in LibrarySettings.model_fields if name not in SELECTION.names))
+WRITING = Group("Writing", ("cleanup", "write_nfo", "concurrency", "throttle", "verify", "overwrite"))
+REPORTS = Group("Reports", ("report_dir", "keep_reports", "keep_report_days"))
+WHEN = Group("When", ("schedule", "time_zone", "auto", "poll_interval"))
 MOUNT = Group("Mount", ("write_nfo", "poll_interval", "allow_other", "uid", "gid", "umask", "status_listen"))
 
+mode_option = click.option(
+    "--mode", type=click.Choice(get_args(Mode)), default="all", help="What to write.", show_default=True
+)
 debug_option = click.option(
     "--debug", is_flag=True, expose_value=False, help="Show where an error came from, as a Python traceback."
 )

@@ -45,8 +45,7 @@ def report(settings: Settings, file: Path | None, everything: bool, follow: bool
     something done, kept or failed: failures and deletions first, else by the alphabet. In a pipe, their columns
     (action, type, file, reason) are separated by tabs.
     """
-    from vod2strmfs.reports.files import read
-    from vod2strmfs.reports.rows import reports
+    from vod2strmfs.reports.files import read, reports
 
     if file is None:
         found = reports(settings.reports)

@@ -1,7 +1,6 @@
 """`vod2strmfs stats`."""
 
 import errno
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from vod2strmfs.cli.answer import json_line, json_option
 from vod2strmfs.cli.options import Group, GroupedCommand, with_settings
 from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.library.stats_csv import Metric, render
@@ -25,7 +25,7 @@ _PATH = click.Path(path_type=Path, readable=False)
 @click.command(cls=GroupedCommand)
 @click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False)
 @click.option("--output", type=_PATH, help="Write CSV to this file instead of standard output.")
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object: scopes, and in them metrics.")
+@json_option
 @with_settings(Group("State", ("state_dir",)))
 def stats(settings: Settings, output: Path | None, as_json: bool) -> None:
     """Count database, index and an output root, side by side.
@@ -39,7 +39,7 @@ def stats(settings: Settings, output: Path | None, as_json: bool) -> None:
     if output is None and not as_json and sys.stdout.isatty():
         _show_table(metrics)
         return
-    text = _as_json(metrics) if as_json else render(metrics)
+    text = json_line(_by_scope(metrics)).encode() if as_json else render(metrics)
     if output is None:
         click.echo(text, nl=False)
         return
@@ -84,11 +84,11 @@ def _of_output(settings: Settings, *, given: bool) -> list[Metric]:
     return [(_OUTPUT, metric, number) for metric, number in counted.items()]
 
 
-def _as_json(metrics: Sequence[Metric]) -> bytes:
+def _by_scope(metrics: Sequence[Metric]) -> dict[str, dict[str, str | int]]:
     scopes: dict[str, dict[str, str | int]] = {}
     for scope, metric, value in metrics:
         scopes.setdefault(scope, {})[metric] = value
-    return json.dumps(scopes, indent=2).encode() + b"\n"
+    return scopes
 
 
 def _show_table(metrics: Sequence[Metric]) -> None:

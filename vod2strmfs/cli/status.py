@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vod2strmfs.cli.answer import json_option, say_json
 from vod2strmfs.cli.options import STATE, Group, GroupedCommand, with_settings
 from vod2strmfs.errors import CatalogError, IndexFileError, MountError, ShrinkHeldError
 from vod2strmfs.settings import Settings
@@ -23,7 +24,7 @@ _LARGE = 10
 
 
 @click.command(cls=GroupedCommand)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+@json_option
 @click.option("--watch", is_flag=True, help="Again every two seconds, until Ctrl-C.")
 @click.option(
     "--timeout", type=click.FloatRange(0.1, 3600), default=5, show_default=True, help="How many seconds to wait."
@@ -58,7 +59,7 @@ def _show(state_dir: Path, timeout: float, *, as_json: bool) -> "State":
     except NoMountError as error:
         raise NoMountError(f"{str(error).splitlines()[0]}\n{_instead()}") from error
     if as_json:
-        click.echo(for_programs(state))
+        say_json(for_programs(state))
     else:
         for heading, text in lines(state):
             click.echo(f"{heading:<14}{text}")

@@ -9,8 +9,7 @@ import msgspec
 from vod2strmfs.library import nfo
 from vod2strmfs.library.items import Category, Episode, Movie, Season, Series, Version
 from vod2strmfs.library.kinds import NodeKind
-from vod2strmfs.library.nfo import MediaServer
-from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.settings import LibrarySettings, MediaServer
 
 Item = Movie | Series | Season | Episode | Category | Version
 ItemT = TypeVar("ItemT", Movie, Series, Season, Episode, Category, Version)

@@ -20,9 +20,10 @@ apostrophes too: `S03E06 – What Happened in S02E'03'`, `S01 – '101' Ways`.
 import hashlib
 import re
 import unicodedata
-from typing import Literal
 
 import regex
+
+from vod2strmfs.settings import FolderIds
 
 NAME_MAX = 255
 """Bytes of UTF-8 that one name may have on common file systems."""
@@ -250,7 +251,7 @@ def _code(season: int | None, number: int | None) -> str:
     return f"Episode {number}" if number < 100 else f"Episode '{number}'"
 
 
-def folder_tag(kind: Literal["none", "plex", "jellyfin"], tmdb: str, imdb: str) -> str:
+def folder_tag(kind: FolderIds, tmdb: str, imdb: str) -> str:
     """The id that a server reads from a folder's name: ` {tmdb-1}` (plex) or ` [tmdbid-1]` (jellyfin).
 
     Args:

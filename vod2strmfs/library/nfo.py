@@ -7,12 +7,11 @@ elements is of no matter to the servers and made for people: what it is, when, w
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from vod2strmfs.library.items import Episode, Movie, Season, Series, Title, Video
 from vod2strmfs.library.names import UNKNOWN_SEASON
-
-MediaServer = Literal["any", "jellyfin", "emby", "kodi", "plex", "spec"]
+from vod2strmfs.settings import MediaServer
 
 
 class _Forms(NamedTuple):

@@ -5,7 +5,7 @@ This is defined here and only here. The mount and the writer of real files trans
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -25,8 +25,7 @@ from vod2strmfs.library.kinds import (
     slot_of,
 )
 from vod2strmfs.library.names import fold
-from vod2strmfs.library.nfo import MediaServer
-from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.settings import LibrarySettings, MediaServer, Versions
 
 STATS_NAME = ".stats.csv"
 
@@ -313,7 +312,7 @@ _Makers = Mapping[int, Mapping[int, _Maker]]
 
 
 @cache
-def _makers(server: MediaServer, versions: Literal["best", "all"], write_nfo: bool = True) -> _Makers:
+def _makers(server: MediaServer, versions: Versions, write_nfo: bool = True) -> _Makers:
     """Which files there are; of each node the .strm first."""
     makers: dict[int, dict[int, _Maker]] = {
         NodeKind.MOVIE: {Slot.STRM: _strm, Slot.NFO: _own_nfo if server in ("emby", "kodi") else _nfo_called("movie")},

@@ -18,7 +18,8 @@ from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import File, Folder, Item, Manifest, State, decode
 from vod2strmfs.materialize.removal import Doomed, Removed, Stale, remove
 from vod2strmfs.materialize.workers import Workers
-from vod2strmfs.reports.rows import Action, Reason, Report, Row, Type, reason_of
+from vod2strmfs.reports.rows import Action, Reason, Row, Type, reason_of
+from vod2strmfs.reports.writer import Report
 
 _FROM_BELOW: tuple[Set[int], ...] = (
     {NodeKind.MOVIE, NodeKind.SEASON},

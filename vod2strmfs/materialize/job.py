@@ -4,14 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from vod2strmfs.library.kinds import MOVIES_NODE, TV_NODE, NodeKind
 from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.reports.rows import Action
-from vod2strmfs.settings import Settings
-
-Mode = Literal["all", "movies", "series"]
+from vod2strmfs.settings import Mode, Settings
 
 _SECTIONS: dict[Mode, Set[int]] = {
     "all": {MOVIES_NODE, TV_NODE},
@@ -25,52 +23,19 @@ _KINDS: dict[Mode, Set[int]] = {"all": _MOVIES | _SERIES, "movies": _MOVIES, "se
 
 @dataclass(frozen=True)
 class Job:
-    """What to do. The fields that are also settings are described there.
+    """What to do: the settings of the command, and what is no setting.
 
     Args:
+        settings: all of them; `report_dir` and the like say where.
         mode: which part of the library.
-        dry_run: write the report and nothing else.
-        accept_shrink: delete whatever cleanup finds, however much that is.
+        dry_run: whether to write the report and nothing else.
+        accept_shrink: whether cleanup deletes what it finds, however much that is.
     """
 
-    output_root: Path
-    state_dir: Path
-    report_dir: Path
-    mode: Mode = "all"
-    write_nfo: bool = True
-    cleanup: Literal["off", "preview", "apply"] = "off"
-    max_shrink: int = 20
-    accept_shrink: bool = False
-    concurrency: int = 12
-    throttle: float = 0
-    verify: bool = False
-    overwrite: bool = False
+    settings: Settings
+    mode: Mode
     dry_run: bool = False
-    keep_reports: int = 100
-    keep_report_days: int = 90
-
-    @classmethod
-    def from_settings(
-        cls, settings: Settings, mode: Mode = "all", *, dry_run: bool = False, accept_shrink: bool = False
-    ) -> "Job":
-        """The job that the settings describe."""
-        return cls(
-            output_root=settings.output_root,
-            state_dir=settings.state_dir,
-            report_dir=settings.reports,
-            mode=mode,
-            write_nfo=settings.write_nfo,
-            cleanup=settings.cleanup,
-            max_shrink=settings.max_shrink,
-            accept_shrink=accept_shrink,
-            concurrency=settings.concurrency,
-            throttle=settings.throttle,
-            verify=settings.verify,
-            overwrite=settings.overwrite,
-            dry_run=dry_run,
-            keep_reports=settings.keep_reports,
-            keep_report_days=settings.keep_report_days,
-        )
+    accept_shrink: bool = False
 
     @property
     def sections(self) -> Set[int]:

@@ -7,7 +7,8 @@ from vod2strmfs.errors import OutputError
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import Folder, Manifest, Plan
-from vod2strmfs.reports.rows import Action, Reason, Report, Row, Type, reason_of
+from vod2strmfs.reports.rows import Action, Reason, Row, Type, reason_of
+from vod2strmfs.reports.writer import Report
 
 _log = logging.getLogger("vod2strmfs")
 

@@ -28,7 +28,8 @@ from vod2strmfs.materialize.traversal import Traversal
 from vod2strmfs.materialize.workers import StoppedError, Throttle, Workers
 from vod2strmfs.materialize.write import Updater
 from vod2strmfs.reports.files import prune
-from vod2strmfs.reports.rows import Action, Report, Row, Type, reason_of
+from vod2strmfs.reports.rows import Action, Row, Type, reason_of
+from vod2strmfs.reports.writer import Report
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -53,16 +54,17 @@ def materialize(
         StoppedError: the run was told to end. The report has what was done; the next run does the rest.
     """
     stop = stop or Event()
+    settings = job.settings
     if not store.generation:
         raise IndexFileError("The index holds no library yet. Run `vod2strmfs sync` first.")
     with ExitStack() as stack:
-        root = stack.enter_context(hold(job.output_root, job.state_dir))
-        report = stack.enter_context(Report(job.report_dir, job.mode))
-        prune(job.report_dir, job.keep_reports, job.keep_report_days)
+        root = stack.enter_context(hold(settings.output_root, settings.state_dir))
+        report = stack.enter_context(Report(settings.reports, job.mode))
+        prune(settings.reports, settings.keep_reports, settings.keep_report_days)
         manifest = stack.enter_context(closing(Manifest(root.manifest, dry_run=job.dry_run)))
         power = Power(manifest, job.sections, root.mount_point)
         manifest.begin_run()
-        workers = stack.enter_context(Workers(job.concurrency, stop))
+        workers = stack.enter_context(Workers(settings.concurrency, stop))
         with _reported(root, report):
             _check_mount(root, manifest)
             descriptor = stack.enter_context(opened(root.path, dry_run=job.dry_run))
@@ -71,7 +73,7 @@ def materialize(
             _rebuild_if_new(manifest, descriptor, store, workers, file_system)
             mover = Mover(descriptor, manifest, report, job.dry_run)
             mover.resume()
-        throttle = Throttle(job.throttle, stop)
+        throttle = Throttle(settings.throttle, stop)
         run = _Run(store, job, descriptor, manifest, report, workers, throttle, file_system, temporaries, mover)
         held = 0
         try:
@@ -114,13 +116,13 @@ class _Run:
             verify: whether every byte is compared: after a power cut, files can be empty that were whole.
             tell: called now and then with how many folders were gone through.
         """
-        job, manifest = self.job, self.manifest
+        job, settings, manifest = self.job, self.job.settings, self.manifest
         reconciler = Reconciler(self.store, self._tree(), manifest, self.mover.move, fresh=manifest.folders() == 1)
         updater = Updater(
             self.root,
             self.store.settings,
-            verify or job.verify or job.overwrite,
-            job.overwrite,
+            verify or settings.verify or settings.overwrite,
+            settings.overwrite,
             job.dry_run,
             self.throttle,
             self.file_system,
@@ -129,7 +131,7 @@ class _Run:
         traversal = Traversal(
             self.store, manifest, reconciler, updater, self.workers, self.report, self.mover.ways, tell
         )
-        compared = traversal.run(job.sections, plan=f"{self.store.generation} {self.store.made} {job.write_nfo}")
+        compared = traversal.run(job.sections, plan=f"{self.store.generation} {self.store.made} {settings.write_nfo}")
         if compared:
             for row in remark_rows(self.store, job.kinds):
                 self.report.add(row)
@@ -143,14 +145,14 @@ class _Run:
         if error is None:
             return True
         _log.debug("flushing the output root: %s", error)
-        title = self.job.output_root.name
+        title = self.job.settings.output_root.name
         self.report.add(Row(Type.ERROR, "", "", title, "", Action.FAILED, reason_of(error)))
         return False
 
     def clean_up(self) -> int:
         """Clean up as the job says; returns how many files the brake held back."""
-        job = self.job
-        if job.cleanup == "off" or self.root is None:
+        job, settings = self.job, self.job.settings
+        if settings.cleanup == "off" or self.root is None:
             return 0
         cleaner = Cleaner(
             self.root,
@@ -163,8 +165,8 @@ class _Run:
             job.dry_run,
             self.temporaries,
         )
-        only_preview = job.cleanup == "preview" or job.dry_run
-        held = 0 if only_preview or job.accept_shrink else cleaner.held(job.max_shrink)
+        only_preview = settings.cleanup == "preview" or job.dry_run
+        held = 0 if only_preview or job.accept_shrink else cleaner.held(settings.max_shrink)
         if only_preview or held:
             cleaner.preview()
         else:
@@ -179,7 +181,7 @@ class _Run:
         return lambda done: on_progress(Progress(done, total))
 
     def _tree(self) -> Tree:
-        return Tree(self.store, write_nfo=self.job.write_nfo)
+        return Tree(self.store, write_nfo=self.job.settings.write_nfo)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from vod2strmfs.materialize.manifest import Folder, Item, Manifest, State, decod
 from vod2strmfs.materialize.plan import Reconciler, Wanted
 from vod2strmfs.materialize.workers import Workers
 from vod2strmfs.materialize.write import LEAVES, Done, Updater, Work
-from vod2strmfs.reports.rows import Action, Reason, Report, Row, Type
+from vod2strmfs.reports.rows import Action, Reason, Row, Type
+from vod2strmfs.reports.writer import Report
 
 _FILES_IN_TASK = 32
 _FILES_IN_SMALL_TASK = 3

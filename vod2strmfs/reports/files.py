@@ -1,18 +1,43 @@
-"""Reports on disk: what is in one, whether it is still being written, and how long it is kept."""
+"""Reports on disk: which there are, what is in one, whether it is still being written, and how long it is kept.
+
+The name of a report, as the original specification has it, says what was written and when its run began.
+"""
 
 import csv
 import fcntl
+import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, get_args
 
 from vod2strmfs.errors import OutputError
-from vod2strmfs.reports.rows import COLUMNS, TIMESTAMP, Row, began, original, reports
+from vod2strmfs.reports.rows import COLUMNS, Row, original
+from vod2strmfs.settings import Mode
 
-_LOOK_SECONDS = 0.2
+TIMESTAMP = "%Y%m%d_%H%M%S"
+"""The form of the time, local to the host, that the name of a report has."""
+
+_NAME = re.compile(rf"report_(?:{'|'.join(get_args(Mode))})_(\d{{8}}_\d{{6}})\.csv")
+_READ_SECONDS = 0.2
+"""Seconds between two readings of a report that is being followed."""
 _BIRTH_SECONDS = 2.0
-"""So soon after a report has its name, its run has locked it and written the header."""
+"""Seconds in which a run locks its report and writes the header, once the report has its name."""
+
+
+def reports(directory: Path) -> list[Path]:
+    """The reports in a directory, the newest first."""
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return []
+    return sorted((directory / name for name in names if _NAME.fullmatch(name)), key=began, reverse=True)
+
+
+def began(report: Path) -> str:
+    """When the run of a report began, from its name, as `TIMESTAMP` has it."""
+    return report.stem.partition("_")[2].partition("_")[2]
 
 
 def prune(directory: Path, keep: int, days: int) -> None:
@@ -68,7 +93,7 @@ def _growing(file: BinaryIO) -> Iterator[bytes]:
         if not in_progress:
             break
         if not lines:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_READ_SECONDS)
     if rest:
         yield rest
 

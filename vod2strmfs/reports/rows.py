@@ -1,38 +1,18 @@
-"""The report of a run: a CSV file with one row for each thing that was done, would be done or failed.
+"""The rows of a report: what is said of each thing that was done, would be done or failed.
 
-Columns and file names are the original specification's. What matches and stays as it is has no row, but for one
-row a series: a million rows that say nothing would hide the few that matter.
-
-A report is locked (flock) as long as its run lasts, and however that ends: who follows it knows by this.
+Columns are the original specification's. What matches and stays as it is has no row, but for one row a series: a
+million rows that say nothing would hide the few that matter.
 """
 
-import csv
 import errno
-import fcntl
-import os
 import re
-import time
-from collections import Counter
-from contextlib import suppress
-from datetime import datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
-from vod2strmfs.errors import OutputError
-from vod2strmfs.host.private import private
 from vod2strmfs.library.kinds import NodeKind, Slot
 
 COLUMNS = ("type", "series_name", "season", "title", "uuid", "action", "reason")
 
-TIMESTAMP = "%Y%m%d_%H%M%S"
-"""Of the start, in local time, in the name of a report."""
-
-_NAME = re.compile(r"report_(?:all|movies|series)_(\d{8}_\d{6})\.csv")
-_IN_STEP = timedelta(minutes=1)
-"""So far ahead of the clock a report may be named, to have a later name than the one before."""
-_FLUSH_SECONDS = 1.0
 _FORMULA = "=+\\-@\t\r\n＝＋－＠"
 _NEEDS_MARK = re.compile(f"'*[{_FORMULA}]")
 _HAS_MARK = re.compile(f"'+[{_FORMULA}]")
@@ -77,7 +57,8 @@ class Action(StrEnum):
         return _PLANNED.get(self, self)
 
 
-_WRITING = frozenset(Action) - {Action.KEPT, Action.SKIPPED, Action.NOTED, Action.FAILED}
+WRITING = frozenset(Action) - {Action.KEPT, Action.SKIPPED, Action.NOTED, Action.FAILED}
+"""The actions that change the disk, or would."""
 _PLANNED = {
     Action.CREATED: Action.WOULD_CREATE,
     Action.UPDATED: Action.WOULD_UPDATE,
@@ -203,101 +184,3 @@ def type_of(kind: int, slot: int) -> Type:
 def reason_of(error: OSError) -> Reason:
     """What an error of the file system means."""
     return _REASONS.get(error.errno or 0, Reason.INPUT_OUTPUT)
-
-
-class Report:
-    """A report being written.
-
-    Args:
-        directory: where reports are; made if need be.
-        mode: `all`, `movies` or `series`.
-
-    Raises:
-        OutputError: it cannot be written. So does `flush`.
-    """
-
-    def __init__(self, directory: Path, mode: str) -> None:
-        self.path = directory
-        """Of the file."""
-        self.counts: Counter[Action] = Counter()
-        """How many rows of each action."""
-        self.names_refused = 0
-        """How many rows say that a name was refused."""
-        try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = self._create(directory, mode)
-        except OSError as error:
-            raise self._problem(error) from error
-        with suppress(OSError):  # A file system without locks: nobody can follow the report, and that is all.
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(COLUMNS)
-        self.flush()
-
-    def __enter__(self) -> "Report":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.flush()
-        self._file.close()
-
-    def add(self, *rows: Row) -> None:
-        """Add rows. Readers see them within a second or so, if others follow."""
-        for row in rows:
-            self.counts[row.action] += 1
-            if row.action == Action.FAILED:
-                self.names_refused += row.reason.startswith(Reason.NAME_REFUSED)
-        try:
-            self._writer.writerows([map(inert, row) for row in rows])
-        except OSError as error:
-            raise self._problem(error) from error
-        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
-            self.flush()
-
-    @property
-    def written(self) -> int:
-        """How many files were written, moved or deleted; in a dry run: would be."""
-        return sum(number for action, number in self.counts.items() if action in _WRITING)
-
-    def flush(self) -> None:
-        """Let readers see every row so far."""
-        try:
-            self._file.flush()
-        except OSError as error:
-            raise self._problem(error) from error
-        self._flushed = time.monotonic()
-
-    def _create(self, directory: Path, mode: str) -> TextIO:
-        moment = datetime.now().replace(microsecond=0)
-        for path in reports(directory)[:1]:
-            latest = datetime.strptime(began(path), TIMESTAMP)
-            if moment <= latest < moment + _IN_STEP:
-                # Two runs within a second: the later one has the later name.
-                moment = latest + timedelta(seconds=1)
-        while True:
-            self.path = directory / f"report_{mode}_{moment:{TIMESTAMP}}.csv"
-            try:
-                return open(self.path, "x", encoding="utf-8", newline="", errors="replace", opener=private)
-            except FileExistsError:
-                moment += timedelta(seconds=1)
-
-    def _problem(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"report {self.path}: {error.strerror}. Give a directory that this user can write with --report-dir."
-        )
-
-
-def reports(directory: Path) -> list[Path]:
-    """The reports in a directory, the newest first."""
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return []
-    return sorted((directory / name for name in names if _NAME.fullmatch(name)), key=began, reverse=True)
-
-
-def began(report: Path) -> str:
-    """When the run of a report began, from its name, as `TIMESTAMP` has it."""
-    return report.stem.partition("_")[2].partition("_")[2]

@@ -11,12 +11,12 @@ from vod2strmfs.catalog.source import retry_pause
 from vod2strmfs.errors import CatalogError, ShrinkHeldError, UserError
 
 _LONGEST_NAP = 60.0
-"""Seconds: the clock may be set, a laptop may sleep, and a signal may come in the last instant before a nap, whose
-handler runs after it."""
+"""Seconds that the service sleeps at most: the clock may be set, a laptop may sleep, and a signal may come in the last
+instant before a nap, whose handler runs after it."""
 _RETRIES = 5
-"""So often a run is tried again that could not write everything; then what it waits for is a reason of its own."""
+"""Retries after a run that failed. After that the service waits for the next schedule or change."""
 _FIRST_PAUSE = 60.0
-"""Seconds until it is, doubled each time."""
+"""Seconds before the first retry; doubled for each further one."""
 _LONGEST_PAUSE = 60.0
 """Seconds between two attempts to reach a database that is away, the first ones being closer."""
 
@@ -28,42 +28,47 @@ class Service:
 
     Args:
         export: brings the index up to date, and materializes.
-        look: brings the index up to date, and says whether that made a new generation. None: the service waits for
-            its times only.
-        due: the next time to run. None: the service waits for changes only.
-        poll: seconds between looks.
-        quiet: seconds for which the catalogue has to stay as it is after a change.
+        sync_once: brings the index up to date, and says whether that made a new generation. None: the service waits
+            for its times only.
+        next_due: the next time to run. None: the service waits for changes only.
+        poll_seconds: the time between two calls of `sync_once`.
+        settle_seconds: the time for which the catalogue has to stay as it is after a change.
     """
 
     def __init__(
         self,
         export: Callable[[], None],
         *,
-        look: Callable[[], bool] | None,
-        due: Callable[[], datetime] | None,
-        poll: float,
-        quiet: float = 30.0,
+        sync_once: Callable[[], bool] | None,
+        next_due: Callable[[], datetime] | None,
+        poll_seconds: float,
+        settle_seconds: float,
     ) -> None:
         self._export = export
-        self._look = look
-        self._next_due = due
-        self._poll = poll
-        self._quiet = quiet
+        self._sync_once = sync_once
+        self._next_due = next_due
+        self._poll_seconds = poll_seconds
+        self._settle_seconds = settle_seconds
         self._woken: SimpleQueue[None] = SimpleQueue()
         """Holds something when there is something to do. A signal handler may put that in at any moment: of the ways
         to wake a thread, this one is reentrant; an Event's lock may be held by the very thread that is interrupted."""
         self._asked = False
         self._stopped = False
-        self._wanted = look is not None
-        """Whether a run is to come when all is quiet. What changed before the start is not known: so there is one."""
+        self._wanted = sync_once is not None
+        """Whether a run is to come once the catalogue has settled. What changed before the start of the service is not
+        known: so there is one."""
         self._not_before = 0.0
-        self._look_at = 0.0
+        """The time (monotonic seconds) before which no wanted run begins."""
+        self._sync_at = 0.0
+        """The time (monotonic seconds) of the next call of `sync_once`."""
         self._due = 0.0
+        """The time (seconds since the epoch) of the next run of the schedule."""
         self._moment: datetime | None = None
+        """The same time in the time zone of the schedule; None without a schedule."""
         self._away = 0
-        """How often the catalogue could not be read, since it could."""
+        """Attempts to read the catalogue that failed, since one succeeded."""
         self._failed = 0
-        """How many runs could not write everything, since one could."""
+        """Runs that could not write everything, since one could."""
 
     def run_now(self) -> None:
         """Run as soon as the run in progress, if any, has ended. May be called by a signal handler."""
@@ -91,8 +96,8 @@ class Service:
             self._run()
             self._tell_due()
             return
-        if self._look and (time.monotonic() >= self._look_at or self._is_ripe()):
-            self._compare(self._look)
+        if self._sync_once and (time.monotonic() >= self._sync_at or self._is_ripe()):
+            self._sync(self._sync_once)
         if self._is_ripe():
             self._run()
 
@@ -100,12 +105,12 @@ class Service:
         return self._wanted and time.monotonic() >= self._not_before
 
     def _pause(self) -> float:
-        """How long nothing is to be done."""
+        """The time (seconds) for which nothing is to be done."""
         if self._asked or self._stopped:
             return 0.0
         pauses = [_LONGEST_NAP, self._due - time.time()]
-        if self._look:
-            pauses.append(self._look_at - time.monotonic())
+        if self._sync_once:
+            pauses.append(self._sync_at - time.monotonic())
         if self._wanted:
             pauses.append(self._not_before - time.monotonic())
         return max(0.0, min(pauses))
@@ -118,10 +123,10 @@ class Service:
         if self._moment:
             _log.info("The next run is at %s.", self._moment.isoformat(sep=" "))
 
-    def _compare(self, look: Callable[[], bool]) -> None:
-        """Look whether the catalogue has changed."""
+    def _sync(self, sync_once: Callable[[], bool]) -> None:
+        """Bring the index up to date, and want a run if that made a new generation."""
         try:
-            changed = look()
+            changed = sync_once()
         except CatalogError as error:
             pause = self._lose(error)
         except Exception as error:
@@ -131,12 +136,12 @@ class Service:
             self._find()
             if changed:
                 self._wanted = True
-                self._not_before = time.monotonic() + self._quiet
-            self._look_at = time.monotonic() + self._poll
+                self._not_before = time.monotonic() + self._settle_seconds
+            self._sync_at = time.monotonic() + self._poll_seconds
             return
-        self._look_at = time.monotonic() + pause
+        self._sync_at = time.monotonic() + pause
         # A run would meet the same error.
-        self._not_before = max(self._not_before, self._look_at)
+        self._not_before = max(self._not_before, self._sync_at)
 
     def _run(self) -> None:
         self._wanted = False

@@ -62,13 +62,14 @@ def encode(state: State) -> bytes:
     return msgspec.json.encode(msgspec.structs.asdict(state) | derived)
 
 
-def for_programs(state: State) -> bytes:
-    """As JSON, in which what is counted is a number."""
+def for_programs(state: State) -> dict[str, object]:
+    """The fields of a state, with what is computed, in which what is counted is a number."""
     metrics = {
         scope: {metric: int(value) if value.isdecimal() else value for metric, value in counted.items()}
         for scope, counted in state.metrics.items()
     }
-    return msgspec.json.encode(msgspec.json.decode(encode(state)) | {"metrics": metrics})
+    fields: dict[str, object] = msgspec.json.decode(encode(state))
+    return fields | {"metrics": metrics}
 
 
 def decode(text: bytes) -> State:

@@ -6,8 +6,7 @@ from collections import Counter
 from vod2strmfs.index.held import GONE, RENAMED, Held
 from vod2strmfs.library.contents import long_strm
 from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind
-from vod2strmfs.library.nfo import MediaServer
-from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.settings import LibrarySettings, MediaServer
 from vod2strmfs.shrink import too_many
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME
 

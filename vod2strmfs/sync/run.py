@@ -23,7 +23,7 @@ from vod2strmfs.index.held import Held
 from vod2strmfs.index.store import Store, arrived_nodes, node_in
 from vod2strmfs.library.contents import provider_url
 from vod2strmfs.library.kinds import NodeKind
-from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.settings import MAX_SHRINK, LibrarySettings
 from vod2strmfs.sync import collisions
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, WINDOW, Brake, Place, emptied_series
 from vod2strmfs.sync.compare import NODE_KINDS, Known, known_items, merge
@@ -49,7 +49,7 @@ def sync(
     settings: LibrarySettings,
     state_dir: Path,
     *,
-    max_shrink: int = 20,
+    max_shrink: int = MAX_SHRINK,
     accept_shrink: bool = False,
     patient: bool = False,
     thorough: bool = False,

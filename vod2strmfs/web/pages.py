@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.index.recent import changed_titles, gone_names
 from vod2strmfs.library.kinds import NodeKind
-from vod2strmfs.reports.files import read
-from vod2strmfs.reports.rows import COLUMNS, Row, reports
+from vod2strmfs.reports.files import read, reports
+from vod2strmfs.reports.rows import COLUMNS, Row
 from vod2strmfs.status.channel import NotRunningError, ask
 from vod2strmfs.status.state import State
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TextIO
 
 from vod2strmfs import __version__
-from vod2strmfs.cli.log_file import SharedFileHandler
-from vod2strmfs.cli.repetitions import Repetitions
+from vod2strmfs.cli.logs.repetitions import Repetitions
+from vod2strmfs.cli.logs.shared_file import SharedFileHandler
 from vod2strmfs.errors import OutputError
 from vod2strmfs.settings import Settings
 
@@ -41,7 +41,7 @@ class _JournalFormatter(logging.Formatter):
         return "\n".join(prefix + line for line in super().format(record).split("\n"))
 
 
-def set_up(settings: Settings, *, to_file: bool = False, quiet: bool = False) -> None:
+def set_up_logs(settings: Settings, *, to_file: bool = False, quiet: bool = False) -> None:
     """Send the program's messages to standard error, and to the log file if that is wanted.
 
     Args:

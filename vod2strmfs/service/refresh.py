@@ -1,16 +1,27 @@
 """Bringing the index up to date, as several commands do first."""
 
 import logging
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import TYPE_CHECKING
 
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.settings import LibrarySettings, Settings
+from vod2strmfs.sync.progress import Lines, Tell
 
 if TYPE_CHECKING:
     from vod2strmfs.sync.result import SyncResult
 
+Display = Callable[[str, str], AbstractContextManager[Tell]]
+"""Shows how far a piece of work is, until the context ends. It is given what is done and what is counted, as in
+"Writing" and "folders", and gives what to call with each state."""
+
 _log = logging.getLogger("vod2strmfs")
+
+
+def logged(doing: str, unit: str) -> AbstractContextManager[Tell]:
+    """The `Display` that logs a line now and then."""
+    return nullcontext(Lines(doing, unit))
 
 
 def refresh(
@@ -19,7 +30,7 @@ def refresh(
     accept_shrink: bool = False,
     keep_library: bool = False,
     patient: bool = False,
-    quiet: bool = False,
+    display: Display = logged,
 ) -> "SyncResult":
     """Sync the index of the settings' state directory.
 
@@ -28,17 +39,20 @@ def refresh(
         accept_shrink: whether to remove what the shrink brake holds back.
         keep_library: whether to leave the library's settings as they are in the index, unless they are given.
         patient: see `sync`. Warnings are then for a new generation only.
-        quiet: whether to show no progress.
+        display: shows how many titles have been read.
+
+    Raises:
+        CatalogError: the catalogue cannot be read.
+        IndexFileError: the index cannot be written.
     """
     from vod2strmfs.catalog.open import open_source
-    from vod2strmfs.cli.progress import shown
     from vod2strmfs.sync.run import sync
 
     library = settings.library()
     if keep_library and not settings.is_library_given:
         library = _library_of_index(settings) or library
-    with closing(open_source(settings.database_url())) as source, shown("Reading", "titles", quiet=quiet) as tell:
-        outcome = sync(
+    with closing(open_source(settings.database_url())) as source, display("Reading", "titles") as tell:
+        result = sync(
             source,
             library,
             settings.state_dir,
@@ -47,26 +61,11 @@ def refresh(
             patient=patient,
             tell=tell,
         )
-    if patient and not outcome.changed:
-        return outcome
-    for warning in (*library.warnings(settings.model_fields_set), *outcome.warnings()):
+    if patient and not result.changed:
+        return result
+    for warning in (*library.warnings(settings.model_fields_set), *result.warnings()):
         _log.warning("%s", warning)
-    return outcome
-
-
-def sync_fields(outcome: "SyncResult") -> dict[str, object]:
-    """What a sync did, for programs; see docs/commands.md."""
-    changes: dict[str, dict[str, int]] = {}
-    for (kind, what), number in sorted(outcome.counts.items()):
-        if number:
-            changes.setdefault(kind, {})[what] = number
-    return {
-        "generation": outcome.generation,
-        "changed": outcome.changed,
-        "changes": changes,
-        "held": outcome.held,
-        "warnings": list(outcome.warnings()),
-    }
+    return result
 
 
 def _library_of_index(settings: Settings) -> LibrarySettings | None:

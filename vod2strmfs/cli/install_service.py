@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vod2strmfs.cli.materialize import REPORTS, WRITING
 from vod2strmfs.cli.options import (
     CATALOGUE,
     LIBRARY,
     MOUNT,
+    REPORTS,
     SELECTION,
     STATE,
+    WHEN,
+    WRITING,
     GroupedCommand,
     complete_directory,
     with_settings,
 )
-from vod2strmfs.cli.run import WHEN, check_when
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def install_service(settings: Settings, name: str, work: "Work", force: bool, ro
     The settings that are given go into /etc/vod2strmfs.toml, or with --name into /etc/vod2strmfs/NAME.toml, which
     only root can read. The units go into /etc/systemd/system. Nothing is started.
     """
+    from vod2strmfs.service.serve import check_when
     from vod2strmfs.systemd.install import install
 
     if work == "run":

@@ -1,0 +1,138 @@
+"""The group of all commands, what is said of errors, and exit codes."""
+
+import sys
+import traceback
+
+import click
+
+from vod2strmfs import __version__
+from vod2strmfs.cli.answer import JSON_FLAG, say_error
+from vod2strmfs.cli.completion import completion
+from vod2strmfs.cli.demo import demo
+from vod2strmfs.cli.doctor import doctor
+from vod2strmfs.cli.fstab import as_mount_command, is_mount_call
+from vod2strmfs.cli.install_service import install_service
+from vod2strmfs.cli.materialize import materialize
+from vod2strmfs.cli.mount import mount
+from vod2strmfs.cli.options import SettingOption, debug_option
+from vod2strmfs.cli.output import LostOutputError, UnreadOutputError, fill_gaps, guard_output
+from vod2strmfs.cli.report import report
+from vod2strmfs.cli.run import run
+from vod2strmfs.cli.stats import stats
+from vod2strmfs.cli.status import status
+from vod2strmfs.cli.sync import sync
+from vod2strmfs.errors import Exit, UserError
+from vod2strmfs.settings import without_password
+
+# What a command needs is imported when it runs: help is there at once, and only a mount needs libfuse3.
+
+_ARGUMENTS = ("output_root",)
+"""Settings that are arguments: they stand in the command line without a name."""
+_INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended, as shells have it."""
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    invoke_without_command=True,
+    epilog="`vod2strmfs COMMAND --help` lists a command's options. Those that are settings can also stand in a TOML"
+    " file and in the environment: --base-url is base_url in the file that --config names, and VOD2STRMFS_BASE_URL."
+    " A password is safer there than on the command line, which other users can see.",
+)
+@click.version_option(__version__, prog_name="vod2strmfs")
+@debug_option
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Show a Dispatcharr film library as a file system of .strm and .nfo files."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+for _command in (
+    mount, materialize, run, report, stats, status, doctor, install_service, sync, completion, demo,
+):  # fmt: skip
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line; every error that a user can mend is one or two lines."""
+    fill_gaps()
+    guard_output()
+    try:
+        code = _run()
+    except LostOutputError as error:
+        code = _report(error)
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        return int(cli.main(_words(), prog_name="vod2strmfs", standalone_mode=False) or Exit.OK)
+    except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:
+        return _report(error)
+
+
+def _words() -> list[str]:
+    """The command line; as a `mount` command if it is mount(8)'s."""
+    words = sys.argv[1:]
+    if not is_mount_call(words, cli.commands):
+        return words
+    settings = [option for option in mount.params if isinstance(option, SettingOption) and option.name]
+    flags = {str(option.name) for option in settings if option.secondary_opts}
+    translated = as_mount_command(words, flags, {str(option.name) for option in settings} - flags)
+    if translated is None:
+        sys.exit(Exit.OK)
+    return translated
+
+
+def _whose(error: click.NoSuchOption) -> str:
+    """A sentence that says which commands have an option that this one does not have; empty if none has it."""
+    assert error.ctx is not None
+    this, option = error.ctx.command, error.option_name
+    if any(f"--{argument.name}".replace("_", "-") == option for argument in this.params if argument.name in _ARGUMENTS):
+        return f"{option} is no option: write `vod2strmfs {this.name} DIRECTORY`."
+    others = [
+        name
+        for name, command in cli.commands.items()
+        if any(option in (*each.opts, *each.secondary_opts) for each in command.params)
+    ]
+    if not others:
+        return ""
+    if this is cli:
+        return f"{option} stands behind the command, as in `vod2strmfs {others[0]} {option} …`."
+    names = " and ".join(", ".join(f"`{name}`" for name in part) for part in (others[:-1], others[-1:]) if part)
+    return f"`{this.name}` has no {option}: it belongs to {names}."
+
+
+def _report(error: BaseException) -> int:
+    """Tell the user about an error; returns the exit code."""
+    cause = error
+    while isinstance(cause, BaseExceptionGroup):  # trio's
+        cause = cause.exceptions[0]
+    as_json = JSON_FLAG in sys.argv
+    if isinstance(cause, UnreadOutputError):
+        return cause.exit_code
+    if isinstance(cause, click.UsageError):
+        owner = _whose(cause) if isinstance(cause, click.NoSuchOption) else ""
+        cause = click.UsageError(owner or without_password(cause.format_message()), cause.ctx)
+    if isinstance(cause, click.ClickException):
+        if as_json:
+            say_error(cause.format_message(), cause.exit_code)
+        else:
+            cause.show()
+        return cause.exit_code
+    if isinstance(cause, click.Abort | KeyboardInterrupt):
+        return _INTERRUPTED
+    debug = "--debug" in sys.argv
+    if debug:
+        traceback.print_exception(error)
+    code, message = Exit.FAILED, f"unexpected error: {type(cause).__name__}: {cause}"
+    if isinstance(cause, UserError):
+        code, message = cause.exit_code, str(cause)
+    if as_json and not isinstance(cause, LostOutputError):
+        say_error(message, code)
+        return code
+    click.echo(f"vod2strmfs: {message}", err=True)
+    if not debug and not isinstance(cause, UserError):
+        click.echo("Run the command again with --debug to see where, and report it.", err=True)
+    return code

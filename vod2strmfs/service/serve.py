@@ -1,0 +1,103 @@
+"""The long-running service: materializes when it is time, and obeys signals."""
+
+import logging
+import signal
+from collections.abc import Callable
+from datetime import datetime
+from types import FrameType
+from typing import NoReturn
+
+from vod2strmfs.errors import SettingsError
+from vod2strmfs.host.notify import notify
+from vod2strmfs.schedule import next_time, zone
+from vod2strmfs.service.export import export
+from vod2strmfs.service.refresh import Display, logged, refresh
+from vod2strmfs.service.when import Service
+from vod2strmfs.settings import Mode, Settings
+
+_SETTLE_SECONDS = 30.0
+
+_ACCEPT = "run `vod2strmfs materialize --cleanup apply --accept-shrink` with the settings of this service"
+
+_log = logging.getLogger("vod2strmfs")
+
+
+def serve(
+    settings: Settings, mode: Mode, *, display: Display = logged, settle_seconds: float = _SETTLE_SECONDS
+) -> None:
+    """Serve until SIGTERM or SIGINT, which end a run in the middle. SIGHUP makes it run at once.
+
+    Args:
+        settings: of the command.
+        mode: which part of the library to write.
+        display: shows how far a run is.
+        settle_seconds: how long the catalogue has to stay as it is after a change.
+
+    Raises:
+        SettingsError: there is nothing to wait for.
+    """
+    check_when(settings)
+    settings.database_url()  # A database that is not set is found out now.
+    service = Service(
+        lambda: _export(settings, mode, display),
+        sync_once=_syncer(settings) if settings.auto else None,
+        next_due=_timer(settings) if settings.schedule else None,
+        poll_seconds=settings.poll_interval,
+        settle_seconds=settle_seconds,
+    )
+
+    def stop(number: int, _: FrameType | None) -> NoReturn:
+        for again in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(again, signal.SIG_IGN)
+        notify("STOPPING=1")
+        service.stop()
+        raise _StoppedError(signal.Signals(number).name)
+
+    signal.signal(signal.SIGHUP, lambda *_: service.run_now())
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        notify("READY=1", patience=60)
+        service.serve()
+    except _StoppedError as stopped:
+        _log.info("Stopping on %s.", stopped)
+
+
+def check_when(settings: Settings) -> None:
+    """Make sure that there is something to wait for.
+
+    Raises:
+        SettingsError: neither a schedule nor `auto` is set.
+    """
+    if not settings.schedule and not settings.auto:
+        raise SettingsError('schedule: is not set, nor is auto. Give --schedule "daily 03:30", a crontab, or --auto.')
+
+
+class _StoppedError(BaseException):
+    """A signal ends the service. Whatever it is doing can be cut off: the next run finishes the job."""
+
+
+def _export(settings: Settings, mode: Mode, display: Display) -> None:
+    """Sync and materialize, and tell the log, where nobody waits for an answer.
+
+    Raises:
+        UserError: something could not be done.
+    """
+    done = export(settings, mode, display=display)
+    _log.info("%s", done.text().replace("\n", "; "))
+    if error := done.error(_ACCEPT):
+        raise error
+
+
+def _syncer(settings: Settings) -> Callable[[], bool]:
+    def sync_once() -> bool:
+        result = refresh(settings, patient=True)
+        if result.changed:
+            _log.info("Generation %d: %s.", result.generation, result.describe())
+        return result.changed
+
+    return sync_once
+
+
+def _timer(settings: Settings) -> Callable[[], datetime]:
+    return lambda: next_time(settings.schedule, datetime.now(zone(settings.time_zone)))

@@ -1,0 +1,179 @@
+"""What a value of a setting has to look like.
+
+Each check takes what was given and returns what is meant. A value that it refuses is a ValueError, whose text goes
+behind the name of the setting: `base_url: must have a port from 1 to 65535, or none`.
+"""
+
+import os
+import re
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import SecretStr
+
+from vod2strmfs.schedule import crontab
+
+_LONGEST_PATH = 4000
+"""Characters that a path may have; Linux takes 4095 bytes."""
+
+
+def _printable(value: str) -> str:
+    if any(c.isspace() or not c.isprintable() for c in value):
+        raise ValueError("must not hold spaces or control characters")
+    return value
+
+
+def http_url(value: str) -> str:
+    """An http:// or https:// URL without query and fragment; a trailing slash is dropped."""
+    parts = urlsplit(_printable(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL with a host, such as http://192.168.1.10:9191")
+    if parts.query or parts.fragment:
+        raise ValueError("must not have a query (?) or a fragment (#)")
+    try:
+        has_port = parts.port != 0
+    except ValueError:  # Its text may show a part of the password.
+        has_port = False
+    if not has_port:
+        raise ValueError("must have a port from 1 to 65535, or none")
+    return value.rstrip("/")
+
+
+def uuid_path(value: str) -> str:
+    """A path of a URL that contains {uuid} once."""
+    if not _printable(value).startswith("/") or value.count("{uuid}") != 1 or value.endswith("/"):
+        raise ValueError("must begin with /, contain {uuid} once, and not end in /")
+    return value
+
+
+def without_password(text: str) -> str:
+    """A text, such as a URL or a message, with `***` for the password of each URL in it.
+
+    A URL that is wrong is one too: what stands between the first colon behind `//`, or of the text, and the last @.
+    """
+    hidden = re.sub(r"(?<=//)([^/:@\s]*):\S*@", r"\1:***@", text)
+    return re.sub(r"^([^/:@\s]*):(?!//)\S*@", r"\1:***@", hidden)
+
+
+def pattern(value: str) -> str:
+    """A regular expression, as the `regex` package reads it."""
+    import regex  # most commands have no pattern to check
+
+    try:
+        regex.compile(value)
+    except regex.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+    return value
+
+
+def octal(value: object) -> object:
+    """A number that is written in octal."""
+    if isinstance(value, str):
+        try:
+            return int(value, 8)
+        except ValueError:
+            raise ValueError("must be an octal number such as 022") from None
+    return value
+
+
+def permissions(value: int) -> int:
+    """Permission bits of a file, from 0 to 0o777."""
+    if not 0 <= value <= 0o777:
+        raise ValueError("must be an octal number from 0 to 777")
+    return value
+
+
+def schedule(value: str) -> str:
+    """A schedule of `vod2strmfs.schedule`, or an empty text."""
+    if value.strip():
+        crontab(value)
+    return value.strip()
+
+
+def time_zone(value: str) -> str:
+    """The name of a time zone that this host knows, or an empty text."""
+    if value:
+        try:
+            ZoneInfo(value)
+        except (ValueError, OSError, ZoneInfoNotFoundError):
+            raise ValueError("is not a time zone that this host knows, such as Europe/Berlin") from None
+    return value
+
+
+def loopback(value: str) -> str:
+    """A loopback address and a port, or an empty text."""
+    if not value:
+        return value
+    parts = urlsplit(f"//{value}")
+    try:
+        is_loopback = ip_address(parts.hostname or "").is_loopback
+        port = parts.port
+    except ValueError:
+        is_loopback, port = False, None
+    if not (is_loopback and port and value == parts.netloc and "@" not in value):
+        raise ValueError("must be a loopback address and a port, such as 127.0.0.1:9192 or [::1]:9192")
+    return value
+
+
+def separated(value: object) -> object:
+    """The items of a text that commas separate; what is no text stays as it is."""
+    if isinstance(value, str):
+        return tuple(item for part in value.split(",") if (item := part.strip()))
+    return value
+
+
+def years(value: str) -> str:
+    """A year or a range of years, without its spaces; or an empty text."""
+    match = re.fullmatch(r"(\d{4})?(-)?(\d{4})?", value.replace(" ", ""))
+    if match is None or (value and not (match[1] or match[3])) or (match[1] and match[3] and not match[2]):
+        raise ValueError("must be a year or a range such as 1990-2005, 1990- or -2005")
+    if match[1] and match[3] and match[1] > match[3]:
+        raise ValueError("must begin with the earlier year")
+    return match[0]
+
+
+def location(value: object) -> object:
+    """A path, absolute or relative to the current directory, with ~ replaced by the user's home directory."""
+    # An empty path would mean the current directory; and no shell expands the ~ of --state-dir=~/state.
+    if value == "":
+        raise ValueError("must not be empty")
+    if not isinstance(value, str):
+        return value
+    if len(value) > _LONGEST_PATH:
+        raise ValueError(f"must not be longer than {_LONGEST_PATH} characters")
+    return _findable(os.path.expanduser(value))
+
+
+def _findable(path: str) -> str:
+    if not os.path.isabs(path):
+        try:
+            os.getcwd()
+        except OSError:
+            raise ValueError("is relative, and the current directory has gone: give an absolute path") from None
+    return path
+
+
+def database(value: SecretStr) -> SecretStr:
+    """A database: a postgresql:// URL, a libpq connection string, or sqlite:///PATH."""
+    text = value.get_secret_value()
+    if re.match("postgres(ql)?://", text):
+        _refuse_bare_characters(text.partition("://")[2])
+    elif not re.match(r"sqlite:///.|\s*\w+\s*=", text):
+        raise ValueError(
+            "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE, a libpq connection string such as"
+            " 'host=… dbname=…', or sqlite:///PATH"
+        )
+    if text.startswith("sqlite:///"):
+        _findable(text.removeprefix("sqlite:///"))
+    return value
+
+
+def _refuse_bare_characters(address: str) -> None:
+    """Refuse a URL that libpq would take apart wrongly: its messages would show parts of the password."""
+    login, at, host = address.partition("@")
+    cut_at_slash = at and "/" in login and "?" not in login
+    if cut_at_slash or "@" in host.partition("?")[0] or re.search(r"%(?![0-9A-Fa-f]{2})|\s", address):
+        raise ValueError(
+            "must have special characters of the user and the password percent-encoded: @ as %40, / as %2F, % as %25"
+        )

@@ -1,0 +1,328 @@
+"""Every option, once: name, type, default and help.
+
+A value comes from its default, a TOML file (`--config`), the environment (`VOD2STRMFS_…`) or the command
+line, in rising precedence (`load.py`). Dispatcharr's own `POSTGRES_*` variables stand in for `database`.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence, Set
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_origin
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+
+from vod2strmfs.errors import SettingsError
+from vod2strmfs.settings import checks
+from vod2strmfs.settings.checks import without_password
+
+ENVIRONMENT_PREFIX = "VOD2STRMFS_"
+CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
+"""The variable that names the TOML file, where `--config` does not."""
+
+MAX_SHRINK = 20
+"""The default of `max_shrink`, in percent."""
+
+_HIGHEST_ID = 2**32 - 2
+"""The highest number of a user or a group: the next one means "none" to the kernel."""
+
+Mode = Literal["all", "movies", "series"]
+"""Which part of the library `materialize` and `run` write: an option of those commands and no setting."""
+
+MediaServer = Literal["any", "jellyfin", "emby", "kodi", "plex", "spec"]
+FolderIds = Literal["none", "plex", "jellyfin"]
+GroupBy = Literal["none", "category", "category_tv"]
+Versions = Literal["best", "all"]
+Adult = Literal["include", "exclude", "only"]
+Cleanup = Literal["off", "preview", "apply"]
+
+HttpUrl = Annotated[str, AfterValidator(checks.http_url)]
+UuidPath = Annotated[str, AfterValidator(checks.uuid_path)]
+Pattern = Annotated[str, AfterValidator(checks.pattern)]
+Patterns = Annotated[tuple[str, ...], BeforeValidator(checks.separated)]
+Years = Annotated[str, AfterValidator(checks.years)]
+Schedule = Annotated[str, AfterValidator(checks.schedule)]
+TimeZone = Annotated[str, AfterValidator(checks.time_zone)]
+LoopbackAddress = Annotated[str, AfterValidator(checks.loopback)]
+Umask = Annotated[int, BeforeValidator(checks.octal), AfterValidator(checks.permissions)]
+Location = Annotated[Path, BeforeValidator(checks.location)]
+Database = Annotated[SecretStr, AfterValidator(checks.database)]
+
+
+def state_directory() -> Path:
+    """Where state is kept by default: /var/lib for root, the XDG state directory for everyone else."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/vod2strmfs")
+    try:
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "vod2strmfs"
+    except RuntimeError:
+        raise SettingsError("state_dir: not set, and this user has no home directory. Give --state-dir DIR.") from None
+
+
+class LibrarySettings(BaseModel):
+    """What decides the names and the bytes of the tree. The index stores these with each generation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_url: HttpUrl = Field(
+        "http://192.168.199.10:9191",
+        description="Dispatcharr's address as the media server reaches it; written into every .strm",
+    )
+    movie_path: UuidPath = Field("/proxy/vod/movie/{uuid}", description="a movie's path below the base URL")
+    episode_path: UuidPath = Field("/proxy/vod/episode/{uuid}", description="an episode's path below the base URL")
+    pin_stream: bool = Field(
+        True, description="append the stream and account id to every URL, so that it outlives a re-created UUID"
+    )
+    media_server: MediaServer = Field("any", description="whose names and NFO forms to write")
+    clean_titles: bool = Field(True, description="remove the country and quality marks that panels add to titles")
+    name_regex: Pattern = Field("", description="a regular expression; what it matches is removed from titles")
+    folder_ids: FolderIds = Field(
+        "none", description="put the TMDB or IMDb id into the folders' names, as that server reads it"
+    )
+    group_by: GroupBy = Field(
+        "none",
+        description="category: a folder for each category above the films; category_tv: above the series too, and then"
+        " each such folder has to be a library of its own",
+    )
+    versions: Versions = Field(
+        "best", description="a .strm for the relation that Dispatcharr would play, or one for each account and stream"
+    )
+    direct_urls: bool = Field(
+        False,
+        description="write the provider's own URLs, for Xtream accounts; this puts their passwords into every .strm",
+    )
+
+    accounts: Patterns = Field((), description="only what these accounts have; globs, a leading ! excludes")
+    categories: Patterns = Field((), description="only what stands in these categories; globs, a leading ! excludes")
+    genres: Patterns = Field((), description="only these genres; globs, a leading ! excludes")
+    languages: Patterns = Field(
+        (), description="only these languages, by the mark in the title (EN, FR …; none: -); a leading ! excludes"
+    )
+    ids: Patterns = Field(
+        (), description="only these titles, as tmdb-949, imdb-tt0113277 or a UUID; a leading ! excludes"
+    )
+    years: Years = Field("", description="only titles of these years, such as 1990-2005, 1990- or -2005")
+    adult: Adult = Field("include", description="what to do with adult titles")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse what pydantic takes but no setting means."""
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        # Of a choice, pydantic says by itself what there is to choose.
+        if isinstance(value, bool) and annotation is not bool and get_origin(annotation) is not Literal:
+            raise ValueError("must not be true or false")
+        if isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
+            raise ValueError("must not hold NUL characters or bytes that are not UTF-8")
+        return value
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """See pydantic. The address of Dispatcharr may hold a password, and this goes into the log."""
+        for name, value in super().__repr_args__():
+            yield name, without_password(value) if name == "base_url" else value
+
+    def warnings(self, given: Set[str] | None = None) -> Iterator[str]:
+        """What is allowed, and seldom meant.
+
+        Args:
+            given: the settings that somebody chose; None: those of this object that are not left at their default.
+        """
+        parts = urlsplit(self.base_url)
+        host = parts.hostname or ""
+        is_default = self.base_url == type(self).model_fields["base_url"].default
+        if is_default and "base_url" not in (self.model_fields_set if given is None else given):
+            yield (
+                f"base_url is not set: every .strm says {self.base_url}, which is hardly where your Dispatcharr is."
+                " Give the address by which media servers reach it."
+            )
+        if parts.password is not None:
+            yield (
+                f"base_url is {without_password(self.base_url)}: its password stands in every .strm, and so in every"
+                " media server. Leave it out, if nothing in front of Dispatcharr asks for it."
+            )
+        if host == "localhost" or host.startswith("127.") or host in ("::1", "0.0.0.0"):
+            yield (
+                f"base_url is {without_password(self.base_url)}: a media server would look for Dispatcharr on its own"
+                " host, or in its own container. Give the address by which it reaches Dispatcharr."
+            )
+        if self.direct_urls:
+            yield "direct_urls is on: every .strm of an Xtream account holds the account's password."
+
+
+class Settings(LibrarySettings):
+    """All settings of a command."""
+
+    database: Database | None = Field(
+        None,
+        description="Dispatcharr's database: postgresql://…, a libpq connection string, or sqlite:///PATH"
+        " (default: from POSTGRES_HOST, POSTGRES_DB and the like)",
+    )
+    output_root: Location = Field(Path("/data/STRM"), description="where to mount, or to write the tree")
+    state_dir: Location = Field(
+        default_factory=state_directory,
+        description="where the index is kept (default: /var/lib/vod2strmfs for root, else ~/.local/state/vod2strmfs)",
+    )
+    log_dir: Location | None = Field(None, description="where vod2strm.log is written (default: STATE_DIR/logs)")
+    report_dir: Location | None = Field(None, description="where reports are written (default: STATE_DIR/reports)")
+
+    write_nfo: bool = Field(True, description="show or write .nfo files beside the .strm files")
+    max_shrink: int = Field(
+        MAX_SHRINK,
+        ge=0,
+        le=100,
+        description="hold removals back when more than this percentage would vanish within a day",
+    )
+    debug_logging: bool = Field(False, description="log verbosely, to vod2strm.log in the log directory")
+
+    cleanup: Cleanup = Field("off", description="what materialize does with its files that left the catalogue")
+    concurrency: int = Field(12, ge=1, le=256, description="how many files materialize writes at once")
+    schedule: Schedule = Field(
+        "", description="when `run` materializes: daily HH:MM, or a crontab of 5 fields, or of 6 with the seconds first"
+    )
+    time_zone: TimeZone = Field("", description="the schedule's time zone, as in Europe/Berlin (default: this host's)")
+    auto: bool = Field(False, description="`run` materializes when the catalogue has changed and come to rest")
+    throttle: float = Field(
+        0, ge=0, le=1e6, description="how many files a second materialize writes at most; 0: as many as it can"
+    )
+    verify: bool = Field(False, description="compare every byte of what materialize wrote, not only what has changed")
+    overwrite: bool = Field(
+        False, description="write over NFOs and .strm files that were edited or come from elsewhere"
+    )
+    keep_reports: int = Field(100, ge=1, description="how many reports to keep")
+    keep_report_days: int = Field(90, ge=1, le=36500, description="delete reports that are older than so many days")
+
+    poll_interval: float = Field(30.0, ge=0.2, le=86400, description="seconds between looks at the database")
+    allow_other: bool = Field(False, description="let other users read the mount")
+    uid: int = Field(
+        default_factory=os.getuid, ge=0, le=_HIGHEST_ID, description="owner of every file (default: who mounts)"
+    )
+    gid: int = Field(
+        default_factory=os.getgid, ge=0, le=_HIGHEST_ID, description="group of every file (default: who mounts)"
+    )
+    status_listen: LoopbackAddress = Field(
+        "",
+        description="where a mount serves its status page and its metrics, such as 127.0.0.1:9192 (default: nowhere)",
+    )
+    umask: Umask = Field(0o022, description="permission bits to take away, in octal")
+
+    _config: Path | None = PrivateAttr(None)
+    _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    _repeated: tuple[str, ...] = PrivateAttr(())
+
+    def come_from(self, config: Path | None, origins: Mapping[str, str], repeated: Sequence[str]) -> None:
+        """Note where these settings come from, as `load` knows it.
+
+        Args:
+            config: the settings file, if there is one.
+            origins: where each setting that is not left at its default was given, as the user wrote it there.
+            repeated: the options of a command that is about the same library.
+        """
+        self._config = config
+        self._origins = origins
+        self._repeated = tuple(repeated)
+
+    def command(self, *arguments: str) -> str:
+        """A command for the same library, to be pasted into a shell: with the settings file that was given to this one,
+        and with its options that `sync` has too. A password is left out."""
+        return shlex.join(("vod2strmfs", *arguments, *self._repeated))
+
+    # Only here: an index that was made with such values, when they were taken, can still be read.
+    @field_validator("base_url")
+    @classmethod
+    def _refuse_marks(cls, value: str) -> str:
+        if "?" in value or "#" in value:
+            raise ValueError("must not have a query (?) or a fragment (#)")
+        return value
+
+    @field_validator("movie_path", "episode_path")
+    @classmethod
+    def _refuse_names(cls, value: str) -> str:
+        rest = value.replace("{uuid}", "")
+        if unknown := re.findall(r"\{[^{}]*\}|[{}]", rest):
+            raise ValueError(f"must have {{uuid}} as the only name in braces, not {unknown[0]}")
+        if "#" in rest:
+            raise ValueError("must not have a fragment (#)")
+        return value
+
+    def origin(self, name: str) -> str:
+        """The place where a setting was given, as the user wrote it there; empty for its default."""
+        return self._origins.get(name, "")
+
+    @property
+    def is_library_given(self) -> bool:
+        """Whether the library's settings are those meant: a settings file counts whole, with the defaults of what it
+        leaves out; without one, at least one of them has to be given."""
+        return self._config is not None or bool(self.model_fields_set & LibrarySettings.model_fields.keys())
+
+    @property
+    def logs(self) -> Path:
+        """The log directory."""
+        return self.log_dir or self.state_dir / "logs"
+
+    @property
+    def reports(self) -> Path:
+        """The report directory."""
+        return self.report_dir or self.state_dir / "reports"
+
+    def library(self) -> LibrarySettings:
+        """The settings that decide names and bytes."""
+        return LibrarySettings.model_validate(self.model_dump(include=set(LibrarySettings.model_fields)))
+
+    def database_url(self) -> str:
+        """The database to read: the setting, else what Dispatcharr's own variables name.
+
+        Raises:
+            SettingsError: neither is set.
+        """
+        if self.database is not None:
+            return self.database.get_secret_value()
+        return dispatcharr_database(os.environ)
+
+
+def dispatcharr_database(environment: Mapping[str, str]) -> str:
+    """The libpq connection string that Dispatcharr itself would use. Empty variables count as not set.
+
+    Raises:
+        SettingsError: there is no POSTGRES_HOST.
+    """
+    host = environment.get("POSTGRES_HOST")
+    if not host:
+        raise SettingsError(
+            "database: not set. Give --database postgresql://USER:PASSWORD@HOST:PORT/dispatcharr,"
+            " or set VOD2STRMFS_DATABASE, or Dispatcharr's POSTGRES_HOST."
+        )
+    parameters: dict[str, str] = {
+        "host": host,
+        "port": environment.get("POSTGRES_PORT") or "5432",
+        "dbname": environment.get("POSTGRES_DB") or "dispatcharr",
+        "user": environment.get("POSTGRES_USER") or "dispatch",
+        "password": environment.get("POSTGRES_PASSWORD") or "secret",
+    }
+    if environment.get("POSTGRES_SSL", "").lower() in ("1", "true", "yes", "on"):
+        parameters["sslmode"] = environment.get("POSTGRES_SSL_MODE") or "verify-full"
+        files = {"sslrootcert": "CA_CERT", "sslcert": "CERT", "sslkey": "KEY"}
+        for parameter, suffix in files.items():
+            if value := environment.get(f"POSTGRES_SSL_{suffix}"):
+                parameters[parameter] = value
+    return " ".join(f"{name}={_quoted(value)}" for name, value in parameters.items())
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def is_secret(field: str) -> bool:
+    """Whether a setting must not be shown."""
+    return "SecretStr" in repr(Settings.model_fields[field].annotation)
