@@ -5,7 +5,6 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,9 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change
 from vod2strmfs.index.file import FILE_NAME, WRONG_TYPES, connect
 from vod2strmfs.index.held import Held
+from vod2strmfs.index.metrics import _metrics
 from vod2strmfs.index.read_ahead import Ahead
+from vod2strmfs.index.remarks import _REMARKS, Remark
 from vod2strmfs.library import stats_csv as stats
 from vod2strmfs.library.contents import Record, long_strm
 from vod2strmfs.library.item_names import mark_of
@@ -79,43 +80,6 @@ class Detail(NamedTuple):
     """A digest of the content; see `library.rendered.content_digest`."""
     nfo_hash: int
     record: Record
-
-
-_REMARKS = f"""
-    SELECT content.kind, coalesce(series.name, ''), coalesce(season.name, ''), node.name, content.uuid, what, node.plain
-    FROM (
-        SELECT id, 'collision' AS what FROM node WHERE plain IS NOT NULL
-        UNION ALL SELECT id, 'cut' FROM node WHERE cut
-        UNION ALL SELECT id, CASE held WHEN 1 THEN 'held' ELSE 'not renamed' END FROM node WHERE held
-        UNION ALL SELECT id, 'long url' FROM node WHERE strm_size >= :long
-        UNION ALL SELECT id, 'no episodes' FROM node WHERE kind = {NodeKind.SERIES:d} AND parent = {WAITING_NODE}
-        UNION ALL SELECT id, 'bad fields' FROM content WHERE bad_fields > 0
-    ) JOIN node USING (id) JOIN content USING (id)
-    LEFT JOIN node AS season ON season.id = node.parent AND season.kind = {NodeKind.SEASON:d}
-    LEFT JOIN node AS series ON series.id = season.parent
-    UNION ALL
-    SELECT CASE kind WHEN 'movie' THEN {NodeKind.MOVIE:d} WHEN 'series' THEN {NodeKind.SERIES:d}
-        ELSE {NodeKind.EPISODE:d} END, '', '', title, uuid, 'filtered', setting
-    FROM filtered"""
-
-
-class Remark(NamedTuple):
-    """Something that is not in the tree, or not as one would expect."""
-
-    kind: int
-    """A NodeKind."""
-    series: str
-    """Of an episode: the name of its series' directory, and of its season's."""
-    season: str
-    name: str
-    uuid: str
-    what: str
-    """`collision`: its name was told from another's. `cut`: its name had no room for all of its title.
-    `held`: gone from the catalogue, kept by the shrink brake. `not renamed`: called otherwise there, and not here.
-    `no episodes`: a series that is not shown. `bad fields`: something that the provider said of it was left out.
-    `filtered`: kept out by a setting."""
-    detail: str | None
-    """Of a collision, the name that it would have; of what is filtered, the setting."""
 
 
 class Store:
@@ -470,18 +434,3 @@ def _reading() -> Iterator[None]:
 
 def _unreadable(error: sqlite3.Error) -> IndexFileError:
     return IndexFileError(f"the index cannot be read: {error}")
-
-
-def _metrics(number: int, made: int, counted: dict[str, dict[str, int]], failing_since: int) -> list[stats.Metric]:
-    rows: list[stats.Metric] = [
-        ("index", "generation", number),
-        ("index", "made", _timestamp(made // 10**9)),
-        ("index", "stale_since", _timestamp(failing_since)),
-    ]
-    for scope in ("database", "index", "filesystem"):
-        rows += [(scope, metric, value) for metric, value in counted.get(scope, {}).items()]
-    return sorted(rows, key=lambda row: ("database", "index", "filesystem").index(row[0]))
-
-
-def _timestamp(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else ""

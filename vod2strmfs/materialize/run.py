@@ -3,13 +3,15 @@
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from threading import Event
 
 from vod2strmfs.errors import IndexFileError, OutputError
+from vod2strmfs.index.remarks import Remark
 from vod2strmfs.index.store import Store
+from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize.boot import Power
@@ -22,15 +24,26 @@ from vod2strmfs.materialize.moves import Mover
 from vod2strmfs.materialize.plan import Reconciler
 from vod2strmfs.materialize.probe import FileSystem, known_file_system, note_file_system, probe
 from vod2strmfs.materialize.recover import rebuild
-from vod2strmfs.materialize.remarks import remark_rows
 from vod2strmfs.materialize.root import OutputRoot, hold, opened
 from vod2strmfs.materialize.traversal import Traversal
 from vod2strmfs.materialize.workers import StoppedError, Throttle, Workers
 from vod2strmfs.materialize.write import Updater
 from vod2strmfs.reports.files import prune
-from vod2strmfs.reports.rows import Action, Report, Row, Type, reason_of
+from vod2strmfs.reports.rows import Action, Reason, Report, Row, Type, reason_of
 
 _log = logging.getLogger("vod2strmfs")
+
+_TYPES = {
+    NodeKind.MOVIE: Type.MOVIE,
+    NodeKind.VERSION: Type.MOVIE,
+    NodeKind.SERIES: Type.SERIES,
+    NodeKind.SEASON: Type.SERIES,
+    NodeKind.EPISODE: Type.EPISODE,
+}
+_ACTIONS = {
+    Reason.FILTERED: Action.SKIPPED,
+    Reason.NO_EPISODES: Action.SKIPPED,
+}
 
 
 def materialize(
@@ -242,3 +255,16 @@ def _rebuild_if_new(
         raise OutputError(f"output root: what is in it cannot be read ({error}).") from error
     manifest.note("rebuilt", "yes")
     manifest.commit()
+
+
+def remark_rows(store: Store, kinds: Set[int]) -> Iterator[Row]:
+    """A row for each remark of the index about a node of some kinds."""
+    return (_row(remark) for remark in store.remarks() if remark.kind in kinds)
+
+
+def _row(remark: Remark) -> Row:
+    kind, reason = NodeKind(remark.kind), Reason(remark.what)
+    series = remark.name if kind == NodeKind.SERIES else remark.series
+    title = "" if kind == NodeKind.SERIES else remark.name
+    action = _ACTIONS.get(reason, Action.NOTED)
+    return Row(_TYPES[kind], series, remark.season, title, remark.uuid, action, reason.about(remark.detail or ""))
