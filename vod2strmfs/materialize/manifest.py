@@ -9,7 +9,6 @@ minutes on a busy disk. After a power failure it is checked, and made again from
 
 import logging
 import sqlite3
-import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from enum import IntEnum
@@ -20,6 +19,7 @@ import msgspec
 
 from vod2strmfs.errors import OutputError
 from vod2strmfs.host.private import private
+from vod2strmfs.host.set_aside import set_aside
 from vod2strmfs.library.kinds import ROOT_NODE, NodeKind
 from vod2strmfs.library.names import fold
 
@@ -366,13 +366,10 @@ class Manifest:
         if self._dry_run:
             self._target = ""
             return
-        aside = self._path.with_name(f"{self._path.name}.unusable-{time.strftime('%Y%m%d-%H%M%S')}")
-        self._path.replace(aside)
+        aside = set_aside(self._path)
         _log.warning(
             "The manifest was damaged or another version's; it was moved to %s and is made again from the tree.", aside
         )
-        for suffix in ("-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
     def _run(self, statement: str, *parameters: object) -> sqlite3.Cursor:
         try:
