@@ -20,7 +20,7 @@ from vod2strmfs.library.names import fold
 from vod2strmfs.library.rendered import content_digest
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize import files
-from vod2strmfs.materialize.manifest import File, Folder, Item, Manifest, State, decode
+from vod2strmfs.materialize.manifest import Folder, FolderState, Manifest, NodeFiles, WantedFile, decode
 from vod2strmfs.materialize.workers import Workers
 from vod2strmfs.reports.rows import Action, Reason, Report, Row, Type, reason_of
 
@@ -32,13 +32,13 @@ _FROM_BELOW: tuple[Set[int], ...] = (
     {NodeKind.CATEGORY},
 )
 """The kinds of folder in the order in which they can go."""
-_FINISHED = frozenset({State.SETTLED, State.WATCHED})
+_FINISHED = frozenset({FolderState.SETTLED, FolderState.WATCHED})
 
 
 class Doomed(NamedTuple):
     """A file that is to go."""
 
-    file: File
+    file: WantedFile
     uuid: str
     reason: Reason
 
@@ -47,7 +47,7 @@ class Stale(NamedTuple):
     """A folder with files that are to go; a State.GONE one goes itself."""
 
     folder: Folder
-    way: tuple[str, ...]
+    parts: tuple[str, ...]
     """Its name after those of the folders that it is in, from the root."""
     series_name: str
     season: str
@@ -63,7 +63,7 @@ class Removed:
     stale: Stale
     rows: list[Row] = field(default_factory=list)
     failed: bool = False
-    seen: int = 0
+    finished_mtime: int = 0
     """The directory's mtime as it was left."""
     whole: bool = True
     """Whether what is wanted is still there."""
@@ -94,7 +94,7 @@ class Cleaner:
     sections: Set[int]
     dry_run: bool
     temporaries: files.Temporaries
-    _reopened: dict[int, State] = field(default_factory=dict)
+    _reopened: dict[int, FolderState] = field(default_factory=dict)
     """Finished folders that lose a folder, and their states; see `_reopen_parents`."""
 
     def held(self, max_shrink: int) -> int:
@@ -110,7 +110,7 @@ class Cleaner:
                     doomed.reason == Reason.GONE and doomed.file.slot == Slot.STRM for doomed in stale.files
                 )
         for kind in (NodeKind.MOVIE, NodeKind.SEASON):
-            if shrink.holds(gone[kind], self.manifest.strms(kind) + gone[kind], max_shrink):
+            if shrink.holds(gone[kind], self.manifest.count_strms(kind) + gone[kind], max_shrink):
                 return gone.total()
         return 0
 
@@ -141,30 +141,32 @@ class Cleaner:
         folder = removed.stale.folder
         if not apply or removed.failed:
             return
-        if folder.state == State.GONE:
+        if folder.state == FolderState.GONE:
             self.manifest.forget(folder.id)
         else:
             # A file system may take more names for one than we know of: what went with another name is written again.
-            self.manifest.settle(folder.id, State(folder.state) if removed.whole else State.CHANGED, removed.seen)
+            self.manifest.settle(
+                folder.id, FolderState(folder.state) if removed.whole else FolderState.CHANGED, removed.finished_mtime
+            )
             self.manifest.clear_leftovers(folder.id)
 
     def _stale(self, kinds: Set[int]) -> Iterator[Stale]:
         """The folders of some kinds that have something to go now."""
         for folder in self.manifest.stale():
-            way = self.manifest.path(folder)
-            if folder.kind not in kinds or way[0].node not in self.sections:
+            parts = self.manifest.path(folder)
+            if folder.kind not in kinds or parts[0].node not in self.sections:
                 continue
-            if folder.state != State.GONE and not self._is_finished(folder):
+            if folder.state != FolderState.GONE and not self._is_finished(folder):
                 continue
             doomed = self._doomed(folder)
             if doomed is not None:
-                series = next((step.name for step in way if step.kind == NodeKind.SERIES), "")
+                series = next((step.name for step in parts if step.kind == NodeKind.SERIES), "")
                 season = folder.name if folder.kind == NodeKind.SEASON else ""
-                yield Stale(folder, tuple(step.name for step in way), series, season, doomed, self._wanted(folder))
+                yield Stale(folder, tuple(step.name for step in parts), series, season, doomed, self._wanted(folder))
 
     def _wanted(self, folder: Folder) -> frozenset[str]:
         """The names of the files that are wanted in a folder."""
-        if folder.state == State.GONE:
+        if folder.state == FolderState.GONE:
             return frozenset()
         items = decode(self.manifest.plan(folder.id).items)
         return frozenset(file.name for item in items for file in item.files)
@@ -173,7 +175,7 @@ class Cleaner:
         """The files in a folder that are to go; None if one of them has to stay until it stands elsewhere."""
         plan = self.manifest.plan(folder.id)
         items = decode(plan.leftovers)
-        if folder.state == State.GONE:
+        if folder.state == FolderState.GONE:
             items += decode(plan.items)
         doomed = []
         for item in items:
@@ -184,7 +186,7 @@ class Cleaner:
                 doomed.append(Doomed(file, item.uuid, reason))
         return doomed
 
-    def _reason(self, folder: Folder, item: Item, file: File) -> Reason | None:
+    def _reason(self, folder: Folder, item: NodeFiles, file: WantedFile) -> Reason | None:
         """Why a file is to go; None if it has to stay for now."""
         node = self.store.node(item.node)
         if node is None or node.parent == WAITING_NODE or self.store.record(node.id).uuid != item.uuid:
@@ -192,18 +194,18 @@ class Cleaner:
         place = node.parent if node.kind in FILE_KINDS else node.id
         if file.slot == Slot.STRM and not self._keeps_strm(node.id, place):
             return None  # See `_is_last`.
-        if place == folder.node and folder.state != State.GONE:
+        if place == folder.node and folder.state != FolderState.GONE:
             wanted = {slot_of(entry.inode) for entry in self.tree.files(node)}
             return Reason.RENAMED if file.slot in wanted else Reason.UNWANTED
         there = self.manifest.by_node(place)
         return Reason.RENAMED if there is not None and self._is_finished(there.folder) else None
 
-    def _is_last(self, folder: Folder, file: File) -> bool:
+    def _is_last(self, folder: Folder, file: WantedFile) -> bool:
         """Whether a movie that is wanted would lose its only .strm.
 
         The brake may hold a movie of which the catalogue no longer tells what versions it has.
         """
-        is_movie = folder.kind == NodeKind.MOVIE and folder.state != State.GONE
+        is_movie = folder.kind == NodeKind.MOVIE and folder.state != FolderState.GONE
         return is_movie and file.slot == Slot.STRM and not self._keeps_strm(folder.node, folder.node)
 
     def _keeps_strm(self, node: int, place: int) -> bool:
@@ -222,13 +224,13 @@ class Cleaner:
     def _reopen_parents(self) -> None:
         """Have the folders that are about to lose a folder looked at again, should this run be cut off."""
         for folder in self.manifest.stale():
-            if folder.state == State.GONE and folder.parent not in self._reopened:
+            if folder.state == FolderState.GONE and folder.parent not in self._reopened:
                 parent = self.manifest.folder(folder.parent)
                 if parent.state in _FINISHED:
-                    self._reopened[parent.id] = State(parent.state)
+                    self._reopened[parent.id] = FolderState(parent.state)
                     self.manifest.reopen(parent.id)
 
-    def _settle(self, folder: Folder, state: State) -> None:
+    def _settle(self, folder: Folder, state: FolderState) -> None:
         """Give a folder that lost one its time again."""
         try:
             with files.opened(self.root, [step.name for step in self.manifest.path(folder)]) as descriptor:
@@ -264,11 +266,11 @@ class _Removal:
         self._apply = apply
 
     def run(self, root: int) -> None:
-        *above, name = self._stale.way
+        *above, name = self._stale.parts
         try:
             with files.opened(root, above) as parent:
                 self._empty(parent, name)
-                if self._apply and self._stale.folder.state == State.GONE:
+                if self._apply and self._stale.folder.state == FolderState.GONE:
                     _remove_directory(parent, name)
         except FileNotFoundError:
             return
@@ -289,13 +291,14 @@ class _Removal:
                         self._remove(directory, doomed)
                 except OSError as error:
                     self._fail(self._title(doomed.file.name), doomed.uuid, error)
-            if folder.state == State.GONE:
+            if folder.state == FolderState.GONE:
                 self._report_others(directory)
-            if self._apply and folder.state != State.GONE:
+            if self._apply and folder.state != FolderState.GONE:
                 files.set_directory_time(directory, folder.mtime)
             elif self._apply:
-                self._temporaries.tidy(directory)  # without what a killed run left, it may be empty
-            self.removed.seen = os.fstat(directory).st_mtime_ns
+                # Without what a killed run left, it may be empty.
+                self._temporaries.remove(directory, os.listdir(directory))
+            self.removed.finished_mtime = os.fstat(directory).st_mtime_ns
             self.removed.whole = staying.is_whole()
 
     def _report_others(self, directory: int) -> None:
@@ -314,7 +317,7 @@ class _Removal:
 
     def _remove(self, directory: int, doomed: Doomed) -> None:
         file = doomed.file
-        found = files.look(directory, file.name)
+        found = files.lstat(directory, file.name)
         if found is None:
             return
         ours = {file.digest, *file.earlier}
@@ -326,7 +329,7 @@ class _Removal:
         self._say(Type.CLEANUP, self._title(file.name), doomed.uuid, Action.DELETED, doomed.reason)
 
     def _fail(self, title: str, uuid: str, error: OSError) -> None:
-        _log.debug("%s: %s", "/".join((*self._stale.way, title)), error)
+        _log.debug("%s: %s", "/".join((*self._stale.parts, title)), error)
         self.removed.failed = True
         self._say(Type.ERROR, title, uuid, Action.FAILED, reason_of(error))
 
@@ -349,12 +352,12 @@ class _Staying:
         self._directory = directory
         self._by_fold = {fold(name): name for name in names}
         self._by_inode = {
-            (found.st_dev, found.st_ino): name for name in names if (found := files.look(directory, name)) is not None
+            (found.st_dev, found.st_ino): name for name in names if (found := files.lstat(directory, name)) is not None
         }
 
     def has(self, name: str) -> bool:
         """Whether a name is a wanted file's."""
-        found = files.look(self._directory, name)
+        found = files.lstat(self._directory, name)
         if found is None:
             return False
         likely = {self._by_fold.get(fold(name)), self._by_inode.get((found.st_dev, found.st_ino))} - {None}
@@ -362,7 +365,7 @@ class _Staying:
 
     def is_whole(self) -> bool:
         """Whether all that were there still are."""
-        return all(files.look(self._directory, name) for name in self._by_inode.values())
+        return all(files.lstat(self._directory, name) for name in self._by_inode.values())
 
 
 def _remove_directory(parent: int, name: str) -> None:

@@ -6,10 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 from vod2strmfs.errors import OutputError
-from vod2strmfs.library.kinds import NodeKind, Slot
+from vod2strmfs.library.kinds import LEAVES, NodeKind, Slot
 from vod2strmfs.library.rendered import content_digest
 from vod2strmfs.materialize import files
-from vod2strmfs.materialize.manifest import ROOT, File, Folder, Manifest, Plan, State, decode
+from vod2strmfs.materialize.manifest import ROOT, Folder, FolderState, Manifest, Plan, WantedFile, decode
 from vod2strmfs.materialize.probe import FileSystem, known_file_system
 from vod2strmfs.materialize.root import locate
 
@@ -19,10 +19,9 @@ METRICS = (
 )  # fmt: skip
 
 _FOLDERS = {NodeKind.SERIES: "series", NodeKind.SEASON: "seasons"}
-_LEAVES = frozenset({NodeKind.MOVIE, NodeKind.SEASON})
 
 
-def census(output_root: Path, state_dir: Path) -> dict[str, int] | None:
+def output_stats(output_root: Path, state_dir: Path) -> dict[str, int] | None:
     """How much of what is in an output root, by metric; see docs/commands.md.
 
     A file is ours if the manifest has its name; where somebody's files were met in places of ours, if it has our
@@ -40,10 +39,10 @@ def census(output_root: Path, state_dir: Path) -> dict[str, int] | None:
     if not root.path.is_dir():
         raise OutputError(f"output root {root.path}: is not there, or no directory. Is the share mounted?")
     with closing(Manifest(root.manifest, dry_run=True)) as manifest:
-        return _Census(manifest, root.temporaries()).run(root.path)
+        return _OutputCount(manifest, root.temporaries()).run(root.path)
 
 
-class _Census:
+class _OutputCount:
     def __init__(self, manifest: Manifest, temporaries: files.Temporaries) -> None:
         self._manifest = manifest
         self._temporaries = temporaries
@@ -78,7 +77,7 @@ class _Census:
     def _count(self, path: str, plan: Plan, found: "list[os.DirEntry[str]]") -> None:
         """Count a directory that the manifest knows."""
         folder, counts = plan.folder, self._counts
-        is_wanted = folder.state != State.GONE
+        is_wanted = folder.state != FolderState.GONE
         if is_wanted and folder.id != ROOT:
             counts["directories"] += 1
             if kind := _FOLDERS.get(NodeKind(folder.kind)):
@@ -108,19 +107,19 @@ class _Census:
             counts["movies"] += strms > 0
         elif folder.kind == NodeKind.SEASON:
             counts["episodes"] += strms
-        if is_wanted and folder.kind not in _LEAVES:
+        if is_wanted and folder.kind not in LEAVES:
             self._count_missing(folder.id, folders)
 
     def _below(self, folder: Folder, name: str) -> Plan | None:
         """The folder of a name in a folder, if it is one of ours."""
-        below = self._manifest.child(folder.id, name) if _is_text(name) else None
+        below = self._manifest.child(folder.id, name) if files.is_utf8(name) else None
         key = self._file_system.key
         return below if below and key(below.folder.name) == key(name) else None
 
-    def _is_ours(self, path: str, file: File, state: int, entry: "os.DirEntry[str]") -> bool:
+    def _is_ours(self, path: str, file: WantedFile, state: int, entry: "os.DirEntry[str]") -> bool:
         if not entry.is_file(follow_symlinks=False):
             return False
-        if state != State.WATCHED:
+        if state != FolderState.WATCHED:
             return True
         try:
             content = Path(path, file.name).read_bytes()
@@ -135,8 +134,3 @@ class _Census:
                 items = decode(self._manifest.plan(child.id).items)
                 self._counts["missing_files"] += sum(len(item.files) for item in items)
                 self._count_missing(child.id, set())
-
-
-def _is_text(name: str) -> bool:
-    """Whether a name is UTF-8, as all of ours are."""
-    return name == name.encode(errors="replace").decode()

@@ -14,7 +14,7 @@ from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.library.tree import Tree
-from vod2strmfs.materialize.boot import Power
+from vod2strmfs.materialize.boot import Boots
 from vod2strmfs.materialize.changed import COUNTED
 from vod2strmfs.materialize.cleanup import Cleaner
 from vod2strmfs.materialize.files import Temporaries
@@ -73,7 +73,7 @@ def materialize(
         report = stack.enter_context(Report(job.report_dir, job.mode))
         prune(job.report_dir, job.keep_reports, job.keep_report_days)
         manifest = stack.enter_context(closing(Manifest(root.manifest, dry_run=job.dry_run)))
-        power = Power(manifest, job.sections, root.mount_point)
+        boots = Boots(manifest, job.sections, root.mount_point)
         manifest.begin_run()
         workers = stack.enter_context(Workers(job.concurrency, stop))
         with _reported(root, report):
@@ -88,18 +88,18 @@ def materialize(
         run = _Run(store, job, descriptor, manifest, report, workers, throttle, file_system, temporaries, mover)
         held = 0
         try:
-            folders = run.write(verify=power.failed, tell=run.teller(on_progress))
+            folders = run.write(verify=boots.must_verify, tell=run.teller(on_progress))
             # What is new is safe before it is forgotten what was there, and before anything goes.
-            if run.flush(power):
+            if run.flush(boots):
                 manifest.forget_former()
                 held = run.clean_up()
-                run.flush(power)
+                run.flush(boots)
             throttle.check()
         except StoppedError:
             manifest.commit()
             _log.warning("Interrupted. What was done is in %s; the next run does the rest.", report.path)
             raise
-        power.end(written=bool(report.written))
+        boots.end(written=bool(report.written))
         manifest.commit()
     too_long = report.names_refused if file_system.name_max < NAME_MAX else 0
     return RunResult(report.path, report.counts, folders, held, file_system.name_max, too_long)
@@ -128,7 +128,7 @@ class _Run:
             tell: called now and then with how many folders were gone through.
         """
         job, manifest = self.job, self.manifest
-        reconciler = Reconciler(self.store, self._tree(), manifest, self.mover.move, fresh=manifest.folders() == 1)
+        reconciler = Reconciler(self.store, self._tree(), manifest, self.mover, first=manifest.count_folders() == 1)
         updater = Updater(
             self.root,
             self.store.settings,
@@ -140,7 +140,7 @@ class _Run:
             self.temporaries,
         )
         traversal = Traversal(
-            self.store, manifest, reconciler, updater, self.workers, self.report, self.mover.ways, tell
+            self.store, manifest, reconciler, updater, self.workers, self.report, self.mover.unmoved, tell
         )
         compared = traversal.run(job.sections, plan=f"{self.store.generation} {self.store.made} {job.write_nfo}")
         if compared:
@@ -148,11 +148,11 @@ class _Run:
                 self.report.add(row)
         return traversal.done
 
-    def flush(self, power: Power) -> bool:
+    def flush(self, boots: Boots) -> bool:
         """Have what was written on the disk; returns False, after a row, if it may be lost."""
         if self.root is None or self.job.dry_run:
             return True
-        error = power.flush(self.root, self.report.written)
+        error = boots.flush(self.root, self.report.written)
         if error is None:
             return True
         _log.debug("flushing the output root: %s", error)
@@ -208,13 +208,13 @@ def _reported(root: OutputRoot, report: Report) -> Iterator[None]:
 
 def _check_mount(root: OutputRoot, manifest: Manifest) -> None:
     """Refuse to write below the mount point of a share that is not mounted."""
-    known = manifest.fact("mount point")
+    known = manifest.get("mount point")
     if known.startswith(root.mount_point) and known != root.mount_point:
         raise OutputError(
             f"output root {root.path}: nothing is mounted at {known}, where the library was written to."
             f" Mount it. If the root has moved for good, delete {root.manifest}."
         ) from OSError(errno.ENODEV, "not mounted")
-    manifest.note("mount point", root.mount_point)
+    manifest.put("mount point", root.mount_point)
 
 
 def _file_system(
@@ -247,13 +247,13 @@ def _file_system(
 def _rebuild_if_new(
     manifest: Manifest, root: int | None, store: Store, workers: Workers, file_system: FileSystem
 ) -> None:
-    if root is None or manifest.fact("rebuilt"):
+    if root is None or manifest.get("rebuilt"):
         return
     try:
         rebuild(manifest, root, store.settings, workers, file_system)
     except OSError as error:
         raise OutputError(f"output root: what is in it cannot be read ({error}).") from error
-    manifest.note("rebuilt", "yes")
+    manifest.put("rebuilt", "yes")
     manifest.commit()
 
 
