@@ -48,32 +48,22 @@ from vod2strmfs.extract.panel import (
     decode_others,
     object_of,
 )
+from vod2strmfs.extract.raw import PartlyJunkError, remembering
+from vod2strmfs.extract.texts import MAX_LINE, MAX_PLOT, one_line, parse_category, parse_line, parse_names, parse_plot
+from vod2strmfs.extract.times import parse_added, parse_day, parse_seconds, parse_year
 from vod2strmfs.extract.titles import TitleCleaner, may_have_ids, title_ids
 from vod2strmfs.extract.values import (
-    MAX_LINE,
-    MAX_PLOT,
     FiveStars,
-    PartlyJunkError,
-    one_line,
-    parse_added,
-    parse_category,
     parse_channels,
     parse_codec,
-    parse_day,
     parse_extension,
     parse_imdb,
-    parse_line,
-    parse_names,
     parse_pixels,
-    parse_plot,
     parse_rating,
-    parse_seconds,
     parse_tmdb,
     parse_trailer,
     parse_url,
     parse_urls,
-    parse_year,
-    remembering,
 )
 from vod2strmfs.library.items import Episode, Movie, Series, Video
 from vod2strmfs.library.names import PLACEHOLDER
