@@ -19,7 +19,7 @@ from terminals import on_terminal
 from vod2strmfs.catalog.open import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import OutputError
-from vod2strmfs.materialize.output_stats import METRICS, census
+from vod2strmfs.materialize.output_stats import METRICS, output_stats
 from vod2strmfs.materialize.root import locate
 from vod2strmfs.settings import LibrarySettings
 
@@ -122,7 +122,7 @@ def output(tmp_path: Path) -> Output:
 
 def counted(output: Output) -> dict[str, int]:
     """What is not 0."""
-    counts = census(output.root, output.library.state_dir)
+    counts = output_stats(output.root, output.library.state_dir)
     assert counts is not None
     assert tuple(counts) == METRICS
     return {metric: number for metric, number in counts.items() if number}
@@ -179,10 +179,10 @@ def test_what_left_the_library_is_stale(output: Output) -> None:
 
 def test_a_root_that_is_not_ours_or_not_there_is_not_counted(output: Output, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    assert census(tmp_path / "other", output.library.state_dir) is None
+    assert output_stats(tmp_path / "other", output.library.state_dir) is None
     shutil.rmtree(output.root)
     with pytest.raises(OutputError, match="Is the share mounted"):
-        census(output.root, output.library.state_dir)
+        output_stats(output.root, output.library.state_dir)
 
 
 def test_counting_changes_nothing_and_needs_no_run_to_end(output: Output) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
 from vod2strmfs.extract import items as extract
+from vod2strmfs.extract.texts import MAX_LINE, MAX_PLOT
 from vod2strmfs.extract.titles import TitleCleaner
-from vod2strmfs.extract.values import MAX_LINE, MAX_PLOT
 from vod2strmfs.library.items import Episode, Movie, Series, Video
 
 CLEANER = TitleCleaner(clean=True, pattern="")

@@ -14,7 +14,8 @@ from postgres_server import PostgresServer
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.file import connect
-from vod2strmfs.index.store import Remark, Store
+from vod2strmfs.index.remarks import Remark
+from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.settings import LibrarySettings
 

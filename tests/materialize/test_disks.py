@@ -14,7 +14,7 @@ from outputs import Output
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.store import Store
 from vod2strmfs.materialize import run, workers
-from vod2strmfs.materialize.boot import Power
+from vod2strmfs.materialize.boot import Boots
 from vod2strmfs.materialize.root import locate
 from vod2strmfs.materialize.workers import StoppedError
 
@@ -139,13 +139,13 @@ def test_a_disk_that_cannot_be_flushed_is_a_row_and_all_is_compared_when_it_is_b
     with Disk(tmp_path / "disk", output.root, "ext4") as disk:
         output.write()
         output.library.show(catalogue(plot="Another plot."))
-        flush = Power.flush
+        flush = Boots.flush
 
-        def shut_down_and_flush(power: Power, root: int, written: int) -> OSError | None:
+        def shut_down_and_flush(boots: Boots, root: int, written: int) -> OSError | None:
             disk.shut_down()
-            return flush(power, root, written)
+            return flush(boots, root, written)
 
-        monkeypatch.setattr(Power, "flush", shut_down_and_flush)
+        monkeypatch.setattr(Boots, "flush", shut_down_and_flush)
         assert ("output", "failed", "input/output error") in output.actions()
         monkeypatch.undo()
         disk.lose_power()

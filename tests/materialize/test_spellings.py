@@ -15,7 +15,7 @@ from shares import Share
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.materialize import files
-from vod2strmfs.materialize.output_stats import census
+from vod2strmfs.materialize.output_stats import output_stats
 from vod2strmfs.settings import LibrarySettings
 
 FILMS = ("Heat Wave", "Ronin", "Café Müller", "Alien")
@@ -206,13 +206,13 @@ def test_a_run_that_is_killed_between_two_spellings_is_finished(tmp_path: Path, 
 
 
 def test_what_is_ours_is_counted_under_any_spelling(output: Output) -> None:
-    before = census(output.root, output.library.state_dir)
+    before = output_stats(output.root, output.library.state_dir)
     assert before is not None
     assert (before["missing_files"], before["stale_files"], before["foreign_files"]) == (0, 0, 0)
     for path in output.root.rglob("Ronin.strm"):
         path.rename(path.with_name("between"))
         path.with_name("between").rename(path.with_name("rONIN.strm"))
-    assert census(output.root, output.library.state_dir) == before
+    assert output_stats(output.root, output.library.state_dir) == before
     assert output.write(cleanup="apply").errors == 0
 
 
@@ -262,7 +262,7 @@ def test_where_forms_of_a_name_are_one_nothing_goes_and_nothing_is_foreign(
             assert output.write(cleanup="apply").errors == 0
             assert strms(output) == wanted(output)
             assert contents(output) == output.library.files()
-        counts = census(output.root, output.library.state_dir)
+        counts = output_stats(output.root, output.library.state_dir)
         assert counts is not None
         assert (counts["missing_files"], counts["stale_files"], counts["foreign_files"]) == (0, 0, 0)
         output.library.show(catalogue("CAFÉ MÜLLER", again=10, plot="Another plot."), accept_shrink=True)

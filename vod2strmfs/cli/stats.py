@@ -66,10 +66,10 @@ def _of_index(state_dir: Path) -> list[Metric]:
 
 
 def _of_output(settings: Settings, *, given: bool) -> list[Metric]:
-    from vod2strmfs.materialize.output_stats import census
+    from vod2strmfs.materialize.output_stats import output_stats
 
     try:
-        counted = census(settings.output_root, settings.state_dir)
+        counted = output_stats(settings.output_root, settings.state_dir)
     except OutputError:
         if given:
             raise

@@ -68,7 +68,7 @@ def _show(state_dir: Path, timeout: float, *, as_json: bool) -> "State":
 
 def _instead() -> str:
     """Whom to ask instead, if there are mounts of this host's with other state directories."""
-    from vod2strmfs.mount.point import libraries
+    from vod2strmfs.host.mount_table import libraries
 
     for path, user in libraries():
         if user == os.geteuid():

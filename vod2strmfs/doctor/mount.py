@@ -9,6 +9,7 @@ from pathlib import Path
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.doctor.patience import SECONDS, in_time
 from vod2strmfs.errors import MountError
+from vod2strmfs.host.mount_table import KIND, mount_of, mounted_at, overlay_over
 from vod2strmfs.mount import point
 from vod2strmfs.settings import Settings
 from vod2strmfs.status.channel import NotRunningError, ask
@@ -53,10 +54,10 @@ def mount(settings: Settings) -> Iterator[Finding]:
 
 def _mount(settings: Settings) -> Iterator[Finding]:
     place = settings.output_root.absolute()
-    mounted = point.mounted_at(place)
+    mounted = mounted_at(place)
     if mounted is None:
         yield from _unmounted(settings)
-    elif mounted.kind != point.KIND:
+    elif mounted.kind != KIND:
         yield Finding(
             "mount",
             Level.PROBLEM,
@@ -133,7 +134,7 @@ def _living(settings: Settings) -> Iterator[Finding]:
 
 
 def _layers(place: Path) -> Iterator[Finding]:
-    overlay = point.overlay_over(place)
+    overlay = overlay_over(place)
     if overlay is not None:
         yield Finding(
             "mount",
@@ -159,7 +160,7 @@ def propagation(settings: Settings) -> Iterator[Finding]:
     """Whether containers see a mount that is made after they were started."""
     place = settings.output_root.absolute()
     with suppress(OSError, TimeoutError):
-        above = in_time(lambda: point.mounted_above(place))
+        above = in_time(lambda: mount_of(place.parent))
         if above is None:
             return
         if above.is_shared:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import regex
 
 from vod2strmfs.catalog.queries import ALL, Choice, Groups
-from vod2strmfs.extract.values import one_line
+from vod2strmfs.extract.texts import one_line
 from vod2strmfs.library.items import Movie, Series
 from vod2strmfs.settings import LibrarySettings
 

@@ -48,32 +48,22 @@ from vod2strmfs.extract.panel import (
     decode_others,
     object_of,
 )
+from vod2strmfs.extract.raw import PartlyJunkError, remembering
+from vod2strmfs.extract.texts import MAX_LINE, MAX_PLOT, one_line, parse_category, parse_line, parse_names, parse_plot
+from vod2strmfs.extract.times import parse_added, parse_day, parse_seconds, parse_year
 from vod2strmfs.extract.titles import TitleCleaner, may_have_ids, title_ids
 from vod2strmfs.extract.values import (
-    MAX_LINE,
-    MAX_PLOT,
     FiveStars,
-    PartlyJunkError,
-    one_line,
-    parse_added,
-    parse_category,
     parse_channels,
     parse_codec,
-    parse_day,
     parse_extension,
     parse_imdb,
-    parse_line,
-    parse_names,
     parse_pixels,
-    parse_plot,
     parse_rating,
-    parse_seconds,
     parse_tmdb,
     parse_trailer,
     parse_url,
     parse_urls,
-    parse_year,
-    remembering,
 )
 from vod2strmfs.library.items import Episode, Movie, Series, Video
 from vod2strmfs.library.names import PLACEHOLDER
@@ -205,43 +195,11 @@ class _Facts(NamedTuple):
     added: Any = None
 
 
-def _facts(panel: Panel) -> tuple[Any, ...]:
-    """What a panel says, in the order of `_Facts`; a plain tuple, since every row makes two or three."""
-    return (
-        panel.plot or panel.description or panel.overview,
-        panel.release_date or panel.releasedate or panel.release_date_camel or panel.air_date,
-        (panel.duration_secs or panel.duration or panel.episode_run_time)
-        and (panel.duration_secs, panel.duration, panel.episode_run_time),
-        panel.rating or (panel.rating_5based and FiveStars(panel.rating_5based)),
-        panel.mpaa_rating or panel.age,
-        panel.genre,
-        panel.country,
-        panel.director,
-        panel.actors or panel.cast,
-        panel.trailer or panel.youtube_trailer,
-        panel.stream_icon or panel.cover_big or panel.movie_image or panel.cover,
-        panel.backdrop_path,
-        panel.added,
-    )
-
-
-def _all_of(name: str, sources: Iterable[Panel | _Facts]) -> Iterator[Any]:
-    """All that the sources say in one of the items' fields, where `_facts` takes what comes first in each."""
-    for source in sources:
-        if isinstance(source, _Facts):
-            yield getattr(source, name)
-        elif name == "runtime":
-            yield source.duration_secs, source.duration, source.episode_run_time
-        elif name == "rating":
-            yield source.rating
-            yield source.rating_5based and FiveStars(source.rating_5based)
-        else:
-            yield from (getattr(source, field) for field in _PANEL_FIELDS[name])
-
-
 _PANEL_FIELDS = {
     "plot": ("plot", "description", "overview"),
     "premiered": ("release_date", "releasedate", "release_date_camel", "air_date"),
+    "runtime": ("duration_secs", "duration", "episode_run_time"),
+    "rating": ("rating", "rating_5based"),
     "mpaa": ("mpaa_rating", "age"),
     "genres": ("genre",),
     "countries": ("country",),
@@ -252,6 +210,41 @@ _PANEL_FIELDS = {
     "fanart": ("backdrop_path",),
     "added": ("added",),
 }
+"""The fields of a `Panel` that say what the items' field does, the one that counts first in front. Of `runtime`, they
+are three units, which are parsed together; of `rating`, two scales."""
+
+
+def _expression(name: str) -> str:
+    """Python's expression for what a panel says first in one of the items' fields."""
+    said = [f"panel.{field}" for field in _PANEL_FIELDS[name]]
+    if name == "runtime":
+        return f"({' or '.join(said)}) and ({', '.join(said)})"
+    if name == "rating":
+        ten, five = said
+        return f"{ten} or ({five} and FiveStars({five}))"
+    return " or ".join(said)
+
+
+# Every row asks two or three panels. Made as text, as dataclasses are, this takes 0.4 microseconds; a loop takes 4.
+_facts: Callable[[Panel], tuple[Any, ...]] = eval(f"lambda panel: ({', '.join(map(_expression, _Facts._fields))})")
+"""What a panel says first in each field, in the order of `_Facts`."""
+
+
+def _all_of(name: str, sources: Iterable[Panel | _Facts]) -> Iterator[Any]:
+    """All that the sources say in one of the items' fields, where `_facts` takes what comes first in each."""
+    for source in sources:
+        if isinstance(source, _Facts):
+            yield getattr(source, name)
+            continue
+        said = [getattr(source, field) for field in _PANEL_FIELDS[name]]
+        if name == "runtime":
+            yield tuple(said)
+        elif name == "rating":
+            ten, five = said
+            yield ten
+            yield five and FiveStars(five)
+        else:
+            yield from said
 
 
 def _read(panels: Sequence[Panel], columns: _Facts, properties: str | None, problems: Counter[str]) -> dict[str, Any]:

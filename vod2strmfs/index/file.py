@@ -22,6 +22,7 @@ import msgspec
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.host.private import private
 from vod2strmfs.host.room import is_full, keep_reserve, spend_reserve, which_is_full
+from vod2strmfs.host.set_aside import delete_log, set_aside
 from vod2strmfs.library.contents import decode_kind
 from vod2strmfs.library.kinds import FIRST_FREE_NODE, ROOT_NODE, SECTIONS, NodeKind
 from vod2strmfs.library.names import fold
@@ -150,8 +151,7 @@ def create(state_dir: Path, *, thorough: bool = False) -> None:
     """
     path = state_dir / FILE_NAME
     if not path.exists():
-        # What is left of an index that somebody deleted would be taken for part of the new one.
-        _delete_log(path)
+        delete_log(path)
         _create_file(path, FIRST_FREE_NODE)
     elif not _is_index(path) or (thorough and _is_damaged(path)):
         replace(state_dir)
@@ -161,9 +161,7 @@ def create(state_dir: Path, *, thorough: bool = False) -> None:
 def replace(state_dir: Path) -> None:
     """Move a damaged index aside, and make one without a generation. The caller holds `writing`."""
     path = state_dir / FILE_NAME
-    aside = path.with_name(f"{path.name}.unusable-{time.strftime('%Y%m%d-%H%M%S')}")
-    path.replace(aside)
-    _delete_log(path)
+    aside = set_aside(path)
     _log.warning("The index was damaged or not ours; it was moved to %s and is made anew.", aside)
     # A running mount may have shown the old index: none of its inode numbers may come to mean something else.
     _create_file(path, int(time.time()) << 16)
@@ -359,11 +357,6 @@ def _is_strange(error: Exception) -> bool:
 def _code(error: sqlite3.Error) -> int:
     """SQLite's result code, without what extends it; 0 for an error of Python's module."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _delete_log(path: Path) -> None:
-    for suffix in ("-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _create_file(path: Path, first_node: int) -> None:

@@ -1,26 +1,23 @@
 """Reading the index: one generation at a time, by point queries."""
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change
-from vod2strmfs.index.file import FILE_NAME, WRONG_TYPES, connect
-from vod2strmfs.index.held import Held
+from vod2strmfs.index.file import FILE_NAME, connect
+from vod2strmfs.index.listing_check import ListingCheck, check_names
+from vod2strmfs.index.metrics import Head, read_head, readable
 from vod2strmfs.index.read_ahead import Ahead
-from vod2strmfs.library import stats_csv as stats
-from vod2strmfs.library.contents import Record, long_strm
+from vod2strmfs.index.remarks import Remark, remarks
+from vod2strmfs.library import stats_csv
+from vod2strmfs.library.contents import Record
 from vod2strmfs.library.item_names import mark_of
 from vod2strmfs.library.kinds import KINDS_WITHIN, WAITING_NODE, NodeKind
-from vod2strmfs.library.names import fold
 from vod2strmfs.library.tree import Node
 from vod2strmfs.settings import LibrarySettings
 
@@ -38,20 +35,11 @@ _DETAILS = f"""
         {_OTHER_KEY}, content.kind, uuid, account, stream, item
     FROM node INDEXED BY node_children LEFT JOIN content ON content.id = node.id
     WHERE parent = ? AND node.id > ? ORDER BY node.id LIMIT ?"""
-_BEFORE = "SELECT count(*), sum(id) FROM node INDEXED BY node_children WHERE parent = ? AND id BETWEEN 1 AND ?"
-_BY_NAME = "SELECT count(*), sum(id) FROM node INDEXED BY node_name WHERE parent = ? AND id > 0"
-_CHECK = f"""
-    SELECT count(*), sum(id), count(*) FILTER (
-        WHERE kind NOT IN ({{kinds}}) OR {WRONG_TYPES})
-    FROM node INDEXED BY node_children WHERE parent = ?"""
-_OTHER_KEYS = "SELECT id, name, fold FROM node INDEXED BY node_children WHERE parent = ? AND lower(name) IS NOT fold"
 _RECORDS = "SELECT id, kind, uuid, account, stream, item FROM content WHERE id BETWEEN ? AND ?"
 _SEASONS = """
     SELECT content.source FROM node JOIN content USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source"""
 
-_NO_KINDS: frozenset[NodeKind] = frozenset()
-_LARGE_DIRECTORY = 1000
-"""So many children take a while to count, and few directories have them."""
+_NO_KINDS: frozenset[int] = frozenset()
 _NODES_BYTES = 32 << 20
 """Room for 80,000 nodes: what a scan has listed is still there when it looks into it."""
 _RECORDS_BYTES = 8 << 20
@@ -81,43 +69,6 @@ class Detail(NamedTuple):
     record: Record
 
 
-_REMARKS = f"""
-    SELECT content.kind, coalesce(series.name, ''), coalesce(season.name, ''), node.name, content.uuid, what, node.plain
-    FROM (
-        SELECT id, 'collision' AS what FROM node WHERE plain IS NOT NULL
-        UNION ALL SELECT id, 'cut' FROM node WHERE cut
-        UNION ALL SELECT id, CASE held WHEN 1 THEN 'held' ELSE 'not renamed' END FROM node WHERE held
-        UNION ALL SELECT id, 'long url' FROM node WHERE strm_size >= :long
-        UNION ALL SELECT id, 'no episodes' FROM node WHERE kind = {NodeKind.SERIES:d} AND parent = {WAITING_NODE}
-        UNION ALL SELECT id, 'bad fields' FROM content WHERE bad_fields > 0
-    ) JOIN node USING (id) JOIN content USING (id)
-    LEFT JOIN node AS season ON season.id = node.parent AND season.kind = {NodeKind.SEASON:d}
-    LEFT JOIN node AS series ON series.id = season.parent
-    UNION ALL
-    SELECT CASE kind WHEN 'movie' THEN {NodeKind.MOVIE:d} WHEN 'series' THEN {NodeKind.SERIES:d}
-        ELSE {NodeKind.EPISODE:d} END, '', '', title, uuid, 'filtered', setting
-    FROM filtered"""
-
-
-class Remark(NamedTuple):
-    """Something that is not in the tree, or not as one would expect."""
-
-    kind: int
-    """A NodeKind."""
-    series: str
-    """Of an episode: the name of its series' directory, and of its season's."""
-    season: str
-    name: str
-    uuid: str
-    what: str
-    """`collision`: its name was told from another's. `cut`: its name had no room for all of its title.
-    `held`: gone from the catalogue, kept by the shrink brake. `not renamed`: called otherwise there, and not here.
-    `no episodes`: a series that is not shown. `bad fields`: something that the provider said of it was left out.
-    `filtered`: kept out by a setting."""
-    detail: str | None
-    """Of a collision, the name that it would have; of what is filtered, the setting."""
-
-
 class Store:
     """The tree's nodes from the index of a state directory.
 
@@ -143,8 +94,7 @@ class Store:
         """When that was made, nanoseconds since the epoch."""
         self.settings = LibrarySettings()
         """The settings that the generation was made with."""
-        self._counted: set[int] = set()
-        """Large directories whose listing was found to be whole."""
+        self._listings = ListingCheck(self._query)
         self._nodes = Ahead(self._read_nodes, lambda node: _NODE_BYTES, _NODES_BYTES)
         self._records = Ahead(self._read_records, lambda record: _RECORD_BYTES + len(record.item), _RECORDS_BYTES)
         with ExitStack() as opened:
@@ -185,46 +135,41 @@ class Store:
             self._begin()
         return not self.outdated()
 
-    def _begin(self) -> tuple[Any, ...]:
-        """Begin to see what is the newest now; returns what the generation says of itself."""
+    def _begin(self) -> Head:
+        """Begin to see what is the newest now."""
         if self._connection.in_transaction:
             self._connection.execute("COMMIT")
         self._connection.execute("BEGIN")
-        head: tuple[Any, ...] = self._connection.execute(
-            "SELECT number, made, settings, stats FROM generation"
-        ).fetchone()
-        return head
+        return read_head(self._connection)
 
     def refresh(self) -> None:
         """Show the newest generation from now on."""
         self._nodes.clear()
         self._records.clear()
-        self._counted.clear()
+        self._listings.clear()
         with _reading():
             self._version = self._watch.execute("PRAGMA data_version").fetchone()[0]
-            generation = self._begin()
+            head = self._begin()
             self._providers: dict[int, str] = dict(self._connection.execute("SELECT account, url FROM provider"))
-            attempt = self._connection.execute("SELECT failing_since, error, compared FROM attempt").fetchone()
-        try:
-            number, made, settings, metrics = generation
-            failing_since, error, compared = attempt
-            if number and number != self.generation:
-                self.settings = _library_settings(settings)
-            self.held = [Held(*each) for each in json.loads(metrics).get("held", ())]
+        with readable():
+            if head.number and head.number != self.generation:
+                self.settings = head.library_settings()
+            self.held = head.held()
             """What the shrink brake holds."""
-            self.metrics = _metrics(number, made, json.loads(metrics), failing_since)
-            """What was counted; see `library.stats`."""
-            text = stats.render(self.metrics)
-        except (ValueError, TypeError, AttributeError, OverflowError, OSError) as problem:
-            raise IndexFileError("the index is damaged: what it says of its generation cannot be read.") from problem
-        self.generation = number
-        self.made = made
-        self.stats_version += text != self._stats
-        self._stats = text
-        self._stats_mtime: int = max(made, failing_since * 10**9)
-        self.failing_since: int = failing_since
-        self.error: str = error
-        self.compared: int = compared
+            self.metrics = head.metrics()
+            """What was counted; see `library.stats_csv`."""
+            stats = stats_csv.render(self.metrics)
+        self.generation = head.number
+        self.made = head.made
+        self.stats_version += stats != self._stats
+        self._stats = stats
+        self._stats_mtime: int = max(head.made, head.failing_since * 10**9)
+        self.failing_since: int = head.failing_since
+        """Since when the catalogue cannot be read, seconds since the epoch; 0 while it can."""
+        self.error: str = head.error
+        """Why the catalogue cannot be read; empty while it can."""
+        self.compared: int = head.compared
+        """When the catalogue was last compared with the index, nanoseconds since the epoch."""
 
     @property
     def size(self) -> Size:
@@ -244,37 +189,37 @@ class Store:
         return self._nodes.missed + self._records.missed
 
     def node(self, node: int) -> Node | None:
-        """See `Tree`'s `Store`."""
+        """See `tree.Generation`."""
         return self._nodes.get(node)
 
     def child(self, parent: int, key: str) -> Node | None:
-        """See `Tree`'s `Store`."""
+        """See `tree.Generation`."""
         for *columns, is_other in self._query(_CHILD, key, parent, key):
             node = Node(*columns)
             if is_other:
-                _check_names([(node.id, node.name, key)])
+                check_names([(node.id, node.name, key)])
             return node
         return None
 
     def child_by_alias(self, parent: int, alias: str) -> Node | None:
-        """See `Tree`'s `Store`."""
+        """See `tree.Generation`."""
         rows = self._query(_CHILD_BY_ALIAS, parent, alias)
         return Node(*rows[0]) if rows else None
 
     def children(self, parent: int, after: int, limit: int) -> list[Node]:
-        """See `Tree`'s `Store`."""
+        """See `tree.Generation`."""
         rows = self._query(_CHILDREN, parent, after, limit)
         nodes = [node for (number,) in rows if (node := self._nodes.get(number)) is not None]
         if len(nodes) != len(rows):
             raise IndexFileError(f"the index is damaged: it lacks children of node {parent}.")
-        self._check_listing(parent, after, nodes, limit)
+        self._check_part(parent, after, nodes, limit)
         return nodes
 
     def details(self, parent: int, after: int, limit: int) -> list[Detail]:
         """The same nodes as `children`, which must not be those of the root, with details."""
         width = len(Node.__struct_fields__)
         rows = self._query(_DETAILS, parent, after, limit)
-        _check_names((row[0], row[_NAME], row[width + 2]) for row in rows if row[width + 2] is not None)
+        check_names((row[0], row[_NAME], row[width + 2]) for row in rows if row[width + 2] is not None)
         details = [
             Detail(
                 Node(*row[:width]),
@@ -287,56 +232,20 @@ class Store:
         for detail in details:
             if detail.record.item is None:
                 raise IndexFileError(f"the index is damaged: it holds no content of node {detail.node.id}.")
-        self._check_listing(parent, after, [detail.node for detail in details], limit)
+        self._check_part(parent, after, [detail.node for detail in details], limit)
         return details
 
-    def _check_listing(self, parent: int, after: int, children: Sequence[Node], limit: int) -> None:
-        """Make sure that a part of a listing holds nothing wrong, and its end, before anybody believes it, that nothing
-        is lacking.
-
-        Args:
-            parent: the directory.
-            after: the child before this part of the listing.
-            children: those in this part.
-            limit: fewer of them are the end of the listing.
-        """
-        node = self.node(parent)
-        kinds = KINDS_WITHIN.get(node.kind, _NO_KINDS) if node is not None else _NO_KINDS
-        whole = kinds.issuperset([child.kind for child in children])
-        if whole and len(children) < limit and parent not in self._counted:
-            whole = self._is_whole(parent, after, children)
-        if not whole:
-            raise _untellable(parent)
-
-    def _is_whole(self, parent: int, after: int, rest: Sequence[Node]) -> bool:
-        """Whether a listing has everything, by what is in its last part.
-
-        SQLite does not notice every damage. But the file has the children in two B-trees, and what a page of the one
-        has lost, the other still has.
-        """
-        count, total = self._query(_BEFORE, parent, after)[0] if after > 0 else (0, None)
-        [named] = self._query(_BY_NAME, parent)
-        counted = count + len(rest), (total or 0) + sum(node.id for node in rest)
-        if counted != (named[0], named[1] or 0):
-            return False
-        if counted[0] > _LARGE_DIRECTORY:
-            self._counted.add(parent)
-        return True
-
     def check(self, parent: int) -> None:
-        """See `Tree`'s `Store`. Much faster than to read them."""
-        if parent in self._counted:
-            return
+        """See `tree.Generation`. Much faster than to read them."""
+        self._listings.check(parent, self._kinds_within(parent))
+
+    def _check_part(self, parent: int, after: int, nodes: Sequence[Node], limit: int) -> None:
+        self._listings.check_part(parent, self._kinds_within(parent), after, nodes, limit)
+
+    def _kinds_within(self, parent: int) -> Set[int]:
+        """The kinds that may be in a directory."""
         node = self.node(parent)
-        kinds = KINDS_WITHIN.get(node.kind, _NO_KINDS) if node is not None else _NO_KINDS
-        query = _CHECK.format(kinds=", ".join(f"{kind:d}" for kind in sorted(kinds)))
-        [(count, total, wrong)] = self._query(query, parent)
-        [named] = self._query(_BY_NAME, parent)
-        if wrong or (count, total) != tuple(named):
-            raise _untellable(parent)
-        _check_names(self._query(_OTHER_KEYS, parent))
-        if count > _LARGE_DIRECTORY:
-            self._counted.add(parent)
+        return KINDS_WITHIN.get(node.kind, _NO_KINDS) if node is not None else _NO_KINDS
 
     def count(self, kinds: Set[int]) -> int:
         """How many nodes of some kinds the tree shows. Goes through the whole index."""
@@ -348,26 +257,24 @@ class Store:
         return int(number)
 
     def record(self, node: int) -> Record:
-        """See `Tree`'s `Store`."""
+        """See `tree.Generation`."""
         record = self._records.get(node)
         if record is None:
             raise IndexFileError(f"the index holds no content of node {node}")
         return self._with_seasons(node, record)
 
     def stats(self) -> bytes:
-        """See `Tree`'s `Store`."""
+        """See `tree.Generation`."""
         return self._stats
 
     def stats_mtime(self) -> int:
-        """See `Tree`'s `Store`."""
+        """See `tree.Generation`."""
         return self._stats_mtime
 
     def remarks(self) -> Iterator[Remark]:
         """What a report should list, so that nothing is dropped or renamed in silence."""
         with _reading():
-            yield from map(
-                Remark._make, self._connection.execute(_REMARKS, {"long": long_strm(self.settings.media_server)})
-            )
+            yield from remarks(self._connection, self.settings)
 
     def changes(self, since: int, until: int) -> Iterator[Change] | None:
         """What the generations after `since`, up to `until`, changed; None if that is no longer known."""
@@ -387,7 +294,7 @@ class Store:
 
     def _read_nodes(self, first: int, last: int) -> dict[int, Node]:
         rows = self._query(_NODES, first, last)
-        _check_names((row[0], row[_NAME], row[-1]) for row in rows if row[-1] is not None)
+        check_names((row[0], row[_NAME], row[-1]) for row in rows if row[-1] is not None)
         return {row[0]: Node(*row[:-1]) for row in rows}
 
     def _read_records(self, first: int, last: int) -> dict[int, Record]:
@@ -408,17 +315,6 @@ class Store:
             return self._connection.execute(query, arguments).fetchall()
         except sqlite3.Error as error:
             raise _unreadable(error) from error
-
-
-def _untellable(parent: int) -> IndexFileError:
-    return IndexFileError(f"the index is damaged: what directory {parent} holds cannot be told.")
-
-
-def _check_names(nodes: Iterable[tuple[int, str, str]]) -> None:
-    """Make sure of nodes, by their id, name and folded name, that they are called what they were stored under."""
-    for node, name, key in nodes:
-        if fold(name) != key:
-            raise IndexFileError(f"the index is damaged: it holds another name of node {node} than it should.")
 
 
 def of_series(connection: sqlite3.Connection, node: int, record: Record) -> Record:
@@ -442,15 +338,6 @@ def arrived_nodes(connection: sqlite3.Connection, first: int) -> Iterator[Node]:
     return (Node(*row) for row in rows)
 
 
-def _library_settings(text: str) -> LibrarySettings:
-    """The settings as another version of this program may have written them."""
-    known = {name: value for name, value in json.loads(text).items() if name in LibrarySettings.model_fields}
-    try:
-        return LibrarySettings.model_validate(known)
-    except ValidationError as error:
-        raise IndexFileError("the index was made with settings that this version does not know") from error
-
-
 def identity(state_dir: Path) -> Identity | None:
     """The index file of a state directory, as told from one that takes its place; None if there is none."""
     try:
@@ -470,18 +357,3 @@ def _reading() -> Iterator[None]:
 
 def _unreadable(error: sqlite3.Error) -> IndexFileError:
     return IndexFileError(f"the index cannot be read: {error}")
-
-
-def _metrics(number: int, made: int, counted: dict[str, dict[str, int]], failing_since: int) -> list[stats.Metric]:
-    rows: list[stats.Metric] = [
-        ("index", "generation", number),
-        ("index", "made", _timestamp(made // 10**9)),
-        ("index", "stale_since", _timestamp(failing_since)),
-    ]
-    for scope in ("database", "index", "filesystem"):
-        rows += [(scope, metric, value) for metric, value in counted.get(scope, {}).items()]
-    return sorted(rows, key=lambda row: ("database", "index", "filesystem").index(row[0]))
-
-
-def _timestamp(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else ""

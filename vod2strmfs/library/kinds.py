@@ -35,6 +35,9 @@ KINDS_WITHIN: dict[int, frozenset[NodeKind]] = {
 }
 """The kinds of the nodes whose parent is of a kind."""
 
+LEAVES = frozenset({NodeKind.MOVIE, NodeKind.SEASON})
+"""Kinds of directory that hold no directories."""
+
 
 class Slot:
     """A node's directory and the files that belong to it.

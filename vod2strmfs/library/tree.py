@@ -84,7 +84,7 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """Whether nothing comes after them."""
 
 
-class Store(Protocol):
+class Generation(Protocol):
     """Where the tree's nodes come from: one generation of the index. Raises IndexFileError when it cannot be read."""
 
     settings: LibrarySettings
@@ -125,7 +125,7 @@ class Tree:
         with_stats: whether `.stats.csv` stands in the root, as it does in a mount alone.
     """
 
-    def __init__(self, store: Store, *, write_nfo: bool = True, with_stats: bool = False) -> None:
+    def __init__(self, store: Generation, *, write_nfo: bool = True, with_stats: bool = False) -> None:
         self._store = store
         self._settings = store.settings
         self._makers = _makers(self._settings.media_server, self._settings.versions, write_nfo)

@@ -25,7 +25,7 @@ _UNABLE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, 
 _log = logging.getLogger("vod2strmfs")
 
 
-class Power:
+class Boots:
     """Tells whether files of some sections can be lost, and notes what is safe.
 
     Each section has its own fact in the manifest, since a run may be about one alone: during which start of the machine
@@ -41,13 +41,13 @@ class Power:
         self._manifest = manifest
         self._boot = _boot_id()
         self._mount = _mount_id(mount_point)
-        self._before = {section: manifest.fact(_boot_of(section)) for section in sections}
-        self.failed = any(map(self._can_be_lost, self._before.values()))
+        self._before = {section: manifest.get(_boot_of(section)) for section in sections}
+        self.must_verify = any(map(self._can_be_lost, self._before.values()))
         """Whether every byte is to be compared."""
         self._flushed = not any("\n" in before for before in self._before.values())
         self._lost = False
         self._written = 0
-        if self.failed:
+        if self.must_verify:
             manifest.check()
         for section, before in self._before.items():
             # Of the others it is noted when every byte was compared: this run may be cut off.
@@ -89,7 +89,7 @@ class Power:
     def _note(self, section: int, mount: str | None) -> None:
         """Note on which mount a section is not flushed, "" for none; None if nothing of it can be lost."""
         fact = "" if mount is None else f"{self._boot}\n{mount}" if mount else self._boot
-        self._manifest.note(_boot_of(section), fact)
+        self._manifest.put(_boot_of(section), fact)
 
     def _can_be_lost(self, before: str) -> bool:
         boot, _, mount = before.partition("\n")

@@ -9,15 +9,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from vod2strmfs.library.kinds import NodeKind
-from vod2strmfs.materialize.manifest import ROOT, Folder, Manifest, State
+from vod2strmfs.library.kinds import LEAVES, NodeKind
+from vod2strmfs.materialize.manifest import ROOT, Folder, FolderState, Manifest
 from vod2strmfs.materialize.workers import Workers
-from vod2strmfs.materialize.write import LEAVES
 
 COUNTED = frozenset({NodeKind.MOVIE, NodeKind.SERIES, NodeKind.SEASON})
 """The kinds of folder that progress is counted in."""
 
-LastSeen = tuple[str, int]
+Finished = tuple[str, int]
 """A folder's path from the root, and the time (ns) that it had when it was left."""
 
 _FOLDERS_IN_TASK = 512
@@ -29,7 +28,7 @@ def folders_in_task(workers: Workers) -> int:
     return max(_FOLDERS_IN_TASK // workers.number, _FOLDERS_IN_SMALL_TASK)
 
 
-def look(root: int | None, last_seen: Sequence[LastSeen]) -> dict[int, bool]:
+def compare_mtimes(root: int | None, last_seen: Sequence[Finished]) -> dict[int, bool]:
     """Look at some folders, in any thread. What is in them is not looked at: adding, removing or renaming a file gives
     its directory another time.
 
@@ -43,18 +42,18 @@ def look(root: int | None, last_seen: Sequence[LastSeen]) -> dict[int, bool]:
     if root is None:
         return dict.fromkeys(range(len(last_seen)), True)
     changed = {}
-    for place, (path, seen) in enumerate(last_seen):
+    for place, (path, finished_mtime) in enumerate(last_seen):
         try:
             found = os.stat(path, dir_fd=root, follow_symlinks=False)
         except OSError:
             changed[place] = True  # Whoever opens it will meet the error again, and report it.
             continue
-        if found.st_mtime_ns != seen or not stat.S_ISDIR(found.st_mode):
+        if found.st_mtime_ns != finished_mtime or not stat.S_ISDIR(found.st_mode):
             changed[place] = False
     return changed
 
 
-class Glanced(NamedTuple):
+class Changed(NamedTuple):
     """What was found below some sections."""
 
     changed: Mapping[int, Sequence[int]]
@@ -65,7 +64,7 @@ class Glanced(NamedTuple):
     """How many folders are so, categories aside."""
 
 
-class Glance:
+class ChangedFinder:
     """Looks at all that the manifest has in some sections.
 
     Args:
@@ -89,14 +88,14 @@ class Glance:
         self._changed: dict[int, int] = {}
         """Folders that are not as they were left, and what they are in."""
 
-    def run(self, sections: Iterable[Folder]) -> Glanced:
+    def run(self, sections: Iterable[Folder]) -> Changed:
         """Look."""
         tops = {section.id: section.name for section in sections}
         self._paths |= tops
         steps: list[tuple[int, int]] = []
-        last_seen: list[LastSeen] = []
-        counted, settled, limit = 0, State.SETTLED, folders_in_task(self._workers)
-        for folder, parent, kind, name, state, seen in self._manifest.last_seen():
+        last_seen: list[Finished] = []
+        counted, settled, limit = 0, FolderState.SETTLED, folders_in_task(self._workers)
+        for folder, parent, kind, name, state, finished_mtime in self._manifest.finished_mtimes():
             above = self._paths.get(parent)
             if above is None:
                 above = self._path(parent)
@@ -115,7 +114,7 @@ class Glance:
                 self._changed[folder] = parent
                 continue
             steps.append((folder, parent))
-            last_seen.append((path, seen))
+            last_seen.append((path, finished_mtime))
             if len(last_seen) >= limit:
                 self._submit(steps, last_seen)
                 steps, last_seen = [], []
@@ -130,18 +129,18 @@ class Glance:
         path = self._paths.get(folder)
         if path is None:
             found = self._manifest.folder(folder)
-            above = self._path(found.parent) if found.state != State.GONE else ""
+            above = self._path(found.parent) if found.state != FolderState.GONE else ""
             path = self._paths[folder] = above and f"{above}/{found.name}"
             self._above[folder] = found.parent
         return path
 
-    def _submit(self, steps: Sequence[tuple[int, int]], last_seen: Sequence[LastSeen]) -> None:
+    def _submit(self, steps: Sequence[tuple[int, int]], last_seen: Sequence[Finished]) -> None:
         def take(changed: Mapping[int, bool]) -> None:
             self._changed.update(steps[place] for place in changed)
 
-        self._workers.submit(partial(look, self._root, last_seen), take)
+        self._workers.submit(partial(compare_mtimes, self._root, last_seen), take)
 
-    def _result(self, tops: Collection[int], counted: int) -> Glanced:
+    def _result(self, tops: Collection[int], counted: int) -> Changed:
         to_visit = set(self._changed)
         below: dict[int, list[int]] = {}
         for folder, parent in self._changed.items():
@@ -152,4 +151,4 @@ class Glance:
                 below.setdefault(parent, []).append(folder)
         categories = to_visit & self._categories
         matching = [name for folder, name in self._series.items() if folder not in to_visit]
-        return Glanced(below, matching, counted - len(to_visit) + len(categories))
+        return Changed(below, matching, counted - len(to_visit) + len(categories))

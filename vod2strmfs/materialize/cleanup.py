@@ -4,22 +4,28 @@ A file goes if its bytes are ones that we wrote; a folder, if nothing is left in
 added stays, and so does the folder that it is in.
 """
 
+import errno
+import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from vod2strmfs import shrink
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind, Slot, slot_of
+from vod2strmfs.library.names import fold
+from vod2strmfs.library.rendered import content_digest
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize import files
-from vod2strmfs.materialize.manifest import File, Folder, Item, Manifest, State, decode
-from vod2strmfs.materialize.removal import Doomed, Removed, Stale, remove
+from vod2strmfs.materialize.manifest import Folder, FolderState, Manifest, NodeFiles, WantedFile, decode
 from vod2strmfs.materialize.workers import Workers
 from vod2strmfs.reports.rows import Action, Reason, Row, Type, reason_of
 from vod2strmfs.reports.writer import Report
+
+_log = logging.getLogger("vod2strmfs")
 
 _FROM_BELOW: tuple[Set[int], ...] = (
     {NodeKind.MOVIE, NodeKind.SEASON},
@@ -27,7 +33,41 @@ _FROM_BELOW: tuple[Set[int], ...] = (
     {NodeKind.CATEGORY},
 )
 """The kinds of folder in the order in which they can go."""
-_FINISHED = frozenset({State.SETTLED, State.WATCHED})
+_FINISHED = frozenset({FolderState.SETTLED, FolderState.WATCHED})
+
+
+class Doomed(NamedTuple):
+    """A file that is to go."""
+
+    file: WantedFile
+    uuid: str
+    reason: Reason
+
+
+class Stale(NamedTuple):
+    """A folder with files that are to go; a State.GONE one goes itself."""
+
+    folder: Folder
+    parts: tuple[str, ...]
+    """Its name after those of the folders that it is in, from the root."""
+    series_name: str
+    season: str
+    files: Sequence[Doomed]
+    wanted: frozenset[str] = frozenset()
+    """Names of files that stay."""
+
+
+@dataclass
+class Removed:
+    """What was done to a folder."""
+
+    stale: Stale
+    rows: list[Row] = field(default_factory=list)
+    failed: bool = False
+    finished_mtime: int = 0
+    """The directory's mtime as it was left."""
+    whole: bool = True
+    """Whether what is wanted is still there."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +95,7 @@ class Cleaner:
     sections: Set[int]
     dry_run: bool
     temporaries: files.Temporaries
-    _reopened: dict[int, State] = field(default_factory=dict)
+    _reopened: dict[int, FolderState] = field(default_factory=dict)
     """Finished folders that lose a folder, and their states; see `_reopen_parents`."""
 
     def held(self, max_shrink: int) -> int:
@@ -71,7 +111,7 @@ class Cleaner:
                     doomed.reason == Reason.GONE and doomed.file.slot == Slot.STRM for doomed in stale.files
                 )
         for kind in (NodeKind.MOVIE, NodeKind.SEASON):
-            if shrink.holds(gone[kind], self.manifest.strms(kind) + gone[kind], max_shrink):
+            if shrink.holds(gone[kind], self.manifest.count_strms(kind) + gone[kind], max_shrink):
                 return gone.total()
         return 0
 
@@ -102,30 +142,32 @@ class Cleaner:
         folder = removed.stale.folder
         if not apply or removed.failed:
             return
-        if folder.state == State.GONE:
+        if folder.state == FolderState.GONE:
             self.manifest.forget(folder.id)
         else:
             # A file system may take more names for one than we know of: what went with another name is written again.
-            self.manifest.settle(folder.id, State(folder.state) if removed.whole else State.CHANGED, removed.seen)
+            self.manifest.settle(
+                folder.id, FolderState(folder.state) if removed.whole else FolderState.CHANGED, removed.finished_mtime
+            )
             self.manifest.clear_leftovers(folder.id)
 
     def _stale(self, kinds: Set[int]) -> Iterator[Stale]:
         """The folders of some kinds that have something to go now."""
         for folder in self.manifest.stale():
-            way = self.manifest.path(folder)
-            if folder.kind not in kinds or way[0].node not in self.sections:
+            parts = self.manifest.path(folder)
+            if folder.kind not in kinds or parts[0].node not in self.sections:
                 continue
-            if folder.state != State.GONE and not self._is_finished(folder):
+            if folder.state != FolderState.GONE and not self._is_finished(folder):
                 continue
             doomed = self._doomed(folder)
             if doomed is not None:
-                series = next((step.name for step in way if step.kind == NodeKind.SERIES), "")
+                series = next((step.name for step in parts if step.kind == NodeKind.SERIES), "")
                 season = folder.name if folder.kind == NodeKind.SEASON else ""
-                yield Stale(folder, tuple(step.name for step in way), series, season, doomed, self._wanted(folder))
+                yield Stale(folder, tuple(step.name for step in parts), series, season, doomed, self._wanted(folder))
 
     def _wanted(self, folder: Folder) -> frozenset[str]:
         """The names of the files that are wanted in a folder."""
-        if folder.state == State.GONE:
+        if folder.state == FolderState.GONE:
             return frozenset()
         items = decode(self.manifest.plan(folder.id).items)
         return frozenset(file.name for item in items for file in item.files)
@@ -134,7 +176,7 @@ class Cleaner:
         """The files in a folder that are to go; None if one of them has to stay until it stands elsewhere."""
         plan = self.manifest.plan(folder.id)
         items = decode(plan.leftovers)
-        if folder.state == State.GONE:
+        if folder.state == FolderState.GONE:
             items += decode(plan.items)
         doomed = []
         for item in items:
@@ -145,7 +187,7 @@ class Cleaner:
                 doomed.append(Doomed(file, item.uuid, reason))
         return doomed
 
-    def _reason(self, folder: Folder, item: Item, file: File) -> Reason | None:
+    def _reason(self, folder: Folder, item: NodeFiles, file: WantedFile) -> Reason | None:
         """Why a file is to go; None if it has to stay for now."""
         node = self.store.node(item.node)
         if node is None or node.parent == WAITING_NODE or self.store.record(node.id).uuid != item.uuid:
@@ -153,18 +195,18 @@ class Cleaner:
         place = node.parent if node.kind in FILE_KINDS else node.id
         if file.slot == Slot.STRM and not self._keeps_strm(node.id, place):
             return None  # See `_is_last`.
-        if place == folder.node and folder.state != State.GONE:
+        if place == folder.node and folder.state != FolderState.GONE:
             wanted = {slot_of(entry.inode) for entry in self.tree.files(node)}
             return Reason.RENAMED if file.slot in wanted else Reason.UNWANTED
         there = self.manifest.by_node(place)
         return Reason.RENAMED if there is not None and self._is_finished(there.folder) else None
 
-    def _is_last(self, folder: Folder, file: File) -> bool:
+    def _is_last(self, folder: Folder, file: WantedFile) -> bool:
         """Whether a movie that is wanted would lose its only .strm.
 
         The brake may hold a movie of which the catalogue no longer tells what versions it has.
         """
-        is_movie = folder.kind == NodeKind.MOVIE and folder.state != State.GONE
+        is_movie = folder.kind == NodeKind.MOVIE and folder.state != FolderState.GONE
         return is_movie and file.slot == Slot.STRM and not self._keeps_strm(folder.node, folder.node)
 
     def _keeps_strm(self, node: int, place: int) -> bool:
@@ -183,13 +225,13 @@ class Cleaner:
     def _reopen_parents(self) -> None:
         """Have the folders that are about to lose a folder looked at again, should this run be cut off."""
         for folder in self.manifest.stale():
-            if folder.state == State.GONE and folder.parent not in self._reopened:
+            if folder.state == FolderState.GONE and folder.parent not in self._reopened:
                 parent = self.manifest.folder(folder.parent)
                 if parent.state in _FINISHED:
-                    self._reopened[parent.id] = State(parent.state)
+                    self._reopened[parent.id] = FolderState(parent.state)
                     self.manifest.reopen(parent.id)
 
-    def _settle(self, folder: Folder, state: State) -> None:
+    def _settle(self, folder: Folder, state: FolderState) -> None:
         """Give a folder that lost one its time again."""
         try:
             with files.opened(self.root, [step.name for step in self.manifest.path(folder)]) as descriptor:
@@ -199,3 +241,138 @@ class Cleaner:
         except OSError as error:
             row = Row(Type.ERROR, "", "", folder.name, "", Action.FAILED, reason_of(error))
             self.report.add(row)
+
+
+def remove(stale: Stale, root: int, temporaries: files.Temporaries, *, apply: bool) -> Removed:
+    """Remove what is stale in a folder, in any thread, or say what would be removed.
+
+    Args:
+        stale: the folder.
+        root: the descriptor of the output root.
+        temporaries: the root's.
+        apply: whether anything is removed.
+    """
+    removal = _Removal(stale, temporaries, apply)
+    removal.run(root)
+    return removal.removed
+
+
+class _Removal:
+    """See `remove`."""
+
+    def __init__(self, stale: Stale, temporaries: files.Temporaries, apply: bool) -> None:
+        self.removed = Removed(stale)
+        self._stale = stale
+        self._temporaries = temporaries
+        self._apply = apply
+
+    def run(self, root: int) -> None:
+        *above, name = self._stale.parts
+        try:
+            with files.opened(root, above) as parent:
+                self._empty(parent, name)
+                if self._apply and self._stale.folder.state == FolderState.GONE:
+                    _remove_directory(parent, name)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno in files.NO_DIRECTORY:
+                self._say(Type.CLEANUP, name, "", Action.KEPT, Reason.NOT_OURS)
+            else:
+                self._fail(name, "", error)
+
+    def _empty(self, parent: int, name: str) -> None:
+        """Remove the files."""
+        folder = self._stale.folder
+        with files.opened(parent, [name]) as directory:
+            staying = _Staying(directory, self._stale.wanted)
+            for doomed in self._stale.files:
+                try:
+                    if not staying.has(doomed.file.name):
+                        self._remove(directory, doomed)
+                except OSError as error:
+                    self._fail(self._title(doomed.file.name), doomed.uuid, error)
+            if folder.state == FolderState.GONE:
+                self._report_others(directory)
+            if self._apply and folder.state != FolderState.GONE:
+                files.set_directory_time(directory, folder.mtime)
+            elif self._apply:
+                # Without what a killed run left, it may be empty.
+                self._temporaries.remove(directory, os.listdir(directory))
+            self.removed.finished_mtime = os.fstat(directory).st_mtime_ns
+            self.removed.whole = staying.is_whole()
+
+    def _report_others(self, directory: int) -> None:
+        """Say which NFOs stay in a folder that is no longer wanted: they may be ours, of which nothing is known."""
+        doomed = {fold(doomed.file.name) for doomed in self._stale.files}
+        for name in sorted(os.listdir(directory)):
+            if name.endswith(".nfo") and fold(name) not in doomed:
+                self._say(Type.CLEANUP, self._title(name), "", Action.KEPT, Reason.NOT_OURS)
+
+    def _title(self, name: str) -> str:
+        """What the row about a file is called, so that it can be told which title's it is: of one that has not the name
+        of its movie, with the folder."""
+        folder = self._stale.folder
+        tells = folder.kind != NodeKind.MOVIE or name.startswith(folder.name)
+        return name if tells else f"{folder.name}/{name}"
+
+    def _remove(self, directory: int, doomed: Doomed) -> None:
+        file = doomed.file
+        found = files.lstat(directory, file.name)
+        if found is None:
+            return
+        ours = {file.digest, *file.earlier}
+        if not files.is_file(found) or content_digest(files.read(directory, file.name)) not in ours:
+            self._say(Type.CLEANUP, self._title(file.name), doomed.uuid, Action.KEPT, Reason.NOT_OURS)
+            return
+        if self._apply:
+            os.unlink(file.name, dir_fd=directory)
+        self._say(Type.CLEANUP, self._title(file.name), doomed.uuid, Action.DELETED, doomed.reason)
+
+    def _fail(self, title: str, uuid: str, error: OSError) -> None:
+        _log.debug("%s: %s", "/".join((*self._stale.parts, title)), error)
+        self.removed.failed = True
+        self._say(Type.ERROR, title, uuid, Action.FAILED, reason_of(error))
+
+    def _say(self, kind: Type, title: str, uuid: str, action: Action, reason: Reason) -> None:
+        if not self._apply:
+            action = action.only_planned()
+        row = Row(kind, self._stale.series_name, self._stale.season, title, uuid, action, reason)
+        self.removed.rows.append(row)
+
+
+class _Staying:
+    """The files in a directory that are wanted. None of them goes by another spelling of its name.
+
+    Args:
+        directory: its descriptor.
+        names: of the files.
+    """
+
+    def __init__(self, directory: int, names: Collection[str]) -> None:
+        self._directory = directory
+        self._by_fold = {fold(name): name for name in names}
+        self._by_inode = {
+            (found.st_dev, found.st_ino): name for name in names if (found := files.lstat(directory, name)) is not None
+        }
+
+    def has(self, name: str) -> bool:
+        """Whether a name is a wanted file's."""
+        found = files.lstat(self._directory, name)
+        if found is None:
+            return False
+        likely = {self._by_fold.get(fold(name)), self._by_inode.get((found.st_dev, found.st_ino))} - {None}
+        return any(name == wanted or files.is_same(self._directory, name, wanted) for wanted in likely if wanted)
+
+    def is_whole(self) -> bool:
+        """Whether all that were there still are."""
+        return all(files.lstat(self._directory, name) for name in self._by_inode.values())
+
+
+def _remove_directory(parent: int, name: str) -> None:
+    """Remove a directory unless something is in it."""
+    try:
+        os.rmdir(name, dir_fd=parent)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            raise

@@ -29,12 +29,17 @@ _ATTEMPTS = 100
 """So many names of temporary files may be taken."""
 
 
-def look(directory: int, name: str) -> os.stat_result | None:
+def lstat(directory: int, name: str) -> os.stat_result | None:
     """The attributes of a name in a directory; None if there is no such name."""
     try:
         return os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return None
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a listed name is UTF-8, as all of ours are; no other may be asked for in the manifest."""
+    return name == name.encode(errors="replace").decode()
 
 
 def is_file(found: os.stat_result) -> bool:
@@ -74,14 +79,14 @@ class Temporaries:
                 continue  # A killed run left it.
         raise FileExistsError(errno.EEXIST, "no name for a temporary file is free")
 
-    def tidy(self, directory: int) -> set[str]:
-        """Remove those that a killed run left in a directory; returns the names of what else is in it."""
-        found = set(os.listdir(directory))
-        for name in list(filter(self.is_one, found)):
+    def remove(self, directory: int, names: Iterable[str]) -> set[str]:
+        """Remove the temporary files among the names in a directory; returns the names that are still there."""
+        rest = set(names)
+        for name in list(filter(self.is_one, rest)):
             with contextlib.suppress(IsADirectoryError, PermissionError):
                 os.unlink(name, dir_fd=directory)
-                found.remove(name)
-        return found
+                rest.remove(name)
+        return rest
 
 
 def write(directory: int, name: str, content: bytes, mtime: int, temporaries: Temporaries) -> None:
@@ -127,7 +132,7 @@ def is_same(directory: int, name: str, other: str) -> bool:
     Attributes do not always tell. Many file systems give each spelling an inode number of its own, and hard links have
     one in common. What tells is that only one of them is listed, perhaps in another form.
     """
-    found, taken = look(directory, name), look(directory, other)
+    found, taken = lstat(directory, name), lstat(directory, other)
     if found is None or taken is None:
         return False
     if os.path.samestat(found, taken):
@@ -154,9 +159,9 @@ def move(source: int, name: str, target: int, new_name: str, *, apply: bool = Tr
     Returns:
         Whether it was there, and is found under the new name.
     """
-    if look(source, name) is None:
+    if lstat(source, name) is None:
         return False
-    if look(target, new_name) is None:
+    if lstat(target, new_name) is None:
         if apply:
             os.rename(name, new_name, src_dir_fd=source, dst_dir_fd=target)
         return True
@@ -178,7 +183,7 @@ def _between(new_name: str) -> str:
 def finish_move(directory: int, new_name: str) -> bool:
     """Finish what a killed run began: to spell a name otherwise. Returns whether there was such a thing."""
     between = _between(new_name)
-    if look(directory, between) is None or new_name in os.listdir(directory):
+    if lstat(directory, between) is None or new_name in os.listdir(directory):
         return False
     os.rename(between, new_name, src_dir_fd=directory, dst_dir_fd=directory)
     return True
@@ -197,7 +202,7 @@ class Opener:
         """Whether any directory was made."""
         self._root = root
         self._make = make
-        self._way: tuple[str, ...] | None = None
+        self._parts: tuple[str, ...] | None = None
         self._descriptor = -1
 
     def __enter__(self) -> "Opener":
@@ -206,19 +211,19 @@ class Opener:
     def __exit__(self, *_: object) -> None:
         self._close()
 
-    def open(self, way: tuple[str, ...]) -> int:
+    def open(self, parts: tuple[str, ...]) -> int:
         """A directory by the names on the way to it; valid until another one is opened.
 
         Raises:
             OSError: it does not exist, or there is a link or a file on the way.
         """
-        if way != self._way:
+        if parts != self._parts:
             self._close()
             self._descriptor = os.dup(self._root)
-            self._way = ()
-            for name in way:
+            self._parts = ()
+            for name in parts:
                 self._go(name)
-                self._way = (*self._way, name)
+                self._parts = (*self._parts, name)
         return self._descriptor
 
     def _go(self, name: str) -> None:
@@ -233,16 +238,16 @@ class Opener:
         os.close(above)
 
     def _close(self) -> None:
-        if self._way is not None:
+        if self._parts is not None:
             os.close(self._descriptor)
-            self._way = None
+            self._parts = None
 
 
 @contextlib.contextmanager
-def opened(root: int, way: Iterable[str], *, make: bool = False) -> Iterator[int]:
+def opened(root: int, parts: Iterable[str], *, make: bool = False) -> Iterator[int]:
     """A directory below a root; see `Opener`."""
     with Opener(root, make=make) as opener:
-        yield opener.open(tuple(way))
+        yield opener.open(tuple(parts))
 
 
 def make(directory: int, name: str) -> bool:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from vod2strmfs.library.kinds import NodeKind
-from vod2strmfs.materialize.manifest import File, Folder, Item, Manifest, State, without
-from vod2strmfs.materialize.write import Done
+from vod2strmfs.materialize.manifest import Folder, FolderState, Manifest, NodeFiles, WantedFile, without
+from vod2strmfs.materialize.write import FolderResult
 
 
 class Directory:
@@ -15,85 +15,85 @@ class Directory:
     Args:
         folder: as the manifest has it.
         parent: the directory that it is in; None for the root.
-        way: where it stands, name by name from the root.
+        parts: where it stands, name by name from the root.
     """
 
-    def __init__(self, folder: Folder, parent: "Directory | None", way: tuple[str, ...]) -> None:
+    def __init__(self, folder: Folder, parent: "Directory | None", parts: tuple[str, ...]) -> None:
         self.folder = folder
         self.parent = parent
-        self.way = way
+        self.parts = parts
         self.series_name: str = parent.series_name if parent else ""
         """The name of the series that it belongs to, or ""."""
         if folder.kind == NodeKind.SERIES:
             self.series_name = folder.name
-        self.items: Sequence[Item] = ()
-        self.leftovers: Sequence[Item] = ()
-        self.open = 1
+        self.items: Sequence[NodeFiles] = ()
+        self.leftovers: Sequence[NodeFiles] = ()
+        self.pending = 1
         """How many things in it are not done, planning included."""
         self.passed_by = True
         """Whether nothing had to be done in it or below."""
-        self.looked_at = False
+        self.compared = False
         """Whether its own files are compared."""
         self.touched = False
         """Whether something in it was changed."""
-        self.leaving = False
+        self.finishing = False
         """Whether what gives it its time is under way, or was."""
-        self._left = self._refused = False
+        self._finished = self._refused = False
         self._failed = self._kept = False
         self._moved: set[str] = set()
-        self._seen = folder.seen
+        self._finished_mtime = folder.finished_mtime
         if parent is not None:
-            parent.open += 1
+            parent.pending += 1
 
-    def look_at(self) -> None:
+    def mark_compared(self) -> None:
         """Note that its files are compared."""
-        self.looked_at = True
+        self.compared = True
         directory: Directory | None = self
         while directory is not None and directory.passed_by:
             directory.passed_by = False
             directory = directory.parent
 
-    def take(self, done: Done) -> None:
+    def take(self, done: FolderResult) -> None:
         """Take note of what was done."""
         self.touched |= done.touched
         self._failed |= done.failed
         self._refused |= not done.opened
         self._kept |= done.kept
         self._moved |= done.moved
-        if done.seen is not None:
-            self._left = True
-            self._seen = done.seen
+        if done.finished_mtime is not None:
+            self._finished = True
+            self._finished_mtime = done.finished_mtime
         if done.made:
             above = self.parent
             while above is not None:
                 above.touched = True
                 above = above.parent
 
-    def has_to_be_left(self) -> bool:
+    def must_be_finished(self) -> bool:
         """Whether it may need to be given its time."""
-        return (self.looked_at or self.touched) and not self.leaving and not self._refused
+        return (self.compared or self.touched) and not self.finishing and not self._refused
 
     def settle(self, manifest: Manifest) -> None:
         """Note in the manifest how it was left."""
-        if self.looked_at or self._left:
-            manifest.settle(self.folder.id, self._state(), self._seen)
-        if self.looked_at and not self._failed and not self._kept and self._is_simpler():
+        if self.compared or self._finished:
+            manifest.settle(self.folder.id, self._state(), self._finished_mtime)
+        if self.compared and not self._failed and not self._kept and self._is_simpler():
             manifest.note_items(self.folder.id, list(map(_plain, self.items)), without(self.leftovers, self._moved))
 
     def _is_simpler(self) -> bool:
         """Whether less is there than the manifest says: contents written over are gone, and so are names given up."""
         return bool(self._moved) or any(file.earlier for item in self.items for file in item.files)
 
-    def _state(self) -> State:
+    def _state(self) -> FolderState:
         """How it is left."""
         if self._failed:
-            return State.NEW if self.folder.state == State.NEW else State.CHANGED
-        if not self.looked_at:
-            return State(self.folder.state)
-        return State.WATCHED if self._kept else State.SETTLED
+            return FolderState.NEW if self.folder.state == FolderState.NEW else FolderState.CHANGED
+        if not self.compared:
+            return FolderState(self.folder.state)
+        return FolderState.WATCHED if self._kept else FolderState.SETTLED
 
 
-def _plain(item: Item) -> Item:
+def _plain(item: NodeFiles) -> NodeFiles:
     """The item without earlier contents."""
-    files = (File(file.name, file.slot, file.size, file.mtime, file.digest) for file in item.files)
-    return Item(item.node, item.kind, item.uuid, tuple(files))
+    files = (WantedFile(file.name, file.slot, file.size, file.mtime, file.digest) for file in item.files)
+    return NodeFiles(item.node, item.kind, item.uuid, tuple(files))

@@ -9,7 +9,6 @@ minutes on a busy disk. After a power failure it is checked, and made again from
 
 import logging
 import sqlite3
-import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from enum import IntEnum
@@ -20,6 +19,7 @@ import msgspec
 
 from vod2strmfs.errors import OutputError
 from vod2strmfs.host.private import private
+from vod2strmfs.host.set_aside import set_aside
 from vod2strmfs.library.kinds import ROOT_NODE, NodeKind
 from vod2strmfs.library.names import fold
 
@@ -28,47 +28,8 @@ ROOT = 1
 NO_NODE = -2
 """The node of a folder that was found on disk: what it is in the index is not known yet."""
 
-_SCHEMA_VERSION = 1
-_PAGE = 1024
 
-_SCHEMA = f"""
-CREATE TABLE folder (
-    id INTEGER PRIMARY KEY,
-    parent INTEGER NOT NULL,
-    kind INTEGER NOT NULL,             -- a NodeKind
-    name TEXT NOT NULL,
-    fold TEXT NOT NULL,
-    node INTEGER NOT NULL,             -- the index's
-    uuid TEXT NOT NULL,
-    stream TEXT NOT NULL,              -- account and stream id; with the uuid it says what the folder is for
-    strms INTEGER NOT NULL,            -- how many .strm files are wanted
-    mtime INTEGER NOT NULL,            -- the library's
-    state INTEGER NOT NULL,            -- a State
-    seen INTEGER NOT NULL,             -- the directory's mtime when it was last left
-    items BLOB NOT NULL,               -- what is wanted in it: encode(list of Item)
-    leftovers BLOB NOT NULL,           -- what was written into it and is no longer wanted, in the same form
-    UNIQUE (parent, fold)
-);
-CREATE INDEX folder_children ON folder (parent);
-CREATE INDEX folder_node ON folder (node);
-CREATE INDEX folder_stale ON folder (id) WHERE state = 4 OR leftovers != x'90';
-CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-INSERT INTO folder VALUES ({ROOT}, 0, {NodeKind.ROOT:d}, '', '', {ROOT_NODE}, '', '', 0, 0, 0, 0, x'90', x'90');
-PRAGMA user_version = {_SCHEMA_VERSION};
-"""
-
-_SAFE = """
-CREATE TABLE IF NOT EXISTS safe (
-    id INTEGER PRIMARY KEY,            -- a folder's
-    items BLOB NOT NULL,               -- what will be known of it once that is flushed, as in `folder`
-    leftovers BLOB NOT NULL
-)
-"""
-
-_log = logging.getLogger("vod2strmfs")
-
-
-class State(IntEnum):
+class FolderState(IntEnum):
     """How a folder on disk compares with what is wanted."""
 
     NEW = 0
@@ -83,7 +44,55 @@ class State(IntEnum):
     """It is no longer wanted."""
 
 
-class File(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+_SCHEMA_VERSION = 1
+_PAGE = 1024
+
+_NO_FILES = "x'90'"
+"""An empty list of NodeFiles, encoded, as a literal of SQL."""
+_IS_WANTED = f"state != {FolderState.GONE:d}"
+_IS_STALE = f"state = {FolderState.GONE:d} OR leftovers != {_NO_FILES}"
+_IS_FINISHED = f"state IN ({FolderState.SETTLED:d}, {FolderState.WATCHED:d})"
+"""Conditions on a folder. SQLite uses `folder_stale` only where its condition is said in the same words."""
+
+_SCHEMA = f"""
+CREATE TABLE folder (
+    id INTEGER PRIMARY KEY,
+    parent INTEGER NOT NULL,
+    kind INTEGER NOT NULL,             -- a NodeKind
+    name TEXT NOT NULL,
+    fold TEXT NOT NULL,
+    node INTEGER NOT NULL,             -- the index's
+    uuid TEXT NOT NULL,
+    stream TEXT NOT NULL,              -- account and stream id; with the uuid it says what the folder is for
+    strms INTEGER NOT NULL,            -- how many .strm files are wanted
+    mtime INTEGER NOT NULL,            -- the library's
+    state INTEGER NOT NULL,            -- a FolderState
+    seen INTEGER NOT NULL,             -- the directory's mtime when it was last finished
+    items BLOB NOT NULL,               -- what is wanted in it: encode(list of NodeFiles)
+    leftovers BLOB NOT NULL,           -- what was written into it and is no longer wanted, in the same form
+    UNIQUE (parent, fold)
+);
+CREATE INDEX folder_children ON folder (parent);
+CREATE INDEX folder_node ON folder (node);
+CREATE INDEX folder_stale ON folder (id) WHERE {_IS_STALE};
+CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO folder VALUES
+    ({ROOT}, 0, {NodeKind.ROOT:d}, '', '', {ROOT_NODE}, '', '', 0, 0, {FolderState.NEW:d}, 0, {_NO_FILES}, {_NO_FILES});
+PRAGMA user_version = {_SCHEMA_VERSION};
+"""
+
+_SAFE = """
+CREATE TABLE IF NOT EXISTS safe (
+    id INTEGER PRIMARY KEY,            -- a folder's
+    items BLOB NOT NULL,               -- what will be known of it once that is flushed, as in `folder`
+    leftovers BLOB NOT NULL
+)
+"""
+
+_log = logging.getLogger("vod2strmfs")
+
+
+class WantedFile(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """A file that is wanted, or was."""
 
     name: str
@@ -96,13 +105,13 @@ class File(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     """Digests of other contents of ours that may stand under this name."""
 
 
-class Item(msgspec.Struct, frozen=True, array_like=True):
+class NodeFiles(msgspec.Struct, frozen=True, array_like=True):
     """The files of a node in a folder."""
 
     node: int
     kind: int
     uuid: str
-    files: tuple[File, ...]
+    files: tuple[WantedFile, ...]
 
 
 class Folder(NamedTuple):
@@ -115,7 +124,7 @@ class Folder(NamedTuple):
     node: int
     mtime: int
     state: int
-    seen: int
+    finished_mtime: int
 
 
 class Plan(NamedTuple):
@@ -133,7 +142,7 @@ _PLAN = f"{_FOLDER}, uuid, stream, items, leftovers"
 _FOLDER_COLUMNS = len(Folder._fields)
 
 encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(list[Item]).decode
+decode = msgspec.msgpack.Decoder(list[NodeFiles]).decode
 
 
 class Manifest:
@@ -183,12 +192,12 @@ class Manifest:
             self._run("COMMIT")
             self._run("BEGIN")
 
-    def fact(self, name: str) -> str:
+    def get(self, name: str) -> str:
         """A fact about the root; "" if it was never noted."""
         row = self._run("SELECT value FROM fact WHERE name = ?", name).fetchone()
         return row[0] if row else ""
 
-    def note(self, name: str, value: str) -> None:
+    def put(self, name: str, value: str) -> None:
         """Note a fact."""
         self._run("INSERT OR REPLACE INTO fact VALUES (?, ?)", name, value)
 
@@ -203,7 +212,7 @@ class Manifest:
     def children(self, parent: int) -> Iterator[Folder]:
         """The folders in a folder that are wanted. They may be changed meanwhile."""
         return self._pages(
-            f"SELECT {_FOLDER} FROM folder INDEXED BY folder_children WHERE parent = ? AND state != 4", parent
+            f"SELECT {_FOLDER} FROM folder INDEXED BY folder_children WHERE parent = ? AND {_IS_WANTED}", parent
         )
 
     def child(self, parent: int, name: str) -> Plan | None:
@@ -218,46 +227,48 @@ class Manifest:
 
     def stale(self) -> Iterator[Folder]:
         """The folders that are no longer wanted, or hold files that are not."""
-        return self._pages(f"SELECT {_FOLDER} FROM folder WHERE (state = 4 OR leftovers != x'90')")
+        return self._pages(f"SELECT {_FOLDER} FROM folder WHERE ({_IS_STALE})")
 
-    def last_seen(self) -> Iterator[tuple[int, int, int, str, int, int]]:
+    def finished_mtimes(self) -> Iterator[tuple[int, int, int, str, int, int]]:
         """Id, parent, kind, name, state and time when last left of every folder that is wanted, but for the root."""
-        return self._rows("SELECT id, parent, kind, name, state, seen FROM folder WHERE state != 4", after=ROOT)
+        return self._rows(f"SELECT id, parent, kind, name, state, seen FROM folder WHERE {_IS_WANTED}", after=ROOT)
 
     def path(self, folder: Folder) -> tuple[Folder, ...]:
         """The folders on the way from the root, which is not among them, to a folder, which is the last."""
-        way = []
+        parts = []
         while folder.id != ROOT:
-            way.append(folder)
+            parts.append(folder)
             folder = self.folder(folder.parent)
-        return tuple(reversed(way))
+        return tuple(reversed(parts))
 
-    def wanted(self, parent: int) -> int:
+    def count_wanted(self, parent: int) -> int:
         """How many folders in a folder are wanted."""
-        return self._count("SELECT count(*) FROM folder WHERE parent = ? AND state != 4", parent)
+        return self._count(f"SELECT count(*) FROM folder WHERE parent = ? AND {_IS_WANTED}", parent)
 
-    def strms(self, kind: NodeKind) -> int:
+    def count_strms(self, kind: NodeKind) -> int:
         """How many .strm files are wanted in folders of a kind."""
-        return self._count("SELECT coalesce(sum(strms), 0) FROM folder WHERE kind = ? AND state != 4", kind)
+        return self._count(f"SELECT coalesce(sum(strms), 0) FROM folder WHERE kind = ? AND {_IS_WANTED}", kind)
 
-    def folders(self) -> int:
+    def count_folders(self) -> int:
         """How many folders are wanted."""
-        return self._count("SELECT count(*) FROM folder WHERE state != 4")
+        return self._count(f"SELECT count(*) FROM folder WHERE {_IS_WANTED}")
 
-    def add(self, folder: Folder, uuid: str, stream: str, items: Sequence[Item]) -> Folder:
+    def add(self, folder: Folder, uuid: str, stream: str, items: Sequence[NodeFiles]) -> Folder:
         """Add a folder; its id is ignored.
 
         Returns:
             The folder with its id.
         """
         cursor = self._run(
-            "INSERT INTO folder VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, x'90')",
+            f"INSERT INTO folder VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_NO_FILES})",
             folder.parent, folder.kind, folder.name, fold(folder.name), folder.node, uuid, stream, _strms(items),
-            folder.mtime, folder.state, folder.seen, encode(items),
+            folder.mtime, folder.state, folder.finished_mtime, encode(items),
         )  # fmt: skip
         return folder._replace(id=cursor.lastrowid or 0)
 
-    def change(self, folder: Folder, uuid: str, stream: str, items: Sequence[Item], leftovers: Sequence[Item]) -> None:
+    def change(
+        self, folder: Folder, uuid: str, stream: str, items: Sequence[NodeFiles], leftovers: Sequence[NodeFiles]
+    ) -> None:
         """Note what a folder stands for and what is wanted in it."""
         self._run(
             "UPDATE folder SET kind = ?, node = ?, uuid = ?, stream = ?, strms = ?, mtime = ?, state = ?, items = ?,"
@@ -268,12 +279,12 @@ class Manifest:
 
     def begin_move(self, folder: int, parent: int, name: str) -> None:
         """Make it last that a folder is about to be moved. A run may be killed between the move and `end_move`."""
-        self.note("move", f"{folder} {parent} {name}")
+        self.put("move", f"{folder} {parent} {name}")
         self.commit()
 
     def moving(self) -> tuple[Folder, Folder, str] | None:
         """The folder of which it is not known whether it was moved, and the folder and the name that it was to have."""
-        fact = self.fact("move")
+        fact = self.get("move")
         if not fact:
             return None
         folder, parent, name = fact.split(" ", 2)
@@ -281,7 +292,7 @@ class Manifest:
 
     def end_move(self, *, moved: bool) -> None:
         """Note whether the folder stands at its new place, and make it last."""
-        folder, parent, name = self.fact("move").split(" ", 2)
+        folder, parent, name = self.get("move").split(" ", 2)
         if moved:
             self.reopen(self.folder(int(folder)).parent)
             self.reopen(int(parent))
@@ -289,14 +300,14 @@ class Manifest:
                 "UPDATE folder SET parent = ?, name = ?, fold = ? WHERE id = ?",
                 int(parent), name, fold(name), int(folder),
             )  # fmt: skip
-        self.note("move", "")
+        self.put("move", "")
         self.commit()
 
-    def settle(self, folder: int, state: State, seen: int) -> None:
+    def settle(self, folder: int, state: FolderState, finished_mtime: int) -> None:
         """Note how a folder was left."""
-        self._run("UPDATE folder SET state = ?, seen = ? WHERE id = ?", state, seen, folder)
+        self._run("UPDATE folder SET state = ?, seen = ? WHERE id = ?", state, finished_mtime, folder)
 
-    def note_items(self, folder: int, items: Sequence[Item], leftovers: Sequence[Item]) -> None:
+    def note_items(self, folder: int, items: Sequence[NodeFiles], leftovers: Sequence[NodeFiles]) -> None:
         """Note what is in a folder, for `forget_former`."""
         self._run("INSERT OR REPLACE INTO safe VALUES (?, ?, ?)", folder, encode(items), encode(leftovers))
 
@@ -310,15 +321,15 @@ class Manifest:
 
     def clear_leftovers(self, folder: int) -> None:
         """Note that nothing is in a folder but what is wanted."""
-        self._run("UPDATE folder SET leftovers = x'90' WHERE id = ?", folder)
+        self._run(f"UPDATE folder SET leftovers = {_NO_FILES} WHERE id = ?", folder)
 
     def reopen(self, folder: int) -> None:
         """Have a folder looked at again, whatever becomes of this run."""
-        self._run("UPDATE folder SET state = 1 WHERE id = ? AND state IN (2, 3)", folder)
+        self._run(f"UPDATE folder SET state = {FolderState.CHANGED:d} WHERE id = ? AND {_IS_FINISHED}", folder)
 
     def let_go(self, folder: int) -> None:
         """Note that a folder and what is below it is no longer wanted."""
-        self._run("UPDATE folder SET state = 4 WHERE id = ?", folder)
+        self._run("UPDATE folder SET state = ? WHERE id = ?", FolderState.GONE, folder)
         for child in self.children(folder):
             self.let_go(child.id)
 
@@ -366,13 +377,10 @@ class Manifest:
         if self._dry_run:
             self._target = ""
             return
-        aside = self._path.with_name(f"{self._path.name}.unusable-{time.strftime('%Y%m%d-%H%M%S')}")
-        self._path.replace(aside)
+        aside = set_aside(self._path)
         _log.warning(
             "The manifest was damaged or another version's; it was moved to %s and is made again from the tree.", aside
         )
-        for suffix in ("-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
     def _run(self, statement: str, *parameters: object) -> sqlite3.Cursor:
         try:
@@ -387,10 +395,10 @@ class Manifest:
         return OutputError(f"manifest {self._path}: {error}. {advice}")
 
 
-def without(items: Iterable[Item], names: Collection[str]) -> list[Item]:
+def without(items: Iterable[NodeFiles], names: Collection[str]) -> list[NodeFiles]:
     """The items but for the files of some names."""
     rest = [
-        Item(item.node, item.kind, item.uuid, tuple(file for file in item.files if file.name not in names))
+        NodeFiles(item.node, item.kind, item.uuid, tuple(file for file in item.files if file.name not in names))
         for item in items
     ]
     return [item for item in rest if item.files]
@@ -400,5 +408,5 @@ def _plan(row: tuple[object, ...]) -> Plan:
     return Plan(Folder._make(row[:_FOLDER_COLUMNS]), *row[_FOLDER_COLUMNS:])  # type: ignore[arg-type]
 
 
-def _strms(items: Sequence[Item]) -> int:
+def _strms(items: Sequence[NodeFiles]) -> int:
     return sum(file.name.endswith(".strm") for item in items for file in item.files)

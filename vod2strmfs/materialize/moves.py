@@ -30,7 +30,7 @@ class Mover:
     manifest: Manifest
     report: Report
     dry_run: bool
-    ways: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    unmoved: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """Where folders stand that were not moved since this is a dry run, name by name from the root; by id."""
 
     def move(self, plan: Plan, parent: Folder, name: str) -> bool:
@@ -44,18 +44,18 @@ class Mover:
         Returns:
             Whether its place is the new one. It is if the folder does not exist; it is not if something stands there.
         """
-        way, target = self._way(plan.folder), self._way(parent)
+        parts, target = self._parts(plan.folder), self._parts(parent)
         try:
-            if not self._exists(way):
+            if not self._exists(parts):
                 return True
-            if not self._move(way, target, name):
+            if not self._move(parts, target, name):
                 return False
         except OSError as error:
-            _log.debug("%s: %s", "/".join(way), error)
+            _log.debug("%s: %s", "/".join(parts), error)
             self._report_failure(plan, reason_of(error))
             return False
         if self.dry_run:
-            self.ways[plan.folder.id] = way
+            self.unmoved[plan.folder.id] = parts
         self._report(plan, parent, name)
         return True
 
@@ -70,7 +70,7 @@ class Mover:
             return
         folder, parent, name = moving
         try:
-            moved = self._finish(self._way(parent), name) or not self._exists(self._way(folder))
+            moved = self._finish(self._parts(parent), name) or not self._exists(self._parts(folder))
         except OSError as error:
             raise OutputError(f"output root: what is in it cannot be read ({error}).") from error
         self.manifest.end_move(moved=moved)
@@ -86,28 +86,28 @@ class Mover:
         except FileNotFoundError:
             return False
 
-    def _way(self, folder: Folder) -> tuple[str, ...]:
+    def _parts(self, folder: Folder) -> tuple[str, ...]:
         """Where a folder stands on disk."""
-        way: tuple[str, ...] = ()
+        parts: tuple[str, ...] = ()
         for step in self.manifest.path(folder):
-            way = self.ways.get(step.id, (*way, step.name))
-        return way
+            parts = self.unmoved.get(step.id, (*parts, step.name))
+        return parts
 
-    def _exists(self, way: tuple[str, ...]) -> bool:
+    def _exists(self, parts: tuple[str, ...]) -> bool:
         if self.root is None:
             return False
         try:
-            with files.opened(self.root, way[:-1]) as above:
-                return files.look(above, way[-1]) is not None
+            with files.opened(self.root, parts[:-1]) as above:
+                return files.lstat(above, parts[-1]) is not None
         except FileNotFoundError:
             return False
 
-    def _move(self, way: tuple[str, ...], target: tuple[str, ...], name: str) -> bool:
+    def _move(self, parts: tuple[str, ...], target: tuple[str, ...], name: str) -> bool:
         assert self.root is not None
-        with files.opened(self.root, way[:-1]) as before:
+        with files.opened(self.root, parts[:-1]) as before:
             try:
                 with files.opened(self.root, target, make=not self.dry_run) as after:
-                    return files.move(before, way[-1], after, name, apply=not self.dry_run)
+                    return files.move(before, parts[-1], after, name, apply=not self.dry_run)
             except FileNotFoundError:
                 if not self.dry_run:
                     raise

@@ -14,7 +14,7 @@ from vod2strmfs.library.kinds import NodeKind, Slot
 from vod2strmfs.library.nfo import season_nfo
 from vod2strmfs.library.rendered import file_facts
 from vod2strmfs.materialize import files
-from vod2strmfs.materialize.manifest import File
+from vod2strmfs.materialize.manifest import WantedFile
 from vod2strmfs.materialize.probe import COARSEST, FileSystem
 
 _FORM = re.compile(
@@ -46,7 +46,7 @@ class Nfos:
         self._file_system = file_system
         self._times_tell = file_system.grain < COARSEST
 
-    def of_strm(self, kind: NodeKind, stem: str, mtime: int) -> Iterator[File]:
+    def of_strm(self, kind: NodeKind, stem: str, mtime: int) -> Iterator[WantedFile]:
         """Those that belong to a .strm of ours.
 
         Args:
@@ -63,11 +63,11 @@ class Nfos:
         for name, slot in names.items():
             yield from self._timed(name, slot, {mtime})
 
-    def of_series(self, mtimes: Collection[int]) -> Iterator[File]:
+    def of_series(self, mtimes: Collection[int]) -> Iterator[WantedFile]:
         """That of a series, by the times (ns) of our files in its seasons: what changed in one sync has one time."""
         yield from self._timed("tvshow.nfo", Slot.NFO, mtimes)
 
-    def of_season(self) -> Iterator[File]:
+    def of_season(self) -> Iterator[WantedFile]:
         """That of a season, which holds nothing but its number."""
         if entry := self._entry("season.nfo"):
             content = files.read(self._directory, entry.name)
@@ -75,7 +75,7 @@ class Nfos:
             if content == season_nfo(Season(int(number[1]) if number else None, "")):
                 yield self._file(entry, Slot.NFO, content)
 
-    def _timed(self, name: str, slot: int, mtimes: Collection[int]) -> Iterator[File]:
+    def _timed(self, name: str, slot: int, mtimes: Collection[int]) -> Iterator[WantedFile]:
         entry = self._entry(name) if self._times_tell else None
         if entry is not None and _mtime(entry) in mtimes:
             content = files.read(self._directory, entry.name)
@@ -85,9 +85,9 @@ class Nfos:
     def _entry(self, name: str) -> "os.DirEntry[str] | None":
         return self._entries.get(self._file_system.key(name))
 
-    def _file(self, entry: "os.DirEntry[str]", slot: int, content: bytes) -> File:
+    def _file(self, entry: "os.DirEntry[str]", slot: int, content: bytes) -> WantedFile:
         size, mtime, digested = file_facts(content, _mtime(entry))
-        return File(self._file_system.name(entry.name), slot, size, mtime, digested)
+        return WantedFile(self._file_system.name(entry.name), slot, size, mtime, digested)
 
 
 def _mtime(entry: "os.DirEntry[str]") -> int:

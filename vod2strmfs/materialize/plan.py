@@ -4,7 +4,7 @@ Nothing on disk is touched here but for folders that are to have another name, o
 all that is in them, posters and subtitles of the user included.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,27 +12,35 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.store import Detail, Store
 from vod2strmfs.library.contents import Record, decode_kind
 from vod2strmfs.library.items import Movie, Series
-from vod2strmfs.library.kinds import FILE_KINDS, NodeKind, Slot, slot_of
+from vod2strmfs.library.kinds import FILE_KINDS, LEAVES, NodeKind, Slot, slot_of
 from vod2strmfs.library.names import fold
 from vod2strmfs.library.tree import Node, Tree
-from vod2strmfs.materialize.manifest import NO_NODE, ROOT, File, Folder, Item, Manifest, Plan, State, decode, without
-from vod2strmfs.materialize.write import LEAVES
+from vod2strmfs.materialize.manifest import (
+    NO_NODE,
+    ROOT,
+    Folder,
+    FolderState,
+    Manifest,
+    NodeFiles,
+    Plan,
+    WantedFile,
+    decode,
+    without,
+)
+from vod2strmfs.materialize.moves import Mover
 
 _PAGE = 256
-
-Mover = Callable[[Plan, Folder, str], bool]
-"""Moves a folder into another folder under a name, on disk; returns whether it stands there now."""
 
 
 class Wanted(NamedTuple):
     """A folder of which something is wanted."""
 
     folder: Folder
-    items: Sequence[Item] | None
+    items: Sequence[NodeFiles] | None
     """What is wanted in it; None if that is as the manifest has it."""
     records: Sequence[Record] = ()
     """What the items' files are made from."""
-    leftovers: Sequence[Item] = ()
+    leftovers: Sequence[NodeFiles] = ()
     """What else is ours in it."""
 
 
@@ -44,17 +52,17 @@ class Reconciler:
         store: one generation of the index.
         tree: over it.
         manifest: changed here.
-        move: see `Mover`.
-        fresh: whether there was nothing in the manifest.
+        mover: moves folders on disk.
+        first: whether there was nothing in the manifest.
     """
 
     store: Store
     tree: Tree
     manifest: Manifest
-    move: Mover
-    fresh: bool
+    mover: Mover
+    first: bool
 
-    def fixed(self, node: int, parent: Folder | None) -> Wanted:
+    def plan_fixed(self, node: int, parent: Folder | None) -> Wanted:
         """Plan the root, whose parent is None, or a section."""
         found = self.store.node(node)
         if found is None:
@@ -73,14 +81,14 @@ class Reconciler:
             if detail.node.kind not in FILE_KINDS:
                 yield self._plan(parent.id, detail, self._find(parent, detail))
                 number += 1
-        if self.manifest.wanted(parent.id) != number:
+        if self.manifest.count_wanted(parent.id) != number:
             self._mark_gone(parent)
 
     def _plan(self, parent: int, detail: Detail, before: Plan | None) -> Wanted:
         node, uuid, stream = detail.node, detail.record.uuid, _stream(detail)
         items, records = self._items(detail)
         if before is None:
-            folder = Folder(0, parent, node.kind, node.name, node.id, node.mtime, State.NEW, 0)
+            folder = Folder(0, parent, node.kind, node.name, node.id, node.mtime, FolderState.NEW, 0)
             return Wanted(self.manifest.add(folder, uuid, stream, items), items, records)
         known, leftovers = decode(before.items), decode(before.leftovers)
         was = before.folder
@@ -90,11 +98,13 @@ class Reconciler:
             self.manifest.forget_below(was.id)
         if known != items:
             items, leftovers = _merge(items, [*known, *leftovers])
-        if (known, was.mtime) == (items, node.mtime) and was.state != State.GONE:
+        if (known, was.mtime) == (items, node.mtime) and was.state != FolderState.GONE:
             if (node.kind, node.id, uuid, stream) != (was.kind, was.node, before.uuid, before.stream):
                 self.manifest.change(folder, uuid, stream, items, leftovers)
             return Wanted(folder, None)
-        folder = folder._replace(state=State.NEW if was.state in (State.NEW, State.GONE) else State.CHANGED)
+        folder = folder._replace(
+            state=FolderState.NEW if was.state in (FolderState.NEW, FolderState.GONE) else FolderState.CHANGED
+        )
         self.manifest.change(folder, uuid, stream, items, leftovers)
         return Wanted(folder, items, records, leftovers)
 
@@ -104,7 +114,7 @@ class Reconciler:
             yield from page
             after = page[-1].node.id
 
-    def _items(self, detail: Detail) -> tuple[list[Item], list[Record]]:
+    def _items(self, detail: Detail) -> tuple[list[NodeFiles], list[Record]]:
         """What belongs into the directory of a node, and what it is made from."""
         kind = detail.node.kind
         details = [detail]
@@ -114,17 +124,17 @@ class Reconciler:
         pairs = [(item, each.record) for item, each in zip(items, details, strict=True) if item.files]
         return [item for item, _ in pairs], [record for _, record in pairs]
 
-    def _item(self, detail: Detail) -> Item:
+    def _item(self, detail: Detail) -> NodeFiles:
         files = []
         for entry in self.tree.files(detail.node):
             slot = slot_of(entry.inode)
             digest = detail.strm_hash if slot == Slot.STRM else detail.nfo_hash
-            files.append(File(entry.name, slot, entry.size, entry.mtime, digest))
-        return Item(detail.node.id, detail.node.kind, detail.record.uuid, tuple(files))
+            files.append(WantedFile(entry.name, slot, entry.size, entry.mtime, digest))
+        return NodeFiles(detail.node.id, detail.node.kind, detail.record.uuid, tuple(files))
 
     def _find(self, parent: Folder, detail: Detail) -> Plan | None:
         """What the manifest has for a node, moved to its place if it stood elsewhere."""
-        if self.fresh:
+        if self.first:
             return None
         name, node = detail.node.name, detail.node.id
         here = self.manifest.child(parent.id, name)
@@ -165,14 +175,14 @@ class Reconciler:
     def _is_wanted(self, folder: Folder) -> bool:
         """Whether the library has a folder where the manifest has one."""
         above = self.manifest.folder(folder.parent)
-        if above.state == State.GONE:
+        if above.state == FolderState.GONE:
             return False
         child = self.store.child(above.node, fold(folder.name))
         return child is not None and child.name == folder.name
 
     def _moved(self, plan: Plan, parent: Folder, name: str) -> Plan | None:
         self.manifest.begin_move(plan.folder.id, parent.id, name)
-        moved = self.move(plan, parent, name)
+        moved = self.mover.move(plan, parent, name)
         self.manifest.end_move(moved=moved)
         return None if not moved else plan._replace(folder=plan.folder._replace(parent=parent.id, name=name))
 
@@ -183,7 +193,7 @@ class Reconciler:
                 self.manifest.let_go(folder.id)
 
 
-def _merge(items: Sequence[Item], before: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+def _merge(items: Sequence[NodeFiles], before: Sequence[NodeFiles]) -> tuple[list[NodeFiles], list[NodeFiles]]:
     """What is wanted, with all that may stand in its place; and what is no longer wanted."""
     known: dict[str, set[int]] = {}
     for item in before:
@@ -195,8 +205,8 @@ def _merge(items: Sequence[Item], before: Sequence[Item]) -> tuple[list[Item], l
         files = []
         for file in item.files:
             earlier = tuple(sorted(known.get(fold(file.name), set()) - {file.digest}))
-            files.append(File(file.name, file.slot, file.size, file.mtime, file.digest, earlier))
-        merged.append(Item(item.node, item.kind, item.uuid, tuple(files)))
+            files.append(WantedFile(file.name, file.slot, file.size, file.mtime, file.digest, earlier))
+        merged.append(NodeFiles(item.node, item.kind, item.uuid, tuple(files)))
     return merged, without(before, {file.name for item in items for file in item.files})
 
 

@@ -103,8 +103,8 @@ def _try(directory: int, temporaries: files.Temporaries) -> FileSystem:
         found = os.stat(_NAME, dir_fd=directory)
         grain = next((grain for grain in _GRAINS if abs(found.st_mtime_ns - _TIME) < grain), 0)
         # Some fold the letters of ASCII alone.
-        folds_case = any(files.look(directory, name) for name in (_NAME.upper(), "PROBE é"))
-        normalises = files.look(directory, unicodedata.normalize("NFD", _NAME)) is not None
+        folds_case = any(files.lstat(directory, name) for name in (_NAME.upper(), "PROBE é"))
+        normalises = files.lstat(directory, unicodedata.normalize("NFD", _NAME)) is not None
     finally:
         os.unlink(_NAME, dir_fd=directory)
     return FileSystem(
@@ -135,7 +135,7 @@ def known_file_system(manifest: Manifest, mount: str) -> FileSystem | None:
         manifest: the root's.
         mount: what tells the mount that the root is on; "" for whichever it was tried on.
     """
-    found, _, tried_on = manifest.fact(_FACT).partition("\n")
+    found, _, tried_on = manifest.get(_FACT).partition("\n")
     if not found or mount not in ("", tried_on):
         return None
     return msgspec.json.decode(found, type=FileSystem)
@@ -143,4 +143,4 @@ def known_file_system(manifest: Manifest, mount: str) -> FileSystem | None:
 
 def note_file_system(manifest: Manifest, mount: str, found: FileSystem) -> None:
     """Note how it behaves."""
-    manifest.note(_FACT, f"{msgspec.json.encode(found).decode()}\n{mount}")
+    manifest.put(_FACT, f"{msgspec.json.encode(found).decode()}\n{mount}")

@@ -15,7 +15,7 @@ from functools import partial
 from vod2strmfs.library.kinds import NodeKind, Slot
 from vod2strmfs.library.rendered import file_facts
 from vod2strmfs.materialize import files
-from vod2strmfs.materialize.manifest import NO_NODE, ROOT, File, Folder, Item, Manifest, State
+from vod2strmfs.materialize.manifest import NO_NODE, ROOT, Folder, FolderState, Manifest, NodeFiles, WantedFile
 from vod2strmfs.materialize.our_nfos import Nfos
 from vod2strmfs.materialize.probe import FileSystem
 from vod2strmfs.materialize.workers import Workers
@@ -32,9 +32,9 @@ class _Found:
     """A folder that holds .strm files of ours, or folders that do."""
 
     name: str
-    items: list[Item] = field(default_factory=list)
+    items: list[NodeFiles] = field(default_factory=list)
     folders: "list[_Found]" = field(default_factory=list)
-    nfos: list[File] = field(default_factory=list)
+    nfos: list[WantedFile] = field(default_factory=list)
     """Those that belong to the folder itself: a season's or a series'."""
 
     def repeats(self, above: "_Found") -> bool:
@@ -83,7 +83,7 @@ class _Search:
             self._add_own(found, nfos)
         return found
 
-    def _item(self, directory: int, entry: "os.DirEntry[str]", nfos: Nfos) -> list[Item]:
+    def _item(self, directory: int, entry: "os.DirEntry[str]", nfos: Nfos) -> list[NodeFiles]:
         """What a .strm and its NFOs are, if it is ours."""
         try:
             content = files.read(directory, entry.name)
@@ -95,8 +95,8 @@ class _Search:
         size, mtime, digested = file_facts(content, entry.stat(follow_symlinks=False).st_mtime_ns)
         name = self.file_system.name(entry.name)
         stem = name.rpartition(".")[0]
-        strm = File(name, Slot.STRM, size, mtime, digested)
-        return [Item(NO_NODE, self.kind, match[1].decode(), (strm, *nfos.of_strm(self.kind, stem, mtime)))]
+        strm = WantedFile(name, Slot.STRM, size, mtime, digested)
+        return [NodeFiles(NO_NODE, self.kind, match[1].decode(), (strm, *nfos.of_strm(self.kind, stem, mtime)))]
 
     def _add_own(self, found: _Found, nfos: Nfos) -> None:
         """Add the NFOs of a season or a series itself."""
@@ -134,7 +134,7 @@ class _Section:
         if self._manifest.child(parent, found.name) is not None:
             return  # Two copies whose names differ in case: the other one is known.
         kind = self._kind(found)
-        own = [Item(NO_NODE, kind, "", tuple(found.nfos))] if found.nfos else []
+        own = [NodeFiles(NO_NODE, kind, "", tuple(found.nfos))] if found.nfos else []
         folder = self._add(parent, kind, found.name, [*found.items, *own])
         for below in found.folders:
             self._add_all(folder, below)
@@ -145,9 +145,9 @@ class _Section:
         holds_leaves = any(folder.items for folder in found.folders)
         return NodeKind.SERIES if holds_leaves and self._leaf == NodeKind.SEASON else NodeKind.CATEGORY
 
-    def _add(self, parent: int, kind: NodeKind, name: str, items: Sequence[Item]) -> int:
+    def _add(self, parent: int, kind: NodeKind, name: str, items: Sequence[NodeFiles]) -> int:
         uuid = items[0].uuid if kind == NodeKind.MOVIE else ""
-        return self._manifest.add(Folder(0, parent, kind, name, NO_NODE, 0, State.NEW, 0), uuid, "", items).id
+        return self._manifest.add(Folder(0, parent, kind, name, NO_NODE, 0, FolderState.NEW, 0), uuid, "", items).id
 
 
 def rebuild(
@@ -201,4 +201,4 @@ def _url(base_url: str, path: str) -> re.Pattern[bytes]:
 def _entries(directory: int) -> "list[os.DirEntry[str]]":
     """What is in a directory, but for names that are not UTF-8: no name of ours is."""
     with os.scandir(directory) as entries:
-        return [entry for entry in entries if entry.name == entry.name.encode(errors="replace").decode()]
+        return [entry for entry in entries if files.is_utf8(entry.name)]

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from vod2strmfs.errors import OutputError
+from vod2strmfs.host.mount_table import KIND, mount_of
 from vod2strmfs.host.private import private
 from vod2strmfs.materialize.files import DIRECTORY_FLAGS, Temporaries
 
-_OURS = "fuse.vod2strmfs"
 _ADVICE = "Name a directory of its own: `vod2strmfs materialize DIRECTORY`, or output_root in the settings."
 _UNUSED_IN_NAMES = re.compile(r"[^\w.-]+")
 
@@ -122,31 +122,19 @@ def _check(path: Path) -> str:
         raise OutputError(f"output root /: is the whole system. {_ADVICE}")
     if path in _homes():
         raise OutputError(f"output root {path}: is a home directory. {_ADVICE}")
-    mount_point, kind = _mount(path)
-    if kind == _OURS:
+    mount = mount_of(path)
+    if mount is not None and mount.kind == KIND:
         raise OutputError(
-            f"output root {path}: vod2strmfs is mounted at {mount_point}, and shows the library there already."
+            f"output root {path}: vod2strmfs is mounted at {mount.path}, and shows the library there already."
             f" Unmount it, or do not write there. {_ADVICE}"
         )
-    return mount_point
+    return mount.path if mount is not None else "/"
 
 
 def _homes() -> set[Path]:
     homes = {entry.pw_dir for entry in pwd.getpwall()}
     homes.add(os.path.expanduser("~"))
     return {Path(os.path.realpath(home)) for home in homes if home}
-
-
-def _mount(path: Path) -> tuple[str, str]:
-    """The mount point that a path is on, and the type of the file system."""
-    found = ("/", "")
-    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
-        fields = os.fsdecode(line).split(" ")
-        # The kernel writes spaces, tabs, line ends and backslashes as octal numbers.
-        point = re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), fields[4])
-        if path.is_relative_to(point) and len(point) >= len(found[0]):
-            found = (point, fields[fields.index("-") + 1])
-    return found
 
 
 @contextlib.contextmanager

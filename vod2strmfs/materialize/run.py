@@ -3,16 +3,18 @@
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from threading import Event
 
 from vod2strmfs.errors import IndexFileError, OutputError
+from vod2strmfs.index.remarks import Remark
 from vod2strmfs.index.store import Store
+from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.library.tree import Tree
-from vod2strmfs.materialize.boot import Power
+from vod2strmfs.materialize.boot import Boots
 from vod2strmfs.materialize.changed import COUNTED
 from vod2strmfs.materialize.cleanup import Cleaner
 from vod2strmfs.materialize.files import Temporaries
@@ -22,16 +24,27 @@ from vod2strmfs.materialize.moves import Mover
 from vod2strmfs.materialize.plan import Reconciler
 from vod2strmfs.materialize.probe import FileSystem, known_file_system, note_file_system, probe
 from vod2strmfs.materialize.recover import rebuild
-from vod2strmfs.materialize.remarks import remark_rows
 from vod2strmfs.materialize.root import OutputRoot, hold, opened
 from vod2strmfs.materialize.traversal import Traversal
 from vod2strmfs.materialize.workers import StoppedError, Throttle, Workers
 from vod2strmfs.materialize.write import Updater
 from vod2strmfs.reports.files import prune
-from vod2strmfs.reports.rows import Action, Row, Type, reason_of
+from vod2strmfs.reports.rows import Action, Reason, Row, Type, reason_of
 from vod2strmfs.reports.writer import Report
 
 _log = logging.getLogger("vod2strmfs")
+
+_TYPES = {
+    NodeKind.MOVIE: Type.MOVIE,
+    NodeKind.VERSION: Type.MOVIE,
+    NodeKind.SERIES: Type.SERIES,
+    NodeKind.SEASON: Type.SERIES,
+    NodeKind.EPISODE: Type.EPISODE,
+}
+_ACTIONS = {
+    Reason.FILTERED: Action.SKIPPED,
+    Reason.NO_EPISODES: Action.SKIPPED,
+}
 
 
 def materialize(
@@ -62,7 +75,7 @@ def materialize(
         report = stack.enter_context(Report(settings.reports, job.mode))
         prune(settings.reports, settings.keep_reports, settings.keep_report_days)
         manifest = stack.enter_context(closing(Manifest(root.manifest, dry_run=job.dry_run)))
-        power = Power(manifest, job.sections, root.mount_point)
+        boots = Boots(manifest, job.sections, root.mount_point)
         manifest.begin_run()
         workers = stack.enter_context(Workers(settings.concurrency, stop))
         with _reported(root, report):
@@ -77,18 +90,18 @@ def materialize(
         run = _Run(store, job, descriptor, manifest, report, workers, throttle, file_system, temporaries, mover)
         held = 0
         try:
-            folders = run.write(verify=power.failed, tell=run.teller(on_progress))
+            folders = run.write(verify=boots.must_verify, tell=run.teller(on_progress))
             # What is new is safe before it is forgotten what was there, and before anything goes.
-            if run.flush(power):
+            if run.flush(boots):
                 manifest.forget_former()
                 held = run.clean_up()
-                run.flush(power)
+                run.flush(boots)
             throttle.check()
         except StoppedError:
             manifest.commit()
             _log.warning("Interrupted. What was done is in %s; the next run does the rest.", report.path)
             raise
-        power.end(written=bool(report.written))
+        boots.end(written=bool(report.written))
         manifest.commit()
     too_long = report.names_refused if file_system.name_max < NAME_MAX else 0
     return RunResult(report.path, report.counts, folders, held, file_system.name_max, too_long)
@@ -117,7 +130,7 @@ class _Run:
             tell: called now and then with how many folders were gone through.
         """
         job, settings, manifest = self.job, self.job.settings, self.manifest
-        reconciler = Reconciler(self.store, self._tree(), manifest, self.mover.move, fresh=manifest.folders() == 1)
+        reconciler = Reconciler(self.store, self._tree(), manifest, self.mover, first=manifest.count_folders() == 1)
         updater = Updater(
             self.root,
             self.store.settings,
@@ -129,7 +142,7 @@ class _Run:
             self.temporaries,
         )
         traversal = Traversal(
-            self.store, manifest, reconciler, updater, self.workers, self.report, self.mover.ways, tell
+            self.store, manifest, reconciler, updater, self.workers, self.report, self.mover.unmoved, tell
         )
         compared = traversal.run(job.sections, plan=f"{self.store.generation} {self.store.made} {settings.write_nfo}")
         if compared:
@@ -137,11 +150,11 @@ class _Run:
                 self.report.add(row)
         return traversal.done
 
-    def flush(self, power: Power) -> bool:
+    def flush(self, boots: Boots) -> bool:
         """Have what was written on the disk; returns False, after a row, if it may be lost."""
         if self.root is None or self.job.dry_run:
             return True
-        error = power.flush(self.root, self.report.written)
+        error = boots.flush(self.root, self.report.written)
         if error is None:
             return True
         _log.debug("flushing the output root: %s", error)
@@ -197,13 +210,13 @@ def _reported(root: OutputRoot, report: Report) -> Iterator[None]:
 
 def _check_mount(root: OutputRoot, manifest: Manifest) -> None:
     """Refuse to write below the mount point of a share that is not mounted."""
-    known = manifest.fact("mount point")
+    known = manifest.get("mount point")
     if known.startswith(root.mount_point) and known != root.mount_point:
         raise OutputError(
             f"output root {root.path}: nothing is mounted at {known}, where the library was written to."
             f" Mount it. If the root has moved for good, delete {root.manifest}."
         ) from OSError(errno.ENODEV, "not mounted")
-    manifest.note("mount point", root.mount_point)
+    manifest.put("mount point", root.mount_point)
 
 
 def _file_system(
@@ -236,11 +249,24 @@ def _file_system(
 def _rebuild_if_new(
     manifest: Manifest, root: int | None, store: Store, workers: Workers, file_system: FileSystem
 ) -> None:
-    if root is None or manifest.fact("rebuilt"):
+    if root is None or manifest.get("rebuilt"):
         return
     try:
         rebuild(manifest, root, store.settings, workers, file_system)
     except OSError as error:
         raise OutputError(f"output root: what is in it cannot be read ({error}).") from error
-    manifest.note("rebuilt", "yes")
+    manifest.put("rebuilt", "yes")
     manifest.commit()
+
+
+def remark_rows(store: Store, kinds: Set[int]) -> Iterator[Row]:
+    """A row for each remark of the index about a node of some kinds."""
+    return (_row(remark) for remark in store.remarks() if remark.kind in kinds)
+
+
+def _row(remark: Remark) -> Row:
+    kind, reason = NodeKind(remark.kind), Reason(remark.what)
+    series = remark.name if kind == NodeKind.SERIES else remark.series
+    title = "" if kind == NodeKind.SERIES else remark.name
+    action = _ACTIONS.get(reason, Action.NOTED)
+    return Row(_TYPES[kind], series, remark.season, title, remark.uuid, action, reason.about(remark.detail or ""))

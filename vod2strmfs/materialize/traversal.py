@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.contents import Record
-from vod2strmfs.library.kinds import ROOT_NODE, NodeKind
-from vod2strmfs.materialize.changed import COUNTED, Glance, folders_in_task, look
+from vod2strmfs.library.kinds import LEAVES, ROOT_NODE, NodeKind
+from vod2strmfs.materialize.changed import COUNTED, ChangedFinder, compare_mtimes, folders_in_task
 from vod2strmfs.materialize.folder import Directory
-from vod2strmfs.materialize.manifest import Folder, Item, Manifest, State, decode
+from vod2strmfs.materialize.manifest import Folder, FolderState, Manifest, NodeFiles, decode
 from vod2strmfs.materialize.plan import Reconciler, Wanted
 from vod2strmfs.materialize.workers import Workers
-from vod2strmfs.materialize.write import LEAVES, Done, Updater, Work
+from vod2strmfs.materialize.write import FolderResult, FolderWork, Updater
 from vod2strmfs.reports.rows import Action, Reason, Row, Type
 from vod2strmfs.reports.writer import Report
 
@@ -23,7 +23,7 @@ _FILES_IN_SMALL_TASK = 3
 _FILES_IN_BATCH = 512
 
 
-_Task = list[tuple[Directory, Work]]
+_Task = list[tuple[Directory, FolderWork]]
 """Work for one worker."""
 
 
@@ -33,7 +33,7 @@ class _Check(NamedTuple):
     folder: Folder
     keeper: Directory
     """Kept open until then: the folder's own if there is one, else its parent's."""
-    way: tuple[str, ...]
+    parts: tuple[str, ...]
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Traversal:
         updater: does the work.
         workers: for whom.
         report: gets the rows.
-        ways: where folders stand that a dry run would have moved, by id.
+        unmoved: where folders stand that a dry run would have moved, by id.
         tell: called now and then with the number of folders gone through.
     """
 
@@ -57,14 +57,14 @@ class Traversal:
     updater: Updater
     workers: Workers
     report: Report
-    ways: Mapping[int, tuple[str, ...]]
+    unmoved: Mapping[int, tuple[str, ...]]
     tell: Callable[[int], None]
     done: int = 0
     """How many folders were gone through, categories aside."""
     _checks: list[_Check] = field(default_factory=list)
     _mismatches: list[tuple[_Check, bool]] = field(default_factory=list)
     """Folders that are not as they were left; whether they are missing."""
-    _works: list[tuple[Directory, Work]] = field(default_factory=list)
+    _works: list[tuple[Directory, FolderWork]] = field(default_factory=list)
     _changed: Mapping[int, Sequence[int]] = field(default_factory=dict)
     """See `Glanced`."""
     _files: int = 0
@@ -81,27 +81,27 @@ class Traversal:
         Returns:
             Whether any section was compared with the library.
         """
-        root = self.reconciler.fixed(ROOT_NODE, None)
+        root = self.reconciler.plan_fixed(ROOT_NODE, None)
         directory = self._begin(root, None)
-        wanted = [self.reconciler.fixed(node, root.folder) for node in sorted(sections)]
-        planned = [section.folder for section in wanted if self.manifest.fact(_plan_of(section.folder.node)) == plan]
+        wanted = [self.reconciler.plan_fixed(node, root.folder) for node in sorted(sections)]
+        planned = [section.folder for section in wanted if self.manifest.get(_plan_of(section.folder.node)) == plan]
         if planned and not self.updater.verify:
-            self._glance(planned)
+            self._find_changed(planned)
         for section in wanted:
             is_planned = section.folder in planned
             self._visit(section, directory, is_planned=is_planned)
             if not is_planned:
-                self.manifest.note(_plan_of(section.folder.node), plan)
+                self.manifest.put(_plan_of(section.folder.node), plan)
         self._close(directory)
         self._finish()
         return len(planned) < len(wanted)
 
-    def _glance(self, sections: Sequence[Folder]) -> None:
+    def _find_changed(self, sections: Sequence[Folder]) -> None:
         """Look at all folders of some sections that the manifest is up to date with."""
-        glanced = Glance(self.manifest, self.updater.root, self.workers, self.tell).run(sections)
-        self._changed = glanced.changed
-        self.done += glanced.counted
-        self.report.add(*(_matches(name) for name in glanced.matching))
+        found = ChangedFinder(self.manifest, self.updater.root, self.workers, self.tell).run(sections)
+        self._changed = found.changed
+        self.done += found.counted
+        self.report.add(*(_matches(name) for name in found.matching))
 
     def _visit(self, wanted: Wanted, parent: Directory, *, is_planned: bool) -> None:
         folder = wanted.folder
@@ -131,34 +131,34 @@ class Traversal:
     def _pass(self, folder: Folder, parent: Directory) -> None:
         """Look at a folder from outside, which is enough for one that was settled and holds no folders."""
         self.done += 1
-        self._check(folder, parent, (*parent.way, folder.name))
+        self._check(folder, parent, (*parent.parts, folder.name))
 
     def _begin(self, wanted: Wanted, parent: Directory | None) -> Directory:
         """Have a folder looked at or worked on. The caller closes it."""
         directory = self._directory(wanted.folder, parent)
         if self._is_settled(wanted):
-            self._check(wanted.folder, directory, directory.way)
+            self._check(wanted.folder, directory, directory.parts)
         else:
             self._plan(directory, wanted)
         return directory
 
     def _directory(self, folder: Folder, parent: Directory | None) -> Directory:
-        way = (*parent.way, folder.name) if parent else ()
-        return Directory(folder, parent, self.ways.get(folder.id, way))
+        parts = (*parent.parts, folder.name) if parent else ()
+        return Directory(folder, parent, self.unmoved.get(folder.id, parts))
 
     def _is_settled(self, wanted: Wanted) -> bool:
-        return wanted.items is None and wanted.folder.state == State.SETTLED and not self.updater.verify
+        return wanted.items is None and wanted.folder.state == FolderState.SETTLED and not self.updater.verify
 
-    def _check(self, folder: Folder, keeper: Directory, way: tuple[str, ...]) -> None:
-        keeper.open += 1
-        self._checks.append(_Check(folder, keeper, way))
+    def _check(self, folder: Folder, keeper: Directory, parts: tuple[str, ...]) -> None:
+        keeper.pending += 1
+        self._checks.append(_Check(folder, keeper, parts))
         if len(self._checks) >= folders_in_task(self.workers):
             self._flush_checks()
             self._take_mismatches()
 
     def _plan(self, directory: Directory, wanted: Wanted) -> None:
         """Have what is in a folder compared and written."""
-        directory.look_at()
+        directory.mark_compared()
         items, records, leftovers = wanted.items, wanted.records, wanted.leftovers
         if items is None:
             plan = self.manifest.plan(directory.folder.id)
@@ -168,31 +168,31 @@ class Traversal:
         chunks = list(_chunks(items, records))
         in_one = len(chunks) == 1 and directory.folder.kind in LEAVES
         for some, made_from in chunks:
-            self._add(directory, some, made_from, leftovers, leave=in_one)
+            self._add(directory, some, made_from, leftovers, finish=in_one)
 
     def _add(
         self,
         directory: Directory,
-        items: Sequence[Item],
+        items: Sequence[NodeFiles],
         records: Sequence[Record],
-        leftovers: Sequence[Item],
+        leftovers: Sequence[NodeFiles],
         *,
-        leave: bool,
+        finish: bool,
     ) -> None:
-        directory.open += 1
-        directory.leaving |= leave
-        folder, way, series_name = directory.folder, directory.way, directory.series_name
-        work = Work(folder, way, series_name, items, records, leftovers, leave, directory.touched)
+        directory.pending += 1
+        directory.finishing |= finish
+        folder, parts, series_name = directory.folder, directory.parts, directory.series_name
+        work = FolderWork(folder, parts, series_name, items, records, leftovers, finish, directory.touched)
         self._works.append((directory, work))
         self._files += sum(len(item.files) for item in items)
 
     def _close(self, directory: Directory) -> None:
         """Note that something in a directory is done. The last thing to do is to leave it."""
-        directory.open -= 1
-        if directory.open:
+        directory.pending -= 1
+        if directory.pending:
             return
-        if directory.has_to_be_left() and not self.updater.dry_run:
-            self._add(directory, (), (), (*directory.items, *directory.leftovers), leave=True)
+        if directory.must_be_finished() and not self.updater.dry_run:
+            self._add(directory, (), (), (*directory.items, *directory.leftovers), finish=True)
             return
         if not self.updater.dry_run:
             directory.settle(self.manifest)
@@ -229,7 +229,7 @@ class Traversal:
         works = [work for _, work in task]
         self.workers.submit(partial(self.updater.run, works), partial(self._take, directories), _size(works))
 
-    def _take(self, directories: Sequence[Directory], results: Sequence[Done]) -> None:
+    def _take(self, directories: Sequence[Directory], results: Sequence[FolderResult]) -> None:
         """Account for what workers did."""
         for directory, done in zip(directories, results, strict=True):
             self.report.add(*done.rows)
@@ -239,8 +239,10 @@ class Traversal:
     def _flush_checks(self) -> None:
         if self._checks:
             checks, self._checks = self._checks, []
-            last_seen = [("/".join(check.way) or ".", check.folder.seen) for check in checks]
-            self.workers.submit(partial(look, self.updater.root, last_seen), partial(self._take_looks, checks))
+            last_seen = [("/".join(check.parts) or ".", check.folder.finished_mtime) for check in checks]
+            self.workers.submit(
+                partial(compare_mtimes, self.updater.root, last_seen), partial(self._take_looks, checks)
+            )
             self.tell(self.done)
 
     def _take_looks(self, checks: Sequence[_Check], changed: Mapping[int, bool]) -> None:
@@ -299,12 +301,14 @@ def _from_both_ends(tasks: Sequence[_Task]) -> Iterator[_Task]:
             yield rest.pop()
 
 
-def _size(works: Sequence[Work]) -> int:
+def _size(works: Sequence[FolderWork]) -> int:
     """How many steps some work has: each folder, and each file."""
     return len(works) + sum(len(item.files) for work in works for item in work.items)
 
 
-def _chunks(items: Sequence[Item], records: Sequence[Record]) -> Iterator[tuple[Sequence[Item], Sequence[Record]]]:
+def _chunks(
+    items: Sequence[NodeFiles], records: Sequence[Record]
+) -> Iterator[tuple[Sequence[NodeFiles], Sequence[Record]]]:
     """Portions for one task each. Of no items there is one portion too: the folder itself."""
     start = size = 0
     for end, item in enumerate(items, 1):

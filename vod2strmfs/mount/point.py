@@ -2,37 +2,21 @@
 
 import errno
 import os
-import re
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from vod2strmfs.errors import MountError
+from vod2strmfs.host.mount_table import KIND, mounted_at
 
-SUBTYPE = "vod2strmfs"
-KIND = f"fuse.{SUBTYPE}"
-"""The type that the mount table shows."""
+SUBTYPE = KIND.removeprefix("fuse.")
+"""What the mount is asked to be, so that the mount table shows it as `KIND`."""
 
 _AUTOMOUNT = "autofs"
 """What autofs and systemd's automount units lay where they want something mounted."""
 _FUSE_CONF = Path("/etc/fuse.conf")
-
-
-class Mounted(NamedTuple):
-    """A line of the mount table."""
-
-    path: str
-    kind: str
-    """The type of the file system."""
-    is_shared: bool
-    """Whether what is mounted below it appears in containers that were given it with `rslave` or `rshared`."""
-    user: int
-    """Of a FUSE file system: the id of the user who mounted it."""
-    options: str
-    """Of the file system, with commas between."""
 
 
 def prepare(mountpoint: Path, *, allow_other: bool, uncovered: Iterable[Path] = ()) -> None:
@@ -121,47 +105,6 @@ def _fuse_conf() -> list[str]:
         return [line.strip() for line in _FUSE_CONF.read_text().splitlines()]
     except OSError:
         return []
-
-
-def mounted_at(mountpoint: Path) -> Mounted | None:
-    """The file system mounted there, if any."""
-    wanted = os.path.realpath(mountpoint)
-    return next((mount for mount in reversed(list(_mounts())) if mount.path == wanted), None)
-
-
-def libraries() -> list[tuple[str, int]]:
-    """Where libraries are mounted on this host, and the id of the user who did that; the last mount first."""
-    return [(mount.path, mount.user) for mount in reversed(list(_mounts())) if mount.kind == KIND]
-
-
-def mounted_above(path: Path) -> Mounted | None:
-    """The file system on which a directory's parent lies; None if the mount table does not say."""
-    parent = Path(os.path.realpath(path.parent))
-    above = [mount for mount in _mounts() if parent.is_relative_to(mount.path)]
-    return max(above, key=lambda mount: len(mount.path), default=None)
-
-
-def overlay_over(mountpoint: Path) -> Mounted | None:
-    """An overlay file system of which the mount, or what is in it, is a lower folder."""
-    place = Path(os.path.realpath(mountpoint))
-    for mount in _mounts():
-        if mount.kind == "overlay":
-            options = [option.partition("=") for option in mount.options.split(",")]
-            lower = [path for key, _, paths in options if key.startswith("lowerdir") for path in paths.split(":")]
-            if any(Path(path).is_relative_to(place) for path in lower if path):
-                return mount
-    return None
-
-
-def _mounts() -> Iterator[Mounted]:
-    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
-        fields = os.fsdecode(line).split(" ")
-        end = fields.index("-")
-        # The kernel writes spaces, tabs, line ends and backslashes as octal numbers.
-        path, options = (re.sub(r"\\(\d{3})", lambda match: chr(int(match[1], 8)), fields[at]) for at in (4, end + 3))
-        user = re.search(r"\buser_id=(\d+)", options)
-        is_shared = any(field.startswith("shared:") for field in fields[6:end])
-        yield Mounted(path, fields[end + 1], is_shared, int(user[1]) if user else 0, options)
 
 
 def is_dead(mountpoint: Path) -> bool:

@@ -8,9 +8,11 @@ arrived is one that went. See docs/decisions/0011-what-is-the-same-title.md.
 import sqlite3
 from collections.abc import Iterable
 
-_PLACE = "node.parent * (node.kind IN (5, 7))"
-"""An episode (kind 5) and a version (7) are known by their names and ids within their folder alone."""
-_FOLDER = "node.parent * (node.kind = 7)"
+from vod2strmfs.library.kinds import NodeKind
+
+_PLACE = f"node.parent * (node.kind IN ({NodeKind.EPISODE:d}, {NodeKind.VERSION:d}))"
+"""An episode and a version are known by their names and ids within their folder alone."""
+_FOLDER = f"node.parent * (node.kind = {NodeKind.VERSION:d})"
 """A version never leaves its movie: a movie that is held back would have nothing left to play."""
 _NAME = "coalesce(node.plain, node.name)"
 
@@ -31,13 +33,13 @@ _KEYS = (
 """What has to be equal, and what else must hold. The first one: a panel has corrected an id. The last one: what has
 neither an id nor a name of before; panels deal out their stream ids anew."""
 
-_SIDE = """
+_SIDE = f"""
     SELECT node.id, content.tmdb, content.imdb,
         coalesce(series.tmdb, '') AS series_tmdb, coalesce(series.imdb, '') AS series_imdb,
-        {0} AS a, {1} AS b, {2} AS c, {3} AS d,
-        row_number() OVER (PARTITION BY {0}, {1}, {2}, {3} ORDER BY node.id) AS place
-    FROM temp.{side} JOIN node USING (id) JOIN content USING (id)
-    LEFT JOIN node AS season ON season.id = node.parent AND node.kind = 5
+        {{0}} AS a, {{1}} AS b, {{2}} AS c, {{3}} AS d,
+        row_number() OVER (PARTITION BY {{0}}, {{1}}, {{2}}, {{3}} ORDER BY node.id) AS place
+    FROM temp.{{side}} JOIN node USING (id) JOIN content USING (id)
+    LEFT JOIN node AS season ON season.id = node.parent AND node.kind = {NodeKind.EPISODE:d}
     LEFT JOIN content AS series ON series.id = season.parent"""
 
 

@@ -1,0 +1,74 @@
+"""What the index has to say of titles that are not in the tree, or not as one would expect."""
+
+import sqlite3
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+from vod2strmfs.library.contents import long_strm
+from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
+from vod2strmfs.settings import LibrarySettings
+
+
+class RemarkKind(StrEnum):
+    """What a remark says of a title. Each is the value of a `reports.rows.Reason` too."""
+
+    COLLISION = "collision"
+    """Its name was told from another's."""
+    CUT = "cut"
+    """Its name had no room for all of its title."""
+    HELD = "held"
+    """It is gone from the catalogue, and kept by the shrink brake."""
+    NOT_RENAMED = "not renamed"
+    """It has another name in the catalogue, and keeps the one it had by the shrink brake."""
+    LONG_URL = "long url"
+    """Its URL is too long for the media server; see `contents.long_strm`."""
+    NO_EPISODES = "no episodes"
+    """It is a series that is not shown, since no episode of it is known."""
+    BAD_FIELDS = "bad fields"
+    """Something that the provider said of it was left out."""
+    FILTERED = "filtered"
+    """A setting keeps it out of the tree."""
+
+
+_REMARKS = f"""
+    SELECT content.kind, coalesce(series.name, ''), coalesce(season.name, ''), node.name, content.uuid, what, node.plain
+    FROM (
+        SELECT id, '{RemarkKind.COLLISION}' AS what FROM node WHERE plain IS NOT NULL
+        UNION ALL SELECT id, '{RemarkKind.CUT}' FROM node WHERE cut
+        UNION ALL SELECT id, CASE held WHEN 1 THEN '{RemarkKind.HELD}' ELSE '{RemarkKind.NOT_RENAMED}' END
+            FROM node WHERE held
+        UNION ALL SELECT id, '{RemarkKind.LONG_URL}' FROM node WHERE strm_size >= :long
+        UNION ALL SELECT id, '{RemarkKind.NO_EPISODES}' FROM node
+            WHERE kind = {NodeKind.SERIES:d} AND parent = {WAITING_NODE}
+        UNION ALL SELECT id, '{RemarkKind.BAD_FIELDS}' FROM content WHERE bad_fields > 0
+    ) JOIN node USING (id) JOIN content USING (id)
+    LEFT JOIN node AS season ON season.id = node.parent AND season.kind = {NodeKind.SEASON:d}
+    LEFT JOIN node AS series ON series.id = season.parent
+    UNION ALL
+    SELECT CASE kind WHEN 'movie' THEN {NodeKind.MOVIE:d} WHEN 'series' THEN {NodeKind.SERIES:d}
+        ELSE {NodeKind.EPISODE:d} END, '', '', title, uuid, '{RemarkKind.FILTERED}', setting
+    FROM filtered"""
+
+
+class Remark(NamedTuple):
+    """Something that is not in the tree, or not as one would expect."""
+
+    kind: int
+    """A NodeKind."""
+    series: str
+    """The name of an episode's series' directory; else empty."""
+    season: str
+    """The name of an episode's season's directory; else empty."""
+    name: str
+    """The name of its node, or the title of what is filtered."""
+    uuid: str
+    what: str
+    """A RemarkKind."""
+    detail: str | None
+    """The name that what collides would have; the setting that filters; else None."""
+
+
+def remarks(connection: sqlite3.Connection, settings: LibrarySettings) -> Iterator[Remark]:
+    """All remarks about the generation that a connection sees, which was made with these settings."""
+    return map(Remark._make, connection.execute(_REMARKS, {"long": long_strm(settings.media_server)}))
