@@ -25,7 +25,7 @@ from vod2strmfs.library.tree import Tree
 
 KEPT = Path(__file__).parents[1] / "kept"
 
-_OPTIONS = {
+_OPTIONS: dict[str, tuple[str, ...]] = {
     "plain": (),
     "full": (
         *("--media-server", "jellyfin", "--versions", "all", "--group-by", "category_tv", "--folder-ids", "jellyfin"),
