@@ -4,6 +4,8 @@
 # make soak    the long forms of the tests that have one: within 45 minutes (see docs/reliability.md); needs root
 # make kodi    what a real Kodi, headless, makes of a library: not in CI, within 10 minutes
 # make lint    ruff, mypy, import-linter
+# make lock    the exact versions of what testing needs, after a change of the dependencies; those that there are stay,
+#              but for PACKAGE with UPGRADE="--upgrade-package PACKAGE", or all with UPGRADE=--upgrade
 # make docs    the documents as a site, in build/site; a link that leads nowhere is an error
 # make bench   what it costs, as ratios against bindfs, rclone, \copy, cp and find (see docs/performance.md)
 # Each sets up what it needs: system packages, a virtual environment, the project.
@@ -12,7 +14,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: demo test test-fast soak kodi lint docs bench format clean
+.PHONY: demo test test-fast soak kodi lint lock docs bench format clean
 
 demo:
 	@scripts/setup.sh
@@ -40,6 +42,12 @@ lint:
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+lock:
+	@scripts/setup.sh dev
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --strip-extras --no-emit-index-url \
+		--custom-compile-command "make lock" $(UPGRADE) --group dev --output-file requirements-dev.lock pyproject.toml
 
 docs:
 	@scripts/setup.sh dev

@@ -71,12 +71,13 @@ if [ -n "$missing" ]; then
 fi
 
 # What a virtual environment was made from is noted in it, so that setting up again costs nothing.
-state="$("$python" -c 'import sys; print(sys.version)') $(cksum <pyproject.toml)"
+state="$("$python" -c 'import sys; print(sys.version)') $(cat pyproject.toml requirements-dev.lock | cksum)"
 installed() {
     [ "$(cat ".venv/.installed$1" 2>/dev/null)" = "$state" ]
 }
 if [ $# -gt 0 ]; then
-    kind=-dev group="--group dev"
+    # The versions that were tested. The file has those of every Python from 3.11 on, by markers.
+    kind=-dev group="--group dev --constraint requirements-dev.lock"
 else
     kind= group=
 fi
@@ -84,7 +85,7 @@ if ! installed "$kind" && ! installed -dev; then
     echo "setup: installing into .venv"
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-    # shellcheck disable=SC2086  # two words, or none
+    # shellcheck disable=SC2086  # several words, or none
     .venv/bin/python -m pip install --quiet --editable . $group
     echo "$state" >".venv/.installed$kind"
 fi

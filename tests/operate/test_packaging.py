@@ -5,12 +5,15 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 from mounts import command
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from vod2strmfs import __version__
 
@@ -99,6 +102,22 @@ def complete(*words: str) -> list[str]:
     }  # fmt: skip
     done = subprocess.run(command(), env=environment, capture_output=True, text=True, check=True)
     return [line.partition(",")[2] or line for line in done.stdout.splitlines()]
+
+
+def test_the_lock_has_a_version_of_every_package_that_the_project_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked = map(Requirement, (*project["project"]["dependencies"], *project["dependency-groups"]["dev"]))
+    locked: dict[str, list[str]] = {}
+    for line in (ROOT / "requirements-dev.lock").read_text().splitlines():
+        if not line.lstrip().startswith("#"):
+            each = Requirement(line)
+            [version] = each.specifier
+            assert (version.operator, each.url) == ("==", None)
+            locked.setdefault(canonicalize_name(each.name), []).append(version.version)
+    for each in asked:
+        versions = locked.get(canonicalize_name(each.name))
+        assert versions, f"{each.name} is not in requirements-dev.lock: make lock"
+        assert all(each.specifier.contains(version) for version in versions), f"{each}: {versions}: make lock"
 
 
 def test_shells_complete_commands_options_and_values() -> None:

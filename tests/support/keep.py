@@ -25,7 +25,7 @@ from vod2strmfs.library.tree import Tree
 
 KEPT = Path(__file__).parents[1] / "kept"
 
-_OPTIONS = {
+_OPTIONS: dict[str, tuple[str, ...]] = {
     "plain": (),
     "full": (
         *("--media-server", "jellyfin", "--versions", "all", "--group-by", "category_tv", "--folder-ids", "jellyfin"),
@@ -107,7 +107,15 @@ def _keep(name: str, options: tuple[str, ...], commit: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         database, state, output = (Path(folder, part) for part in ("dispatcharr.db", "state", "output"))
         url = f"sqlite:///{database}"
-        given = ("--database", url, "--state-dir", state, "--base-url", "http://dispatcharr:9191", *options)
+        given: tuple[str | Path, ...] = (
+            "--database",
+            url,
+            "--state-dir",
+            state,
+            "--base-url",
+            "http://dispatcharr:9191",
+            *options,
+        )
         _run("demo", database, "--movies", "24", "--series", "5", "--episodes", "30")
         _run("materialize", output, *given)
         with closing(sqlite3.connect(database)) as connection:
