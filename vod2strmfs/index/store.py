@@ -24,7 +24,7 @@ from vod2strmfs.settings import LibrarySettings
 _COLUMNS = "id, kind, parent, name, alias, mtime, strm_size, strm_mtime, strm_version, nfo_size, nfo_mtime, nfo_version"
 _NODE = f"SELECT {_COLUMNS} FROM node WHERE id = ?"
 _OTHER_KEY = "CASE WHEN lower(name) IS NOT fold THEN fold END"
-"""Of most names the folded form is nothing but lower case, which SQLite sees quickly; the others' is given."""
+"""The folded form of a name where it is more than the name in lower case, which SQLite sees quickly; else NULL."""
 _NAME = Node.__struct_fields__.index("name")
 _NODES = f"SELECT {_COLUMNS}, {_OTHER_KEY} FROM node WHERE id BETWEEN ? AND ?"
 _CHILD = f"SELECT {_COLUMNS}, lower(name) IS NOT ? FROM node WHERE parent = ? AND fold = ?"
