@@ -1,4 +1,4 @@
-"""Dispatcharr's database, and what it offers."""
+"""Checks of Dispatcharr's database, and of what it offers."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -11,11 +11,11 @@ from vod2strmfs.errors import UserError
 from vod2strmfs.settings import Settings
 
 _CLOCK_SECONDS = 60.0
-"""More than that between two clocks is told: the times of new titles come from the server's."""
+"""Seconds between two clocks from which on they are reported: the times of new titles come from the server's."""
 
 
 def database(settings: Settings) -> Iterator[Finding]:
-    """Whether it can be read, and whether there is anything in it for a viewer."""
+    """Whether the database can be read, and whether there is anything in it for a viewer."""
     try:
         with closing(open_source(settings.database_url())) as source:
             asked = time.time()
@@ -36,7 +36,7 @@ def database(settings: Settings) -> Iterator[Finding]:
 
 
 def role(facts: Facts) -> Iterator[Finding]:
-    """Whether the role can do more than it needs."""
+    """Whether the database role can do more than it needs."""
     if facts.clock is None:
         return
     more = [f"change {facts.writable[0]}"] if facts.writable else []
@@ -53,7 +53,12 @@ def role(facts: Facts) -> Iterator[Finding]:
 
 
 def clock(facts: Facts, now: float) -> Iterator[Finding]:
-    """Whether the server's clock agrees with ours."""
+    """Whether the database server's clock agrees with this host's.
+
+    Args:
+        facts: what the database says of itself.
+        now: this host's time when it was asked, seconds since the epoch.
+    """
     if facts.clock is None:
         return
     ahead = facts.clock - now
@@ -68,7 +73,7 @@ def clock(facts: Facts, now: float) -> Iterator[Finding]:
 
 
 def catalogue(facts: Facts, counts: Mapping[str, int]) -> Iterator[Finding]:
-    """Whether there are titles, and what keeps others out."""
+    """Whether the catalogue has titles to show, and what keeps others out."""
     titles = counts["movies_eligible"] + counts["series_eligible"]
     text = (
         f"{counts['movies_eligible']} of {counts['movies']} movies and"

@@ -1,4 +1,4 @@
-"""Directories that are written: whether they can be, and whether there is room."""
+"""Checks of the directories that are written: whether they can be, and whether there is room."""
 
 import os
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from vod2strmfs.doctor.patience import in_time
 from vod2strmfs.settings import Settings
 
 _LITTLE_BYTES = 200 << 20
-"""An index of a million titles, twice."""
+"""Bytes of an index of a million titles, twice."""
 
 
 def directories(settings: Settings) -> Iterator[Finding]:
-    """The state, the log and the report directory."""
+    """Whether the state, the log and the report directory can be written."""
     wanted = {"state_dir": settings.state_dir, "log_dir": settings.logs, "report_dir": settings.reports}
     for name, path in wanted.items():
         try:

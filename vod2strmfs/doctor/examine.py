@@ -11,11 +11,11 @@ Check = Callable[[Settings], Iterator[Finding]]
 
 
 def examine(given: Settings, config: Path | None, *, play: bool) -> Iterator[Finding]:
-    """Look at everything. Changes nothing.
+    """The findings of all checks. They change nothing.
 
     Args:
         given: the settings of the set-up.
-        config: the file that some of them come from.
+        config: the file that some settings come from.
         play: whether to ask Dispatcharr for a film, which takes one of the provider's connections for a moment.
     """
     yield from settings.origins(given, config)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Level(StrEnum):
-    """How bad it is, from best to worst."""
+    """How bad a finding is, from best to worst."""
 
     OK = "ok"
     NOTE = "note"
@@ -17,10 +17,10 @@ class Level(StrEnum):
 
 
 class Finding(NamedTuple):
-    """One line of the screen."""
+    """One line of what `doctor` shows."""
 
     check: str
-    """What was looked at, in a word or two."""
+    """What was checked, in a word or two."""
     level: Level
     text: str
     """What was found."""
@@ -29,6 +29,6 @@ class Finding(NamedTuple):
 
 
 def worst(findings: list[Finding]) -> Level:
-    """The worst level among them."""
+    """The worst level among findings."""
     order = list(Level)
     return max((finding.level for finding in findings), key=order.index, default=Level.OK)

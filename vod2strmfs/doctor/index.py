@@ -1,4 +1,4 @@
-"""The index: its age, what the shrink brake holds, and what a viewer will miss."""
+"""Checks of the index: its age, what the shrink brake holds, and what a viewer will miss."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,10 +13,11 @@ from vod2strmfs.library import stats_csv as stats
 from vod2strmfs.settings import LibrarySettings, Settings
 
 _OLD_SECONDS = 2 * 86400.0
+"""Seconds since the last comparison with the catalogue from which on an index is called old."""
 
 
 def index(settings: Settings) -> Iterator[Finding]:
-    """Everything about the index."""
+    """Whether there is an index, and all checks of it."""
     if not Store.exists(settings.state_dir):
         yield Finding(
             "index",
@@ -44,7 +45,7 @@ def index(settings: Settings) -> Iterator[Finding]:
 
 
 def age(store: Store, now: float) -> Iterator[Finding]:
-    """Whether it is kept up to date."""
+    """Whether the index is kept up to date; `now` is in seconds since the epoch."""
     if store.failing_since:
         since = datetime.fromtimestamp(store.failing_since).astimezone().isoformat(" ", "seconds")
         yield Finding(
@@ -75,7 +76,7 @@ def brake(held: Sequence[Held], settings: Settings) -> Iterator[Finding]:
 
 
 def missing(metrics: Mapping[str, str]) -> Iterator[Finding]:
-    """What a viewer, or a media server, will miss."""
+    """The titles that a viewer will miss, by the metrics of the scope `index`."""
     if int(metrics.get("series_without_episodes", 0)):
         yield Finding(
             "episodes",
@@ -95,7 +96,7 @@ def missing(metrics: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def other_settings(given: LibrarySettings, made_with: LibrarySettings) -> Iterator[Finding]:
-    """Whether the index was made with other settings than these: the next mount or materialize would change names."""
+    """Whether the index was made with other settings than are given: a mount or a run would then change names."""
     if changed := [name for name in LibrarySettings.model_fields if getattr(given, name) != getattr(made_with, name)]:
         yield Finding(
             "library",

@@ -1,4 +1,4 @@
-"""FUSE, the mount point, the mount, and who can see it."""
+"""Checks of FUSE, of the mount point and the mount, and of who can see it."""
 
 import os
 import pwd
@@ -37,7 +37,7 @@ def fuse(settings: Settings) -> Iterator[Finding]:
 
 
 def mount(settings: Settings) -> Iterator[Finding]:
-    """What is at the mount point."""
+    """What is mounted at the mount point, and whether it answers."""
     place = settings.output_root.absolute()
     try:
         yield from in_time(lambda: list(_mount(settings)))

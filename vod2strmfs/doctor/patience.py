@@ -1,4 +1,4 @@
-"""Doing what may never return: a file system or a server that hangs must not hang the examination."""
+"""Calls that may never return: a file system or a server that hangs must not hang the examination."""
 
 import threading
 from collections.abc import Callable
@@ -7,13 +7,15 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 SECONDS = 5.0
+"""Seconds that a check waits for a file system, or for the mount."""
 
 
 def in_time(function: Callable[[], Result], seconds: float = SECONDS) -> Result:
-    """What a function returns or raises.
+    """The result of a function, or its exception.
 
     Raises:
-        TimeoutError: it has done neither for so long. It goes on in its thread, which ends with the process at last.
+        TimeoutError: the function has not ended within some seconds. It goes on in its thread, which ends with the
+            process at last.
     """
     results: list[Result] = []
     errors: list[BaseException] = []

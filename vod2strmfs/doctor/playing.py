@@ -1,4 +1,4 @@
-"""Whether a film plays: a .strm's URL is asked for as a player would."""
+"""A check whether a film plays: a .strm's URL is asked for as a player would."""
 
 import re
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _OF_URLS = ("base_url", "movie_path", "episode_path", "pin_stream")
 
 
 def playing(settings: Settings) -> Iterator[Finding]:
-    """Ask for the first film of the library, at the address that is given, or else that it was made with."""
+    """Whether the first film of the library plays, at the address that is given, or else that it was made with."""
     if not Store.exists(settings.state_dir):
         return
     try:
@@ -46,7 +46,7 @@ def _first_url(settings: Settings) -> str:
 
 
 def ask(url: str) -> Finding:
-    """GET a film's URL, follow Dispatcharr's own redirect, read a few bytes, and hang up.
+    """Whether a film's URL plays: GET it, follow Dispatcharr's own redirect, read a few bytes, and hang up.
 
     HEAD will not do: Dispatcharr answers it with 405. The message names the host alone, since a direct URL holds
     the account's password; so does the address to which some installations redirect, which is never shown.
@@ -93,7 +93,7 @@ def _answer(client: httpx.Client, url: str, host: str) -> Finding:
 
 
 def _is_providers(url: str) -> bool:
-    """Whether it is a film's URL at an Xtream panel."""
+    """Whether an address is a film's URL at an Xtream panel."""
     return re.search(r"/\d+\.\w+$", urlsplit(url).path) is not None
 
 

@@ -1,4 +1,4 @@
-"""What the media server will make of the library, where its settings decide whether it finds anything."""
+"""Checks of what a media server will make of the library, where its settings decide whether it finds anything."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +13,7 @@ _CHECK = "media server"
 
 
 def servers(settings: Settings) -> Iterator[Finding]:
-    """Everything about media servers."""
+    """Whether the media server needs settings of its own, or leaves titles out."""
     if settings.group_by == "category_tv":
         yield Finding(
             _CHECK,

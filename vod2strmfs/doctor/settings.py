@@ -1,4 +1,4 @@
-"""Settings: where each comes from, and what is allowed and seldom meant."""
+"""Checks of the settings: where each comes from, and what is allowed and seldom meant."""
 
 import os
 import stat
@@ -10,7 +10,7 @@ from vod2strmfs.settings import Settings, is_secret, without_password
 
 
 def origins(settings: Settings, config: Path | None) -> Iterator[Finding]:
-    """A line for each setting that is not left at its default."""
+    """A finding for each setting that is not left at its default, with where it comes from."""
     yield Finding("settings", Level.OK, f"from {config}" if config else "no file; --config names one")
     for name in Settings.model_fields:
         if origin := settings.origin(name):
@@ -21,7 +21,7 @@ def origins(settings: Settings, config: Path | None) -> Iterator[Finding]:
 
 
 def secrets(settings: Settings, config: Path | None) -> Iterator[Finding]:
-    """A password in a file that everybody can read, or on a command line that everybody can see."""
+    """Whether the database's password is in a file that others can read, or on a command line that they can see."""
     origin = settings.origin("database")
     if origin.startswith("--") and _has_password(settings):
         yield Finding(
@@ -46,7 +46,7 @@ def secrets(settings: Settings, config: Path | None) -> Iterator[Finding]:
 
 
 def unusual(settings: Settings) -> Iterator[Finding]:
-    """What is allowed and seldom meant."""
+    """Settings that are allowed and seldom meant."""
     for warning in settings.warnings():
         text, _, advice = warning.partition(". ")
         yield Finding("library", Level.WARNING, text.rstrip("."), advice)

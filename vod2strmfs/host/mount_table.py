@@ -24,7 +24,7 @@ class Mounted(NamedTuple):
     is_shared: bool
     """Whether what is mounted below it appears in containers that were given it with `rslave` or `rshared`."""
     user: int
-    """Of a FUSE file system: the id of the user who mounted it; else 0."""
+    """The id of the user who mounted a FUSE file system; else 0."""
     options: str
     """The options of the file system, with commas between."""
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 
 def watchdog_seconds() -> float:
-    """How often the service manager wants to be told WATCHDOG=1 (sd_watchdog_enabled(3)); 0: never."""
+    """Seconds after which the service manager wants to be told WATCHDOG=1 (sd_watchdog_enabled(3)); 0: never."""
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return 0
     try:

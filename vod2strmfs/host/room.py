@@ -10,7 +10,7 @@ from vod2strmfs.host.private import private
 
 _RESERVE_NAME = "index.reserve"
 _RESERVE_BYTES = 64 << 10
-"""Twice what SQLite needs beside an index (`-shm`) as long as somebody has it open, be it only to read."""
+"""Bytes that are kept free: twice what SQLite needs beside an index (`-shm`) as long as anybody has it open."""
 
 
 def is_full(error: Exception) -> bool:
@@ -22,7 +22,7 @@ def is_full(error: Exception) -> bool:
 
 
 def keep_reserve(state_dir: Path) -> None:
-    """A file is kept that can be given up, so that a whole index can be read when its disk is full."""
+    """Make a file that can be given up, so that a whole index can be read when its disk is full."""
     reserve = state_dir / _RESERVE_NAME
     with suppress(OSError):
         if reserve.exists():
@@ -35,7 +35,7 @@ def keep_reserve(state_dir: Path) -> None:
 
 
 def spend_reserve(state_dir: Path) -> bool:
-    """Whether there was a reserve; it has been given up."""
+    """Give the reserve up; returns whether there was one."""
     try:
         (state_dir / _RESERVE_NAME).unlink()
     except OSError:
@@ -52,7 +52,7 @@ def which_is_full(state_dir: Path) -> str:
 
 
 def _free(place: Path) -> int:
-    """Bytes; as many as can be, where that cannot be told."""
+    """Free bytes at a place; as many as can be, where that cannot be told."""
     try:
         room = os.statvfs(place)
     except OSError:

@@ -1,4 +1,4 @@
-"""What a generation changes for those who cached the one before."""
+"""The changes that a generation makes for those who cached the one before."""
 
 from collections.abc import Iterator
 from enum import IntEnum
@@ -9,18 +9,18 @@ from vod2strmfs.library.tree import Node, placed
 from vod2strmfs.settings import LibrarySettings
 
 GENERATIONS_REMEMBERED = 500
-"""For so many generations a reader may fall behind and still learn what changed."""
+"""Generations that a reader may fall behind and still learn what changed."""
 
 
 class What(IntEnum):
     """What happened to an inode."""
 
     ENTRY_GONE = 1
-    """It no longer stands under that name in that directory. A file whose content changed is another inode."""
+    """The inode no longer stands under that name in that directory. A file whose content changed is another inode."""
     ATTRIBUTES_CHANGED = 2
-    """It is a directory in or below which something changed."""
+    """The inode is a directory in which, or below which, something changed."""
     ENTRY_NEW = 3
-    """Nothing stood under that name in that directory: who knows that must forget it."""
+    """Nothing stood under that name in that directory: whoever cached that must forget it."""
 
 
 class Change(NamedTuple):
@@ -30,17 +30,17 @@ class Change(NamedTuple):
     """A `What`."""
     inode: int
     parent: int
-    """Of an entry: the directory's inode; else 0."""
+    """The directory's inode, of an entry; else 0."""
     name: str
-    """Of an entry: the name in it; else empty."""
+    """The name in the directory, of an entry; else empty."""
 
 
 def differences(
     before: Node | None, after: Node | None, settings_before: LibrarySettings, settings_after: LibrarySettings
 ) -> Iterator[Change]:
-    """What differs between two states of a node; None where it did not exist.
+    """The changes between two states of a node, which are None where the node did not exist.
 
-    Of a series that waits for its first episode nothing can be seen, so nothing is said.
+    A series that waits for its first episode cannot be seen, so there are none of it.
     """
     old = placed(before, settings_before) if before else {}
     new = placed(after, settings_after) if after else {}
@@ -58,7 +58,7 @@ def differences(
 
 
 def arrivals(node: Node, settings: LibrarySettings) -> Iterator[Change]:
-    """What a node that did not exist changes. Nobody knows its own directory yet."""
+    """The changes that a new node makes. Nobody has cached its own directory yet."""
     if node.kind in FILE_KINDS:
         yield from differences(None, node, settings, settings)
     elif node.parent != WAITING_NODE:

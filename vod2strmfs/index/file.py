@@ -107,7 +107,7 @@ WRONG_TYPES = " OR ".join(
         *(f"typeof({column}) != 'text'" for column in ("name", "alias")),
     )
 )
-"""A condition on a node's columns that is never met but by damage."""
+"""A condition on a node's columns that only damage meets."""
 
 INDEXES = (
     "CREATE INDEX IF NOT EXISTS node_name ON node (parent, fold)",
@@ -116,7 +116,7 @@ INDEXES = (
     "CREATE INDEX IF NOT EXISTS node_held ON node (kind) WHERE held = 1",
     "CREATE INDEX IF NOT EXISTS node_renamed ON node (kind) WHERE held = 2",
 )
-"""Made after the first generation is loaded: sorting once is faster than a million insertions."""
+"""SQLite's indexes, made after the first generation is loaded: sorting once is faster than a million insertions."""
 
 # Lost with a page of the schema, they are missed by no check of SQLite's.
 _LACKS_INDEXES = """
@@ -131,7 +131,7 @@ CREATE TABLE IF NOT EXISTS renamed (   -- for the shrink brake: what was renamed
     parent INTEGER NOT NULL,           -- where it stood before
     name TEXT NOT NULL                 -- before a collision changed it
 )"""
-"""Made by the sync that writes an index first: those of earlier versions have no such table, and need none."""
+"""A table that a sync makes when it first writes an index: those of earlier versions lack it, and need none."""
 
 _FIXED_NODES = [
     (ROOT_NODE, NodeKind.ROOT, ROOT_NODE, ""),
@@ -140,12 +140,12 @@ _FIXED_NODES = [
 
 
 def create(state_dir: Path, *, thorough: bool = False) -> None:
-    """Make an index without a generation where there is none. The caller holds `writing`.
+    """Make an index without a generation in a state directory that has none. The caller holds `writing`.
 
-    A file that is damaged, or is not ours, is moved aside and replaced.
+    An index that is damaged, or a file that is not ours, is moved aside and replaced.
 
     Args:
-        state_dir: where the index is to be.
+        state_dir: the state directory.
         thorough: whether to read all of an index that is there (5 seconds for a million items), and not just to
             see whether it is one.
     """
@@ -214,7 +214,7 @@ def connect(state_dir: Path, *, writable: bool = False) -> sqlite3.Connection:
 
 
 def _reason(path: Path) -> str:
-    """What SQLite does not say: why a file cannot be opened; empty if it can."""
+    """Why a file cannot be opened, which SQLite does not say; empty if it can."""
     try:
         path.stat()
     except OSError as error:
@@ -242,9 +242,9 @@ def _connect(path: Path, writable: bool) -> sqlite3.Connection:
 
 
 def _keep_temporary_files(connection: sqlite3.Connection, state_dir: Path) -> None:
-    """Have SQLite sort in the state directory, for all of this process's connections.
+    """Have SQLite keep its temporary files in the state directory, for all of this process's connections.
 
-    There is room for an index; TMPDIR may be small, read-only or in memory. They have no names there, so that a crash
+    There is room for an index; TMPDIR may be small, read-only or in memory. The files have no names, so that a crash
     leaves none. The variable SQLITE_TMPDIR, which could say it too, is read when SQLite is loaded.
     """
     quoted = str(state_dir).replace("'", "''")
@@ -253,7 +253,7 @@ def _keep_temporary_files(connection: sqlite3.Connection, state_dir: Path) -> No
 
 
 def checkpoint(state_dir: Path) -> None:
-    """Copy what is in the log into the index file, as far as nobody reads the file as it was before.
+    """Copy the log into the index file, as far as nobody reads the file as it was before.
 
     Without that the log of an index that is always read would grow for ever: SQLite does it by itself only when
     something is written, and then the readers are not there yet.
@@ -360,7 +360,7 @@ def _code(error: sqlite3.Error) -> int:
 
 
 def _create_file(path: Path, first_node: int) -> None:
-    """Make the file under another name first, so that nobody opens half of it."""
+    """Make an index file without a generation; under another name first, so that nobody opens half of it."""
     descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     os.close(descriptor)
     draft = Path(name)

@@ -1,4 +1,4 @@
-"""What the shrink brake holds, explained to whoever asks in the same words. `counts.find_held` finds it."""
+"""The items that the shrink brake holds, and one way to explain them. `sync.counts.find_held` finds them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 _METRICS = ("movies_held", "episodes_held", "movies_not_renamed", "series_not_renamed", "episodes_not_renamed")
 GONE, RENAMED = "gone", "renamed"
-"""What may be the cause, unless it is a filter."""
+"""The causes that are no filters."""
 
 
 class Held(NamedTuple):
@@ -18,18 +18,19 @@ class Held(NamedTuple):
     total: int
     """How many items of that kind the library shows."""
     cause: str
-    """`gone` from the catalogue, `renamed` there, or the filter that keeps them out: `years = 2000-`."""
+    """Why the items would change: `gone` from the catalogue, `renamed` there, or the filter that keeps them out, as in
+    `years = 2000-`."""
     limit: str
-    """Why that is not simply carried out: `more than max_shrink = 20 %`."""
+    """Why the change is not simply carried out, as in `more than max_shrink = 20 %`."""
 
 
 def number_held(metrics: Mapping[str, str]) -> int:
-    """How many items are held, by the metrics of the scope `index`."""
+    """Number of items that are held, by the metrics of the scope `index`."""
     return sum(int(metrics.get(metric, "0")) for metric in _METRICS)
 
 
 def explain(held: Iterable[Held]) -> str:
-    """What is held and why, in a sentence for each cause; empty if nothing is."""
+    """A sentence for each cause that says what is held and why; empty if nothing is."""
     causes: dict[str, list[Held]] = defaultdict(list)
     for each in held:
         causes[each.cause].append(each)
@@ -49,11 +50,11 @@ def _sentence(cause: str, some: Sequence[Held]) -> str:
 
 
 def advise(held: Iterable[Held], accept: str) -> str:
-    """What to do about what is held.
+    """A sentence that says what to do about items that are held.
 
     Args:
-        held: see `counts.find_held`.
-        accept: the command that accepts it, or what to do, as in "run `vod2strmfs sync --accept-shrink`".
+        held: see `sync.counts.find_held`.
+        accept: what accepts the change, as in "run `vod2strmfs sync --accept-shrink`".
     """
     causes = {each.cause for each in held}
     filters = sorted(causes - {GONE, RENAMED})

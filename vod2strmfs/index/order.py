@@ -9,7 +9,7 @@ from vod2strmfs.settings import LibrarySettings
 
 
 class Order(BaseModel):
-    """What to keep up to date."""
+    """The index that a worker keeps up to date, and how."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 

@@ -21,8 +21,8 @@ class Ahead(Generic[Row]):
 
     Args:
         read: gives all rows whose ids lie between two numbers, both included, by id.
-        weigh: how many bytes of memory a row takes, roughly.
-        limit: how many bytes to keep.
+        weigh: gives the bytes of memory that a row takes, roughly.
+        limit: bytes of memory for rows.
     """
 
     def __init__(self, read: Callable[[int, int], dict[int, Row]], weigh: Callable[[Row], int], limit: int) -> None:
@@ -30,10 +30,11 @@ class Ahead(Generic[Row]):
         self._blocks: LRUCache[int, dict[int, Row] | None] = LRUCache(
             limit, getsizeof=lambda block: _OVERHEAD_BYTES + sum(map(weigh, (block or {}).values()))
         )
-        """By their number; None for one that was asked about once."""
+        """The blocks by their number; None for one that was asked about once."""
         self.asked = 0
-        """How many rows were asked for, and for how many of these something had to be read."""
+        """Number of rows that were asked for."""
         self.missed = 0
+        """Number of rows asked for that were not in memory."""
 
     def get(self, number: int) -> Row | None:
         """The row with this id, if there is one."""

@@ -1,4 +1,4 @@
-"""What changed lately, for those who want to look at it."""
+"""The titles and names that changed last, for people to look at."""
 
 import sqlite3
 from contextlib import closing
@@ -25,16 +25,16 @@ class ChangedTitle(NamedTuple):
     kind: int
     """A NodeKind."""
     name: str
-    """Of its directory."""
+    """The name of the title's directory."""
     changed: int
-    """Nanoseconds since the epoch."""
+    """When the title changed, nanoseconds since the epoch."""
 
 
 class GoneName(NamedTuple):
-    """A name that left a directory: it was removed, renamed, or stands for other content now."""
+    """A name that left a directory, since its file was removed or renamed, or has other content now."""
 
     generation: int
-    """The first without it."""
+    """The number of the first generation without the name."""
     name: str
 
 

@@ -24,7 +24,7 @@ from vod2strmfs.settings import LibrarySettings
 _COLUMNS = "id, kind, parent, name, alias, mtime, strm_size, strm_mtime, strm_version, nfo_size, nfo_mtime, nfo_version"
 _NODE = f"SELECT {_COLUMNS} FROM node WHERE id = ?"
 _OTHER_KEY = "CASE WHEN lower(name) IS NOT fold THEN fold END"
-"""Of most names the folded form is nothing but lower case, which SQLite sees quickly; the others' is given."""
+"""The folded form of a name where it is more than the name in lower case, which SQLite sees quickly; else NULL."""
 _NAME = Node.__struct_fields__.index("name")
 _NODES = f"SELECT {_COLUMNS}, {_OTHER_KEY} FROM node WHERE id BETWEEN ? AND ?"
 _CHILD = f"SELECT {_COLUMNS}, lower(name) IS NOT ? FROM node WHERE parent = ? AND fold = ?"
@@ -41,30 +41,32 @@ _SEASONS = """
 
 _NO_KINDS: frozenset[int] = frozenset()
 _NODES_BYTES = 32 << 20
-"""Room for 80,000 nodes: what a scan has listed is still there when it looks into it."""
+"""Memory for 80,000 nodes: a node that a scan has listed is still there when the scan asks for it."""
 _RECORDS_BYTES = 8 << 20
 _NODE_BYTES = 400
 _RECORD_BYTES = 400
-"""Of memory, roughly: a node; a record without its item."""
+"""Memory of a node, and of a record without its item, roughly."""
 
 
 Identity = tuple[int, int]
+"""Device and inode number of an index file."""
 
 
 class Size(NamedTuple):
     """How much there is in a tree."""
 
     bytes: int
+    """Bytes of all files."""
     entries: int
-    """Files and directories."""
+    """Number of files and directories."""
 
 
 class Detail(NamedTuple):
-    """A node, with what its files' contents are made from and known by."""
+    """A node, with the record that its files are made from, and the digests of their contents."""
 
     node: Node
     strm_hash: int
-    """A digest of the content; see `library.rendered.content_digest`."""
+    """The digest of the .strm; see `library.rendered.content_digest`."""
     nfo_hash: int
     record: Record
 
@@ -72,14 +74,13 @@ class Detail(NamedTuple):
 class Store:
     """The tree's nodes from the index of a state directory.
 
-    An instance shows the generation that was the newest when it was made or last refreshed. It is not
-    thread-safe.
+    A store shows the generation that was the newest when the store was made or last refreshed. It is not thread-safe.
 
     Args:
         state_dir: where the index is.
 
     Raises:
-        IndexFileError: there is no index, or it cannot be read. So do all methods.
+        IndexFileError: there is no index, or it cannot be read. All methods raise it.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -91,7 +92,7 @@ class Store:
         self.generation = 0
         """The number of the generation shown; 0 while there is none."""
         self.made = 0
-        """When that was made, nanoseconds since the epoch."""
+        """When the generation was made, nanoseconds since the epoch."""
         self.settings = LibrarySettings()
         """The settings that the generation was made with."""
         self._listings = ListingCheck(self._query)
@@ -123,20 +124,20 @@ class Store:
             return bool(self._watch.execute("PRAGMA data_version").fetchone()[0] != self._version)
 
     def begin_anew(self) -> bool:
-        """Show what is shown, without being in the way of the log being written from its beginning.
+        """Begin another read transaction, so that the log can be written from its beginning again.
 
-        A reader keeps the log from that unless it has begun after all of the log was copied into the file; see
+        A reader keeps the log from that unless the reader has begun after all of the log was copied into the file; see
         `checkpoint`. Costs microseconds.
 
         Returns:
-            Whether that is still the newest generation; otherwise `refresh` has to follow before anything is read.
+            Whether what is shown is still the newest generation; if not, `refresh` has to follow before any reading.
         """
         with _reading():
             self._begin()
         return not self.outdated()
 
     def _begin(self) -> Head:
-        """Begin to see what is the newest now."""
+        """Begin a read transaction on the newest generation; returns its head."""
         if self._connection.in_transaction:
             self._connection.execute("COMMIT")
         self._connection.execute("BEGIN")
@@ -180,12 +181,12 @@ class Store:
 
     @property
     def asked(self) -> int:
-        """How many rows were asked for by their numbers."""
+        """Number of rows that were asked for by their ids."""
         return self._nodes.asked + self._records.asked
 
     @property
     def missed(self) -> int:
-        """For how many of these the index file had to be read."""
+        """Number of rows asked for by their ids for which the index file had to be read."""
         return self._nodes.missed + self._records.missed
 
     def node(self, node: int) -> Node | None:
@@ -216,7 +217,7 @@ class Store:
         return nodes
 
     def details(self, parent: int, after: int, limit: int) -> list[Detail]:
-        """The same nodes as `children`, which must not be those of the root, with details."""
+        """The nodes that `children` gives, with details. The parent must not be the root."""
         width = len(Node.__struct_fields__)
         rows = self._query(_DETAILS, parent, after, limit)
         check_names((row[0], row[_NAME], row[width + 2]) for row in rows if row[width + 2] is not None)
@@ -236,19 +237,19 @@ class Store:
         return details
 
     def check(self, parent: int) -> None:
-        """See `tree.Generation`. Much faster than to read them."""
+        """See `tree.Generation`. This is much faster than to read the children."""
         self._listings.check(parent, self._kinds_within(parent))
 
     def _check_part(self, parent: int, after: int, nodes: Sequence[Node], limit: int) -> None:
         self._listings.check_part(parent, self._kinds_within(parent), after, nodes, limit)
 
     def _kinds_within(self, parent: int) -> Set[int]:
-        """The kinds that may be in a directory."""
+        """The kinds of node that may be in a directory."""
         node = self.node(parent)
         return KINDS_WITHIN.get(node.kind, _NO_KINDS) if node is not None else _NO_KINDS
 
     def count(self, kinds: Set[int]) -> int:
-        """How many nodes of some kinds the tree shows. Goes through the whole index."""
+        """Number of nodes of some kinds that the tree shows. Goes through the whole index."""
         marks = ", ".join("?" * len(kinds))
         with _reading():
             [number] = self._connection.execute(
@@ -272,12 +273,12 @@ class Store:
         return self._stats_mtime
 
     def remarks(self) -> Iterator[Remark]:
-        """What a report should list, so that nothing is dropped or renamed in silence."""
+        """The remarks that a report should list, so that nothing is dropped or renamed in silence."""
         with _reading():
             yield from remarks(self._connection, self.settings)
 
     def changes(self, since: int, until: int) -> Iterator[Change] | None:
-        """What the generations after `since`, up to `until`, changed; None if that is no longer known."""
+        """The changes of the generations after `since`, up to `until`; None if they are no longer known."""
         if self.generation - since > GENERATIONS_REMEMBERED:
             return None
         return self._changes(since, until)
@@ -298,7 +299,7 @@ class Store:
         return {row[0]: Node(*row[:-1]) for row in rows}
 
     def _read_records(self, first: int, last: int) -> dict[int, Record]:
-        """Without seasons."""
+        """Records by node, without the seasons of series."""
         return {row[0]: self._make_record(*row[1:]) for row in self._query(_RECORDS, first, last)}
 
     def _make_record(self, kind: int, uuid: str, account: int, stream: str, item: bytes) -> Record:
@@ -318,7 +319,11 @@ class Store:
 
 
 def of_series(connection: sqlite3.Connection, node: int, record: Record) -> Record:
-    """The record of a series with what the generation that a connection sees, or writes, has around it."""
+    """The record of a series with its seasons and its mark, from the generation that a connection sees, or writes.
+
+    Raises:
+        IndexFileError: the index lacks the node.
+    """
     seasons = tuple(number for (number,) in connection.execute(_SEASONS, (node,)))
     names = connection.execute("SELECT name, plain FROM node WHERE id = ?", (node,)).fetchone()
     if names is None:
@@ -327,19 +332,20 @@ def of_series(connection: sqlite3.Connection, node: int, record: Record) -> Reco
 
 
 def node_in(connection: sqlite3.Connection, node: int) -> Node | None:
-    """A node of the generation that a connection sees, or writes."""
+    """A node, by its id, of the generation that a connection sees, or writes; None if there is none."""
     row = connection.execute(_NODE, (node,)).fetchone()
     return Node(*row) if row else None
 
 
 def arrived_nodes(connection: sqlite3.Connection, first: int) -> Iterator[Node]:
-    """The nodes from an id on whose parent is an older one, of the generation that a connection writes."""
+    """The nodes from an id on whose parents have lower ids, of the generation that a connection writes."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM node WHERE id >= ?1 AND parent < ?1", (first,))
     return (Node(*row) for row in rows)
 
 
 def identity(state_dir: Path) -> Identity | None:
-    """The index file of a state directory, as told from one that takes its place; None if there is none."""
+    """The identity of a state directory's index file, which another file in its place does not have; None if there is
+    none."""
     try:
         stat = (state_dir / FILE_NAME).stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""What is in a file: the URL of a .strm, the XML of an .nfo. The same functions size, compare and serve them."""
+"""The contents of files: the URL of a .strm, the XML of an .nfo. The same functions size, compare and serve them."""
 
 import re
 from typing import NamedTuple, TypeVar
@@ -23,16 +23,16 @@ _ITEMS: dict[int, type[Item]] = {
     NodeKind.VERSION: Version,
 }
 _FOR_KODI = b"#KODIPROP:mimetype=video/x-matroska\n"
-"""Kodi takes a film's type from this line, right or wrong. Without it, it asks the server first: with HEAD, which
-Dispatcharr refuses, and then with GET, so that one start of a film is three connections to the provider. Jellyfin skips
-the line; Emby joins the lines of a .strm."""
+"""The line from which Kodi takes a film's type, right or wrong. Without it, Kodi asks the server first: with HEAD,
+which Dispatcharr refuses, and then with GET, so that one start of a film is three connections to the provider. Jellyfin
+skips the line; Emby joins the lines of a .strm."""
 _KODI_LINE_BYTES = 4095
-"""A line of so many bytes, or more, has Kodi leave the film out, in silence."""
+"""Bytes of a line from which on Kodi leaves the film out, in silence."""
 _ENCODER = msgspec.msgpack.Encoder()
 
 
 class Record(NamedTuple):
-    """What the contents of a node's files are made from."""
+    """All that the contents of a node's files are made from."""
 
     kind: int
     """A NodeKind."""
@@ -42,15 +42,15 @@ class Record(NamedTuple):
     item: bytes
     """The item, as `encode` gives it."""
     seasons: tuple[int | None, ...] = ()
-    """Of a series: the numbers of its seasons, ascending, None last."""
+    """The numbers of a series' seasons, ascending, None last; else empty."""
     provider: str = ""
     """The provider's URL up to the kind of item, with its password, where direct URLs are asked for and possible."""
     mark: str = ""
-    """Of a series: see `nfo.tvshow_nfo`."""
+    """The mark in a series' NFO, see `nfo.tvshow_nfo`; else empty."""
 
 
 def encode(item: Item) -> bytes:
-    """The form in which the index keeps an item; equal for equal items."""
+    """An item in the form in which the index keeps it (MessagePack); equal for equal items."""
     return _ENCODER.encode(item)
 
 
@@ -64,12 +64,16 @@ def decode(data: bytes, item: type[ItemT]) -> ItemT:
 
 
 def decode_kind(data: bytes, kind: int) -> Item:
-    """The item of a node of that kind."""
+    """The item of a node of some NodeKind, as `encode` gave it.
+
+    Raises:
+        msgspec.MsgspecError: the data are not an item of that kind.
+    """
     return msgspec.msgpack.decode(data, type=_ITEMS[kind])
 
 
 def strm(record: Record, settings: LibrarySettings) -> bytes:
-    """A .strm file: one URL and one line end; for Kodi a line before it."""
+    """The content of a .strm file: one URL and one line end; for Kodi, a line before the URL."""
     url = (_direct_url(record) if record.provider else _proxy_url(record, settings)).encode()
     return _FOR_KODI + url + b"\n" if settings.media_server == "kodi" else url + b"\n"
 

@@ -18,16 +18,19 @@ NO_CATEGORY = "Uncategorised"
 
 _PLAIN_SPECIALS = "Season 00"
 _SPECIALS = {"emby": _PLAIN_SPECIALS, "plex": _PLAIN_SPECIALS}
-"""What Emby and Plex document; the others know `Season 00 (Specials)`."""
+"""The folder of specials that Emby and Plex document; the others know `Season 00 (Specials)`."""
 
 
 def node_name(item: Item, settings: LibrarySettings, tag: str = "") -> str:
     """The name of a category's, movie's, series' or season's directory, or of an episode's files without extension.
 
     Args:
-        item: what to name.
-        settings: the library's.
-        tag: what tells it from another item of the same name; see `names.disambiguator`.
+        item: the item to be named.
+        settings: the library's settings.
+        tag: the end of the name that tells it from another item's; see `names.disambiguator`.
+
+    Raises:
+        TypeError: the item is a version.
     """
     match item:
         case Episode():
@@ -46,10 +49,10 @@ def node_name(item: Item, settings: LibrarySettings, tag: str = "") -> str:
 
 
 def mark_of(name: str, plain: str | None) -> str:
-    """What a name has at its end to tell it from another's, with its leading space; "" where it has nothing.
+    """The tag at the end of a name that tells it from another, with its leading space; "" where there is none.
 
     Args:
-        name: of a directory.
+        name: the name of a directory.
         plain: the name before a collision changed it; None where it is the name.
     """
     return "".join(name.rpartition(" [")[1:]) if plain is not None else ""

@@ -1,7 +1,7 @@
-"""What the library shows of a movie, a series or an episode: the rows' content, extracted and typed.
+"""Items: what the library shows of a movie, a series or an episode, from the content of the catalogue's rows.
 
-These records are what the index keeps (as MessagePack arrays). A field that is empty or None
-is not shown. Texts hold no control characters, but for a plot's line feeds; their form is decided in `library.values`.
+The index keeps items as MessagePack arrays, so the order of their fields stays. A field that is empty or None is not
+shown. Texts hold no control characters, but for a plot's line feeds; `extract.texts` decides their form.
 """
 
 import msgspec

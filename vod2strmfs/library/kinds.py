@@ -5,7 +5,7 @@ from typing import Final
 
 
 class NodeKind(IntEnum):
-    """What a node stands for. See `FILE_KINDS`."""
+    """The kinds of node: what a node stands for. The index keeps the numbers."""
 
     ROOT = 0
     SECTION = 1
@@ -68,11 +68,11 @@ _VERSION_BITS = 8
 _NODE_SHIFT = _SLOT_BITS + _VERSION_BITS
 _NODE_BITS = 48
 _MORE_BITS = 4
-"""Of a version that does not fit into its own bits, the next ones stand above the node: numbers stay below 2**63."""
+"""Bits above the node for the high bits of a version that does not fit into its own: numbers stay below 2**63."""
 _VERSIONS = 1 << (_VERSION_BITS + _MORE_BITS)
 
 ROOT_INODE = 1
-"""As FUSE demands."""
+"""The inode number that FUSE demands of the root."""
 
 
 def inode_of(node: int, slot: int, version: int = 0) -> int:
@@ -100,7 +100,7 @@ def node_of(inode: int) -> int:
 
 
 def slot_of(inode: int) -> int:
-    """Which of a node's files (or its directory) an inode is."""
+    """The Slot of an inode: which of a node's files, or its directory, it is."""
     return inode & ((1 << _SLOT_BITS) - 1)
 
 

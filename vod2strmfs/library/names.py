@@ -30,7 +30,7 @@ NAME_MAX = 255
 FILE_ROOM = 45
 """Bytes that stay free after the name of a folder or an episode: for a version label and for `.strm`."""
 PLACEHOLDER = "Untitled"
-"""Stands where nothing is left of a title."""
+"""The name where nothing is left of a title."""
 UNKNOWN_SEASON = "Season Unknown"
 """The folder of episodes without a season: Jellyfin's and Emby's own name for it. Kodi does not read season folders."""
 
@@ -62,7 +62,7 @@ _ANOTHER_NUMBER = re.compile(
     r"|[0-9]x([0-9]{1,3})(?=(?:-| - )[0-9]{1,4}xe?[0-9]|(?:-| - )[0-9]{1,4}e[0-9]|(?:-| - )?[xe][0-9]|-x?e?[0-9])",
     re.IGNORECASE,
 )
-"""What servers read behind `S01E01` as a second number; the last group is what has to be kept apart."""
+"""Text behind `S01E01` that servers read as a second number; the last group is what has to be kept apart."""
 _ANY_NUMBER = re.compile(
     r"(?:(?<=e)|(?<=ep)|(?<=ep[ ._-])|(?<=episode )|(?<=[0-9]x)|(?<=-)|(?<=- ))([0-9]+)"
     r"|(?:(?<=[ ._-]pt[ ._-])|(?<=[ ._-]part[ ._-]))([0-9]+|[ivx]\w*)"
@@ -70,7 +70,8 @@ _ANY_NUMBER = re.compile(
     r"|([0-9]{4})(?=[ ._-][0-9]{2}[ ._-][0-9]{2})|(?<=[0-9]{2}[ ._-][0-9]{2}[ ._-])([0-9]{4})",
     re.IGNORECASE,
 )
-"""What servers read as a number in a name without one. It looks at nothing behind the figures, which may be cut."""
+"""Text in a name without a number that servers read as one. The pattern looks at nothing behind the figures, which may
+be cut."""
 _HASH_NUMBER = re.compile("e(?=[0-9])")
 
 _SKIPPED_FOLDERS = frozenset(
@@ -86,14 +87,14 @@ _IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}")
 
 
 def safe_name(text: str) -> str:
-    """A name of its own, legal and harmless, that reads like the text; `PLACEHOLDER` when nothing is left.
+    """A whole name, legal and harmless, that reads like a text; `PLACEHOLDER` when nothing is left of it.
 
     Characters that are not allowed give way to ones that are (`Mission: Impossible` becomes `Mission - Impossible`,
     `AC/DC` becomes `AC-DC`, `"Quoted"` becomes `'Quoted'`), or go (`What?`). Control, format and private characters
     go too, and with them the joiners of Persian words and of emoji: file systems disagree about them, and the
     title in the NFO keeps them. White space becomes single spaces; the form is NFC. Dots at either end go: a leading
     one hides a file, Windows drops a trailing one. A name that Windows reserves for a device, or that servers skip,
-    gets an underscore. Not cut: `fit` does that.
+    gets an underscore. The name may be too long: `fit` cuts it.
     """
     name = _legible(text).rstrip(" .")
     if _DEVICE.match(name) or name.lower() in _SKIPPED_FOLDERS:
@@ -174,7 +175,7 @@ def folder_name(title: str, year: int | None, tag: str = "") -> str:
 
     Args:
         title: as it is shown; made legal here.
-        year: None or 0 where unknown.
+        year: the year of the title; None or 0 where unknown.
         tag: from `folder_tag` or `disambiguator`, with its leading space.
 
     Returns:
@@ -200,8 +201,8 @@ def episode_name(season: int | None, number: int | None, title: str, tag: str = 
     `Episode Unknown – Pilot`. Jellyfin and Emby show these by their NFO; Kodi leaves them out.
 
     Args:
-        season: 0 for specials.
-        number: of the episode in its season.
+        season: the number of the season, 0 for specials; None where unknown.
+        number: the number of the episode in its season; None where unknown.
         title: as it is shown; made legal here.
         tag: from `disambiguator`, with its leading space.
         label: the account's name, where every relation has files of its own.
@@ -255,7 +256,7 @@ def folder_tag(kind: FolderIds, tmdb: str, imdb: str) -> str:
     """The id that a server reads from a folder's name: ` {tmdb-1}` (plex) or ` [tmdbid-1]` (jellyfin).
 
     Args:
-        kind: whose form; Emby reads both, Kodi Plex's.
+        kind: the server whose form is wanted; Emby reads both, Kodi reads Plex's.
         tmdb: digits, or "".
         imdb: `tt` and digits, or "". Used when there is no TMDB id.
 
@@ -270,9 +271,9 @@ def folder_tag(kind: FolderIds, tmdb: str, imdb: str) -> str:
 
 
 def disambiguator(tmdb: str, imdb: str, account_id: int, stream_id: str) -> str:
-    """What tells apart two items that would have the same name: an id, else eight hexadecimal digits.
+    """The tag that tells apart two items that would have the same name: an id, else eight hexadecimal digits.
 
-    The digits depend on account and stream id alone: they are what outlives Dispatcharr's re-created keys.
+    The digits depend on account and stream id alone, which outlive the keys that Dispatcharr makes anew.
     """
     if tag := folder_tag("jellyfin", tmdb, imdb):
         return tag
@@ -282,10 +283,10 @@ def disambiguator(tmdb: str, imdb: str, account_id: int, stream_id: str) -> str:
 def fold(name: str) -> str:
     """The key under which two names collide: names with an equal key must not stand in one folder.
 
-    At least as coarse as any file system that tells names apart by less than their bytes: NTFS and exFAT compare
-    upper case; APFS, HFS+ and ext4's casefold compare a decomposed, case-folded form without ignorable characters;
-    ZFS can compare compatibility forms. So: NFKD of the case-folded upper case, without ignorable characters,
-    repeated until it stays the same. `fold(fold(name)) == fold(name)`.
+    The key is at least as coarse as any file system that tells names apart by less than their bytes: NTFS and exFAT
+    compare upper case; APFS, HFS+ and ext4's casefold compare a decomposed, case-folded form without ignorable
+    characters; ZFS can compare compatibility forms. So the key is NFKD of the case-folded upper case, without ignorable
+    characters, repeated until it stays the same. `fold(fold(name)) == fold(name)`.
     """
     if name.isascii():
         return name.lower()

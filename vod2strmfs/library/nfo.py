@@ -1,7 +1,8 @@
 """NFO files: the XML in which media servers read an item.
 
-Two spaces of indentation, one element a line, nothing empty; the same item always gives the same bytes. The order of
-elements is of no matter to the servers and made for people: what it is, when, what about, who, how it looks.
+An NFO has two spaces of indentation, one element a line, and nothing empty; the same item always gives the same bytes.
+The order of elements is of no matter to the servers and made for people: what it is, when, what about, who, how it
+looks.
 """
 
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from vod2strmfs.settings import MediaServer
 
 
 class _Forms(NamedTuple):
-    """In which of the forms that servers disagree about something is written."""
+    """The forms of an NFO that servers disagree about: whether each is written."""
 
     id_elements: bool = True
     """`<tmdbid>` and `<imdbid>` beside `<uniqueid>`: all but Kodi."""
@@ -33,7 +34,7 @@ class _Forms(NamedTuple):
     """The first day of the year where only the year of a series is known: Kodi takes a series' year from its day
     alone, and a series of 1970 has none. Two of one title and one day are one series to it."""
     episode_day: bool = False
-    """The same for episodes: Kodi. Others show the day."""
+    """The first day of the year where only the year of an episode is known: Kodi. Others show the day."""
 
 
 _FORMS: dict[MediaServer, _Forms] = {
@@ -59,13 +60,13 @@ def movie_nfo(item: Movie, media_server: MediaServer = "any") -> bytes:
 
 
 def tvshow_nfo(item: Series, seasons: Iterable[int | None], media_server: MediaServer = "any", mark: str = "") -> bytes:
-    """`tvshow.nfo`.
+    """`tvshow.nfo`, the NFO of a series.
 
     Args:
         item: the series.
         seasons: the numbers of the seasons that it has; None (unknown) gets no name.
-        media_server: whose forms to write.
-        mark: what its folder's name has behind its title and year, to tell it from another series of that name.
+        media_server: the server whose forms are written.
+        mark: the tag that its folder's name has behind title and year, to tell it from another series of that name.
     """
     forms = _FORMS[media_server]
     lines = _titles(item, mark=mark if forms.series_day else "")
@@ -111,16 +112,17 @@ def _season_title(number: int | None) -> str:
 
 
 def _episode_title(number: int | None) -> str:
-    """What an episode without a title is called: Kodi would show nothing at all."""
+    """The title of an episode that has none: Kodi would show nothing at all."""
     return "Episode Unknown" if number is None else f"Episode {number}"
 
 
 def _titles(item: Title, untitled: str = "", mark: str = "") -> list[str]:
-    """
+    """The lines with a title and an original title.
+
     Args:
-        item: whose title, and original title.
-        untitled: stands for a title that is empty.
-        mark: comes after the title.
+        item: the item that has them.
+        untitled: the title where the item's is empty.
+        mark: the text behind the title.
     """
     lines = [f"  <title>{_escape((item.title or untitled) + mark)}</title>"]
     if item.original_title:
@@ -129,13 +131,13 @@ def _titles(item: Title, untitled: str = "", mark: str = "") -> list[str]:
 
 
 def _add_story(lines: list[str], item: Title, date_element: str, any_day: bool = False) -> None:
-    """What it is about, and when it was first seen.
+    """Add the lines with the plot of an item, and with the day and year when it was first shown.
 
     The year stands beside the day because Jellyfin takes the one and Kodi the other first.
 
     Args:
-        lines: get what is known.
-        item: whose.
+        lines: the lines to add to.
+        item: the item.
         date_element: the name of the element for the day.
         any_day: whether a year without a day gets one.
     """
@@ -154,7 +156,7 @@ def _add_story(lines: list[str], item: Title, date_element: str, any_day: bool =
 
 
 def _add_ids(lines: list[str], item: Title, forms: _Forms) -> None:
-    """Kodi wants one of the ids marked as the default."""
+    """Add the lines with an item's ids. Kodi wants one of them marked as the default."""
     default = ' default="true"'
     for kind, identifier in (("tmdb", item.tmdb), ("imdb", item.imdb)):
         if identifier:
@@ -183,7 +185,7 @@ def _add_details(lines: list[str], item: Title, forms: _Forms) -> None:
 
 @lru_cache(maxsize=1024)
 def _rating(rating: float, ratings: bool, bare: bool) -> str:
-    """Both forms of a rating, or one."""
+    """The lines of a rating, in both forms or one."""
     parts = [_RATINGS.format(rating)] if ratings else []
     if bare:
         parts.append(f"  <rating>{rating:g}</rating>")
@@ -240,13 +242,13 @@ _NO_VIDEO = Video()
 
 @lru_cache(maxsize=1024)
 def _picture(codec: str, width: int, height: int) -> str:
-    """What is in `<video>`, but for the duration; with a line end after each line."""
+    """The elements in `<video>`, but for the duration, with a line end after each line."""
     return _element("codec", codec) + _element("width", width) + _element("height", height)
 
 
 @lru_cache(maxsize=1024)
 def _sound(codec: str, channels: int) -> str:
-    """`<audio>`, with a line end after each line; "" when nothing is known."""
+    """The element `<audio>`, with a line end after each line; "" when nothing is known."""
     elements = _element("codec", codec) + _element("channels", channels)
     return f"      <audio>\n{elements}      </audio>\n" if elements else ""
 
@@ -270,7 +272,7 @@ _CONTROLS = bytes({*range(32)} - {*b"\t\n"})
 
 
 def _document(root: str, lines: list[str]) -> bytes:
-    """The whole file. Whatever XML forbids goes here once more, so that no item can make an NFO unreadable."""
+    """A whole NFO. Whatever XML forbids is dropped here once more, so that no item can make an NFO unreadable."""
     text = "\n".join((_DECLARATION, f"<{root}>", *lines, f"</{root}>", ""))
     if "\ufffe" in text or "\uffff" in text:
         text = text.replace("\ufffe", "").replace("\uffff", "")

@@ -1,4 +1,4 @@
-"""What is kept of a rendered file, so that `stat` renders nothing and a file is known by its content."""
+"""Facts of rendered files, which the index keeps: `stat` renders nothing, and a file is known by its content."""
 
 from hashlib import blake2b
 from typing import NamedTuple

@@ -39,22 +39,22 @@ _TYPES: dict[int, str] = {
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
-    """One node of the tree, without the contents of its files."""
+    """A node of the tree, without the contents of its files. All times are nanoseconds since the epoch."""
 
     id: int
     kind: int
     """A NodeKind."""
     parent: int
     name: str
-    """Of the directory; of an episode, the name of its files without extension."""
+    """The name of the directory; of an episode, the name of its files without extension."""
     alias: str
-    """Of an episode, the name of its second NFO without extension; "" where there is none."""
+    """The name of an episode's second NFO without extension; "" where there is none."""
     mtime: int
-    """Of the directory. All times are nanoseconds since the epoch."""
+    """The mtime of the directory."""
     strm_size: int
     strm_mtime: int
     strm_version: int
-    """How often the file's content changed."""
+    """How often the content of the .strm changed."""
     nfo_size: int
     nfo_mtime: int
     nfo_version: int
@@ -66,26 +66,27 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     name: str
     inode: int
     size: int
-    """Bytes; 0 for a directory."""
+    """Size in bytes; 0 for a directory."""
     mtime: int
-    """Nanoseconds since the epoch."""
+    """Modification time, nanoseconds since the epoch."""
     is_dir: bool
     reuse: int = 0
     """How often the inode number has stood for other content of the file before."""
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
-    """Some of a directory's entries."""
+    """A part of a directory's entries."""
 
     above: int
-    """The inode of the directory that it is in; of the root, its own."""
+    """The inode of the directory's parent; of the root, its own."""
     entries: list[Entry]
     whole: bool
-    """Whether nothing comes after them."""
+    """Whether these entries are the last ones."""
 
 
 class Generation(Protocol):
-    """Where the tree's nodes come from: one generation of the index. Raises IndexFileError when it cannot be read."""
+    """One generation of the index, from which the tree's nodes come. All methods raise IndexFileError when the index
+    cannot be read."""
 
     settings: LibrarySettings
     stats_version: int
@@ -95,16 +96,16 @@ class Generation(Protocol):
         """A node by its id."""
 
     def child(self, parent: int, key: str) -> Node | None:
-        """The node of that parent whose name folds to the key."""
+        """The node of a parent whose name folds to a key (`names.fold`)."""
 
     def child_by_alias(self, parent: int, alias: str) -> Node | None:
-        """The episode of that season with this alias."""
+        """The episode of a season with an alias."""
 
     def children(self, parent: int, after: int, limit: int) -> list[Node]:
         """The nodes of a parent with an id above `after`, in ascending order of id."""
 
     def record(self, node: int) -> Record:
-        """What a node's files are made from."""
+        """The record that a node's files are made from."""
 
     def check(self, parent: int) -> None:
         """Make sure that all the children of a parent can be told; raises IndexFileError otherwise."""
@@ -113,14 +114,14 @@ class Generation(Protocol):
         """The content of `.stats.csv`."""
 
     def stats_mtime(self) -> int:
-        """When that content last changed."""
+        """When the content of `.stats.csv` last changed, nanoseconds since the epoch."""
 
 
 class Tree:
-    """The tree over one store.
+    """The tree of one generation.
 
     Args:
-        store: where the nodes come from.
+        store: the generation.
         write_nfo: whether there are .nfo files.
         with_stats: whether `.stats.csv` stands in the root, as it does in a mount alone.
     """
@@ -161,12 +162,12 @@ class Tree:
         return folder_entry(child) if child is not None and child.name == name else None
 
     def page(self, directory: int, after: int = 0, limit: int = 256) -> Page | None:
-        """Some of a directory's entries, in a stable order.
+        """A part of a directory's entries, in a stable order.
 
         Args:
             directory: the directory's inode.
-            after: the inode of the last entry already seen, or 0. It may have gone since.
-            limit: of how many children the entries are wanted.
+            after: the inode of the last entry that was given before, or 0. It may have gone since.
+            limit: the number of children whose entries are wanted.
 
         Returns:
             The next entries, or None if there is no such directory. The order is by node, but for the directory's own
@@ -225,7 +226,7 @@ class Tree:
         return _files(node, self._makers)
 
     def open(self, inode: int) -> Callable[[], bytes]:
-        """What gives the whole content of a file as it is now, whenever it is called."""
+        """A function that gives the whole content of a file as it is now, whenever it is called."""
         if self._is_stats(inode):
             content = self._store.stats()
             return lambda: content
@@ -237,7 +238,7 @@ class Tree:
         return self.open(inode)()
 
     def identity(self, inode: int) -> dict[str, str]:
-        """What a file or directory stands for: its `type`, and the `uuid` and `stream_id` where it has them."""
+        """The title that a file or directory stands for: its `type`, and `uuid` and `stream_id` where it has them."""
         node = self._node(inode)
         if node is None or (kind := _TYPES.get(node.kind)) is None:
             return {}
@@ -264,7 +265,7 @@ class Tree:
             whole = page.whole
 
     def _node(self, inode: int) -> Node | None:
-        """The node of an inode, if it is to be seen: a series that waits for its first episode is not."""
+        """The node of an inode, if it is shown: a series that waits for its first episode is not."""
         node = self._store.node(node_of(inode))
         return node if node is not None and node.parent != WAITING_NODE else None
 
@@ -308,12 +309,12 @@ def folder_entry(node: Node) -> Entry:
 _Maker = Callable[[Node], Entry | None]
 """Makes the entry of one of a node's files; None if this node does not have it."""
 _Makers = Mapping[int, Mapping[int, _Maker]]
-"""By the kind of node and the slot of the file."""
+"""Makers by the kind of node and the slot of the file."""
 
 
 @cache
 def _makers(server: MediaServer, versions: Versions, write_nfo: bool = True) -> _Makers:
-    """Which files there are; of each node the .strm first."""
+    """The makers of the entries of each kind of node, the .strm first."""
     makers: dict[int, dict[int, _Maker]] = {
         NodeKind.MOVIE: {Slot.STRM: _strm, Slot.NFO: _own_nfo if server in ("emby", "kodi") else _nfo_called("movie")},
         NodeKind.VERSION: {Slot.STRM: _strm},

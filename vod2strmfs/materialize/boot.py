@@ -1,7 +1,7 @@
-"""Whether files can be lost that were written: the machine was started again, or the disk went away under it.
+"""Whether files that were written may have been lost: the machine was restarted, or the disk went away under it.
 
-Files can be empty then that were whole, with their names and times. What a run wrote is flushed to the disk once, when
-all is written. Of a run that was cut off, it is known on which mount it wrote.
+Files that were whole can be empty then, with their names and times. What a run wrote is flushed to the disk once, when
+all is written. The manifest knows on which mount a run that was cut off wrote.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ from vod2strmfs.materialize.manifest import Manifest
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _LOST = "lost"
-"""Stands for a mount on which something was lost."""
+"""Stands in the manifest for the id of a mount on which something was lost."""
 _UNABLE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES})
 """Errors of file systems that do not flush."""
 
@@ -26,15 +26,15 @@ _log = logging.getLogger("vod2strmfs")
 
 
 class Boots:
-    """Tells whether files of some sections can be lost, and notes what is safe.
+    """Tells whether the machine was rebooted, or the disk lost, since a section was last written.
 
-    Each section has its own fact in the manifest, since a run may be about one alone: during which start of the machine
-    it was written; and on which mount, as long as that is not flushed.
+    That is kept for each section, since a run may write Movies or TV only: the boot id of the machine when the section
+    was written, and the id of the mount as long as what was written there is not flushed.
 
     Args:
-        manifest: of which all is checked if files can be lost.
+        manifest: where that is kept. All of it is checked if files may have been lost.
         sections: the nodes of the sections that the run is about.
-        mount_point: of the file system that the root is on.
+        mount_point: the mount point of the file system that the root is on.
     """
 
     def __init__(self, manifest: Manifest, sections: Set[int], mount_point: str) -> None:
@@ -43,7 +43,7 @@ class Boots:
         self._mount = _mount_id(mount_point)
         self._before = {section: manifest.get(_boot_of(section)) for section in sections}
         self.must_verify = any(map(self._can_be_lost, self._before.values()))
-        """Whether every byte is to be compared."""
+        """Whether files may have been lost, so that the run has to compare every byte."""
         self._flushed = not any("\n" in before for before in self._before.values())
         self._lost = False
         self._written = 0
@@ -55,14 +55,14 @@ class Boots:
                 self._note(section, self._mount)
 
     def flush(self, root: int, written: int) -> OSError | None:
-        """Flush what this run, or an earlier one that was cut off, wrote, if anything.
+        """Flush to the disk what this run, or an earlier one that was cut off, wrote, if anything.
 
         Args:
             root: the descriptor of the output root.
             written: how many files this run wrote so far.
 
         Returns:
-            The error, if files may have been lost. The next run compares every byte.
+            The error, if files may have been lost; the next run then compares every byte. None if all is safe.
         """
         if written == self._written and self._flushed:
             return None
@@ -78,8 +78,8 @@ class Boots:
         """Note that the run went through all of its sections.
 
         Args:
-            written: whether it wrote anything. If not, only what earlier runs wrote since the machine's start can be
-                lost with its power.
+            written: whether the run wrote anything. If not, only what earlier runs wrote since the machine was started
+                can be lost when the power fails.
         """
         mount = "" if self._flushed else self._mount
         for section, before in self._before.items():
@@ -87,7 +87,7 @@ class Boots:
             self._note(section, (_LOST if self._lost else mount) if written or is_of_now else None)
 
     def _note(self, section: int, mount: str | None) -> None:
-        """Note on which mount a section is not flushed, "" for none; None if nothing of it can be lost."""
+        """Note the mount on which a section is not flushed, "" for none; None if nothing of the section can be lost."""
         fact = "" if mount is None else f"{self._boot}\n{mount}" if mount else self._boot
         self._manifest.put(_boot_of(section), fact)
 
@@ -97,9 +97,12 @@ class Boots:
 
 
 def _flush(root: int) -> OSError | None:
-    """Have everything written below a root on its disk, which takes as long as that is busy; returns an error, if any.
+    """Flush everything written below a root to its disk, which takes as long as the disk is busy.
 
     Sections may be mounts of their own.
+
+    Returns:
+        The error, if any.
     """
     flushed = set()
     for name in (".", *SECTIONS):
@@ -133,7 +136,8 @@ _STATX_SIZE, _MNT_ID_AT = 256, 144
 
 
 def _mount_id(path: str) -> str:
-    """The number of a mount. Since Linux 6.8 no other one ever has it; before, one that is made later can."""
+    """The id of the mount that a path is on, "" if the kernel does not say (statx(2)). Since Linux 6.8 no later mount
+    gets the same id; before, one can."""
     found = ctypes.create_string_buffer(_STATX_SIZE)
     try:
         statx = ctypes.CDLL(None, use_errno=True).statx
@@ -145,10 +149,10 @@ def _mount_id(path: str) -> str:
 
 
 def _boot_of(section: int) -> str:
-    """The name of the fact that says what can be lost of a section; "" if nothing can."""
+    """The manifest's name for what can be lost of a section; the value is "" if nothing can."""
     return f"boot of {section}"
 
 
 def _boot_id() -> str:
-    """What is another one each time the machine is started."""
+    """The machine's boot id, another one after each start."""
     return _BOOT_ID.read_text().strip()

@@ -1,6 +1,6 @@
-"""A glance at folders from outside: which are as they were left, and need no more.
+"""Finding the folders that are not as they were finished, by their mtimes alone.
 
-Where nothing changed, this is nearly all that a run does: one row of the manifest and one call for each folder.
+Where nothing changed, this is nearly all that a run does: one row of the manifest and one lstat for each folder.
 """
 
 import os
@@ -14,35 +14,35 @@ from vod2strmfs.materialize.manifest import ROOT, Folder, FolderState, Manifest
 from vod2strmfs.materialize.workers import Workers
 
 COUNTED = frozenset({NodeKind.MOVIE, NodeKind.SERIES, NodeKind.SEASON})
-"""The kinds of folder that progress is counted in."""
+"""The kinds of folder that progress counts."""
 
 Finished = tuple[str, int]
-"""A folder's path from the root, and the time (ns) that it had when it was left."""
+"""A folder's path from the root, and the mtime (ns) that it had when it was finished."""
 
 _FOLDERS_IN_TASK = 512
 _FOLDERS_IN_SMALL_TASK = 32
 
 
 def folders_in_task(workers: Workers) -> int:
-    """How many folders to look at in one task: few where a look takes its time and many workers wait for some."""
+    """Folders to compare in one task: few where an lstat takes its time and many workers wait."""
     return max(_FOLDERS_IN_TASK // workers.number, _FOLDERS_IN_SMALL_TASK)
 
 
-def compare_mtimes(root: int | None, last_seen: Sequence[Finished]) -> dict[int, bool]:
-    """Look at some folders, in any thread. What is in them is not looked at: adding, removing or renaming a file gives
-    its directory another time.
+def compare_mtimes(root: int | None, finished: Sequence[Finished]) -> dict[int, bool]:
+    """Compare the mtimes of some folders, in any thread. Their files need no lstat: adding, removing or renaming one
+    gives its directory another mtime.
 
     Args:
         root: the descriptor of the output root; None if there is none.
-        last_seen: the folders.
+        finished: the folders.
 
     Returns:
-        The places of those that are not as they were left, and whether they are missing.
+        The places (in `finished`) of the folders that are not as they were finished; True for those that are missing.
     """
     if root is None:
-        return dict.fromkeys(range(len(last_seen)), True)
+        return dict.fromkeys(range(len(finished)), True)
     changed = {}
-    for place, (path, finished_mtime) in enumerate(last_seen):
+    for place, (path, finished_mtime) in enumerate(finished):
         try:
             found = os.stat(path, dir_fd=root, follow_symlinks=False)
         except OSError:
@@ -54,24 +54,25 @@ def compare_mtimes(root: int | None, last_seen: Sequence[Finished]) -> dict[int,
 
 
 class Changed(NamedTuple):
-    """What was found below some sections."""
+    """The folders below some sections that are to be visited, and those that are not."""
 
     changed: Mapping[int, Sequence[int]]
-    """The folders that are not as they were left, or hold one that is not; by the folder that they are in."""
+    """The ids of the folders that are not as they were finished, or hold one that is not; by the id of the folder that
+    they are in."""
     matching: Sequence[str]
-    """The names of the series that are as they were left, with all that is in them."""
+    """The names of the series that are as they were finished, with all that is in them."""
     counted: int
-    """How many folders are so, categories aside."""
+    """How many folders are as they were finished, categories aside."""
 
 
 class ChangedFinder:
-    """Looks at all that the manifest has in some sections.
+    """Finds the changed folders among all that the manifest has in some sections.
 
     Args:
         manifest: not changed here.
         root: the descriptor of the output root; None if there is none.
-        workers: look.
-        tell: called now and then with the number of folders that were gone through.
+        workers: run `compare_mtimes`.
+        tell: called now and then with the number of folders gone through.
     """
 
     def __init__(self, manifest: Manifest, root: int | None, workers: Workers, tell: Callable[[int], None]) -> None:
@@ -80,20 +81,20 @@ class ChangedFinder:
         self._workers = workers
         self._tell = tell
         self._paths: dict[int, str] = {ROOT: ""}
-        """Of folders that hold folders; "" if they are in none of the sections."""
+        """The paths of folders that hold folders, by id; "" if they are in none of the sections."""
         self._series: dict[int, str] = {}
         self._above: dict[int, int] = {}
-        """What folders are in that hold folders."""
+        """The ids of the parents of folders that hold folders, by id."""
         self._categories: set[int] = set()
         self._changed: dict[int, int] = {}
-        """Folders that are not as they were left, and what they are in."""
+        """The ids of the parents of folders that are not as they were finished, by id."""
 
     def run(self, sections: Iterable[Folder]) -> Changed:
-        """Look."""
+        """Compare every folder of the sections."""
         tops = {section.id: section.name for section in sections}
         self._paths |= tops
         steps: list[tuple[int, int]] = []
-        last_seen: list[Finished] = []
+        finished: list[Finished] = []
         counted, settled, limit = 0, FolderState.SETTLED, folders_in_task(self._workers)
         for folder, parent, kind, name, state, finished_mtime in self._manifest.finished_mtimes():
             above = self._paths.get(parent)
@@ -114,13 +115,13 @@ class ChangedFinder:
                 self._changed[folder] = parent
                 continue
             steps.append((folder, parent))
-            last_seen.append((path, finished_mtime))
-            if len(last_seen) >= limit:
-                self._submit(steps, last_seen)
-                steps, last_seen = [], []
+            finished.append((path, finished_mtime))
+            if len(finished) >= limit:
+                self._submit(steps, finished)
+                steps, finished = [], []
                 limit = folders_in_task(self._workers)
                 self._tell(counted)
-        self._submit(steps, last_seen)
+        self._submit(steps, finished)
         self._workers.drain()
         return self._result(tops.keys(), counted)
 
@@ -134,11 +135,11 @@ class ChangedFinder:
             self._above[folder] = found.parent
         return path
 
-    def _submit(self, steps: Sequence[tuple[int, int]], last_seen: Sequence[Finished]) -> None:
+    def _submit(self, steps: Sequence[tuple[int, int]], finished: Sequence[Finished]) -> None:
         def take(changed: Mapping[int, bool]) -> None:
             self._changed.update(steps[place] for place in changed)
 
-        self._workers.submit(partial(compare_mtimes, self._root, last_seen), take)
+        self._workers.submit(partial(compare_mtimes, self._root, finished), take)
 
     def _result(self, tops: Collection[int], counted: int) -> Changed:
         to_visit = set(self._changed)

@@ -32,12 +32,12 @@ _FROM_BELOW: tuple[Set[int], ...] = (
     {NodeKind.SERIES},
     {NodeKind.CATEGORY},
 )
-"""The kinds of folder in the order in which they can go."""
+"""The kinds of folder, in the order in which they can be removed."""
 _FINISHED = frozenset({FolderState.SETTLED, FolderState.WATCHED})
 
 
 class Doomed(NamedTuple):
-    """A file that is to go."""
+    """A file that is to be removed, and why."""
 
     file: WantedFile
     uuid: str
@@ -45,45 +45,45 @@ class Doomed(NamedTuple):
 
 
 class Stale(NamedTuple):
-    """A folder with files that are to go; a State.GONE one goes itself."""
+    """A folder with files that are to be removed. One whose state is GONE is removed itself."""
 
     folder: Folder
     parts: tuple[str, ...]
-    """Its name after those of the folders that it is in, from the root."""
+    """The names on the way from the root to the folder, its own included."""
     series_name: str
     season: str
     files: Sequence[Doomed]
     wanted: frozenset[str] = frozenset()
-    """Names of files that stay."""
+    """The names of the files that stay."""
 
 
 @dataclass
 class Removed:
-    """What was done to a folder."""
+    """What was done to a stale folder."""
 
     stale: Stale
     rows: list[Row] = field(default_factory=list)
     failed: bool = False
     finished_mtime: int = 0
-    """The directory's mtime as it was left."""
+    """The directory's mtime (ns) after that."""
     whole: bool = True
-    """Whether what is wanted is still there."""
+    """Whether the files that stay are all still there."""
 
 
 @dataclass(frozen=True)
 class Cleaner:
-    """Finds what is stale, and has it removed.
+    """Finds the files and folders that are stale, and has them removed.
 
     Args:
         root: the descriptor of the output root.
         store: the generation that was written.
-        tree: over it.
+        tree: the tree over the store.
         manifest: knows what was written.
-        workers: do the work.
+        workers: remove.
         report: gets the rows.
         sections: the nodes of the sections of the library that are cleaned up.
         dry_run: whether nothing was written before, so that no folder is finished.
-        temporaries: the root's.
+        temporaries: the temporary files of the root.
     """
 
     root: int
@@ -96,13 +96,14 @@ class Cleaner:
     dry_run: bool
     temporaries: files.Temporaries
     _reopened: dict[int, FolderState] = field(default_factory=dict)
-    """Finished folders that lose a folder, and their states; see `_reopen_parents`."""
+    """The states of finished folders that lose a folder, by id; see `_reopen_parents`."""
 
     def held(self, max_shrink: int) -> int:
-        """How many .strm files the shrink brake holds back: all that are gone, or none.
+        """How many .strm files the shrink brake holds back: all that are gone, or none. Those whose titles are there
+        under another name do not count.
 
         Args:
-            max_shrink: see `shrink`. Files whose titles are there under another name do not count.
+            max_shrink: percent; see `shrink.holds`.
         """
         gone: Counter[int] = Counter()
         for kinds in _FROM_BELOW:
@@ -116,12 +117,12 @@ class Cleaner:
         return 0
 
     def preview(self) -> None:
-        """Report what would go."""
+        """Report what `apply` would remove."""
         for kinds in _FROM_BELOW:
             self._remove(kinds, apply=False)
 
     def apply(self) -> None:
-        """Take it away."""
+        """Remove all that is stale."""
         self._reopen_parents()
         self.manifest.commit()
         for kinds in _FROM_BELOW:
@@ -152,7 +153,7 @@ class Cleaner:
             self.manifest.clear_leftovers(folder.id)
 
     def _stale(self, kinds: Set[int]) -> Iterator[Stale]:
-        """The folders of some kinds that have something to go now."""
+        """The folders of some kinds in which something can be removed now."""
         for folder in self.manifest.stale():
             parts = self.manifest.path(folder)
             if folder.kind not in kinds or parts[0].node not in self.sections:
@@ -173,7 +174,7 @@ class Cleaner:
         return frozenset(file.name for item in items for file in item.files)
 
     def _doomed(self, folder: Folder) -> list[Doomed] | None:
-        """The files in a folder that are to go; None if one of them has to stay until it stands elsewhere."""
+        """The files in a folder that are to be removed; None if one of them has to stay until it stands elsewhere."""
         plan = self.manifest.plan(folder.id)
         items = decode(plan.leftovers)
         if folder.state == FolderState.GONE:
@@ -188,7 +189,7 @@ class Cleaner:
         return doomed
 
     def _reason(self, folder: Folder, item: NodeFiles, file: WantedFile) -> Reason | None:
-        """Why a file is to go; None if it has to stay for now."""
+        """Why a file is to be removed; None if it has to stay for now."""
         node = self.store.node(item.node)
         if node is None or node.parent == WAITING_NODE or self.store.record(node.id).uuid != item.uuid:
             return None if self._is_last(folder, file) else Reason.GONE
@@ -223,7 +224,7 @@ class Cleaner:
         return self.dry_run or folder.state in _FINISHED or folder.id in self._reopened
 
     def _reopen_parents(self) -> None:
-        """Have the folders that are about to lose a folder looked at again, should this run be cut off."""
+        """Have the next run compare the folders that are about to lose a folder, should this one be cut off."""
         for folder in self.manifest.stale():
             if folder.state == FolderState.GONE and folder.parent not in self._reopened:
                 parent = self.manifest.folder(folder.parent)
@@ -232,7 +233,7 @@ class Cleaner:
                     self.manifest.reopen(parent.id)
 
     def _settle(self, folder: Folder, state: FolderState) -> None:
-        """Give a folder that lost one its time again."""
+        """Give a folder that lost a folder its mtime again, and note it as finished."""
         try:
             with files.opened(self.root, [step.name for step in self.manifest.path(folder)]) as descriptor:
                 if os.fstat(descriptor).st_mtime_ns != folder.mtime:
@@ -249,7 +250,7 @@ def remove(stale: Stale, root: int, temporaries: files.Temporaries, *, apply: bo
     Args:
         stale: the folder.
         root: the descriptor of the output root.
-        temporaries: the root's.
+        temporaries: the temporary files of the root.
         apply: whether anything is removed.
     """
     removal = _Removal(stale, temporaries, apply)
@@ -303,15 +304,16 @@ class _Removal:
             self.removed.whole = staying.is_whole()
 
     def _report_others(self, directory: int) -> None:
-        """Say which NFOs stay in a folder that is no longer wanted: they may be ours, of which nothing is known."""
+        """Report the NFOs that stay in a folder that is no longer wanted: they may be ours, though nothing is known of
+        them."""
         doomed = {fold(doomed.file.name) for doomed in self._stale.files}
         for name in sorted(os.listdir(directory)):
             if name.endswith(".nfo") and fold(name) not in doomed:
                 self._say(Type.CLEANUP, self._title(name), "", Action.KEPT, Reason.NOT_OURS)
 
     def _title(self, name: str) -> str:
-        """What the row about a file is called, so that it can be told which title's it is: of one that has not the name
-        of its movie, with the folder."""
+        """The title of the row about a file: its name, after its folder's where the name does not say which movie's the
+        file is."""
         folder = self._stale.folder
         tells = folder.kind != NodeKind.MOVIE or name.startswith(folder.name)
         return name if tells else f"{folder.name}/{name}"
@@ -342,11 +344,11 @@ class _Removal:
 
 
 class _Staying:
-    """The files in a directory that are wanted. None of them goes by another spelling of its name.
+    """The wanted files in a directory, which must not be removed by another spelling of their names.
 
     Args:
-        directory: its descriptor.
-        names: of the files.
+        directory: the descriptor of the directory.
+        names: the names of the files.
     """
 
     def __init__(self, directory: int, names: Collection[str]) -> None:
@@ -365,7 +367,7 @@ class _Staying:
         return any(name == wanted or files.is_same(self._directory, name, wanted) for wanted in likely if wanted)
 
     def is_whole(self) -> bool:
-        """Whether all that were there still are."""
+        """Whether all wanted files that were there still are."""
         return all(files.lstat(self._directory, name) for name in self._by_inode.values())
 
 

@@ -24,13 +24,13 @@ NO_DIRECTORY = frozenset({errno.ENOTDIR, errno.ELOOP})
 """Errors of opening a directory where a file or a link stands."""
 
 _LARGEST = 1 << 24
-"""Bytes. No file of ours is larger."""
+"""Bytes that are read of a file. No file of ours is larger."""
 _ATTEMPTS = 100
-"""So many names of temporary files may be taken."""
+"""Names that are tried for a temporary file."""
 
 
 def lstat(directory: int, name: str) -> os.stat_result | None:
-    """The attributes of a name in a directory; None if there is no such name."""
+    """The attributes (lstat(2)) of a name in a directory; None if there is no such name."""
     try:
         return os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
@@ -43,12 +43,12 @@ def is_utf8(name: str) -> bool:
 
 
 def is_file(found: os.stat_result) -> bool:
-    """Whether it is a regular file."""
+    """Whether attributes are those of a regular file."""
     return stat.S_ISREG(found.st_mode)
 
 
 def read(directory: int, name: str) -> bytes:
-    """The content of a file, or as much as tells that it is larger than any file of ours."""
+    """The content of a file, at most `_LARGEST` bytes: as much as tells that it is none of ours."""
     descriptor = os.open(name, _READ_FLAGS, dir_fd=directory)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         return file.read(_LARGEST) or b""
@@ -58,7 +58,7 @@ class Temporaries:
     """Temporary files of one output root, which have names that nobody else gives to a file.
 
     Args:
-        root: what tells the output root from all others. It outlives a killed run, whose files are recognised by it.
+        root: a key of the output root, the same in every run, so that the files of a killed run are recognised.
     """
 
     def __init__(self, root: str) -> None:
@@ -66,11 +66,11 @@ class Temporaries:
         self._numbers = itertools.count()
 
     def is_one(self, name: str) -> bool:
-        """Whether it is the name of a file that a killed run may have left."""
+        """Whether a name is one of a temporary file, which a killed run may have left."""
         return name.startswith(self._start) and name.endswith(".tmp")
 
     def create(self, directory: int) -> tuple[int, str]:
-        """A new file: its descriptor, to be closed by the caller, and its name. Thread-safe."""
+        """A new temporary file in a directory: its descriptor, which the caller closes, and its name. Thread-safe."""
         for _ in range(_ATTEMPTS):
             name = f"{self._start}{next(self._numbers):x}.tmp"
             try:
@@ -90,15 +90,15 @@ class Temporaries:
 
 
 def write(directory: int, name: str, content: bytes, mtime: int, temporaries: Temporaries) -> None:
-    """Put a whole file in place, in one step for those who read it.
+    """Write a file in one step for those who read it: they see the old one, or the whole new one.
 
     Args:
-        directory: its descriptor.
-        name: an existing file of this name is replaced.
-        content: the bytes.
-        mtime: modification time, nanoseconds since the epoch. A file system that lets only a file's owner set it, and
-            gives files to somebody else, keeps its own.
-        temporaries: those of the output root.
+        directory: the descriptor of the directory.
+        name: the file's name. An existing file of this name is replaced.
+        content: the bytes of the file.
+        mtime: nanoseconds since the epoch. A file system that lets only a file's owner set it, and gives files to
+            somebody else, keeps its own.
+        temporaries: the temporary files of the output root.
     """
     descriptor, temporary = temporaries.create(directory)
     try:
@@ -121,7 +121,7 @@ def write(directory: int, name: str, content: bytes, mtime: int, temporaries: Te
 
 
 def set_directory_time(directory: int, mtime: int) -> None:
-    """Give a directory its time (ns), unless it is somebody else's: only its owner may, others can but write in it."""
+    """Give a directory its mtime (ns), unless it is somebody else's, who alone may do that."""
     with contextlib.suppress(PermissionError):
         os.utime(directory, ns=(mtime, mtime))
 
@@ -152,12 +152,12 @@ def move(source: int, name: str, target: int, new_name: str, *, apply: bool = Tr
         source: the descriptor of the directory that it is in.
         name: its name there.
         target: the descriptor of the directory that it is to be in.
-        new_name: its name there. Another spelling of the name, where the file system takes both for one, is a new name
-            too.
-        apply: whether to do it, or to say only what would come of it.
+        new_name: the name that it is to have there. Another spelling of its name, where the file system takes both
+            for one, is a new name too.
+        apply: whether to rename it, or only to say what would come of it.
 
     Returns:
-        Whether it was there, and is found under the new name.
+        Whether the file or directory was there, and is found under the new name.
     """
     if lstat(source, name) is None:
         return False
@@ -176,12 +176,12 @@ def move(source: int, name: str, target: int, new_name: str, *, apply: bool = Tr
 
 
 def _between(new_name: str) -> str:
-    """What something is called while it is on the way to another spelling of its name."""
+    """The name that a file or directory has while it is on the way to another spelling of its own."""
     return f".vod2strmfs-{blake2b(os.fsencode(new_name), digest_size=16).hexdigest()}.moving"
 
 
 def finish_move(directory: int, new_name: str) -> bool:
-    """Finish what a killed run began: to spell a name otherwise. Returns whether there was such a thing."""
+    """Finish a move to another spelling of a name that a killed run began; returns whether there was one."""
     between = _between(new_name)
     if lstat(directory, between) is None or new_name in os.listdir(directory):
         return False
@@ -193,13 +193,13 @@ class Opener:
     """Opens directories below a root, and keeps the last one open: the next is often the same.
 
     Args:
-        root: its descriptor.
+        root: the descriptor of the root.
         make: whether directories that do not exist are made.
     """
 
     def __init__(self, root: int, *, make: bool = False) -> None:
         self.made = False
-        """Whether any directory was made."""
+        """Whether any directory was made; set back by whoever reads it."""
         self._root = root
         self._make = make
         self._parts: tuple[str, ...] | None = None
@@ -212,10 +212,10 @@ class Opener:
         self._close()
 
     def open(self, parts: tuple[str, ...]) -> int:
-        """A directory by the names on the way to it; valid until another one is opened.
+        """The descriptor of a directory by the names on the way to it; valid until another one is opened.
 
         Raises:
-            OSError: it does not exist, or there is a link or a file on the way.
+            OSError: the directory does not exist, or there is a link or a file on the way.
         """
         if parts != self._parts:
             self._close()
@@ -245,13 +245,13 @@ class Opener:
 
 @contextlib.contextmanager
 def opened(root: int, parts: Iterable[str], *, make: bool = False) -> Iterator[int]:
-    """A directory below a root; see `Opener`."""
+    """The descriptor of a directory below a root, for as long as the context lasts; see `Opener`."""
     with Opener(root, make=make) as opener:
         yield opener.open(tuple(parts))
 
 
 def make(directory: int, name: str) -> bool:
-    """Make a directory; returns whether there was none."""
+    """Make a directory in a directory; returns whether there was none."""
     try:
         os.mkdir(name, dir_fd=directory)
     except FileExistsError:

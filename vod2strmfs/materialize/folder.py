@@ -8,14 +8,14 @@ from vod2strmfs.materialize.write import FolderResult
 
 
 class Directory:
-    """A folder that something is done in, or below. Only the thread that plans uses it.
+    """A folder in which, or below which, something is being done. Only the thread that plans uses it.
 
-    It is finished when everything that was opened in it is closed again; its parent, after that.
+    A directory is finished when nothing in it is pending any more; after that, its parent can be.
 
     Args:
-        folder: as the manifest has it.
-        parent: the directory that it is in; None for the root.
-        parts: where it stands, name by name from the root.
+        folder: the folder as the manifest has it.
+        parent: the directory that the folder is in; None for the root.
+        parts: the names on the way from the root to the folder, its own included.
     """
 
     def __init__(self, folder: Folder, parent: "Directory | None", parts: tuple[str, ...]) -> None:
@@ -23,21 +23,22 @@ class Directory:
         self.parent = parent
         self.parts = parts
         self.series_name: str = parent.series_name if parent else ""
-        """The name of the series that it belongs to, or ""."""
+        """The name of the series that the folder belongs to, or is; else ""."""
         if folder.kind == NodeKind.SERIES:
             self.series_name = folder.name
         self.items: Sequence[NodeFiles] = ()
         self.leftovers: Sequence[NodeFiles] = ()
         self.pending = 1
-        """How many things in it are not done, planning included."""
+        """Pending tasks in this directory and its subdirectories, plus one while it is still being planned. At 0 the
+        directory is finished."""
         self.passed_by = True
-        """Whether nothing had to be done in it or below."""
+        """True while nothing had to be compared in this directory or below."""
         self.compared = False
-        """Whether its own files are compared."""
+        """True once the directory's own files are compared with the plan."""
         self.touched = False
-        """Whether something in it was changed."""
+        """True once something in the directory was changed by this run."""
         self.finishing = False
-        """Whether what gives it its time is under way, or was."""
+        """True once the task that restores the directory's mtime has been queued."""
         self._finished = self._refused = False
         self._failed = self._kept = False
         self._moved: set[str] = set()
@@ -46,7 +47,7 @@ class Directory:
             parent.pending += 1
 
     def mark_compared(self) -> None:
-        """Note that its files are compared."""
+        """Note that the directory's own files are compared: neither it nor what it is in is passed by."""
         self.compared = True
         directory: Directory | None = self
         while directory is not None and directory.passed_by:
@@ -54,7 +55,7 @@ class Directory:
             directory = directory.parent
 
     def take(self, done: FolderResult) -> None:
-        """Take note of what was done."""
+        """Take note of the result of one of the directory's tasks."""
         self.touched |= done.touched
         self._failed |= done.failed
         self._refused |= not done.opened
@@ -70,22 +71,22 @@ class Directory:
                 above = above.parent
 
     def must_be_finished(self) -> bool:
-        """Whether it may need to be given its time."""
+        """Whether the directory may need its mtime restored, by a last task of its own."""
         return (self.compared or self.touched) and not self.finishing and not self._refused
 
     def settle(self, manifest: Manifest) -> None:
-        """Note in the manifest how it was left."""
+        """Note in the manifest how the directory was finished: its state, its mtime, and what is in it."""
         if self.compared or self._finished:
             manifest.settle(self.folder.id, self._state(), self._finished_mtime)
         if self.compared and not self._failed and not self._kept and self._is_simpler():
             manifest.note_items(self.folder.id, list(map(_plain, self.items)), without(self.leftovers, self._moved))
 
     def _is_simpler(self) -> bool:
-        """Whether less is there than the manifest says: contents written over are gone, and so are names given up."""
+        """Whether less is on disk than the manifest says: contents written over are gone, and so are names given up."""
         return bool(self._moved) or any(file.earlier for item in self.items for file in item.files)
 
     def _state(self) -> FolderState:
-        """How it is left."""
+        """The state in which the directory is finished."""
         if self._failed:
             return FolderState.NEW if self.folder.state == FolderState.NEW else FolderState.CHANGED
         if not self.compared:
@@ -94,6 +95,6 @@ class Directory:
 
 
 def _plain(item: NodeFiles) -> NodeFiles:
-    """The item without earlier contents."""
+    """The files of a node without their earlier contents."""
     files = (WantedFile(file.name, file.slot, file.size, file.mtime, file.digest) for file in item.files)
     return NodeFiles(item.node, item.kind, item.uuid, tuple(files))

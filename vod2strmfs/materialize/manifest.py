@@ -26,22 +26,22 @@ from vod2strmfs.library.names import fold
 ROOT = 1
 """The id of the output root."""
 NO_NODE = -2
-"""The node of a folder that was found on disk: what it is in the index is not known yet."""
+"""The node of a folder that was found on disk, whose node in the index is not known yet."""
 
 
 class FolderState(IntEnum):
     """How a folder on disk compares with what is wanted."""
 
     NEW = 0
-    """Not known: it was never finished."""
+    """The folder was never finished, so that nothing is known of it."""
     CHANGED = 1
-    """It was finished, and something else is wanted since."""
+    """The folder was finished, and something else is wanted in it since."""
     SETTLED = 2
-    """It is as wanted."""
+    """The folder is as wanted."""
     WATCHED = 3
-    """It is as wanted but for files that are not ours and stand in our files' places. Looked at in every run."""
+    """The folder is as wanted, but for files of somebody else in our files' places. Every run compares it."""
     GONE = 4
-    """It is no longer wanted."""
+    """The folder is no longer wanted."""
 
 
 _SCHEMA_VERSION = 1
@@ -93,7 +93,7 @@ _log = logging.getLogger("vod2strmfs")
 
 
 class WantedFile(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """A file that is wanted, or was."""
+    """A file that is wanted in a folder, or was."""
 
     name: str
     slot: int
@@ -102,11 +102,11 @@ class WantedFile(msgspec.Struct, frozen=True, array_like=True, omit_defaults=Tru
     """Nanoseconds since the epoch."""
     digest: int
     earlier: tuple[int, ...] = ()
-    """Digests of other contents of ours that may stand under this name."""
+    """Digests of other contents of ours that may stand under this name on disk."""
 
 
 class NodeFiles(msgspec.Struct, frozen=True, array_like=True):
-    """The files of a node in a folder."""
+    """The files that one node has in a folder."""
 
     node: int
     kind: int
@@ -115,7 +115,7 @@ class NodeFiles(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Folder(NamedTuple):
-    """A folder, without what is in it."""
+    """A folder of the output, without what is in it: a row of `folder`, whose columns are described there."""
 
     id: int
     parent: int
@@ -128,7 +128,7 @@ class Folder(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A folder and what is in it."""
+    """A folder and what is in it: a whole row of `folder`."""
 
     folder: Folder
     uuid: str
@@ -167,7 +167,7 @@ class Manifest:
             self._connection = self._open()
 
     def begin_run(self) -> None:
-        """Make ready for changes. What a run that was cut off was about to forget may not be so any more."""
+        """Make ready for changes, and drop what a run that was cut off was about to forget: it may not be safe."""
         self._run(_SAFE)
         self._run("DELETE FROM safe")
 
@@ -176,7 +176,7 @@ class Manifest:
         self._connection.close()
 
     def check(self) -> None:
-        """Start with an empty manifest if this one is damaged. Goes through all of it."""
+        """Read the whole manifest, and start with an empty one if it is damaged."""
         try:
             [[answer], *_] = self._connection.execute("PRAGMA integrity_check(1)").fetchall()
         except sqlite3.DatabaseError as error:
@@ -187,18 +187,18 @@ class Manifest:
             self._connection = self._open()
 
     def commit(self) -> None:
-        """Make everything so far last."""
+        """Make every change so far last, whatever becomes of the run."""
         if not self._dry_run:
             self._run("COMMIT")
             self._run("BEGIN")
 
     def get(self, name: str) -> str:
-        """A fact about the root; "" if it was never noted."""
+        """A fact about the root, by its name; "" if it was never put."""
         row = self._run("SELECT value FROM fact WHERE name = ?", name).fetchone()
         return row[0] if row else ""
 
     def put(self, name: str, value: str) -> None:
-        """Note a fact."""
+        """Set a fact about the root."""
         self._run("INSERT OR REPLACE INTO fact VALUES (?, ?)", name, value)
 
     def folder(self, folder: int) -> Folder:
@@ -206,22 +206,22 @@ class Manifest:
         return Folder._make(self._run(f"SELECT {_FOLDER} FROM folder WHERE id = ?", folder).fetchone())
 
     def plan(self, folder: int) -> Plan:
-        """A folder and what is in it."""
+        """A folder, by its id, and what is in it."""
         return _plan(self._run(f"SELECT {_PLAN} FROM folder WHERE id = ?", folder).fetchone())
 
     def children(self, parent: int) -> Iterator[Folder]:
-        """The folders in a folder that are wanted. They may be changed meanwhile."""
+        """The wanted folders in a folder, in order of id. They may be changed while one goes through them."""
         return self._pages(
             f"SELECT {_FOLDER} FROM folder INDEXED BY folder_children WHERE parent = ? AND {_IS_WANTED}", parent
         )
 
     def child(self, parent: int, name: str) -> Plan | None:
-        """The folder in a folder whose name is equal, but perhaps for case or Unicode form."""
+        """The folder in a folder that has a name, whatever its case or Unicode form; None if there is none."""
         row = self._run(f"SELECT {_PLAN} FROM folder WHERE parent = ? AND fold = ?", parent, fold(name)).fetchone()
         return _plan(row) if row else None
 
     def by_node(self, node: int) -> Plan | None:
-        """The folder of a node of the index."""
+        """The folder of a node of the index, a wanted one first; None if there is none."""
         row = self._run(f"SELECT {_PLAN} FROM folder WHERE node = ? ORDER BY state LIMIT 1", node).fetchone()
         return _plan(row) if row else None
 
@@ -230,7 +230,7 @@ class Manifest:
         return self._pages(f"SELECT {_FOLDER} FROM folder WHERE ({_IS_STALE})")
 
     def finished_mtimes(self) -> Iterator[tuple[int, int, int, str, int, int]]:
-        """Id, parent, kind, name, state and time when last left of every folder that is wanted, but for the root."""
+        """Id, parent, kind, name, state and finished mtime (ns) of every wanted folder but the root, in order of id."""
         return self._rows(f"SELECT id, parent, kind, name, state, seen FROM folder WHERE {_IS_WANTED}", after=ROOT)
 
     def path(self, folder: Folder) -> tuple[Folder, ...]:
@@ -242,15 +242,15 @@ class Manifest:
         return tuple(reversed(parts))
 
     def count_wanted(self, parent: int) -> int:
-        """How many folders in a folder are wanted."""
+        """The number of wanted folders in a folder."""
         return self._count(f"SELECT count(*) FROM folder WHERE parent = ? AND {_IS_WANTED}", parent)
 
     def count_strms(self, kind: NodeKind) -> int:
-        """How many .strm files are wanted in folders of a kind."""
+        """The number of .strm files that are wanted in folders of a kind."""
         return self._count(f"SELECT coalesce(sum(strms), 0) FROM folder WHERE kind = ? AND {_IS_WANTED}", kind)
 
     def count_folders(self) -> int:
-        """How many folders are wanted."""
+        """The number of wanted folders, the root included."""
         return self._count(f"SELECT count(*) FROM folder WHERE {_IS_WANTED}")
 
     def add(self, folder: Folder, uuid: str, stream: str, items: Sequence[NodeFiles]) -> Folder:
@@ -269,7 +269,7 @@ class Manifest:
     def change(
         self, folder: Folder, uuid: str, stream: str, items: Sequence[NodeFiles], leftovers: Sequence[NodeFiles]
     ) -> None:
-        """Note what a folder stands for and what is wanted in it."""
+        """Note the node, mtime and state of a folder, what it is for, and what is in it."""
         self._run(
             "UPDATE folder SET kind = ?, node = ?, uuid = ?, stream = ?, strms = ?, mtime = ?, state = ?, items = ?,"
             " leftovers = ? WHERE id = ?",
@@ -283,7 +283,7 @@ class Manifest:
         self.commit()
 
     def moving(self) -> tuple[Folder, Folder, str] | None:
-        """The folder of which it is not known whether it was moved, and the folder and the name that it was to have."""
+        """The folder of a move that was cut off, and the parent and the name that it was to get; None if none was."""
         fact = self.get("move")
         if not fact:
             return None
@@ -304,16 +304,16 @@ class Manifest:
         self.commit()
 
     def settle(self, folder: int, state: FolderState, finished_mtime: int) -> None:
-        """Note how a folder was left."""
+        """Note the state of a folder, and its mtime (ns), when it is finished."""
         self._run("UPDATE folder SET state = ?, seen = ? WHERE id = ?", state, finished_mtime, folder)
 
     def note_items(self, folder: int, items: Sequence[NodeFiles], leftovers: Sequence[NodeFiles]) -> None:
-        """Note what is in a folder, for `forget_former`."""
+        """Note what is in a folder now, for `forget_former`."""
         self._run("INSERT OR REPLACE INTO safe VALUES (?, ?, ?)", folder, encode(items), encode(leftovers))
 
     def forget_former(self) -> None:
-        """Forget what was in folders before what was noted of them. Until that is safe on the disk, the former may come
-        back, and has to be known as ours."""
+        """Forget what was in folders before `note_items`. Until the new files are flushed to the disk, the former ones
+        may come back, and have to be known as ours."""
         self._run(
             "UPDATE folder SET items = safe.items, leftovers = safe.leftovers FROM safe WHERE safe.id = folder.id"
         )
@@ -324,21 +324,21 @@ class Manifest:
         self._run(f"UPDATE folder SET leftovers = {_NO_FILES} WHERE id = ?", folder)
 
     def reopen(self, folder: int) -> None:
-        """Have a folder looked at again, whatever becomes of this run."""
+        """Mark a finished folder as changed, so that the next run compares it whatever becomes of this one."""
         self._run(f"UPDATE folder SET state = {FolderState.CHANGED:d} WHERE id = ? AND {_IS_FINISHED}", folder)
 
     def let_go(self, folder: int) -> None:
-        """Note that a folder and what is below it is no longer wanted."""
+        """Note that a folder, and every folder below it, is no longer wanted."""
         self._run("UPDATE folder SET state = ? WHERE id = ?", FolderState.GONE, folder)
         for child in self.children(folder):
             self.let_go(child.id)
 
     def forget(self, folder: int) -> None:
-        """Remove a folder that has nothing of ours left. What is below it has to be forgotten before."""
+        """Delete the row of a folder that has nothing of ours left. Those of the folders in it have to go before."""
         self._run("DELETE FROM folder WHERE id = ?", folder)
 
     def forget_below(self, folder: int) -> None:
-        """Leave whatever is in the folders in a folder to the user."""
+        """Delete the rows of all folders below a folder: what is in them is the user's."""
         for child in self._pages(f"SELECT {_FOLDER} FROM folder WHERE parent = ?", folder):
             self.forget_below(child.id)
             self.forget(child.id)
@@ -347,7 +347,8 @@ class Manifest:
         return map(Folder._make, self._rows(query, *parameters))
 
     def _rows(self, query: str, *parameters: object, after: int = 0) -> Iterator[Any]:
-        """What a query with a condition says, in order of id; page by page, so that rows may be changed meanwhile."""
+        """The rows of a query that ends with a condition, in order of id; read by pages, so that rows may be changed
+        meanwhile."""
         while page := self._run(f"{query} AND id > ? ORDER BY id LIMIT {_PAGE}", *parameters, after).fetchall():
             yield from page
             after = page[-1][0]
@@ -396,7 +397,7 @@ class Manifest:
 
 
 def without(items: Iterable[NodeFiles], names: Collection[str]) -> list[NodeFiles]:
-    """The items but for the files of some names."""
+    """The items without the files of some names; items without files are left out."""
     rest = [
         NodeFiles(item.node, item.kind, item.uuid, tuple(file for file in item.files if file.name not in names))
         for item in items

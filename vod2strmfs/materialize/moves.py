@@ -17,7 +17,8 @@ _log = logging.getLogger("vod2strmfs")
 class Mover:
     """Moves folders, one at a time.
 
-    That is slow on a share if a whole library is renamed, but safe: what one folder leaves, another may take.
+    One at a time is slow on a share if a whole library is renamed, but safe: another folder may take the name that one
+    gives up.
 
     Args:
         root: the descriptor of the output root; None if there is none.
@@ -31,18 +32,18 @@ class Mover:
     report: Report
     dry_run: bool
     unmoved: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    """Where folders stand that were not moved since this is a dry run, name by name from the root; by id."""
+    """The parts of folders that were not moved since this is a dry run, by id."""
 
     def move(self, plan: Plan, parent: Folder, name: str) -> bool:
         """Move a folder, with everything in it.
 
         Args:
             plan: the folder.
-            parent: where it is to stand.
-            name: what it is to be called.
+            parent: the folder that it is to stand in.
+            name: the name that it is to have.
 
         Returns:
-            Whether its place is the new one. It is if the folder does not exist; it is not if something stands there.
+            Whether its place is the new one: True too if the folder does not exist, False if something stands there.
         """
         parts, target = self._parts(plan.folder), self._parts(parent)
         try:
@@ -60,7 +61,7 @@ class Mover:
         return True
 
     def resume(self) -> None:
-        """Find out about a move that a killed run may have made.
+        """Find out whether a killed run made the move that it had begun.
 
         Raises:
             OutputError: the root cannot be read.
@@ -76,7 +77,7 @@ class Mover:
         self.manifest.end_move(moved=moved)
 
     def _finish(self, target: tuple[str, ...], name: str) -> bool:
-        """Finish a move to another spelling of a name; returns whether there was one."""
+        """Finish a move to another spelling of a name that a killed run began; returns whether there was one."""
         assert self.root is not None
         if self.dry_run:
             return False
@@ -87,7 +88,7 @@ class Mover:
             return False
 
     def _parts(self, folder: Folder) -> tuple[str, ...]:
-        """Where a folder stands on disk."""
+        """The names on the way from the root to where a folder stands on disk, its own included."""
         parts: tuple[str, ...] = ()
         for step in self.manifest.path(folder):
             parts = self.unmoved.get(step.id, (*parts, step.name))

@@ -1,8 +1,8 @@
 """Telling our NFOs from a user's when the manifest is lost. In doubt, one is the user's.
 
-Nothing in an NFO says who wrote it. What does: it has the form that we write, and to the nanosecond the time of a .strm
-of ours that it belongs to; the two have it from the catalogue. Whoever edits one gives it another time. A series has no
-.strm of its own, so its NFO mostly stays in doubt.
+Nothing in an NFO says who wrote it. It is taken for ours if it has the form that we write, and to the nanosecond the
+mtime of a .strm of ours that it belongs to: both have it from the catalogue, and whoever edits an NFO gives it another.
+A series has no .strm of its own, so its NFO mostly stays in doubt.
 """
 
 import os
@@ -35,9 +35,9 @@ class Nfos:
     """The NFOs of a directory of which nothing is known.
 
     Args:
-        directory: its descriptor.
-        entries: the regular files among what it holds, by the keys that the file system has for their names.
-        file_system: says how exact times are, and which names are one.
+        directory: the descriptor of the directory.
+        entries: the regular files in the directory, by the keys that the file system has for their names.
+        file_system: says how exact mtimes are, and which names are one.
     """
 
     def __init__(self, directory: int, entries: Mapping[str, "os.DirEntry[str]"], file_system: FileSystem) -> None:
@@ -47,12 +47,12 @@ class Nfos:
         self._times_tell = file_system.grain < COARSEST
 
     def of_strm(self, kind: NodeKind, stem: str, mtime: int) -> Iterator[WantedFile]:
-        """Those that belong to a .strm of ours.
+        """The NFOs that belong to a .strm of ours.
 
         Args:
-            kind: of the node that it belongs to, a movie or an episode.
-            stem: its name without extension.
-            mtime: its time, ns.
+            kind: the NodeKind that the .strm belongs to, a movie or an episode.
+            stem: the name of the .strm without extension.
+            mtime: the mtime of the .strm, ns.
         """
         names = {f"{stem}.nfo": Slot.NFO}
         code, dash, _ = stem.partition(" – ")
@@ -64,11 +64,11 @@ class Nfos:
             yield from self._timed(name, slot, {mtime})
 
     def of_series(self, mtimes: Collection[int]) -> Iterator[WantedFile]:
-        """That of a series, by the times (ns) of our files in its seasons: what changed in one sync has one time."""
+        """The NFO of a series, by the mtimes (ns) of our files in its seasons: one sync gives one mtime."""
         yield from self._timed("tvshow.nfo", Slot.NFO, mtimes)
 
     def of_season(self) -> Iterator[WantedFile]:
-        """That of a season, which holds nothing but its number."""
+        """The NFO of a season, which holds nothing but the season's number."""
         if entry := self._entry("season.nfo"):
             content = files.read(self._directory, entry.name)
             number = _SEASON_NUMBER.search(content)

@@ -33,15 +33,15 @@ _PAGE = 256
 
 
 class Wanted(NamedTuple):
-    """A folder of which something is wanted."""
+    """A folder that is wanted, as it was just planned."""
 
     folder: Folder
     items: Sequence[NodeFiles] | None
-    """What is wanted in it; None if that is as the manifest has it."""
+    """The files that are wanted in the folder; None if they are as the manifest has them."""
     records: Sequence[Record] = ()
-    """What the items' files are made from."""
+    """What the items' files are made from, one record for each item."""
     leftovers: Sequence[NodeFiles] = ()
-    """What else is ours in it."""
+    """The other files of ours in the folder."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class Reconciler:
 
     Args:
         store: one generation of the index.
-        tree: over it.
-        manifest: changed here.
+        tree: the tree over the store.
+        manifest: the plan, which is changed here.
         mover: moves folders on disk.
-        first: whether there was nothing in the manifest.
+        first: whether the manifest was empty, so that nothing has to be looked up in it.
     """
 
     store: Store
@@ -63,7 +63,11 @@ class Reconciler:
     first: bool
 
     def plan_fixed(self, node: int, parent: Folder | None) -> Wanted:
-        """Plan the root, whose parent is None, or a section."""
+        """Plan a folder that is always there: the root, whose parent is None, or a section.
+
+        Raises:
+            IndexFileError: the index lacks its node.
+        """
         found = self.store.node(node)
         if found is None:
             raise IndexFileError(f"the index holds no node {node}")
@@ -72,9 +76,9 @@ class Reconciler:
         return self._plan(parent.id if parent else 0, detail, before)
 
     def children(self, parent: Folder) -> Iterator[Wanted]:
-        """The folders that the library has in a folder below the root, in its order, each as it is planned.
+        """The folders that the library has in a folder below the root, in the library's order, each as it is planned.
 
-        What is not among them is marked as gone when all have been gone through.
+        A folder that is not among them is marked as gone when all have been gone through.
         """
         number = 0
         for detail in self._details(parent.node):
@@ -115,7 +119,7 @@ class Reconciler:
             after = page[-1].node.id
 
     def _items(self, detail: Detail) -> tuple[list[NodeFiles], list[Record]]:
-        """What belongs into the directory of a node, and what it is made from."""
+        """The files that belong into the directory of a node, and the records that they are made from."""
         kind = detail.node.kind
         details = [detail]
         if kind == NodeKind.SEASON or (kind == NodeKind.MOVIE and self.store.settings.versions == "all"):
@@ -133,7 +137,7 @@ class Reconciler:
         return NodeFiles(detail.node.id, detail.node.kind, detail.record.uuid, tuple(files))
 
     def _find(self, parent: Folder, detail: Detail) -> Plan | None:
-        """What the manifest has for a node, moved to its place if it stood elsewhere."""
+        """The manifest's folder for a node, moved to its place if it stood elsewhere; None if there is none."""
         if self.first:
             return None
         name, node = detail.node.name, detail.node.id
@@ -150,7 +154,7 @@ class Reconciler:
 
     def _is_for(self, there: Plan, parent: Folder, detail: Detail) -> bool:
         """Whether a folder that stands elsewhere was made for an item that belongs into `parent`. Once the index has
-        been made anew, anything may have the number of anything."""
+        been made anew, any node may have the number of another."""
         if there.folder.kind != detail.node.kind:
             return False
         if detail.node.kind != NodeKind.SEASON or there.folder.parent == parent.id:
@@ -194,7 +198,8 @@ class Reconciler:
 
 
 def _merge(items: Sequence[NodeFiles], before: Sequence[NodeFiles]) -> tuple[list[NodeFiles], list[NodeFiles]]:
-    """What is wanted, with all that may stand in its place; and what is no longer wanted."""
+    """The files that are wanted, each with the earlier contents that may stand in its place; and the files of `before`
+    that are no longer wanted."""
     known: dict[str, set[int]] = {}
     for item in before:
         for file in item.files:
@@ -211,7 +216,7 @@ def _merge(items: Sequence[NodeFiles], before: Sequence[NodeFiles]) -> tuple[lis
 
 
 def _same(plan: Plan, detail: Detail) -> bool:
-    """Whether a folder was made for this item. The node alone does not say so: the index may have been made anew."""
+    """Whether a folder was made for an item. The node alone does not say so: the index may have been made anew."""
     if detail.node.kind == NodeKind.SEASON:
         return True
     if detail.record.uuid != "" and plan.uuid == detail.record.uuid:
@@ -223,12 +228,12 @@ def _same(plan: Plan, detail: Detail) -> bool:
 
 
 class _Stream(NamedTuple):
-    """What a folder is for, but for its UUID."""
+    """What a folder is for, beside a UUID."""
 
     key: str
-    """Account and stream id."""
+    """The account's id and the stream id, with a colon between."""
     ids: tuple[str, str]
-    """TMDB's and IMDb's; "" if it is not known."""
+    """TMDB's id and IMDb's; "" for one that is not known."""
 
     @classmethod
     def of(cls, text: str) -> "_Stream":
@@ -237,7 +242,7 @@ class _Stream(NamedTuple):
 
 
 def _stream(detail: Detail) -> str:
-    """The form in which the manifest has it."""
+    """What a detail's folder is for, in the form in which the manifest has it."""
     record = detail.record
     key = f"{record.account}:{record.stream}"
     item = decode_kind(record.item, record.kind) if record.kind in (NodeKind.MOVIE, NodeKind.SERIES) else None

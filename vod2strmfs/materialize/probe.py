@@ -1,4 +1,4 @@
-"""What a file system makes of names and times, found out by trying in a folder of our own in the output root.
+"""What a file system makes of names and times, which is tried in a folder of our own in the output root.
 
 The library's names are legal on every common file system and differ by more than case and Unicode form, so no name
 depends on the answer. What does: whether two names are one file's, as where a title got another spelling, and times
@@ -23,15 +23,15 @@ _NAME: Final = "Probe é"
 _CHARACTERS: Final = "S01E01 – 'É' [ö] {漢} 🎬, & #1; $5 %41 (1995)"
 """What names of the library hold beside letters and digits."""
 _TIME: Final = 1_000_000_001_123_456_789
-"""Odd in seconds and in each unit below."""
+"""An mtime (ns) that is odd in seconds and in each smaller unit."""
 _GRAINS: Final = (1, 100, 1000, 10**6, 10**9, 2 * 10**9)
-"""Nanoseconds: ext4, NTFS and SMB, microseconds, milliseconds, whole seconds, FAT."""
+"""Granularities of mtimes (ns): ext4; NTFS and SMB; microseconds; milliseconds; whole seconds; FAT."""
 
 COARSEST: Final = _GRAINS[-1]
-"""The grain of file systems that keep times as coarsely, or do not keep those that they are given."""
+"""Granularity (ns) assumed when mtimes do not come back: FAT's two seconds. With it, times prove nothing."""
 
 _FACT: Final = "file system, as tried"
-"""Where the manifest has it."""
+"""The manifest's name for the FileSystem that was found."""
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -40,18 +40,18 @@ class FileSystem(NamedTuple):
     """How a file system behaves."""
 
     folds_case: bool = False
-    """Whether names that differ in case alone are the same."""
+    """Whether names that differ in case alone are the same to it."""
     normalises: bool = False
-    """Whether names that differ in Unicode form alone are the same."""
+    """Whether names that differ in Unicode form alone are the same to it."""
     grain: int = 1
-    """Nanoseconds: times are multiples of it."""
+    """The granularity of mtimes, nanoseconds."""
     keeps_times: bool = True
-    """Whether files have the times that they are given. They do not where they belong to somebody else at once, as on a
-    share that is mounted for one user."""
+    """Whether files keep the mtimes that they are given. They do not where they belong to somebody else at once, as on
+    a share that is mounted for one user."""
     takes_characters: bool = True
-    """Whether it takes all the characters that names of ours hold."""
+    """Whether it takes all the characters that the library's names hold."""
     name_max: int = NAME_MAX
-    """Bytes of UTF-8 that it takes for a name. Those that encrypt names take some 143."""
+    """Bytes of UTF-8 that it takes for a name. File systems that encrypt names take some 143."""
 
     @property
     def folds(self) -> bool:
@@ -59,15 +59,15 @@ class FileSystem(NamedTuple):
         return self.folds_case or self.normalises
 
     def key(self, name: str) -> str:
-        """What is the same for two names if they are the same to this file system, and perhaps for others."""
+        """A key of a name: equal for names that are the same to this file system, and perhaps for others."""
         return fold(name) if self.folds else name
 
     def same_time(self, first: int, second: int) -> bool:
-        """Whether two times (ns) may be the same one, as it came back."""
+        """Whether two mtimes (ns) may be one that came back as the other."""
         return not self.keeps_times or abs(first - second) < self.grain
 
     def name(self, listed: str) -> str:
-        """What we call a file that is listed so: our names are in NFC."""
+        """Our name, in NFC, for a file that is listed under a name."""
         return unicodedata.normalize("NFC", listed) if self.normalises else listed
 
 
@@ -76,7 +76,7 @@ def probe(root: int, temporaries: files.Temporaries) -> FileSystem | None:
 
     Args:
         root: the descriptor of the output root.
-        temporaries: of this root.
+        temporaries: the temporary files of the root.
 
     Returns:
         None if nothing can be written there.
@@ -113,7 +113,7 @@ def _try(directory: int, temporaries: files.Temporaries) -> FileSystem:
 
 
 def _longest(directory: int) -> int:
-    """How many bytes a name may have."""
+    """Bytes that a name may have in a directory."""
     if _takes(directory, "n" * NAME_MAX):
         return NAME_MAX
     return bisect_left(range(1, NAME_MAX), True, key=lambda length: not _takes(directory, "n" * length))
@@ -129,11 +129,11 @@ def _takes(directory: int, name: str) -> bool:
 
 
 def known_file_system(manifest: Manifest, mount: str) -> FileSystem | None:
-    """How the file system of a manifest's root was found to behave; None if it was not tried.
+    """The behaviour of the root's file system, as it was tried before; None if it was not.
 
     Args:
-        manifest: the root's.
-        mount: what tells the mount that the root is on; "" for whichever it was tried on.
+        manifest: the manifest of the root.
+        mount: a key of the mount that the root is on; "" for whichever it was tried on.
     """
     found, _, tried_on = manifest.get(_FACT).partition("\n")
     if not found or mount not in ("", tried_on):
@@ -142,5 +142,5 @@ def known_file_system(manifest: Manifest, mount: str) -> FileSystem | None:
 
 
 def note_file_system(manifest: Manifest, mount: str, found: FileSystem) -> None:
-    """Note how it behaves."""
+    """Note the behaviour of the root's file system for `known_file_system`."""
     manifest.put(_FACT, f"{msgspec.json.encode(found).decode()}\n{mount}")

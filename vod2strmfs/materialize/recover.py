@@ -1,7 +1,7 @@
 """Making a manifest from the tree, when there is none or it is lost.
 
-What tells our files is the URL in a .strm, and for NFOs see `nfos`. Any other NFO is ours if its bytes are what the
-library has, which is seen when its folder is compared; if not, it is taken for the user's, and stays.
+A .strm is ours by the URL in it; for NFOs see `our_nfos`. Any other NFO is ours if its bytes are what the library has,
+which is found out when its folder is compared; if not, it is taken for the user's, and stays.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from vod2strmfs.settings import LibrarySettings
 
 _UUID = r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 _DEPTH = 3
-"""So many folders may stand in one another below a section: category, series, season."""
+"""Folders that may stand in one another below a section: category, series, season."""
 _FOLDERS_IN_TASK = 32
 
 
@@ -35,14 +35,14 @@ class _Found:
     items: list[NodeFiles] = field(default_factory=list)
     folders: "list[_Found]" = field(default_factory=list)
     nfos: list[WantedFile] = field(default_factory=list)
-    """Those that belong to the folder itself: a season's or a series'."""
+    """The NFOs of the folder itself, a season's or a series'."""
 
     def repeats(self, above: "_Found") -> bool:
-        """Whether there is nothing in it but what the folder that it is in has too, so that somebody copied it."""
+        """Whether all items in the folder are in the folder above it too, so that somebody copied it."""
         return not self.folders and {item.uuid for item in self.items} <= {item.uuid for item in above.items}
 
     def mtimes(self) -> set[int]:
-        """The times of our files in it."""
+        """The mtimes (ns) of our files in the folder."""
         return {file.mtime for item in self.items for file in item.files}
 
 
@@ -51,9 +51,9 @@ class _Search:
     """Looks for our .strm files in one section, in any thread.
 
     Args:
-        kind: of the node that a .strm belongs to.
+        kind: the NodeKind that a .strm belongs to.
         url: matches the content of a .strm that is ours.
-        file_system: says what a name is that is listed.
+        file_system: gives our names for those that are listed.
     """
 
     kind: NodeKind
@@ -61,7 +61,7 @@ class _Search:
     file_system: FileSystem
 
     def run(self, section: int, names: Sequence[str]) -> list[_Found]:
-        """Search some folders of the section, by its descriptor."""
+        """Search some folders of the section, by the section's descriptor and their names."""
         return _not_empty(self._folder(section, name, _DEPTH) for name in names)
 
     def _folder(self, above: int, name: str, depth: int) -> _Found:
@@ -84,7 +84,7 @@ class _Search:
         return found
 
     def _item(self, directory: int, entry: "os.DirEntry[str]", nfos: Nfos) -> list[NodeFiles]:
-        """What a .strm and its NFOs are, if it is ours."""
+        """The item of a .strm and its NFOs, if the .strm is ours; else nothing."""
         try:
             content = files.read(directory, entry.name)
         except FileNotFoundError:
@@ -112,8 +112,8 @@ class _Section:
     """A section of the manifest that is being filled.
 
     Args:
-        manifest: a section without folders is not added to it.
-        name: of the section.
+        manifest: gets the section once there is a folder in it.
+        name: the name of the section.
         leaf: the kind of the folders that .strm files stand in.
     """
 
@@ -124,7 +124,7 @@ class _Section:
         self._section = 0
 
     def take(self, found: Sequence[_Found]) -> None:
-        """Add what was found."""
+        """Add folders that were found."""
         for folder in found:
             if not self._section:
                 self._section = self._add(ROOT, NodeKind.SECTION, self._name, [])
@@ -158,9 +158,9 @@ def rebuild(
     Args:
         manifest: not committed here: half of what is found would be taken for all.
         root: the descriptor of the output root.
-        settings: say what our URLs look like.
+        settings: the library's, which say what our URLs look like.
         workers: read the folders.
-        file_system: the root's.
+        file_system: how the root's file system behaves.
 
     Raises:
         OSError: the tree cannot be read.
@@ -193,12 +193,13 @@ def _not_empty(folders: Iterable[_Found]) -> list[_Found]:
 
 
 def _url(base_url: str, path: str) -> re.Pattern[bytes]:
-    """What matches the content of a .strm with one of our URLs; the UUID is its group. Kodi's has a line before it."""
+    """A pattern of the content of a .strm with one of our URLs, with the UUID as its group. Kodi's .strm has a line
+    before the URL."""
     url = re.escape(base_url + path).replace(re.escape("{uuid}"), _UUID)
     return re.compile((r"(?:#KODIPROP:\S+\n)?" + url + r"(?:[?&]\S*)?\n?").encode())
 
 
 def _entries(directory: int) -> "list[os.DirEntry[str]]":
-    """What is in a directory, but for names that are not UTF-8: no name of ours is."""
+    """The entries of a directory, without those whose names are not UTF-8: they are not ours."""
     with os.scandir(directory) as entries:
         return [entry for entry in entries if files.is_utf8(entry.name)]

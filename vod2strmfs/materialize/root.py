@@ -1,8 +1,8 @@
 """The output root: whether it may be written, and who else writes it.
 
-Two locks tell. One is a file in the state directory, and works whatever file system the root is on. The other is on
-the root itself, which leaves nothing in it: it holds for runs with other state directories and on other paths to the
-same root. A share that locks no directories has the first alone, so one library should be written by one host.
+Two locks tell who does. One is a file in the state directory, which works whatever file system the root is on. The
+other is on the root itself and leaves nothing in it; it holds for runs with other state directories, and on other paths
+to the same root. A share that locks no directories has the first alone, so one host should write one library.
 """
 
 import contextlib
@@ -31,14 +31,14 @@ class OutputRoot(NamedTuple):
     """An output root, and what is known about it."""
 
     path: Path
-    """Absolute, without links."""
+    """The root's absolute path, without links."""
     mount_point: str
-    """Of the file system that it is on."""
+    """The mount point of the file system that the root is on."""
     manifest: Path
-    """Where its manifest is, or will be."""
+    """The path of the root's manifest, which need not exist yet."""
 
     def temporaries(self) -> Temporaries:
-        """Its temporary files, which are known by the path of the root, however often the state directory is lost."""
+        """The root's temporary files, which are known by its path, however often the state directory is lost."""
         return Temporaries(_key(self.path))
 
 
@@ -46,7 +46,7 @@ def locate(path: Path, state_dir: Path) -> OutputRoot:
     """An output root by its path, through links.
 
     Raises:
-        OutputError: it may not be an output root; says why.
+        OutputError: the path may not be an output root; says why.
     """
     path = Path(os.path.realpath(path))
     mount_point = _check(path)
@@ -64,10 +64,10 @@ def hold(path: Path, state_dir: Path) -> Iterator[OutputRoot]:
 
     Args:
         path: the root, which need not exist.
-        state_dir: made if need be.
+        state_dir: the directory of the manifest and of the lock file, made if need be.
 
     Raises:
-        OutputError: says what is wrong with it, or who holds it.
+        OutputError: says what is wrong with the root, or who holds it.
     """
     root = locate(path, state_dir)
     with _locked(state_dir, root.manifest.stem, root.path):
@@ -83,10 +83,10 @@ def opened(path: Path, *, dry_run: bool) -> Iterator[int | None]:
         dry_run: whether nothing is to be made.
 
     Returns:
-        Its descriptor; None if it does not exist, in a dry run.
+        The root's descriptor; None if it does not exist, in a dry run.
 
     Raises:
-        OutputError: says what is wrong with it, or who holds it.
+        OutputError: says what is wrong with the root, or who holds it.
     """
     try:
         if not dry_run:
@@ -107,7 +107,7 @@ def opened(path: Path, *, dry_run: bool) -> Iterator[int | None]:
 
 
 def _check_writable(descriptor: int, path: Path) -> None:
-    """Refuse a root of which nothing could be written."""
+    """Refuse a root in which nothing can be written."""
     if os.access(".", os.W_OK | os.X_OK, dir_fd=descriptor):
         return
     read_only = os.fstatvfs(descriptor).f_flag & os.ST_RDONLY
@@ -139,7 +139,7 @@ def _homes() -> set[Path]:
 
 @contextlib.contextmanager
 def _locked(state_dir: Path, stem: str, path: Path) -> Iterator[None]:
-    """Hold the lock file in the state directory. It works whatever file system the root is on."""
+    """Hold the lock file of a root in the state directory for as long as the context lasts."""
     with contextlib.ExitStack() as stack:
         try:
             state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ def _locked(state_dir: Path, stem: str, path: Path) -> Iterator[None]:
 
 
 def _lock_directory(descriptor: int, path: Path) -> None:
-    """Lock the root itself, which leaves nothing in it, against runs with other state directories."""
+    """Lock a root itself, by its descriptor, against runs with other state directories."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -168,7 +168,7 @@ def _lock_directory(descriptor: int, path: Path) -> None:
 
 
 def _locker(descriptor: int) -> str:
-    """Who holds the lock of a directory; "" if it is nobody on this host."""
+    """A description of who holds the lock of a directory; "" if it is nobody on this host."""
     inode = os.fstat(descriptor).st_ino
     for line in Path("/proc/locks").read_text().splitlines():
         # 1: FLOCK ADVISORY WRITE 4242 fe:00:1048577 0 EOF; after the number there may be an arrow: it waits.
@@ -180,7 +180,7 @@ def _locker(descriptor: int) -> str:
 
 
 def _started(process: str) -> float:
-    """When a process started, seconds since the epoch; see proc_pid_stat(5)."""
+    """The start of a process, seconds since the epoch (proc_pid_stat(5))."""
     ticks = int(Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[19])
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
 

@@ -50,13 +50,13 @@ _ACTIONS = {
 def materialize(
     store: Store, job: Job, *, on_progress: OnProgress | None = None, stop: Event | None = None
 ) -> RunResult:
-    """Write the library to the output root.
+    """Write the library of one generation to the output root.
 
     Args:
-        store: the generation to write. It is read in this thread alone.
-        job: what to do.
+        store: the generation. It is read in this thread alone.
+        job: the root, and what to do there.
         on_progress: called now and then, in this thread.
-        stop: set, perhaps by a signal handler, when the run is to end: it does as soon as the files at hand are done.
+        stop: set, perhaps by a signal handler, when the run is to end: it ends as soon as the files at hand are done.
 
     Returns:
         What was done, errors with single files included.
@@ -109,7 +109,7 @@ def materialize(
 
 @dataclass(frozen=True)
 class _Run:
-    """The two halves of a run, and what both need."""
+    """The two halves of a run, to write and to clean up, and what both need."""
 
     store: Store
     job: Job
@@ -123,7 +123,7 @@ class _Run:
     mover: Mover
 
     def write(self, *, verify: bool, tell: Callable[[int], None]) -> int:
-        """Write what is wanted; returns how many folders were gone through.
+        """Write the files that are wanted; returns how many folders were gone through.
 
         Args:
             verify: whether every byte is compared: after a power cut, files can be empty that were whole.
@@ -151,7 +151,7 @@ class _Run:
         return traversal.done
 
     def flush(self, boots: Boots) -> bool:
-        """Have what was written on the disk; returns False, after a row, if it may be lost."""
+        """Flush what was written to the disk; returns False, after a row, if it may be lost."""
         if self.root is None or self.job.dry_run:
             return True
         error = boots.flush(self.root, self.report.written)
@@ -187,7 +187,7 @@ class _Run:
         return held
 
     def teller(self, on_progress: OnProgress | None) -> Callable[[int], None]:
-        """What turns a number of folders into a progress."""
+        """A function that tells `on_progress` a number of folders gone through, out of all."""
         if on_progress is None:
             return lambda done: None
         total = self.store.count(self.job.kinds & COUNTED)
@@ -222,7 +222,8 @@ def _check_mount(root: OutputRoot, manifest: Manifest) -> None:
 def _file_system(
     root: OutputRoot, manifest: Manifest, descriptor: int | None, temporaries: Temporaries, *, dry_run: bool
 ) -> FileSystem:
-    """How the root's file system behaves. It is probed once for each mount: a run with nothing to do writes nothing."""
+    """The behaviour of the root's file system, which is probed once for each mount: a run with nothing to do writes
+    nothing."""
     if descriptor is None:
         return FileSystem()
     mount = f"{root.mount_point} {os.fstat(descriptor).st_dev}"

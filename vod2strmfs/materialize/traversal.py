@@ -1,4 +1,4 @@
-"""Going through the folders: those that are as they were left are passed by, the others are worked on."""
+"""Going through the folders: those that are as they were finished are passed by, the others are worked on."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,15 +24,16 @@ _FILES_IN_BATCH = 512
 
 
 _Task = list[tuple[Directory, FolderWork]]
-"""Work for one worker."""
+"""What one worker does at a time."""
 
 
 class _Check(NamedTuple):
-    """A folder that is looked at from outside."""
+    """A folder whose mtime is to be compared with the manifest's."""
 
     folder: Folder
     keeper: Directory
-    """Kept open until then: the folder's own if there is one, else its parent's."""
+    """The `Directory` whose pending count was raised for this check: the folder's own, or its parent's if the folder
+    has none yet."""
     parts: tuple[str, ...]
 
 
@@ -41,13 +42,13 @@ class Traversal:
     """One passage through the library's folders.
 
     Args:
-        store: where contents come from.
-        manifest: what is known of the folders.
+        store: the generation that contents come from.
+        manifest: what is known of the folders; changed here.
         reconciler: plans the folders of sections that the manifest is not up to date with.
-        updater: does the work.
-        workers: for whom.
-        report: gets the rows.
-        unmoved: where folders stand that a dry run would have moved, by id.
+        updater: compares and writes.
+        workers: run what is handed to the updater.
+        report: gets a row for each thing done, and one for each series that matches.
+        unmoved: the parts of folders that a dry run would have moved, by id.
         tell: called now and then with the number of folders gone through.
     """
 
@@ -60,23 +61,23 @@ class Traversal:
     unmoved: Mapping[int, tuple[str, ...]]
     tell: Callable[[int], None]
     done: int = 0
-    """How many folders were gone through, categories aside."""
+    """Folders gone through so far, categories aside."""
     _checks: list[_Check] = field(default_factory=list)
     _mismatches: list[tuple[_Check, bool]] = field(default_factory=list)
-    """Folders that are not as they were left; whether they are missing."""
+    """Folders that are not as they were finished, and whether they are missing."""
     _works: list[tuple[Directory, FolderWork]] = field(default_factory=list)
     _changed: Mapping[int, Sequence[int]] = field(default_factory=dict)
-    """See `Glanced`."""
+    """See `changed.Changed`."""
     _files: int = 0
-    """How many files that work is about."""
+    """Files that the work in `_works` is about."""
 
     def run(self, sections: Iterable[int], plan: str) -> bool:
         """Go through some sections.
 
         Args:
-            sections: their nodes.
-            plan: what the plan follows from. A section whose plan in the manifest follows from the same is not
-                compared with the library again.
+            sections: the nodes of the sections.
+            plan: identifies generation and settings. A section whose manifest carries the same value is already planned
+                and is not compared again.
 
         Returns:
             Whether any section was compared with the library.
@@ -97,7 +98,7 @@ class Traversal:
         return len(planned) < len(wanted)
 
     def _find_changed(self, sections: Sequence[Folder]) -> None:
-        """Look at all folders of some sections that the manifest is up to date with."""
+        """Find the folders that somebody changed in sections that the manifest is up to date with."""
         found = ChangedFinder(self.manifest, self.updater.root, self.workers, self.tell).run(sections)
         self._changed = found.changed
         self.done += found.counted
@@ -119,7 +120,7 @@ class Traversal:
         self._flush_if_due()
 
     def _visit_known(self, folder: Folder, directory: Directory) -> None:
-        """Visit what the manifest has in a folder, as far as that changed."""
+        """Visit the folders that the manifest has in a folder, as far as they changed."""
         for child in self._known(folder):
             self._visit(Wanted(child, None), directory, is_planned=True)
 
@@ -129,12 +130,12 @@ class Traversal:
         return map(self.manifest.folder, self._changed.get(folder.id, ()))
 
     def _pass(self, folder: Folder, parent: Directory) -> None:
-        """Look at a folder from outside, which is enough for one that was settled and holds no folders."""
+        """Compare a folder's mtime alone, which is enough for one that is settled and holds no folders."""
         self.done += 1
         self._check(folder, parent, (*parent.parts, folder.name))
 
     def _begin(self, wanted: Wanted, parent: Directory | None) -> Directory:
-        """Have a folder looked at or worked on. The caller closes it."""
+        """Have a folder checked or planned. The caller closes the directory."""
         directory = self._directory(wanted.folder, parent)
         if self._is_settled(wanted):
             self._check(wanted.folder, directory, directory.parts)
@@ -157,7 +158,7 @@ class Traversal:
             self._take_mismatches()
 
     def _plan(self, directory: Directory, wanted: Wanted) -> None:
-        """Have what is in a folder compared and written."""
+        """Have the files of a folder compared and written."""
         directory.mark_compared()
         items, records, leftovers = wanted.items, wanted.records, wanted.leftovers
         if items is None:
@@ -187,7 +188,7 @@ class Traversal:
         self._files += sum(len(item.files) for item in items)
 
     def _close(self, directory: Directory) -> None:
-        """Note that something in a directory is done. The last thing to do is to leave it."""
+        """Note that something in a directory is done. Restoring its mtime is the last thing."""
         directory.pending -= 1
         if directory.pending:
             return
@@ -202,7 +203,7 @@ class Traversal:
             self._close(directory.parent)
 
     def _flush(self) -> None:
-        """Give what is planned to workers, once it is sure that the next run would know of it."""
+        """Commit the plan, so that the next run knows of it whatever happens, and give the work to workers."""
         self._flush_checks()
         self.manifest.commit()
         works, self._works, self._files = self._works, [], 0
@@ -221,7 +222,7 @@ class Traversal:
         self.tell(self.done)
 
     def _files_in_task(self) -> int:
-        """Few where files take their time and many workers wait for them; many where handing over is what costs."""
+        """Files in one task: few where each takes its time and many workers wait, many where handing over costs."""
         return max(_FILES_IN_TASK // self.workers.number, _FILES_IN_SMALL_TASK)
 
     def _submit(self, task: _Task) -> None:
@@ -230,7 +231,7 @@ class Traversal:
         self.workers.submit(partial(self.updater.run, works), partial(self._take, directories), _size(works))
 
     def _take(self, directories: Sequence[Directory], results: Sequence[FolderResult]) -> None:
-        """Account for what workers did."""
+        """Account for the results of one task, a result for each directory."""
         for directory, done in zip(directories, results, strict=True):
             self.report.add(*done.rows)
             directory.take(done)
@@ -239,10 +240,8 @@ class Traversal:
     def _flush_checks(self) -> None:
         if self._checks:
             checks, self._checks = self._checks, []
-            last_seen = [("/".join(check.parts) or ".", check.folder.finished_mtime) for check in checks]
-            self.workers.submit(
-                partial(compare_mtimes, self.updater.root, last_seen), partial(self._take_looks, checks)
-            )
+            finished = [("/".join(check.parts) or ".", check.folder.finished_mtime) for check in checks]
+            self.workers.submit(partial(compare_mtimes, self.updater.root, finished), partial(self._take_looks, checks))
             self.tell(self.done)
 
     def _take_looks(self, checks: Sequence[_Check], changed: Mapping[int, bool]) -> None:
@@ -253,7 +252,7 @@ class Traversal:
                 self._close(check.keeper)
 
     def _take_mismatches(self) -> None:
-        """Plan the folders that somebody changed."""
+        """Plan the folders whose check found them changed or missing."""
         mismatches, self._mismatches = self._mismatches, []
         for (folder, keeper, _), missing in mismatches:
             if missing:
@@ -273,7 +272,7 @@ class Traversal:
             self._flush()
 
     def _finish(self) -> None:
-        """Have everything done, and what follows from it."""
+        """Have everything done that is planned, and all that follows from it."""
         while self._works or self._checks or self._mismatches or self.workers.busy:
             self._take_mismatches()
             self._flush()
@@ -283,7 +282,7 @@ class Traversal:
 
 
 def _plan_of(section: int) -> str:
-    """The name of the fact that says what the plan of a section follows from."""
+    """The manifest's name for what identifies the plan of a section; see `Traversal.run`."""
     return f"plan of {section}"
 
 
@@ -292,8 +291,8 @@ def _matches(series: str) -> Row:
 
 
 def _from_both_ends(tasks: Sequence[_Task]) -> Iterator[_Task]:
-    """Tasks in an order for many workers. Neighbours are about the same directory, in which Linux makes one folder, or
-    one file, at a time: workers would wait for each other."""
+    """The tasks, from both ends in turn, for many workers. Neighbours are about the same directory, in which Linux
+    makes one folder, or one file, at a time: workers would wait for each other."""
     rest = deque(tasks)
     while rest:
         yield rest.popleft()
@@ -302,14 +301,14 @@ def _from_both_ends(tasks: Sequence[_Task]) -> Iterator[_Task]:
 
 
 def _size(works: Sequence[FolderWork]) -> int:
-    """How many steps some work has: each folder, and each file."""
+    """Steps of some work: one for each folder, and one for each file."""
     return len(works) + sum(len(item.files) for work in works for item in work.items)
 
 
 def _chunks(
     items: Sequence[NodeFiles], records: Sequence[Record]
 ) -> Iterator[tuple[Sequence[NodeFiles], Sequence[Record]]]:
-    """Portions for one task each. Of no items there is one portion too: the folder itself."""
+    """Portions of items for one task each, with their records. No items make one portion too: the folder itself."""
     start = size = 0
     for end, item in enumerate(items, 1):
         size += len(item.files)

@@ -1,4 +1,4 @@
-"""Doing many small tasks at once: as many as help, and no faster than asked."""
+"""Workers: as many small tasks at once as help, and no faster than asked."""
 
 import threading
 import time
@@ -15,15 +15,15 @@ class StoppedError(Exception):
 
 
 class Throttle:
-    """Lets so many pass in a second, and none once the run is to end. Thread-safe.
+    """Lets a number of callers pass in a second, and none once the run is to end. Thread-safe.
 
     Args:
-        rate: how many; 0 for any number.
+        rate: callers a second; 0 for any number.
         stop: set when the run is to end.
     """
 
     _NAP = 0.1
-    """Seconds after which it looks whether that is so."""
+    """Seconds of sleep after which a caller looks whether the run is to end."""
 
     def __init__(self, rate: float, stop: threading.Event) -> None:
         self._interval = 1 / rate if rate else 0.0
@@ -32,10 +32,10 @@ class Throttle:
         self._lock = threading.Lock()
 
     def wait(self) -> None:
-        """Wait for one's turn.
+        """Wait until the caller may pass.
 
         Raises:
-            StoppedError: it does not come.
+            StoppedError: the run is to end.
         """
         if self._interval:
             with self._lock:
@@ -62,19 +62,19 @@ class Pace:
     then a task takes many times what it took, and fewer workers get as much done and leave the share to others.
 
     Args:
-        most: how many there may be. There is one until it is known whether it waits.
+        most: workers that there may be. There is one until it is known whether tasks wait.
     """
 
     BUSY = 0.7
-    """Of the time: the processor works rather than waits."""
+    """Share of the time in which the processor works: above it, a further worker is in the way."""
     IDLE = 0.4
-    """Of the time: it has room for more."""
+    """Share of the time in which the processor works: below it, there is room for further workers."""
     _NEW = 0.3
-    """How much one stretch counts among those before it, as to how busy the processor is."""
+    """Weight of one stretch against those before it, in how busy the processor is."""
     SLOWER = 4.0
-    """Times as long as usual: tasks take sharply longer."""
+    """Times as long as usual that a task takes when a share is overloaded."""
     _MEMORY = 0.95
-    """How much of what is usual stays so over one stretch: a share that is slow for good is not held back for long."""
+    """Weight of what was usual against one stretch: a share that is slow for good is not held back for long."""
 
     def __init__(self, most: int) -> None:
         self.workers = 1
@@ -86,9 +86,9 @@ class Pace:
         """Take a stretch of work into account.
 
         Args:
-            elapsed: seconds that passed.
-            processor: seconds of processor time that this process used meanwhile. Of one worker, also those in which
-                it could have gone on, had other programs not had the processor.
+            elapsed: length of the stretch, seconds.
+            processor: seconds of processor time that this process used meanwhile; with one worker, also those in which
+                it waited for a processor that other programs had.
             each: seconds that one file took, on average, in the tasks that ended meanwhile.
         """
         slower = self._usual and each > self.SLOWER * self._usual
@@ -104,15 +104,16 @@ class Pace:
 class Workers:
     """Threads that do tasks. All methods are called in one thread, which gets the results.
 
-    While one worker is enough that thread is the worker: handing the interpreter to and fro costs as much as writing.
+    While one worker is enough, that calling thread is the worker: handing the interpreter to and fro costs as much as
+    writing.
 
     Args:
-        most: how many tasks may be done at once.
+        most: tasks that may be done at once.
         stop: set when no more tasks are to be begun.
     """
 
     _STRETCH = 0.05
-    """Seconds after which the number of workers is thought over."""
+    """Seconds in a stretch of work, after which the number of workers is thought over."""
 
     def __init__(self, most: int, stop: threading.Event) -> None:
         self._stop = stop
@@ -133,7 +134,7 @@ class Workers:
 
     @property
     def number(self) -> int:
-        """How many tasks are done at once as things stand; the most that there may be until that is known."""
+        """The number of tasks that are done at once now; until that was thought over, the most that there may be."""
         return self._pace.workers if self._has_thought else self._most
 
     @property
@@ -142,15 +143,15 @@ class Workers:
         return bool(self._pending)
 
     def submit(self, task: Callable[[], _Result], then: Callable[[_Result], None], size: int = 1) -> None:
-        """Have a task done; waits while all workers are busy.
+        """Have a worker do a task; waits while all workers are busy.
 
         Args:
-            task: done in another thread, perhaps. What it raises is raised here, now or by a later call.
-            then: called with its result, now or during a later call. It must not submit anything.
-            size: how many steps it has, each about as long as another.
+            task: called in another thread, perhaps. An exception of it is raised here, now or by a later call.
+            then: called in this thread with the task's result, now or during a later call. It must not submit anything.
+            size: steps of the task, each about as long as another.
 
         Raises:
-            StoppedError: the run is to end. What was begun is done, and its results were taken.
+            StoppedError: the run is to end. Tasks that were begun are done, and their results taken.
         """
         if self._stop.is_set():
             self.drain()
@@ -176,7 +177,7 @@ class Workers:
             self.wait()
 
     def finish(self) -> None:
-        """Wait until no task is being done any more, whatever came of them."""
+        """Wait until no task is being done any more; results and exceptions are dropped."""
         wait(self._pending)
 
     def _take(self, done: "_Done", then: Callable[[Any], None], size: int) -> None:
@@ -203,13 +204,13 @@ class Workers:
 
 
 class _Done(NamedTuple):
-    """What came of a task."""
+    """The result of a task, and how long it took."""
 
     result: Any
     seconds: float
-    """That it took."""
+    """Seconds that the task took."""
     delayed: float
-    """Of these, seconds in which it could have gone on, had other programs not had the processor."""
+    """Seconds of these in which the task waited for a processor that other programs had."""
 
 
 def _measured(task: Callable[[], Any]) -> _Done:
@@ -219,7 +220,8 @@ def _measured(task: Callable[[], Any]) -> _Done:
 
 
 def _delay() -> float:
-    """Seconds that this thread has waited for a processor since it began; see proc_pid_schedstat(5)."""
+    """Seconds that this thread has waited for a processor since it began (proc_pid_schedstat(5)); 0 if the kernel does
+    not say."""
     try:
         with open("/proc/thread-self/schedstat", "rb", buffering=0) as file:
             return int(file.read().split()[1]) / 10**9

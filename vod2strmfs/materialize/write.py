@@ -25,41 +25,41 @@ _log = logging.getLogger("vod2strmfs")
 
 
 class FolderWork(NamedTuple):
-    """What is to be done in a folder, or a part of it."""
+    """The files of a folder, or some of them, that are to be compared and written."""
 
     folder: Folder
     parts: tuple[str, ...]
-    """Where it stands, name by name from the root."""
+    """The names on the way from the root to the folder, its own included."""
     series_name: str
     items: Sequence[NodeFiles]
     records: Sequence[Record]
-    """What the items' files are made from."""
+    """What the items' files are made from, one record for each item."""
     leftovers: Sequence[NodeFiles]
-    """What else is ours in the folder."""
+    """The other files of ours in the folder."""
     finish: bool
-    """Whether this is the last that is done in it, so that it gets its time."""
+    """Whether this is the last task in the folder, so that the folder gets its mtime."""
     touched: bool = False
-    """Whether it was changed by what was done in it before."""
+    """Whether an earlier task changed something in the folder."""
 
 
 @dataclass
 class FolderResult:
-    """What was done."""
+    """What came of a FolderWork."""
 
     rows: list[Row] = field(default_factory=list)
     opened: bool = False
     """Whether the folder could be used; in a dry run it need not be there."""
     made: bool = False
-    """Whether a directory was made, the folder's own or one that it is in."""
+    """Whether a directory was made: the folder's own, or one that it is in."""
     touched: bool = False
     """Whether anything in the folder was changed."""
     failed: bool = False
     kept: bool = False
     """Whether files that are not ours stand where ours should."""
     moved: set[str] = field(default_factory=set)
-    """Names that were given up."""
+    """Names of files that were moved to other names."""
     finished_mtime: int | None = None
-    """The directory's mtime, if it was left."""
+    """The directory's mtime (ns), if it was finished."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ class Updater:
 
     Args:
         root: the descriptor of the output root; None if there is none.
-        settings: the library's.
-        verify: whether files are read even where size and time are as they were left.
+        settings: the settings that the library was made with.
+        verify: whether files are read even where size and time are as they were written.
         overwrite: whether files that are not ours give way.
         dry_run: whether nothing is written.
         throttle: waited for before each file that is written, and asked whether to go on.
-        file_system: the root's.
-        temporaries: the root's.
+        file_system: how the root's file system behaves.
+        temporaries: the temporary files of the root.
     """
 
     root: int | None
@@ -87,8 +87,12 @@ class Updater:
     temporaries: files.Temporaries
 
     def run(self, works: Sequence[FolderWork]) -> list[FolderResult]:
-        """Do some work. What goes wrong is reported, and the rest goes on. When the run is to end, the rest fails
-        without a report."""
+        """Do some work. An error is reported, and the rest goes on. When the run is to end, the rest fails without a
+        report.
+
+        Returns:
+            A result for each work, in the same order.
+        """
         if self.root is None:
             return [_FolderUpdate(self, work, None).run() for work in works]
         with files.Opener(self.root, make=not self.dry_run) as opener:
@@ -99,9 +103,9 @@ class _FolderUpdate:
     """The update of one folder, or of a part of it.
 
     Args:
-        updater: whose work it is.
+        updater: the updater that does the work.
         work: what is to be done.
-        opener: for the folders above; None if there is no root.
+        opener: opens the folders above; None if there is no root.
     """
 
     def __init__(self, updater: Updater, work: FolderWork, opener: files.Opener | None) -> None:
@@ -109,9 +113,9 @@ class _FolderUpdate:
         self.work = work
         self.done = FolderResult(touched=work.touched)
         self.descriptor: int | None = None
-        """None as long as the directory does not exist."""
+        """The directory's; None as long as it does not exist."""
         self.created = False
-        """Whether it was made just now, so that nothing can be in it."""
+        """Whether the directory was made just now, so that nothing can be in it."""
         self._opener = opener
 
     def run(self) -> FolderResult:
@@ -135,7 +139,7 @@ class _FolderUpdate:
         return self.done
 
     def fail(self, error: OSError, title: str, uuid: str = "") -> None:
-        """Report an error."""
+        """Report an error with something in the folder."""
         _log.debug("%s: %s", "/".join((*self.work.parts, title)), error)
         self.done.failed = True
         reason: str = reason_of(error)
@@ -144,7 +148,7 @@ class _FolderUpdate:
         self.say(Type.ERROR, title, uuid, Action.FAILED, reason)
 
     def say(self, kind: Type, title: str, uuid: str, action: Action, reason: str) -> None:
-        """Report on something in the folder."""
+        """Add a row about something in the folder."""
         folder = self.work.folder
         season = folder.name if folder.kind == NodeKind.SEASON else ""
         if self.updater.dry_run:
@@ -176,8 +180,8 @@ class _FolderUpdate:
             return os.open(name, files.DIRECTORY_FLAGS, dir_fd=parent)
 
     def _finish(self) -> None:
-        """Give the directory its time, unless somebody else changed it and we did not: their media server may learn
-        from the time that something came."""
+        """Give the directory its mtime, unless somebody else changed it and we did not: their media server may learn
+        from the mtime that something came."""
         assert self.descriptor is not None
         folder = self.work.folder
         others = self._others()
@@ -202,11 +206,17 @@ class _FolderUpdate:
 
 
 class _OutdatedIndexError(Exception):
-    """What is rendered is not what the index says."""
+    """A rendered file is not what the index says of it."""
 
 
 class _ItemUpdate:
-    """The update of one item's files."""
+    """The update of one item's files.
+
+    Args:
+        folder: the update of the folder that they are in.
+        item: the files that are wanted.
+        record: what they are made from.
+    """
 
     def __init__(self, folder: _FolderUpdate, item: NodeFiles, record: Record) -> None:
         self._folder = folder
@@ -226,7 +236,7 @@ class _ItemUpdate:
                 self._folder.say(Type.ERROR, self._title(file), self._item.uuid, Action.FAILED, Reason.OUTDATED_INDEX)
 
     def _bring(self, file: WantedFile) -> None:
-        """Have a file there as it is wanted."""
+        """Bring one file to what is wanted."""
         if self._folder.descriptor is None or self._folder.created:
             self._write(file, Action.CREATED, self._loss(file))
             return
@@ -247,7 +257,7 @@ class _ItemUpdate:
             self._compare(file, name, found, known)
 
     def _compare(self, file: WantedFile, name: str, found: os.stat_result, known: set[int]) -> None:
-        """Compare a file that is there, under the name that it has on disk."""
+        """Compare a file that is there with what is wanted, under the name that it has on disk."""
         assert self._folder.descriptor is not None
         trusted = self._folder.work.folder.state != FolderState.NEW and not known and not self._folder.updater.verify
         same_time = self._folder.updater.file_system.same_time(found.st_mtime_ns, file.mtime)
@@ -273,7 +283,7 @@ class _ItemUpdate:
             self._say(file, Action.KEPT, Reason.NOT_OURS)
 
     def _former(self, file: WantedFile) -> list[WantedFile]:
-        """What the item's file was called before. A movie is the same as its folder is."""
+        """The item's file as it was called before. A movie is the same if its folder is, whatever its UUID."""
         return [
             old
             for item in self._folder.work.leftovers
@@ -283,7 +293,8 @@ class _ItemUpdate:
         ]
 
     def _finish_move(self, file: WantedFile) -> os.stat_result | None:
-        """What a killed run was about to spell otherwise, under its name; None if there is no such thing."""
+        """The attributes of a file that a killed run was about to spell otherwise, now under its name; None if there is
+        no such file."""
         assert self._folder.descriptor is not None
         if self._folder.updater.file_system.folds and not self._folder.updater.dry_run:
             files.finish_move(self._folder.descriptor, file.name)
@@ -321,7 +332,7 @@ class _ItemUpdate:
         self._say(file, action, reason)
 
     def _set_time(self, file: WantedFile) -> None:
-        """Give a file that has its content its time. That does not change the directory's."""
+        """Give a file that has its content its mtime. That does not change the directory's."""
         if not self._folder.updater.dry_run:
             os.utime(file.name, ns=(file.mtime, file.mtime), dir_fd=self._folder.descriptor, follow_symlinks=False)
         self._say(file, Action.UPDATED, Reason.TIME)

@@ -1,7 +1,7 @@
-"""The Unix socket at which a mount says how it is: who connects gets one JSON object, and the end of the stream.
+"""The Unix socket at which a mount says how it is: whoever connects gets one JSON object, and the end of the stream.
 
-It lies in the state directory, and only the mount's own user can connect. Asking never touches the mount itself, so
-it ends in time whatever is wrong there.
+The socket lies in the state directory, and only the mount's own user can connect. Asking never touches the mount
+itself, so an answer or an error comes in time whatever is wrong there.
 """
 
 import contextlib
@@ -35,14 +35,14 @@ class NoMountError(NotRunningError):
 
 
 def ask(state_dir: Path, timeout: float = TIMEOUT_SECONDS) -> State:
-    """What the mount with this state directory says of itself.
+    """The state of the mount with this state directory.
 
     Args:
-        state_dir: of the mount.
+        state_dir: the state directory of the mount.
         timeout: seconds that the whole exchange may take.
 
     Raises:
-        NotRunningError: there is none, or it does not answer in time.
+        NotRunningError: there is no mount, or it does not answer in time.
     """
     try:
         text = _receive(state_dir, time.monotonic() + timeout)
@@ -98,8 +98,8 @@ def _limit(channel: socket.socket, deadline: float) -> None:
 def listening(state_dir: Path) -> Iterator[socket.socket | None]:
     """A listening socket in the state directory for as long as the context lasts; None if another process has it.
 
-    Who has it is decided by a lock that ends with its process, however that ends. So what a dead process left behind
-    can be replaced, and the socket of a living one never is.
+    A lock, which ends with its process however that ends, decides who has the socket. So the socket that a dead process
+    left behind is replaced, and that of a living one never is.
 
     Raises:
         OSError: the directory cannot be written, or has no room for sockets.

@@ -1,4 +1,4 @@
-"""What a mount says of itself when it is asked."""
+"""The answer of a mount that is asked how it is."""
 
 import msgspec
 
@@ -9,17 +9,18 @@ class State(msgspec.Struct, frozen=True):
     """A mount at a moment. Times are seconds since the epoch; 0 stands for never."""
 
     version: str
-    """Of the program."""
+    """The program's version."""
     pid: int
     mountpoint: str
     now: float
     started: float
     generation: int
-    """Its number; 0 while there is none, or the index cannot be read. Every request is then an error."""
+    """The number of the generation shown; 0 while there is none, or the index cannot be read. Every request is then an
+    error."""
     made: float
     """When the generation was made."""
     synced: float
-    """When the catalogue was last compared with the index. Looks that find the database at rest do not count."""
+    """When the catalogue was last compared with the index. A sync that finds the database at rest does not count."""
     stale_since: float
     """Since when the database cannot be read; 0 while it can."""
     error: str
@@ -27,43 +28,43 @@ class State(msgspec.Struct, frozen=True):
     metrics: dict[str, dict[str, str]]
     """What `.stats.csv` says of the generation: by scope and metric."""
     requests: int
-    """Answered since the start; those that the kernel answered from its own cache never get here."""
+    """Requests answered since the start. Those that the kernel answers from its own cache never reach the mount."""
     requests_per_second: float
-    """Over the last seconds."""
+    """Requests a second, over the last seconds."""
     failed: int
     """Requests answered with an input/output error, since the index could not be read."""
     cache_asked: int
-    """How often a row of the index was asked for by its number."""
+    """How often a row of the index was asked for by its id."""
     cache_missed: int
-    """How many of these had to be read from the index file."""
+    """How often a row that was asked for had to be read from the index file."""
     logged_errors: int
     """Error messages since the start."""
     logged_warnings: int
 
     held_because: str = ""
-    """What the shrink brake holds, and why; empty if that is nothing."""
+    """What the shrink brake holds, and why; empty if it holds nothing."""
     held_advice: str = ""
-    """What to do about it."""
+    """What to do about what the shrink brake holds; empty if it holds nothing."""
 
     @property
     def held(self) -> int:
-        """How many items the shrink brake holds."""
+        """Number of items that the shrink brake holds."""
         return number_held(self.metrics.get("index", {}))
 
     @property
     def cache_hit_rate(self) -> float | None:
-        """Of the rows asked for, the share that was in memory; None while there were none."""
+        """Share of the rows asked for that were in memory; None while none was asked for."""
         return 1 - self.cache_missed / self.cache_asked if self.cache_asked else None
 
 
 def encode(state: State) -> bytes:
-    """As JSON, with what is computed."""
+    """A state as JSON, with the properties that are computed."""
     derived = {"held": state.held, "cache_hit_rate": state.cache_hit_rate}
     return msgspec.json.encode(msgspec.structs.asdict(state) | derived)
 
 
 def for_programs(state: State) -> dict[str, object]:
-    """The fields of a state, with what is computed, in which what is counted is a number."""
+    """The fields of a state for programs: with what is computed, and counted metrics as numbers."""
     metrics = {
         scope: {metric: int(value) if value.isdecimal() else value for metric, value in counted.items()}
         for scope, counted in state.metrics.items()
@@ -73,9 +74,9 @@ def for_programs(state: State) -> dict[str, object]:
 
 
 def decode(text: bytes) -> State:
-    """From JSON.
+    """The state that `encode` wrote.
 
     Raises:
-        msgspec.MsgspecError: it is not what `encode` writes.
+        msgspec.MsgspecError: the text is not what `encode` writes.
     """
     return msgspec.json.decode(text, type=State)

@@ -127,7 +127,7 @@ class ConvertProcess:
         return self._answers.poll()
 
     def answer(self, rows: list[TitledRow]) -> list[Incoming]:
-        """The items of the rows that were given first of those that it has not been asked for yet.
+        """The items of the oldest batch not yet collected. `rows` must be that batch.
 
         Raises:
             ConvertProcessError: the process has ended, or could not do it.

@@ -1,8 +1,8 @@
 """The process that serves the status page: `python -m vod2strmfs.web ADDRESS REPORT_DIR STATE_DIR`.
 
-It is a process of its own, so that a page with a large report never holds the interpreter that answers the file
-system. It knows no settings, and so no password. The end of its standard input, which comes however the mount
-ends, means "stop". What it says goes to standard error, a line a message, the level first.
+The page has a process of its own, so that a large report never holds the interpreter that answers the file system. The
+process knows no settings, and so no password. The end of its standard input, which comes however the mount ends, means
+"stop". Its messages go to standard error, a line each, the level first.
 """
 
 import logging
@@ -17,7 +17,7 @@ _log = logging.getLogger("vod2strmfs")
 
 
 def main() -> int:
-    """Serve until told to stop."""
+    """Serve the page until told to stop; returns the exit code."""
     address, report_dir, state_dir = sys.argv[1:]
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     threading.Thread(target=_end_with_input, daemon=True).start()

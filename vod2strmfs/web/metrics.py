@@ -14,7 +14,7 @@ def render(state: State | None) -> bytes:
     """The metrics in Prometheus' text format.
 
     Args:
-        state: the mount's; None if it does not answer.
+        state: the state of the mount; None if it does not answer.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(state))

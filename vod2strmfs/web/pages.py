@@ -1,4 +1,4 @@
-"""The pages. Whatever they show is escaped: titles come from providers."""
+"""The pages of the status page. Whatever they show is escaped: titles come from providers."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -30,8 +30,8 @@ class Pages:
     """Makes the pages about one state directory.
 
     Args:
-        state_dir: the mount's.
-        report_dir: where materialize writes its reports.
+        state_dir: the state directory of the mount.
+        report_dir: the directory of materialize's reports.
     """
 
     def __init__(self, state_dir: Path, report_dir: Path) -> None:
@@ -44,7 +44,7 @@ class Pages:
         self._templates.filters["moment"] = _moment
 
     def state(self) -> State | None:
-        """The mount's; None if it does not answer."""
+        """The state of the mount; None if it does not answer."""
         try:
             return ask(self._state_dir)
         except NotRunningError:
@@ -55,7 +55,7 @@ class Pages:
         return self._render("style.css")
 
     def front(self) -> str:
-        """How the mount is, what the library holds, what changed last, and the reports."""
+        """The front page: how the mount is, what the library holds, what changed last, and the reports."""
         try:
             titles = changed_titles(self._state_dir, _RECENT)
             gone = gone_names(self._state_dir, _RECENT)
@@ -73,9 +73,9 @@ class Pages:
         """One report as a table.
 
         Args:
-            name: of its file.
-            action: shows the rows with this action alone; empty: all.
-            page: which page of the table, from 1.
+            name: the name of the report's file.
+            action: the action whose rows are shown; empty: all rows.
+            page: the number of the table's page, from 1.
 
         Raises:
             NoSuchPageError: there is no such report, or no such page of it.
@@ -102,7 +102,7 @@ class Pages:
 
 
 def _read(path: Path, action: str, skip: int) -> tuple[Counter[str], list[Row]]:
-    """How many rows of each action a report has, and the rows of one page."""
+    """The number of rows of each action in a report, and the rows of one page, after `skip` others."""
     counts: Counter[str] = Counter()
 
     def wanted() -> Iterator[Row]:

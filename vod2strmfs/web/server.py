@@ -1,4 +1,4 @@
-"""Serving the pages: GET alone, on loopback alone, and only to those who asked for loopback."""
+"""The server of the pages: GET alone, on loopback alone, and only for requests that name loopback."""
 
 import logging
 import socket
@@ -30,8 +30,8 @@ def serve(address: str, state_dir: Path, report_dir: Path) -> None:
 
     Args:
         address: a loopback address and a port, as `status_listen` has it.
-        state_dir: the mount's.
-        report_dir: where materialize writes its reports.
+        state_dir: the state directory of the mount.
+        report_dir: the directory of materialize's reports.
 
     Raises:
         OSError: the port cannot be had.
@@ -45,7 +45,7 @@ def serve(address: str, state_dir: Path, report_dir: Path) -> None:
 
 
 def _hosts(host: str, port: int) -> frozenset[str]:
-    """What a `Host` header may say. A web page that has its own name resolve to loopback says something else."""
+    """The values that a `Host` header may have. A web page that has its own name resolve to loopback sends another."""
     named = f"[{host}]" if ":" in host else host
     return frozenset(f"{name}:{port}" for name in (named, "localhost"))
 
@@ -54,7 +54,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """One line: a browser that goes away is no news."""
+        """Log an error in one line: a browser that goes away is no news."""
         _log.debug("a request to the status page failed", exc_info=True)
 
 
@@ -64,7 +64,7 @@ class _Server6(_Server):
 
 class _Handler(BaseHTTPRequestHandler):
     timeout = 10.0
-    """Seconds to send a request."""
+    """Seconds that a client has to send a request."""
     server_version = "vod2strmfs"
     sys_version = ""
 
@@ -105,10 +105,10 @@ class _Handler(BaseHTTPRequestHandler):
         raise NoSuchPageError
 
     def end_headers(self) -> None:
-        """Every answer, errors too, has the headers that keep browsers careful."""
+        """End the headers of an answer, be it an error, with those that keep browsers careful."""
         for name, value in _HEADERS.items():
             self.send_header(name, value)
         super().end_headers()
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Requests are not logged: whoever scrapes metrics asks every few seconds."""
+        """Log no requests: whoever scrapes metrics asks every few seconds."""
