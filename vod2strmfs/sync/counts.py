@@ -9,7 +9,7 @@ from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind
 from vod2strmfs.library.nfo import MediaServer
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.shrink import too_many
-from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME
+from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, is_replaced
 
 _INDEX = {
     "movies": f"kind = {NodeKind.MOVIE:d}",
@@ -128,6 +128,10 @@ def _limit(connection: sqlite3.Connection, kind: NodeKind, held: int, number: in
         return "nothing would be left"
     if too_many(number, total, max_shrink):
         return f"more than {percent}"
+    if held == HELD_GONE:
+        gone = {node for (node,) in connection.execute("SELECT id FROM node WHERE kind = ? AND held = 1", (kind,))}
+        if is_replaced(connection, kind, gone, total, max_shrink):
+            return "other titles have their stream ids"
     if (kind, held) == (NodeKind.EPISODE, HELD_GONE) and not connection.execute(_HAS_OTHERS).fetchone():
         return "their series would have none left"
     what = "went" if held == HELD_GONE else "was renamed"

@@ -52,18 +52,40 @@ def reunite(connection: sqlite3.Connection, gone: Iterable[int], arrived: Iterab
     Returns:
         The gone node by the arrived one.
     """
-    for table, nodes in (("gone", gone), ("arrived", arrived)):
-        connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY)")
-        connection.execute(f"DELETE FROM temp.{table}")
-        connection.executemany(f"INSERT INTO temp.{table} VALUES (?)", [(node,) for node in sorted(nodes)])
+    _fill(connection, gone, arrived)
     matches: dict[int, int] = {}
     for key, condition in _KEYS:
-        # Of several with the same key the first one that went is the first one that arrived, and so on.
-        pairs = connection.execute(
-            f"SELECT new.id, old.id FROM ({_SIDE.format(*key, side='gone')}) old"
-            f" JOIN ({_SIDE.format(*key, side='arrived')}) new USING (a, b, c, d, place) WHERE {condition}"
-        ).fetchall()
+        pairs = _pairs(connection, key, condition)
         matches.update(pairs)
         connection.executemany("DELETE FROM temp.arrived WHERE id = ?", [(new,) for new, _ in pairs])
         connection.executemany("DELETE FROM temp.gone WHERE id = ?", [(old,) for _, old in pairs])
     return matches
+
+
+def replaced(connection: sqlite3.Connection, gone: Iterable[int], others: Iterable[int]) -> dict[int, int]:
+    """Which other title has the account and stream id of a gone one, by the node of that.
+
+    Args:
+        connection: to the index, with all of them among its nodes.
+        gone: nodes of one kind that are no longer in the catalogue.
+        others: nodes of the same kind that are.
+    """
+    _fill(connection, gone, others)
+    key, _ = _KEYS[-1]
+    return {old: new for new, old in _pairs(connection, key, _OTHER_TITLES)}
+
+
+def _fill(connection: sqlite3.Connection, gone: Iterable[int], arrived: Iterable[int]) -> None:
+    for table, nodes in (("gone", gone), ("arrived", arrived)):
+        connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {table} (id INTEGER PRIMARY KEY)")
+        connection.execute(f"DELETE FROM temp.{table}")
+        connection.executemany(f"INSERT INTO temp.{table} VALUES (?)", [(node,) for node in sorted(nodes)])
+
+
+def _pairs(connection: sqlite3.Connection, key: tuple[str, ...], condition: str) -> list[tuple[int, int]]:
+    """Nodes of what arrived and of what went that have the same key; each at most once."""
+    # Of several with the same key the first one that went is the first one that arrived, and so on.
+    return connection.execute(
+        f"SELECT new.id, old.id FROM ({_SIDE.format(*key, side='gone')}) old"
+        f" JOIN ({_SIDE.format(*key, side='arrived')}) new USING (a, b, c, d, place) WHERE {condition}"
+    ).fetchall()
