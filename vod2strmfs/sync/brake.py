@@ -92,9 +92,11 @@ class Brake:
             return True
         nodes = sorted(gone)
         marks = self.connection.execute("SELECT next_node, total, lost FROM mark WHERE kind = ?", (kind,))
-        return any(
+        if any(
             too_many(lost + bisect_left(nodes, next_node), there, self.max_shrink) for next_node, there, lost in marks
-        ) or is_replaced(self.connection, kind, gone, total, self.max_shrink)
+        ):
+            return True
+        return is_replaced(self.connection, kind, gone, total, self.max_shrink)
 
     def note(self, kind: int, removed: Set[int]) -> None:
         """Take account of what was not held back."""
@@ -183,7 +185,22 @@ def is_replaced(connection: sqlite3.Connection, kind: int, gone: Set[int], total
     # What came with them, or later, makes no room for them to go.
     first = min(by_whom.values())
     there = sum(node < first or node in gone for node in all_nodes)
-    return len(by_whom) * 100 > max(50, max_shrink) * there
+    return bool(len(by_whom) * 100 > max(50, max_shrink) * there)
+
+
+def other_versions(connection: sqlite3.Connection, gone: Set[int]) -> set[int]:
+    """The episodes among those gone that are still there under another node: files of theirs for other relations, which
+    the user no longer wants.
+
+    Args:
+        connection: to the index.
+        gone: nodes of episodes.
+    """
+    query = """SELECT other.id FROM content AS own JOIN node USING (id) JOIN node AS other ON other.parent = node.parent
+        JOIN content ON content.id = other.id AND content.uuid = own.uuid WHERE own.id = ?"""
+    return {
+        node for node in gone if any(other not in gone for (other,) in connection.execute(query, (node,)).fetchall())
+    }
 
 
 def emptied_series(connection: sqlite3.Connection, gone: Set[int], lost_series: Set[int]) -> set[int]:

@@ -21,15 +21,37 @@ _OTHERS = """NOT (
 _OTHER_TITLES = f"({_OTHERS.format('')} OR {_OTHERS.format('series_')})"
 """Two items, or the series of two episodes, have ids that differ, and none that is the same."""
 
+_EPISODE_PLACE = "CASE node.kind WHEN 5 THEN node.parent END"
+
 _KEYS = (
+    ((_EPISODE_PLACE, "content.uuid", "content.account", "content.stream"), "true"),
+    ((_EPISODE_PLACE, "content.uuid", "0", "0"), "true"),
     ((_PLACE, "content.account", "content.stream", _NAME), "true"),
     ((_PLACE, "nullif(content.tmdb, '')", "0", "0"), "true"),
     ((_PLACE, "nullif(content.imdb, '')", "0", "0"), "true"),
     ((_PLACE, _NAME, "0", "0"), f"NOT {_OTHER_TITLES}"),
     ((_FOLDER, "content.account", "nullif(content.stream, '')", "0"), f"NOT {_OTHER_TITLES}"),
 )
-"""What has to be equal, and what else must hold. The first one: a panel has corrected an id. The last one: what has
-neither an id nor a name of before; panels deal out their stream ids anew."""
+"""What has to be equal, and what else must hold. The first two: episodes are rows' or relations', as `versions` is, and
+have ids and names accordingly. The third one: a panel has corrected an id. The last one: what has neither an id nor a
+name of before; panels deal out their stream ids anew."""
+
+KEPT_OUT = """
+CREATE TEMP TABLE IF NOT EXISTS kept_out (
+    kind INTEGER NOT NULL, source INTEGER NOT NULL, uuid TEXT NOT NULL, account INTEGER NOT NULL, stream TEXT NOT NULL,
+    tmdb TEXT NOT NULL, imdb TEXT NOT NULL
+)"""
+"""What the user's filters kept out of what this sync read, with its keys."""
+
+_OTHER_THAN_KEPT_OUT = _OTHERS.format("").replace("new.", "kept.")
+_SAME_AS_KEPT_OUT = (
+    "kept.source = old.source AND kept.uuid = old.uuid",
+    "kept.uuid = old.uuid AND kept.account = old.account AND kept.stream = old.stream",
+    "kept.uuid = old.uuid",
+    f"kept.account = old.account AND kept.stream = nullif(old.stream, '') AND NOT {_OTHER_THAN_KEPT_OUT}",
+    "kept.tmdb = nullif(old.tmdb, '')",
+    "kept.imdb = nullif(old.imdb, '')",
+)
 
 _SIDE = """
     SELECT node.id, content.tmdb, content.imdb,
@@ -73,6 +95,26 @@ def replaced(connection: sqlite3.Connection, gone: Iterable[int], others: Iterab
     _fill(connection, gone, others)
     key, _ = _KEYS[-1]
     return {old: new for new, old in _pairs(connection, key, _OTHER_TITLES)}
+
+
+def name_kept_out(connection: sqlite3.Connection, kind: int, gone: Iterable[int]) -> None:
+    """Give what is gone since a filter keeps it out the keys of the row that it is now: it may have another one by now,
+    and is no less kept out.
+
+    Args:
+        connection: to the index, with the table `KEPT_OUT`.
+        kind: a NodeKind.
+        gone: nodes of that kind that are not among what is wanted.
+    """
+    _fill(connection, gone, ())
+    for condition in _SAME_AS_KEPT_OUT:
+        now = connection.execute(
+            "SELECT min(kept.source), kept.uuid, old.id FROM temp.gone JOIN content AS old USING (id)"
+            f" JOIN temp.kept_out AS kept ON kept.kind = ? AND {condition} GROUP BY old.id",
+            (kind,),
+        ).fetchall()
+        connection.executemany("UPDATE content SET source = ?, uuid = ? WHERE id = ?", now)
+        connection.executemany("DELETE FROM temp.gone WHERE id = ?", [(node,) for *_, node in now])
 
 
 def _fill(connection: sqlite3.Connection, gone: Iterable[int], arrived: Iterable[int]) -> None:

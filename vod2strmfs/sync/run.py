@@ -25,13 +25,13 @@ from vod2strmfs.library.contents import provider_url
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync import collisions
-from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, WINDOW, Brake, Place, emptied_series
+from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, WINDOW, Brake, Place, emptied_series, other_versions
 from vod2strmfs.sync.compare import NODE_KINDS, Known, known_items, merge
 from vod2strmfs.sync.convert_many import ManyRows
 from vod2strmfs.sync.counts import count, find_held
 from vod2strmfs.sync.draft import Draft
 from vod2strmfs.sync.folders import name_versions, render_series, settle_folders
-from vod2strmfs.sync.identity import reunite
+from vod2strmfs.sync.identity import KEPT_OUT, name_kept_out, reunite
 from vod2strmfs.sync.mtimes import settle_mtimes
 from vod2strmfs.sync.placing import Placer
 from vod2strmfs.sync.progress import Tell
@@ -263,6 +263,7 @@ class _Run:
         """Bring everything up to date; returns what `SyncResult.unmatched` is."""
         lost: dict[Kind, set[int]] = {}
         self.connection.execute(RENAMED)
+        self.connection.execute(KEPT_OUT)
         limit = Brake(self.connection, draft.now, draft.next_node, self.max_shrink)
         if self.accept_shrink:
             limit.release()
@@ -336,6 +337,8 @@ class _Run:
             gone -= set(recognised.values())
             counts[kind, "added"] -= len(recognised)
             again |= recognised
+        if gone and placer.filter.active:
+            name_kept_out(self.connection, NODE_KINDS[kind], gone)
         self._rename(kind, again, draft, counts, limit)
         return gone
 
@@ -410,6 +413,11 @@ class _Run:
     def _let_go(self, kind: Kind, draft: Draft, lost: Mapping[Kind, Set[int]], counts: Counts, limit: Brake) -> None:
         """Remove what is gone, or hold it back."""
         gone = lost[kind]
+        if kind == "episode" and draft.everything and not self._all_versions:
+            surplus = other_versions(self.connection, gone)
+            draft.remove(surplus)
+            counts[kind, "removed"] += len(surplus)
+            gone = gone - surplus
         held: Set[int] = set()
         if kind == "version":
             # They go with their movie, and are held with it, but where it has a .strm of its own now.
