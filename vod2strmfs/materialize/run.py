@@ -214,7 +214,10 @@ def _file_system(
     known = known_file_system(manifest, mount)
     if known is not None:
         return known
-    found = None if dry_run else probe(descriptor, temporaries)
+    try:
+        found = None if dry_run else probe(descriptor, temporaries)
+    except OSError as error:
+        raise OutputError(f"output root {root.path}: nothing can be written there ({error.strerror}).") from error
     if found is None:
         return FileSystem()
     _log.debug("output root %s: %s", root.path, found)
