@@ -492,3 +492,26 @@ def test_rows_that_are_too_much_to_keep_are_read_all_the_same() -> None:
     rows = Ahead(read, len, limit=3000)
     assert [len(rows.get(number) or "") for number in range(130)] == [100] * 130
     assert (0, 63) in asked
+
+
+@pytest.mark.parametrize("server", ["any", "jellyfin", "emby", "kodi", "plex", "spec"])
+@pytest.mark.parametrize("versions", ["best", "all"])
+def test_what_the_tree_is_made_of_is_counted_as_it_is(library: Library, server: str, versions: str) -> None:
+    """Both NFOs of an episode, and the only one of an episode without a title."""
+    catalogue = Catalogue()
+    accounts = catalogue.account("Alpha"), catalogue.account("Beta")
+    catalogue.movie("Heat", relations=accounts)
+    series = catalogue.series("Lost", relations=accounts)
+    catalogue.series("Without episodes")
+    catalogue.episode(series, 1, 1, "Pilot", relations=accounts)
+    catalogue.episode(series, 1, 2, "")
+    library.show(catalogue, LibrarySettings.model_validate({"media_server": server, "versions": versions}))
+    files = library.files()
+    metrics = library.metrics()
+    for metric, suffix in (("strm_files", ".strm"), ("nfo_files", ".nfo")):
+        assert metrics[f"filesystem.{metric}"] == str(sum(path.endswith(suffix) for path in files))
+    assert metrics["filesystem.bytes"] == str(sum(map(len, files.values())))
+    episodes = {path.partition(".")[0] for path in files if path.startswith("TV/Lost/Season 01/S")}
+    with_nfo = {path.partition(".")[0] for path in files if path.endswith(".nfo")}
+    assert server == "spec" or episodes <= with_nfo
+    assert "TV/Lost/Season 01/S01E02" in {stem.partition(" - ")[0] for stem in episodes & with_nfo}

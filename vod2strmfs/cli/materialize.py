@@ -45,8 +45,6 @@ mode_option = click.option(
     "--mode", type=click.Choice(get_args(Mode)), default="all", help="What to write.", show_default=True
 )
 
-_ACCEPT = "vod2strmfs materialize --cleanup apply --accept-shrink"
-
 _log = logging.getLogger("vod2strmfs")
 
 
@@ -126,14 +124,17 @@ class Export:
             return OutputError("\n".join(filter(None, (failed, kept))))
         return ShrinkHeldError(kept) if kept else None
 
-    def log(self) -> None:
+    def log(self, accept: str) -> None:
         """Tell the log of a service, where nobody waits for an answer.
+
+        Args:
+            accept: the command that lets go of what the shrink brake holds.
 
         Raises:
             UserError: see `error`.
         """
         _log.info("%s", self.text().replace("\n", "; "))
-        if error := self.error(f"run `{_ACCEPT}` with the settings of this service"):
+        if error := self.error(f"run `{accept}`"):
             raise error
 
     def _failed(self) -> str:

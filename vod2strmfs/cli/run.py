@@ -61,7 +61,7 @@ def serve(settings: Settings, mode: Mode = "all", *, quiet: float = 30.0) -> Non
     check_when(settings)
     settings.database_url()  # A database that is not set is found out now.
     service = Service(
-        lambda: export(settings, mode).log(),
+        lambda: export(settings, mode).log(accept=_accept(settings, mode)),
         look=_looker(settings) if settings.auto else None,
         due=_timer(settings) if settings.schedule else None,
         poll=settings.poll_interval,
@@ -83,6 +83,16 @@ def serve(settings: Settings, mode: Mode = "all", *, quiet: float = 30.0) -> Non
         service.serve()
     except _StoppedError as stopped:
         _log.info("Stopping on %s.", stopped)
+
+
+def _accept(settings: Settings, mode: Mode) -> str:
+    """The command that does what a run does, and lets go of what the shrink brake holds."""
+    same = ["--mode", mode] if mode != "all" else []
+    if settings.cleanup != "off":
+        same += ["--cleanup", settings.cleanup]
+    if not settings.write_nfo:
+        same.append("--no-nfo")
+    return settings.command("materialize", str(settings.output_root.absolute()), "--accept-shrink", *same)
 
 
 def check_when(settings: Settings) -> None:

@@ -30,11 +30,14 @@ _CONTENT = {
     "movies_without_ids": f"kind = {NodeKind.MOVIE:d} AND tmdb = '' AND imdb = ''",
     "series_without_ids": f"kind = {NodeKind.SERIES:d} AND tmdb = '' AND imdb = ''",
 }
+_NFOS = {"spec": f"(nfo_size > 0 AND kind != {NodeKind.SERIES:d})"}
+"""How many NFOs a node has, where that is not `_ALL_NFOS`; see `library.tree`."""
+_ALL_NFOS = "((nfo_size > 0) + (alias != ''))"
 _FILES = {
     "directories": f"count(*) FILTER (WHERE kind NOT IN ({', '.join(f'{kind:d}' for kind in sorted(FILE_KINDS))}))",
     "strm_files": "count(*) FILTER (WHERE strm_size > 0)",
-    "nfo_files": "count(*) FILTER (WHERE nfo_size > 0) + count(*) FILTER (WHERE alias != '')",
-    "bytes": "sum(strm_size + nfo_size)",
+    "nfo_files": "sum({nfos})",
+    "bytes": "sum(strm_size + {nfos} * nfo_size)",
 }
 _KINDS = {NodeKind.MOVIE: "movies", NodeKind.SERIES: "series", NodeKind.EPISODE: "episodes"}
 
@@ -72,9 +75,8 @@ def count(
         "SELECT iif(kind = 'episode', 'episodes_', '') || 'filtered_by_' || setting, count(*) FROM filtered"
         " GROUP BY 1 ORDER BY 1"
     )
-    files = connection.execute(
-        f"SELECT {', '.join(_FILES.values())} FROM node WHERE parent != {WAITING_NODE} AND id != 0"
-    ).fetchone()
+    counted = ", ".join(_FILES.values()).format(nfos=_NFOS.get(media_server, _ALL_NFOS))
+    files = connection.execute(f"SELECT {counted} FROM node WHERE parent != {WAITING_NODE} AND id != 0").fetchone()
     return {
         "database": in_database,
         "index": dict(zip((*_INDEX, *_CONTENT, "bad_fields"), (*nodes, *contents), strict=True)) | dict(filtered),
