@@ -1,21 +1,24 @@
 """Generations: what a sync changes, what it keeps, and what it refuses to believe."""
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
 import pytest
+from databases import Database
 from libraries import Library, open_files
 
 from vod2strmfs.catalog.open import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import CatalogError, IndexFileError
 from vod2strmfs.index.changes import What
-from vod2strmfs.index.file import is_whole
+from vod2strmfs.index.file import connect, is_whole
 from vod2strmfs.index.read_ahead import Ahead
 from vod2strmfs.index.store import Store
 from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.sync.run import Looks
 
 
 @pytest.fixture
@@ -515,3 +518,38 @@ def test_what_the_tree_is_made_of_is_counted_as_it_is(library: Library, server: 
     with_nfo = {path.partition(".")[0] for path in files if path.endswith(".nfo")}
     assert server == "spec" or episodes <= with_nfo
     assert "TV/Lost/Season 01/S01E02" in {stem.partition(" - ")[0] for stem in episodes & with_nfo}
+
+
+def test_looks_that_find_nothing_write_nothing(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the database was written each time; but for one in ten minutes, of which doctor and status tell."""
+    catalogue = Catalogue()
+    for number in range(30):
+        catalogue.movie(f"Film {number}")
+    library, looks = Library(tmp_path), Looks()
+    url = database.fill(catalogue).url
+    now = time.time_ns()
+    monkeypatch.setattr("vod2strmfs.sync.run.time.time_ns", lambda: now)
+    library.sync(url, looks=looks)
+    with closing(connect(library.state_dir)) as watch:
+
+        def version() -> int:
+            return int(watch.execute("PRAGMA data_version").fetchone()[0])
+
+        before = version()
+        for look in range(3):
+            now += 30 * 10**9
+            database.execute("UPDATE vod_m3umovierelation SET last_seen = ?", f"2026-01-0{look + 1} 00:00:00+00")
+            assert not library.sync(url, looks=looks).changed
+            now += 1
+            library.sync(url, looks=looks)
+            if url.startswith("sqlite"):  # PostgreSQL writes by itself now and then.
+                assert looks.last.compared == now - 1
+        assert version() == before
+        now += 600 * 10**9
+        database.execute("UPDATE vod_m3umovierelation SET last_seen = '2026-02-01 00:00:00+00'")
+        library.sync(url, looks=looks)
+        assert version() != before
+        with closing(Store(library.state_dir)) as store:
+            assert store.compared == now
