@@ -391,6 +391,11 @@ def test_stats_that_cannot_be_written_are_an_error(
             ("materialize", "--output-root", "/x"),
             "--output-root is no option: write `vod2strmfs materialize DIRECTORY`.",
         ),
+        (
+            ("sync", "--output-root", "/x"),
+            "`sync` needs no directory: leave --output-root out. It is an argument of `mount`, `materialize`,",
+        ),
+        (("--output-root", "/x"), "--output-root is an argument of `mount`, `materialize`,"),
         (("--config", "x", "mount"), "--config stands behind the command, as in `vod2strmfs mount --config …`."),
         (("mount", "--daemn"), "Did you mean '--daemon'?"),
         (("sync", "--nonesuch"), "No such option '--nonesuch'"),
