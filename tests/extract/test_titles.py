@@ -22,7 +22,7 @@ _PIECES = st.sampled_from(
     [
         *"EN FR IT US UK 4K UHD HD 4K-EN EX-YU NF D+ MULTI MULTI-SUB VOSTFR DUBBED Heat Derry Chapter 1984".split(),
         *"(1995) [2003] {1966} （2017） (2005-) (US) (EN) [4K] [MULTI-SUB] |FR| ┃DE┃ 【FR】 ᴴᴰ ³ S01E02 1x02".split(),
-        *"[FOO] Hindi NORDiC [tmdbid-1] {tt1234567} tt1234567 tmdb-949 (1995,EN) TOP CAM HDR+ DV S02-S03 (1995 Part".split(),
+        *"[FOO] Hindi NORDiC [tmdbid-1] {tt1234567} tt1234567 (1995,EN) TOP CAM HDR+ DV S02-S03 (1995 Part".split(),
         *"( ) [ ] | - – : ★ . .mkv".split(),
         *(" ", " ", " ", " - ", "\t", "\xa0", "\u200b", "\u200d", "\ud800", "\x00", "e\u0301"),
     ]

@@ -4,7 +4,7 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from databases import Database
@@ -553,3 +553,28 @@ def test_looks_that_find_nothing_write_nothing(
         assert version() != before
         with closing(Store(library.state_dir)) as store:
             assert store.compared == now
+
+
+@pytest.mark.parametrize("limit", [128, 143, 255])
+@pytest.mark.parametrize("versions", ["best", "all"])
+def test_no_name_is_longer_than_it_may_be(library: Library, limit: int, versions: str) -> None:
+    """With a long name of everything, accounts included: each file of an episode still has its number."""
+    catalogue = Catalogue()
+    accounts = [catalogue.account("P" * 200 + last) for last in ("", "Q", "R")]
+    category = catalogue.category("c" * 200, "movie")
+    for account in accounts:
+        catalogue.enable(account, category)
+    for number in range(3):
+        columns: dict[str, Any] = {"year": 1995, "imdb_id": f"tt{number:09}"}
+        catalogue.movie("m" * 240, relations=accounts, category=category, **columns)
+        series = catalogue.series("ю" * 120, relations=accounts, **columns)
+        for episode in (1, 99_999, None):
+            catalogue.episode(series, 99_999, episode, "한" * 80, relations=accounts)
+    settings = {"versions": versions, "group_by": "category", "folder_ids": "jellyfin", "name_max": limit}
+    library.show(catalogue, LibrarySettings.model_validate(settings))
+    names = [path.rpartition("/")[2] for path in library.paths()]
+    assert limit - 50 < max(len(name.encode()) for name in names) <= limit
+    strms = [name for name in names if name.endswith(".strm")]
+    assert len(strms) == len({*library.files()} & {path for path in library.paths() if path.endswith(".strm")})
+    assert len(strms) == (12 if versions == "best" else 36)
+    assert sum(name.startswith("S99999E99999") for name in strms) == len(strms) // 4

@@ -151,7 +151,8 @@ class Export:
         if outcome.too_long:
             text += (
                 f" {outcome.too_long} of them have names of more than {outcome.name_max} bytes, which is all that this"
-                " file system takes. Write to one that takes 255 (encrypted folders take fewer), or mount the library."
+                f" file system takes: set name_max = {outcome.name_max}, write to one that takes 255, or mount the"
+                " library."
             )
         return text
 
