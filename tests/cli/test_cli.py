@@ -309,6 +309,33 @@ def test_an_output_root_that_would_be_a_mistake_is_refused_with_advice_that_can_
         assert_refused(run("materialize", mount.path, *demo.split(), state), Exit.OUTPUT, "is mounted at", advice)
 
 
+def test_an_output_root_where_nothing_can_be_written_is_refused_before_any_title_fails(run: Run, demo: str) -> None:
+    for root in ("/proc", "/sys/fs"):
+        ended = run("materialize", root, *demo.split())
+        assert_refused(ended, Exit.OUTPUT, f"output root {root}: nothing can be written there (")
+        assert "could not be dealt with" not in ended.err
+
+
+def test_an_output_root_within_the_state_directory_or_another_root_is_refused(
+    run: Run, demo: str, tmp_path: Path
+) -> None:
+    options = demo.split()
+    output = tmp_path / "output"
+    assert run("materialize", output, *options).code == 0
+    (tmp_path / "link").symlink_to(tmp_path / "state")
+    for root in (tmp_path / "state", tmp_path / "state/films", tmp_path / "link/films"):
+        ended = run("materialize", root, *options)
+        assert_refused(
+            ended, Exit.OUTPUT, f"lies in the state directory {tmp_path}/state", "output_root in the settings"
+        )
+    for root in (output / "Movies", output / "Movies/more"):
+        ended = run("materialize", root, *options)
+        assert_refused(ended, Exit.OUTPUT, f"output root {root}: lies in the output root {output}.", "delete")
+    Path(ended.err.rpartition("delete ")[2].strip().removesuffix(".")).unlink()
+    assert run("materialize", output / "own", *options).code == 0
+    assert run("materialize", tmp_path / "output2", *options).code == 0
+
+
 def test_an_output_root_that_belongs_to_somebody_else_needs_no_more_than_to_be_writable(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -365,6 +392,11 @@ def test_stats_that_cannot_be_written_are_an_error(
             ("materialize", "--output-root", "/x"),
             "--output-root is no option: write `vod2strmfs materialize DIRECTORY`.",
         ),
+        (
+            ("sync", "--output-root", "/x"),
+            "`sync` needs no directory: leave --output-root out. It is an argument of `mount`, `materialize`,",
+        ),
+        (("--output-root", "/x"), "--output-root is an argument of `mount`, `materialize`,"),
         (("--config", "x", "mount"), "--config stands behind the command, as in `vod2strmfs mount --config …`."),
         (("mount", "--daemn"), "Did you mean '--daemon'?"),
         (("sync", "--nonesuch"), "No such option '--nonesuch'"),

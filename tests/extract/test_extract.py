@@ -341,6 +341,8 @@ class TestTitles:
     def test_an_id_in_the_name_counts_where_nobody_else_says_one(self) -> None:
         assert movie_of(name="Sully (2016) [tmdbid-363676]")[0].tmdb == "363676"
         assert movie_of(name="Dune [tt1160419]")[0].imdb == "tt1160419"
+        assert movie_of(name="Dune (2021) TT1160419")[0].imdb == "tt1160419"
+        assert movie_of(name="Dune (2021) tt1160419", imdb_id="tt0000005")[0].imdb == "tt0000005"
         assert movie_of(name="Sully (2016) [tmdbid-363676]", tmdb_id="5")[0].tmdb == "5"
         assert movie_of({"tmdb": "6"}, name="Sully (2016) [tmdbid-363676]")[0].tmdb == "6"
         movie, problems = movie_of(name="Sully (2016) [tmdbid-363676]")

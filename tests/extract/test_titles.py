@@ -22,7 +22,7 @@ _PIECES = st.sampled_from(
     [
         *"EN FR IT US UK 4K UHD HD 4K-EN EX-YU NF D+ MULTI MULTI-SUB VOSTFR DUBBED Heat Derry Chapter 1984".split(),
         *"(1995) [2003] {1966} （2017） (2005-) (US) (EN) [4K] [MULTI-SUB] |FR| ┃DE┃ 【FR】 ᴴᴰ ³ S01E02 1x02".split(),
-        *"[FOO] Hindi NORDiC [tmdbid-1] {tt1234567} (1995,EN) TOP CAM HDR+ DV S02-S03 (1995 Part".split(),
+        *"[FOO] Hindi NORDiC [tmdbid-1] {tt1234567} tt1234567 (1995,EN) TOP CAM HDR+ DV S02-S03 (1995 Part".split(),
         *"( ) [ ] | - – : ★ . .mkv".split(),
         *(" ", " ", " ", " - ", "\t", "\xa0", "\u200b", "\u200d", "\ud800", "\x00", "e\u0301"),
     ]
@@ -115,6 +115,11 @@ def test_no_title_loses_all_its_words_with_its_year(raw: str, year: int) -> None
         ("Dune [tmdbid=438631] [imdbid-TT1160419]", ("438631", "tt1160419")),
         ("Dune (tt1160419)", ("", "tt1160419")),
         ("Dune [TMDB: 438631]", ("438631", "")),
+        ("Dune (2021) tt1160419", ("", "tt1160419")),
+        ("TT1160419 - Dune", ("", "tt1160419")),
+        ("Dune (2021, tt1160419)", ("", "tt1160419")),
+        ("Dune tmdb-438631 (2021)", ("438631", "")),
+        ("Dune imdb.com/title/tt1160419", ("", "")),
         ("Dune [tvdbid-370001]", ("", "")),
         ("Dune (2021)", ("", "")),
         ("Dune [438631]", ("", "")),

@@ -41,6 +41,7 @@ TEXTS = (
 YEARS = st.none() | st.integers(1880, 2039)
 NUMBERS = st.none() | st.integers(-3, 100_000)
 TAGS = st.sampled_from(["", " [tmdbid-949]", " {imdb-tt0113277}", " [0badcafe]"])
+LIMITS = st.sampled_from([128, 143, NAME_MAX])
 
 _ANY_CASE = re.IGNORECASE | re.ASCII
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\.|$)", _ANY_CASE)
@@ -150,26 +151,28 @@ def test_a_safe_name_is_legal_seen_and_stays_as_it_is(text: str) -> None:
     assert safe_name(name) == name
 
 
-@given(TEXTS, YEARS, TAGS)
+@given(TEXTS, YEARS, TAGS, LIMITS)
 @settings(max_examples=250)
-def test_the_names_of_a_movie_are_legal_seen_and_short_enough(title: str, year: int | None, tag: str) -> None:
-    folder = folder_name(title, year, tag)
+def test_the_names_of_a_movie_are_legal_seen_and_short_enough(
+    title: str, year: int | None, tag: str, limit: int
+) -> None:
+    folder = folder_name(title, year, tag, name_max=limit)
     assert_legal(folder)
     assert_seen_by_servers(folder, folder)
-    assert len(folder.encode()) <= NAME_MAX - FILE_ROOM
+    assert len(folder.encode()) <= limit - FILE_ROOM
     assert folder.endswith((f" ({year})" if year else "") + tag)
 
 
-@given(NUMBERS, NUMBERS, TEXTS, TAGS)
+@given(NUMBERS, NUMBERS, TEXTS, TAGS, LIMITS)
 @settings(max_examples=250)
 def test_the_names_of_an_episode_are_legal_seen_and_short_enough(
-    season: int | None, number: int | None, title: str, tag: str
+    season: int | None, number: int | None, title: str, tag: str, limit: int
 ) -> None:
-    stem = episode_name(season, number, title, tag)
+    stem = episode_name(season, number, title, tag, name_max=limit)
     assert_legal(stem)
     assert_legal(season_name(season))
     assert_seen_by_servers(stem, season_name(season))
-    assert len(stem.encode()) <= NAME_MAX - FILE_ROOM
+    assert len(stem.encode()) <= limit - FILE_ROOM
     assert stem.startswith(short_episode_name(season, number))
     assert stem.endswith(tag)
     is_numbered = season is not None and season >= 0 and number is not None and number >= 0

@@ -389,11 +389,18 @@ def test_a_file_system_that_takes_short_names_alone_is_said_with_its_limit(outpu
             ended = subprocess.run(command(*arguments, *state), check=False, capture_output=True, text=True)
             assert ended.returncode == 6
             assert "2 of them have names of more than 143 bytes" in ended.stderr
+            assert "set name_max = 143" in ended.stderr
             rows = report_rows(reports(output.reports)[0])
             assert {reason for *_, action, reason in rows if action == "failed"} == {
                 "name refused: more than 143 bytes"
             }
         assert {path.split("/")[1][:1] for path in output.difference() if "/" in path} == {"n", "ю"}
+        for _ in range(2):
+            done = subprocess.run(
+                command(*arguments, *state, "--name-max=143"), check=True, capture_output=True, text=True
+            )
+            assert "takes 143 bytes" not in done.stderr
+            assert output.difference() == {}
 
 
 def test_a_state_directory_without_room_is_said_with_advice(output: Output, tmp_path: Path) -> None:

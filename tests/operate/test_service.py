@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -227,9 +228,8 @@ def test_what_the_brake_holds_is_accepted_beside_the_service_as_its_log_says(tmp
         os.kill(running.process.pid, signal.SIGHUP)
         eventually(lambda: "30 of 40 movies are gone" in running.log())
         assert len(running.movies()) == 40
-        [advice, *_] = re.findall(r"run `vod2strmfs (.*?)` with the settings of this service", running.log())
-        options = ("--database", database.url, "--state-dir", tmp_path / "state", "--base-url=http://dispatcharr:9191")
-        accept = command(*advice.split(), tmp_path / "output", *options)
+        [advice, *_] = re.findall(r"run `vod2strmfs (.*?)`", running.log())
+        accept = command(*shlex.split(advice))
         # The service may hold the lock of the sync, or of the output root, for a moment.
         eventually(lambda: subprocess.run(accept, check=False).returncode == 0)
         assert len(running.movies()) == 10

@@ -18,6 +18,7 @@ from vod2strmfs.doctor.index import index
 from vod2strmfs.errors import Exit
 from vod2strmfs.index.held import advise, explain
 from vod2strmfs.index.store import Store
+from vod2strmfs.library.kinds import node_of
 from vod2strmfs.settings import LibrarySettings, load
 
 
@@ -73,6 +74,85 @@ def test_what_a_filter_keeps_out_is_not_gone(library: Library) -> None:
         "50 of 100 movies and 25 of 100 episodes are kept out by years = 2000- and were kept all the same"
         " (more than max_shrink = 20 %). If the filter is meant to, do it. If not, change years = 2000-."
     )
+
+
+def of_two_providers(seed: int = 0) -> Catalogue:
+    """A hundred movies and a hundred episodes: a quarter of them Alpha's, a quarter Beta's, the others of both. Another
+    seed gives other ids and UUIDs."""
+    made = Catalogue(seed)
+    alpha, beta = made.account("Alpha", priority=10), made.account("Beta", username="other")
+    for number, accounts in enumerate([[alpha], [beta], [alpha, beta], [alpha, beta]]):
+        for film in range(25):
+            title = number * 25 + film
+            movie = made.movie(f"Film {title}", year=1920 + title, id=seed * 1000 + title + 1, relations=[])
+            for account in accounts:
+                made.relate(movie, account, stream_id=f"m{title}")
+        series = made.series(f"Show {number}", id=seed * 1000 + number + 1, relations=accounts)
+        for part in range(25):
+            row = seed * 1000 + number * 25 + part + 1
+            episode = made.episode(series, 1, part, f"Part {part}", id=row, relations=[])
+            for account in accounts:
+                made.relate(episode, account, stream_id=f"{account.name} {number} {part}")
+    return made
+
+
+def episodes(library: Library) -> dict[str, set[int]]:
+    """The nodes of each episode."""
+    found: dict[str, set[int]] = {}
+    for path, entry in library.tree().items():
+        if path.startswith("TV/") and path.endswith(".strm"):
+            found.setdefault(path[: path.index(" –")], set()).add(node_of(entry.inode))
+    return found
+
+
+@pytest.mark.parametrize(("before", "after"), [("best", "all"), ("all", "best"), ("best", "best")], ids=str)
+def test_episodes_of_which_another_providers_are_wanted_stay(library: Library, before: str, after: str) -> None:
+    """Whether there is a file for each relation before or then."""
+    library.show(of_two_providers(), LibrarySettings.model_validate({"versions": before}))
+    known = episodes(library)
+    settings = LibrarySettings.model_validate({"versions": after, "accounts": ["Beta"]})
+    outcome = library.show(of_two_providers(), settings, max_shrink=30)
+    assert explain(outcome.kept) == ""
+    left = episodes(library)
+    assert len(left) == 75
+    assert all(len(nodes) == 1 and nodes <= known[episode] for episode, nodes in left.items())
+
+
+@pytest.mark.parametrize("accounts", [(), ("Beta",)], ids=["", "with a filter"])
+def test_fewer_files_of_the_same_episodes_are_no_loss(library: Library, accounts: tuple[str, ...]) -> None:
+    library.show(of_two_providers(), LibrarySettings(versions="all", accounts=accounts))
+    known = episodes(library)
+    outcome = library.show(of_two_providers(), LibrarySettings(accounts=accounts), max_shrink=0)
+    assert explain(outcome.kept) == ""
+    left = episodes(library)
+    assert left.keys() == known.keys()
+    assert all(len(nodes) == 1 and nodes <= known[episode] for episode, nodes in left.items())
+
+
+def test_what_a_filter_keeps_out_is_kept_out_under_new_keys_too(library: Library) -> None:
+    """Of the rows, while it is held, and in the moment in which the filter comes."""
+    library.show(of_two_providers())
+    filtered = LibrarySettings(years="1990-")
+    for seed in (0, 1, 2):
+        library.show(of_two_providers(seed), filtered)
+        assert explained(library).startswith("70 of 100 movies and 100 of 100 episodes are kept out by years = 1990-")
+    library.show(of_two_providers(3))
+    assert explained(library) == ""
+    library.show(of_two_providers(4), filtered)
+    assert "gone" not in explained(library)
+    assert "70 of 100 movies and 100 of 100 episodes are kept out" in explained(library)
+
+
+@pytest.mark.parametrize("versions", ["best", "all"])
+def test_what_one_providers_filter_keeps_out_is_not_gone(library: Library, versions: str) -> None:
+    given = {"versions": versions}
+    library.show(of_two_providers(), LibrarySettings.model_validate(given))
+    for seed in (0, 1):
+        library.show(
+            of_two_providers(seed), LibrarySettings.model_validate(given | {"accounts": ["Beta"]}), max_shrink=0
+        )
+        assert "gone" not in explained(library)
+        assert "kept out by accounts = Beta" in explained(library)
 
 
 def test_several_reasons_at_once(library: Library) -> None:

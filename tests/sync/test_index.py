@@ -1,21 +1,24 @@
 """Generations: what a sync changes, what it keeps, and what it refuses to believe."""
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
+from databases import Database
 from libraries import Library, open_files
 
 from vod2strmfs.catalog.open import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import CatalogError, IndexFileError
 from vod2strmfs.index.changes import What
-from vod2strmfs.index.file import is_whole
+from vod2strmfs.index.file import connect, is_whole
 from vod2strmfs.index.read_ahead import Ahead
 from vod2strmfs.index.store import Store
 from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.sync.run import Looks
 
 
 @pytest.fixture
@@ -492,3 +495,86 @@ def test_rows_that_are_too_much_to_keep_are_read_all_the_same() -> None:
     rows = Ahead(read, len, limit=3000)
     assert [len(rows.get(number) or "") for number in range(130)] == [100] * 130
     assert (0, 63) in asked
+
+
+@pytest.mark.parametrize("server", ["any", "jellyfin", "emby", "kodi", "plex", "spec"])
+@pytest.mark.parametrize("versions", ["best", "all"])
+def test_what_the_tree_is_made_of_is_counted_as_it_is(library: Library, server: str, versions: str) -> None:
+    """Both NFOs of an episode, and the only one of an episode without a title."""
+    catalogue = Catalogue()
+    accounts = catalogue.account("Alpha"), catalogue.account("Beta")
+    catalogue.movie("Heat", relations=accounts)
+    series = catalogue.series("Lost", relations=accounts)
+    catalogue.series("Without episodes")
+    catalogue.episode(series, 1, 1, "Pilot", relations=accounts)
+    catalogue.episode(series, 1, 2, "")
+    library.show(catalogue, LibrarySettings.model_validate({"media_server": server, "versions": versions}))
+    files = library.files()
+    metrics = library.metrics()
+    for metric, suffix in (("strm_files", ".strm"), ("nfo_files", ".nfo")):
+        assert metrics[f"filesystem.{metric}"] == str(sum(path.endswith(suffix) for path in files))
+    assert metrics["filesystem.bytes"] == str(sum(map(len, files.values())))
+    episodes = {path.partition(".")[0] for path in files if path.startswith("TV/Lost/Season 01/S")}
+    with_nfo = {path.partition(".")[0] for path in files if path.endswith(".nfo")}
+    assert server == "spec" or episodes <= with_nfo
+    assert "TV/Lost/Season 01/S01E02" in {stem.partition(" - ")[0] for stem in episodes & with_nfo}
+
+
+def test_looks_that_find_nothing_write_nothing(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the database was written each time; but for one in ten minutes, of which doctor and status tell."""
+    catalogue = Catalogue()
+    for number in range(30):
+        catalogue.movie(f"Film {number}")
+    library, looks = Library(tmp_path), Looks()
+    url = database.fill(catalogue).url
+    now = time.time_ns()
+    monkeypatch.setattr("vod2strmfs.sync.run.time.time_ns", lambda: now)
+    library.sync(url, looks=looks)
+    with closing(connect(library.state_dir)) as watch:
+
+        def version() -> int:
+            return int(watch.execute("PRAGMA data_version").fetchone()[0])
+
+        before = version()
+        for look in range(3):
+            now += 30 * 10**9
+            database.execute("UPDATE vod_m3umovierelation SET last_seen = ?", f"2026-01-0{look + 1} 00:00:00+00")
+            assert not library.sync(url, looks=looks).changed
+            now += 1
+            library.sync(url, looks=looks)
+            if url.startswith("sqlite"):  # PostgreSQL writes by itself now and then.
+                assert looks.last.compared == now - 1
+        assert version() == before
+        now += 600 * 10**9
+        database.execute("UPDATE vod_m3umovierelation SET last_seen = '2026-02-01 00:00:00+00'")
+        library.sync(url, looks=looks)
+        assert version() != before
+        with closing(Store(library.state_dir)) as store:
+            assert store.compared == now
+
+
+@pytest.mark.parametrize("limit", [128, 143, 255])
+@pytest.mark.parametrize("versions", ["best", "all"])
+def test_no_name_is_longer_than_it_may_be(library: Library, limit: int, versions: str) -> None:
+    """With a long name of everything, accounts included: each file of an episode still has its number."""
+    catalogue = Catalogue()
+    accounts = [catalogue.account("P" * 200 + last) for last in ("", "Q", "R")]
+    category = catalogue.category("c" * 200, "movie")
+    for account in accounts:
+        catalogue.enable(account, category)
+    for number in range(3):
+        columns: dict[str, Any] = {"year": 1995, "imdb_id": f"tt{number:09}"}
+        catalogue.movie("m" * 240, relations=accounts, category=category, **columns)
+        series = catalogue.series("ю" * 120, relations=accounts, **columns)
+        for episode in (1, 99_999, None):
+            catalogue.episode(series, 99_999, episode, "한" * 80, relations=accounts)
+    settings = {"versions": versions, "group_by": "category", "folder_ids": "jellyfin", "name_max": limit}
+    library.show(catalogue, LibrarySettings.model_validate(settings))
+    names = [path.rpartition("/")[2] for path in library.paths()]
+    assert limit - 50 < max(len(name.encode()) for name in names) <= limit
+    strms = [name for name in names if name.endswith(".strm")]
+    assert len(strms) == len({*library.files()} & {path for path in library.paths() if path.endswith(".strm")})
+    assert len(strms) == (12 if versions == "best" else 36)
+    assert sum(name.startswith("S99999E99999") for name in strms) == len(strms) // 4

@@ -86,8 +86,53 @@ def test_one_id_that_differs_is_enough(library: Library, key: str) -> None:
 def test_a_film_that_takes_over_a_stream_id_gets_an_inode_of_its_own(library: Library) -> None:
     library.show(films(3, columns=ids(1)))
     before = folders(library)
-    library.show(films(3, lambda number: f"Other {number}", seed=1, columns=ids(5001)))
-    assert not set(before.values()) & set(folders(library).values())
+    outcome = library.show(partly_replaced(3, 1))
+    assert outcome.held == 0
+    assert folders(library).keys() == {"Other 0", "Film 1", "Film 2"}
+    assert folders(library)["Other 0"] not in before.values()
+
+
+def partly_replaced(count: int, others: int) -> Catalogue:
+    """Films made anew, the first of which are others under the same stream ids."""
+    return films(
+        count,
+        lambda number: f"Other {number}" if number < others else f"Film {number}",
+        seed=1,
+        columns=lambda number: ids(5001 if number < others else 1)(number),
+    )
+
+
+@pytest.mark.parametrize(("count", "others"), [(1, 1), (2, 2), (20, 20), (20, 11), (39, 20)])
+def test_a_small_library_of_which_most_becomes_other_films_is_held(library: Library, count: int, others: int) -> None:
+    library.show(films(count, columns=ids(1)))
+    before = folders(library)
+    for _ in range(2):
+        assert library.show(partly_replaced(count, others)).held == others
+        assert folders(library).items() >= before.items()
+    [held] = library.sync(library.last_url).kept
+    assert (held.number, held.limit) == (others, "other titles have their stream ids")
+    assert library.sync(library.last_url, accept_shrink=True).held == 0
+    assert len(folders(library)) == count
+
+
+@pytest.mark.parametrize(("count", "others"), [(2, 1), (10, 2), (20, 10), (100, 20)])
+def test_some_other_films_under_the_stream_ids_of_old_ones_are_everyday(
+    library: Library, count: int, others: int
+) -> None:
+    library.show(films(count, columns=ids(1)))
+    assert library.show(partly_replaced(count, others)).held == 0
+    assert folders(library).keys() == {
+        *(f"Other {number}" for number in range(others)),
+        *(f"Film {number}" for number in range(others, count)),
+    }
+
+
+def test_what_else_arrives_makes_no_room_for_a_small_library_to_go(library: Library) -> None:
+    library.show(films(10, columns=ids(1)))
+    before = folders(library)
+    for count in (200, 300):
+        assert library.show(films(count, lambda number: f"Other {number}", seed=1, columns=ids(5001))).held == 10
+        assert folders(library).items() >= before.items()
 
 
 @pytest.mark.parametrize("corrected", [{"tmdb_id": "777"}, {"imdb_id": "tt0000777"}], ids=str)
@@ -154,15 +199,16 @@ def series(episodes: int, *, seed: int = 0, tmdb: str = "1", title: str = "Show"
     return catalogue
 
 
-def test_episodes_of_another_series_under_the_same_stream_ids_are_others(library: Library) -> None:
-    library.show(series(30))
+@pytest.mark.parametrize("episodes", [30, 3])
+def test_episodes_of_another_series_under_the_same_stream_ids_are_others(library: Library, episodes: int) -> None:
+    library.show(series(episodes))
     before = library.tree()
-    assert library.show(series(30, seed=1, tmdb="2", title="Another")).held == 30
+    assert library.show(series(episodes, seed=1, tmdb="2", title="Another")).held == episodes
     after = library.tree()
     assert {path: entry.inode for path, entry in before.items()}.items() <= {
         path: entry.inode for path, entry in after.items()
     }.items()
-    assert sum(path.startswith("TV/Another/") and path.endswith(".strm") for path in after) == 30
+    assert sum(path.startswith("TV/Another/") and path.endswith(".strm") for path in after) == episodes
 
 
 def test_a_version_stays_with_its_movie_when_another_film_gets_its_stream(library: Library) -> None:

@@ -91,6 +91,15 @@ def _whose(error: click.NoSuchOption) -> str:
     this, option = error.ctx.command, error.option_name
     if any(f"--{argument.name}".replace("_", "-") == option for argument in this.params if argument.name in _ARGUMENTS):
         return f"{option} is no option: write `vod2strmfs {this.name} DIRECTORY`."
+    if option.removeprefix("--").replace("-", "_") in _ARGUMENTS:
+        with_argument = [
+            f"`{name}`"
+            for name, command in cli.commands.items()
+            if any(each.name in _ARGUMENTS for each in command.params)
+        ]
+        whose = f"an argument of {', '.join(with_argument[:-1])} and {with_argument[-1]}"
+        beginning = f"`{this.name}` needs no directory: leave {option} out. It is"
+        return f"{f'{option} is' if this is cli else beginning} {whose}, as in `vod2strmfs mount DIRECTORY`."
     others = [
         name
         for name, command in cli.commands.items()

@@ -78,7 +78,7 @@ class Converter:
             bad_fields = self._bad_fields.total()
             self._bad_fields.clear()
         if isinstance(item, Version):
-            name, alias = version_name("", item.label), ""
+            name, alias = version_name("", item.label, self._settings), ""
         else:
             name, alias = names_of(item, self._settings)
         keys = Keys(row.id, row.uuid, row.account_id, row.stream_id, tmdb, imdb, bad_fields, encode(item))

@@ -107,6 +107,13 @@ _ID_TAG = re.compile(
     re.IGNORECASE,
 )
 """`[tmdbid-949]`, `{imdb-tt0113277}`, `(tt0113277)`: what servers read, and other tools write into names."""
+_BARE_ID = re.compile(
+    r",? ?(?:(?<!\S)[-–—|:] )?(?<![^\s(\[{])"
+    r"(?:(?:imdb(?:[ _-]?id)?[-=: ]{1,2})?(?P<imdb>tt[0-9]{7,9})|tmdb(?:[ _-]?id)?[-=:](?P<number>[0-9]{1,9}))"
+    r"(?![^\s,)\]}])",
+    re.IGNORECASE,
+)
+"""The same as a word of its own: `Heat (1995) tt0113277`. No title has such a word."""
 _EXTENSIONS = (".mkv", ".mp4", ".avi", ".m4v")
 
 # The joiners of Persian words and of emoji stay, but for the ends of a title.
@@ -273,9 +280,9 @@ def _tidy(raw: str) -> str:
 
 
 def title_ids(raw: str) -> tuple[str, str]:
-    """The ids for TMDB and IMDb that a name has in brackets, such as `[tmdbid-949]`; "" where there is none."""
+    """The ids for TMDB and IMDb that a name has, such as `[tmdbid-949]` or `tt0113277`; "" where there is none."""
     tmdb = imdb = ""
-    for tag in _ID_TAG.finditer(raw):
+    for tag in (*_ID_TAG.finditer(raw), *_BARE_ID.finditer(raw)):
         if tag["imdb"]:
             imdb = imdb or tag["imdb"].lower()
         elif "tmdb" in tag[0].lower():
@@ -284,14 +291,14 @@ def title_ids(raw: str) -> tuple[str, str]:
 
 
 def _without_ids(text: str) -> str:
-    """The text without ids in brackets. Only a text that has nothing else keeps them."""
-    rest = _ID_TAG.sub("", text).strip(_EDGES)
-    return rest if _has_words(rest) else text
+    """The text without ids in brackets, or as words. Only a text that has nothing else keeps them."""
+    rest = _BARE_ID.sub("", _ID_TAG.sub("", text)).strip(_EDGES)
+    return rest if _has_words(rest) and not _ONLY_YEAR.fullmatch(rest) else text
 
 
 def may_have_ids(text: str) -> bool:
     """Whether it is worth to look for ids in a text."""
-    return "db" in text or "tt" in text or "DB" in text
+    return "db" in text or "tt" in text or "DB" in text or "TT" in text
 
 
 def _without_prefix(text: str, codes: list[str]) -> str:

@@ -34,18 +34,18 @@ def node_name(item: Item, settings: LibrarySettings, tag: str = "") -> str:
     """
     match item:
         case Episode():
-            return episode_name(item.season, item.number, item.title, tag, item.label)
+            return episode_name(item.season, item.number, item.title, tag, item.label, name_max=settings.name_max)
         case Season():
             if specials := _SPECIALS.get(settings.media_server):
                 return season_name(item.number, specials=specials)
             return season_name(item.number)
         case Category():
-            return fit(safe_name(item.name) if item.name.strip() else NO_CATEGORY, tag)
+            return fit(safe_name(item.name) if item.name.strip() else NO_CATEGORY, tag, name_max=settings.name_max)
         case Version():
             raise TypeError("the name of a version depends on its folder's: see version_name")
         case _:
             tag = folder_tag(settings.folder_ids, item.tmdb, item.imdb) + tag
-            return folder_name(item.title, item.year or None, tag)
+            return folder_name(item.title, item.year or None, tag, name_max=settings.name_max)
 
 
 def mark_of(name: str, plain: str | None) -> str:
@@ -58,12 +58,12 @@ def mark_of(name: str, plain: str | None) -> str:
     return "".join(name.rpartition(" [")[1:]) if plain is not None else ""
 
 
-def version_name(folder: str, label: str, tag: str = "") -> str:
+def version_name(folder: str, label: str, settings: LibrarySettings, tag: str = "") -> str:
     """The name, without extension, of one of several .strm files of a movie: `Heat (1995) - Provider`.
 
     Jellyfin shows files as versions of one movie when their names begin with that of the folder.
     """
-    return fit(f"{folder} - {safe_name(label)}", tag, reserve=len(".strm"))
+    return fit(f"{folder} - {safe_name(label)}", tag, reserve=len(".strm"), name_max=settings.name_max)
 
 
 def alias_name(item: Item, settings: LibrarySettings, tag: str = "") -> str:

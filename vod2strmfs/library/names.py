@@ -134,8 +134,8 @@ class CutName(str):
     __slots__ = ()
 
 
-def fit(stem: str, suffix: str = "", *, reserve: int = 0) -> str:
-    """Stem and suffix in at most `NAME_MAX - reserve` bytes. Only the stem is cut, between grapheme clusters.
+def fit(stem: str, suffix: str = "", *, reserve: int = 0, name_max: int = NAME_MAX) -> str:
+    """Stem and suffix in at most `name_max - reserve` bytes. Only the stem is cut, between grapheme clusters.
 
     A cut stem ends in no space, dot or dash, nor in a word that would make the file an extra.
 
@@ -143,6 +143,7 @@ def fit(stem: str, suffix: str = "", *, reserve: int = 0) -> str:
         stem: a legal name, or the beginning of one.
         suffix: what has to stay whole, such as ` (1995)`.
         reserve: bytes to keep free after the suffix.
+        name_max: how many bytes a name may have.
 
     Returns:
         A `CutName` if the stem was cut.
@@ -150,7 +151,7 @@ def fit(stem: str, suffix: str = "", *, reserve: int = 0) -> str:
     Raises:
         ValueError: suffix and reserve leave no room for a stem.
     """
-    room = NAME_MAX - reserve - len(suffix.encode())
+    room = name_max - reserve - len(suffix.encode())
     if len(stem.encode()) <= room:
         return stem + suffix
     if room < 1:
@@ -170,20 +171,21 @@ def _cut(stem: str, room: int) -> str:
     return _RAGGED_END.sub("", cut, count=1) or PLACEHOLDER[:room]
 
 
-def folder_name(title: str, year: int | None, tag: str = "") -> str:
+def folder_name(title: str, year: int | None, tag: str = "", *, name_max: int = NAME_MAX) -> str:
     """The folder of a movie or series, and the stem of the movie's file: `Heat (1995)`, `Heat (1995) [tmdbid-949]`.
 
     Args:
         title: as it is shown; made legal here.
         year: the year of the title; None or 0 where unknown.
         tag: from `folder_tag` or `disambiguator`, with its leading space.
+        name_max: how many bytes a name may have.
 
     Returns:
-        At most `NAME_MAX - FILE_ROOM` bytes.
+        At most `name_max - FILE_ROOM` bytes.
     """
     suffix = f" ({year}){tag}" if year else tag
     stem = (_legible(title) or PLACEHOLDER) if suffix else safe_name(title)
-    return fit(stem, suffix, reserve=FILE_ROOM)
+    return fit(stem, suffix, reserve=FILE_ROOM, name_max=name_max)
 
 
 def season_name(number: int | None, *, specials: str = "Season 00 (Specials)") -> str:
@@ -193,7 +195,9 @@ def season_name(number: int | None, *, specials: str = "Season 00 (Specials)") -
     return f"Season {number:02}" if number else specials
 
 
-def episode_name(season: int | None, number: int | None, title: str, tag: str = "", label: str = "") -> str:
+def episode_name(
+    season: int | None, number: int | None, title: str, tag: str = "", label: str = "", *, name_max: int = NAME_MAX
+) -> str:
     """The stem of an episode's files: `S01E01 – Pilot`, or `S01E01` where the title is empty.
 
     A negative number counts as unknown. What is not known is not invented, or a server would put the episode in
@@ -205,10 +209,11 @@ def episode_name(season: int | None, number: int | None, title: str, tag: str = 
         number: the number of the episode in its season; None where unknown.
         title: as it is shown; made legal here.
         tag: from `disambiguator`, with its leading space.
-        label: the account's name, where every relation has files of its own.
+        label: the account's name, where every relation has files of its own. It may take half of the room.
+        name_max: how many bytes a name may have.
 
     Returns:
-        At most `NAME_MAX - FILE_ROOM` bytes.
+        At most `name_max - FILE_ROOM` bytes.
     """
     code = _code(season, number)
     title = _legible(title)
@@ -216,8 +221,9 @@ def episode_name(season: int | None, number: int | None, title: str, tag: str = 
     stem = code + _without_numbers(f" – {title}", is_numbered) if title else code
     suffix = tag if is_numbered else _HASH_NUMBER.sub("h", tag)
     if label:
-        suffix = _without_numbers(f" - {safe_name(label)}", is_numbered) + suffix
-    return fit(stem if suffix else stem.rstrip(" ."), suffix, reserve=FILE_ROOM)
+        whose = _without_numbers(f" - {safe_name(label)}", is_numbered)
+        suffix = fit(whose, name_max=(name_max - FILE_ROOM) // 2) + suffix
+    return fit(stem if suffix else stem.rstrip(" ."), suffix, reserve=FILE_ROOM, name_max=name_max)
 
 
 def _without_numbers(text: str, is_numbered: bool) -> str:

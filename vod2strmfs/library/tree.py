@@ -326,7 +326,8 @@ def _makers(server: MediaServer, versions: Versions, write_nfo: bool = True) -> 
         # A movie that the shrink brake held when this was not yet the setting has a .strm of its own.
         makers[NodeKind.MOVIE] = {Slot.STRM: _strm_if_any, Slot.NFO: _nfo_called("movie")}
     if server == "spec":
-        del makers[NodeKind.SERIES], makers[NodeKind.EPISODE][Slot.NFO]
+        del makers[NodeKind.SERIES]
+        makers[NodeKind.EPISODE][Slot.NFO] = _own_nfo_if_single
     if not write_nfo:
         return {kind: {Slot.STRM: files[Slot.STRM]} for kind, files in makers.items() if Slot.STRM in files}
     return makers
@@ -349,6 +350,11 @@ def _strm_if_any(node: Node) -> Entry | None:
 
 def _own_nfo(node: Node) -> Entry:
     return _nfo(node, node.name, Slot.NFO)
+
+
+def _own_nfo_if_single(node: Node) -> Entry | None:
+    """The NFO of an episode that has no second one, since that would have the same name."""
+    return None if node.alias else _own_nfo(node)
 
 
 def _alias_nfo(node: Node) -> Entry | None:

@@ -79,19 +79,21 @@ def probe(root: int, temporaries: files.Temporaries) -> FileSystem | None:
         temporaries: the temporary files of the root.
 
     Returns:
-        None if nothing can be written there.
+        None if it cannot be found out.
+
+    Raises:
+        OSError: nothing can be written there.
     """
     folder = f".vod2strmfs-probe-{secrets.token_hex(4)}"
-    try:
-        os.mkdir(folder, dir_fd=root)
-    except OSError:
-        return None
+    os.mkdir(folder, dir_fd=root)
     try:
         with files.opened(root, [folder]) as directory:
-            return _try(directory, temporaries)
-    except OSError as error:
-        _log.debug("probe of the output root: %s", error)
-        return None
+            _create(directory, "probe")
+            try:
+                return _try(directory, temporaries)
+            except OSError as error:
+                _log.debug("probe of the output root: %s", error)
+                return None
     finally:
         with contextlib.suppress(OSError):
             os.rmdir(folder, dir_fd=root)
@@ -121,11 +123,16 @@ def _longest(directory: int) -> int:
 
 def _takes(directory: int, name: str) -> bool:
     try:
-        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, dir_fd=directory))
+        _create(directory, name)
     except OSError:
         return False
-    os.unlink(name, dir_fd=directory)
     return True
+
+
+def _create(directory: int, name: str) -> None:
+    """Make an empty file, and delete it again."""
+    os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, dir_fd=directory))
+    os.unlink(name, dir_fd=directory)
 
 
 def known_file_system(manifest: Manifest, mount: str) -> FileSystem | None:

@@ -50,8 +50,13 @@ def locate(path: Path, state_dir: Path) -> OutputRoot:
     """
     path = Path(os.path.realpath(path))
     mount_point = _check(path)
-    stem = f"output-{_UNUSED_IN_NAMES.sub('_', path.name)[:40]}-{_key(path)}"
-    return OutputRoot(path, mount_point, state_dir / f"{stem}.db")
+    _check_place(path, state_dir)
+    return OutputRoot(path, mount_point, _manifest(path, state_dir))
+
+
+def _manifest(path: Path, state_dir: Path) -> Path:
+    """Where the manifest of a root is, or will be."""
+    return state_dir / f"output-{_UNUSED_IN_NAMES.sub('_', path.name)[:40]}-{_key(path)}.db"
 
 
 def _key(path: Path) -> str:
@@ -129,6 +134,20 @@ def _check(path: Path) -> str:
             f" Unmount it, or do not write there. {_ADVICE}"
         )
     return mount.path if mount is not None else "/"
+
+
+def _check_place(path: Path, state_dir: Path) -> None:
+    """Refuse a root that lies in the state directory, or in another root."""
+    own = Path(os.path.realpath(state_dir))
+    if path.is_relative_to(own):
+        raise OutputError(f"output root {path}: lies in the state directory {own}. {_ADVICE}")
+    for above in path.parents:
+        manifest = _manifest(above, state_dir)
+        if manifest.exists():
+            raise OutputError(
+                f"output root {path}: lies in the output root {above}. {_ADVICE}\n"
+                f"If nothing is written to {above} any more, delete {manifest}."
+            )
 
 
 def _homes() -> set[Path]:

@@ -12,7 +12,6 @@ from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.index.remarks import Remark
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import NodeKind
-from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize.boot import Boots
 from vod2strmfs.materialize.changed import COUNTED
@@ -83,6 +82,7 @@ def materialize(
             descriptor = stack.enter_context(opened(root.path, dry_run=job.dry_run))
             temporaries = root.temporaries()
             file_system = _file_system(root, manifest, descriptor, temporaries, dry_run=job.dry_run)
+            _warn_of_short_names(root, file_system, store.settings.name_max)
             _rebuild_if_new(manifest, descriptor, store, workers, file_system)
             mover = Mover(descriptor, manifest, report, job.dry_run)
             mover.resume()
@@ -103,7 +103,7 @@ def materialize(
             raise
         boots.end(written=bool(report.written))
         manifest.commit()
-    too_long = report.names_refused if file_system.name_max < NAME_MAX else 0
+    too_long = report.names_refused if file_system.name_max < store.settings.name_max else 0
     return RunResult(report.path, report.counts, folders, held, file_system.name_max, too_long)
 
 
@@ -230,21 +230,28 @@ def _file_system(
     known = known_file_system(manifest, mount)
     if known is not None:
         return known
-    found = None if dry_run else probe(descriptor, temporaries)
+    try:
+        found = None if dry_run else probe(descriptor, temporaries)
+    except OSError as error:
+        raise OutputError(f"output root {root.path}: nothing can be written there ({error.strerror}).") from error
     if found is None:
         return FileSystem()
     _log.debug("output root %s: %s", root.path, found)
-    if found.name_max < NAME_MAX:
-        _log.warning(
-            "output root %s: its file system takes %d bytes for a name, and not %d: titles with longer ones fail.",
-            root.path,
-            found.name_max,
-            NAME_MAX,
-        )
     if not found.takes_characters:
         _log.warning("output root %s: its file system refuses characters that names of titles hold.", root.path)
     note_file_system(manifest, mount, found)
     return found
+
+
+def _warn_of_short_names(root: OutputRoot, file_system: FileSystem, name_max: int) -> None:
+    if file_system.name_max < name_max:
+        _log.warning(
+            "output root %s: its file system takes %d bytes for a name, and not %d: titles with longer ones fail. Set"
+            " name_max.",
+            root.path,
+            file_system.name_max,
+            name_max,
+        )
 
 
 def _rebuild_if_new(

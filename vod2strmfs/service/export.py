@@ -80,7 +80,8 @@ class Exported:
         if written.too_long:
             text += (
                 f" {written.too_long} of them have names of more than {written.name_max} bytes, which is all that this"
-                " file system takes. Write to one that takes 255 (encrypted folders take fewer), or mount the library."
+                f" file system takes: set name_max = {written.name_max}, write to one that takes 255, or mount the"
+                " library."
             )
         return text
 

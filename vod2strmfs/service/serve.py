@@ -17,8 +17,6 @@ from vod2strmfs.settings import Mode, Settings
 
 _SETTLE_SECONDS = 30.0
 
-_ACCEPT = "run `vod2strmfs materialize --cleanup apply --accept-shrink` with the settings of this service"
-
 _log = logging.getLogger("vod2strmfs")
 
 
@@ -85,8 +83,18 @@ def _export(settings: Settings, mode: Mode, display: Display) -> None:
     """
     done = export(settings, mode, display=display)
     _log.info("%s", done.text().replace("\n", "; "))
-    if error := done.error(_ACCEPT):
+    if error := done.error(f"run `{_accept(settings, mode)}`"):
         raise error
+
+
+def _accept(settings: Settings, mode: Mode) -> str:
+    """The command that does what a run does, and lets go of what the shrink brake holds."""
+    same = ["--mode", mode] if mode != "all" else []
+    if settings.cleanup != "off":
+        same += ["--cleanup", settings.cleanup]
+    if not settings.write_nfo:
+        same.append("--no-nfo")
+    return settings.command("materialize", str(settings.output_root.absolute()), "--accept-shrink", *same)
 
 
 def _syncer(settings: Settings) -> Callable[[], bool]:

@@ -171,7 +171,9 @@ def _suggestion(key: str, spell: _Spell) -> str:
     plain = key.lower().replace("-", "_").removeprefix(ENVIRONMENT_PREFIX.lower())
     if near := get_close_matches(plain, Settings.model_fields, 1):
         return f"Did you mean {spell(near[0])}?"
-    return f"The settings are {', '.join(Settings.model_fields)}."
+    remote = [spell(name) for name in get_close_matches(plain, Settings.model_fields, 3, cutoff=0.4)]
+    nearest = f"The nearest: {', '.join(remote)}. " if remote else ""
+    return f"{nearest}docs/settings.md lists them all."
 
 
 _REASONS = {

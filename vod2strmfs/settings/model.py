@@ -103,6 +103,12 @@ class LibrarySettings(BaseModel):
         False,
         description="write the provider's own URLs, for Xtream accounts; this puts their passwords into every .strm",
     )
+    name_max: int = Field(
+        255,
+        ge=128,
+        le=255,
+        description="how many bytes a name may have; 143 for eCryptfs and Synology's encrypted folders",
+    )
 
     accounts: Patterns = Field((), description="only what these accounts have; globs, a leading ! excludes")
     categories: Patterns = Field((), description="only what stands in these categories; globs, a leading ! excludes")

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vod2strmfs.library.kinds import WAITING_NODE
-from vod2strmfs.shrink import holds, too_many
+from vod2strmfs.shrink import MIN_ITEMS, holds, too_many
+from vod2strmfs.sync.identity import replaced
 
 WINDOW = 24 * 3600 * 10**9
 """Nanoseconds; the removals within it count together."""
@@ -91,9 +92,11 @@ class Brake:
             return True
         nodes = sorted(gone)
         marks = self.connection.execute("SELECT next_node, total, lost FROM mark WHERE kind = ?", (kind,))
-        return any(
+        if any(
             too_many(lost + bisect_left(nodes, next_node), there, self.max_shrink) for next_node, there, lost in marks
-        )
+        ):
+            return True
+        return is_replaced(self.connection, kind, gone, total, self.max_shrink)
 
     def note(self, kind: int, removed: Set[int]) -> None:
         """Take account of what was not held back."""
@@ -156,6 +159,48 @@ class Brake:
 HELD_GONE = 1
 HELD_NAME = 2
 """Values of `node.held`: the item is gone from the catalogue; it has another name there."""
+
+
+_SMALL = 1000
+"""Of a library with more items than that, so few cannot have been most."""
+
+
+def is_replaced(connection: sqlite3.Connection, kind: int, gone: Set[int], total: int, max_shrink: int) -> bool:
+    """Whether other titles have the stream ids of most of what there was: then this is another catalogue, and nothing
+    that happens every day, however few they are.
+
+    Args:
+        connection: to the index.
+        kind: a NodeKind.
+        gone: the nodes of all items of that kind that are no longer in the catalogue, which are still there.
+        total: how many items of that kind there are, the gone ones included.
+        max_shrink: the percentage that may be removed.
+    """
+    if not gone or len(gone) > MIN_ITEMS or total > _SMALL:
+        return False
+    all_nodes = {node for (node,) in connection.execute("SELECT id FROM content WHERE kind = ?", (kind,))}
+    by_whom = replaced(connection, gone, all_nodes - gone)
+    if not by_whom:
+        return False
+    # What came with them, or later, makes no room for them to go.
+    first = min(by_whom.values())
+    there = sum(node < first or node in gone for node in all_nodes)
+    return bool(len(by_whom) * 100 > max(50, max_shrink) * there)
+
+
+def other_versions(connection: sqlite3.Connection, gone: Set[int]) -> set[int]:
+    """The episodes among those gone that are still there under another node: files of theirs for other relations, which
+    the user no longer wants.
+
+    Args:
+        connection: to the index.
+        gone: nodes of episodes.
+    """
+    query = """SELECT other.id FROM content AS own JOIN node USING (id) JOIN node AS other ON other.parent = node.parent
+        JOIN content ON content.id = other.id AND content.uuid = own.uuid WHERE own.id = ?"""
+    return {
+        node for node in gone if any(other not in gone for (other,) in connection.execute(query, (node,)).fetchall())
+    }
 
 
 def emptied_series(connection: sqlite3.Connection, gone: Set[int], lost_series: Set[int]) -> set[int]:

@@ -87,7 +87,7 @@ def _name(connection: sqlite3.Connection, parent: int, item: Item, settings: Lib
     if not isinstance(item, Version):
         return node_name(item, settings, tag)
     [folder] = connection.execute("SELECT name FROM node WHERE id = ?", (parent,)).fetchone()
-    return version_name(folder, item.label, tag)
+    return version_name(folder, item.label, settings, tag)
 
 
 def _rename_alias(draft: Draft, node: int, tags: Iterable[str]) -> None:

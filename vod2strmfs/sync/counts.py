@@ -8,7 +8,7 @@ from vod2strmfs.library.contents import long_strm
 from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind
 from vod2strmfs.settings import LibrarySettings, MediaServer
 from vod2strmfs.shrink import too_many
-from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME
+from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, is_replaced
 
 _INDEX = {
     "movies": f"kind = {NodeKind.MOVIE:d}",
@@ -29,11 +29,14 @@ _CONTENT = {
     "movies_without_ids": f"kind = {NodeKind.MOVIE:d} AND tmdb = '' AND imdb = ''",
     "series_without_ids": f"kind = {NodeKind.SERIES:d} AND tmdb = '' AND imdb = ''",
 }
+_NFOS = {"spec": f"(nfo_size > 0 AND kind != {NodeKind.SERIES:d})"}
+"""How many NFOs a node has, where that is not `_ALL_NFOS`; see `library.tree`."""
+_ALL_NFOS = "((nfo_size > 0) + (alias != ''))"
 _FILES = {
     "directories": f"count(*) FILTER (WHERE kind NOT IN ({', '.join(f'{kind:d}' for kind in sorted(FILE_KINDS))}))",
     "strm_files": "count(*) FILTER (WHERE strm_size > 0)",
-    "nfo_files": "count(*) FILTER (WHERE nfo_size > 0) + count(*) FILTER (WHERE alias != '')",
-    "bytes": "sum(strm_size + nfo_size)",
+    "nfo_files": "sum({nfos})",
+    "bytes": "sum(strm_size + {nfos} * nfo_size)",
 }
 _KINDS = {NodeKind.MOVIE: "movies", NodeKind.SERIES: "series", NodeKind.EPISODE: "episodes"}
 
@@ -71,9 +74,8 @@ def count(
         "SELECT iif(kind = 'episode', 'episodes_', '') || 'filtered_by_' || setting, count(*) FROM filtered"
         " GROUP BY 1 ORDER BY 1"
     )
-    files = connection.execute(
-        f"SELECT {', '.join(_FILES.values())} FROM node WHERE parent != {WAITING_NODE} AND id != 0"
-    ).fetchone()
+    counted = ", ".join(_FILES.values()).format(nfos=_NFOS.get(media_server, _ALL_NFOS))
+    files = connection.execute(f"SELECT {counted} FROM node WHERE parent != {WAITING_NODE} AND id != 0").fetchone()
     return {
         "database": in_database,
         "index": dict(zip((*_INDEX, *_CONTENT, "bad_fields"), (*nodes, *contents), strict=True)) | dict(filtered),
@@ -127,6 +129,10 @@ def _limit(connection: sqlite3.Connection, kind: NodeKind, held: int, number: in
         return "nothing would be left"
     if too_many(number, total, max_shrink):
         return f"more than {percent}"
+    if held == HELD_GONE:
+        gone = {node for (node,) in connection.execute("SELECT id FROM node WHERE kind = ? AND held = 1", (kind,))}
+        if is_replaced(connection, kind, gone, total, max_shrink):
+            return "other titles have their stream ids"
     if (kind, held) == (NodeKind.EPISODE, HELD_GONE) and not connection.execute(_HAS_OTHERS).fetchone():
         return "their series would have none left"
     what = "went" if held == HELD_GONE else "was renamed"

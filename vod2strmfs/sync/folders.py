@@ -66,7 +66,7 @@ def name_versions(draft: Draft) -> None:
         " JOIN content ON content.id = node.id WHERE node.kind = ?",
         (NodeKind.VERSION,),
     ).fetchall():
-        draft.place(node, parent, version_name(folder, decode(data, Version).label))
+        draft.place(node, parent, version_name(folder, decode(data, Version).label, draft.settings))
 
 
 def _series(draft: Draft, node: int) -> Series:

@@ -94,19 +94,19 @@ class Placer:
                 assert isinstance(item, Episode)
                 if not row.passes:
                     title = f"{self._series[row.series_id][1]} {incoming.name}"
-                    self._keep_out("episode", row, self._choice.refuses(row.account_id), title)
+                    self._keep_out("episode", incoming, self._choice.refuses(row.account_id), title)
                     return False
                 incoming.parent = self._season(row.series_id, item.season, incoming.created)
             case VersionRow():
                 incoming.parent = self._movies[row.movie_id]
             case MovieRow():
                 assert isinstance(item, Movie)
-                if self._refuses("movie", row, item):
+                if self._refuses("movie", row, incoming, item):
                     return False
                 incoming.parent = self._draft.section(MOVIES_NODE, item.category, incoming.created)
             case SeriesRow():
                 assert isinstance(item, Series)
-                if self._refuses("series", row, item):
+                if self._refuses("series", row, incoming, item):
                     return False
                 incoming.parent = WAITING_NODE
         return True
@@ -119,16 +119,20 @@ class Placer:
             self._seasons[series, number] = season
         return season
 
-    def _refuses(self, kind: Kind, row: MovieRow | SeriesRow, item: Movie | Series) -> bool:
+    def _refuses(self, kind: Kind, row: MovieRow | SeriesRow, incoming: Incoming, item: Movie | Series) -> bool:
         if not self.filter.active:
             return False
         setting = self.filter.refuses(item, self._cleaner.language(row.name), row.uuid)
         if not row.passes:
             setting = self._choice.refuses(row.account_id)
         if setting:
-            self._keep_out(kind, row, setting, item.title)
+            self._keep_out(kind, incoming, setting, item.title)
         return bool(setting)
 
-    def _keep_out(self, kind: Kind, row: MovieRow | SeriesRow | EpisodeRow, setting: str, title: str) -> None:
-        values = (kind, row.id, setting, title, row.uuid)
-        self._draft.connection.execute("INSERT INTO filtered VALUES (?, ?, ?, ?, ?)", values)
+    def _keep_out(self, kind: Kind, incoming: Incoming, setting: str, title: str) -> None:
+        connection, keys = self._draft.connection, incoming.keys
+        values = (kind, keys.source, setting, title, keys.uuid)
+        connection.execute("INSERT INTO filtered VALUES (?, ?, ?, ?, ?)", values)
+        if not self._draft.first:
+            known_by = (incoming.kind, keys.source, keys.uuid, keys.account, keys.stream, keys.tmdb, keys.imdb)
+            connection.execute("INSERT INTO temp.kept_out VALUES (?, ?, ?, ?, ?, ?, ?)", known_by)

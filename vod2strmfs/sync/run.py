@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vod2strmfs import __version__
 from vod2strmfs.catalog.queries import BLOCK_BITS, KINDS, Kind, in_blocks
@@ -25,13 +25,13 @@ from vod2strmfs.library.contents import provider_url
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.settings import MAX_SHRINK, LibrarySettings
 from vod2strmfs.sync import collisions
-from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, WINDOW, Brake, Place, emptied_series
+from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, WINDOW, Brake, Place, emptied_series, other_versions
 from vod2strmfs.sync.compare import NODE_KINDS, Known, known_items, merge
 from vod2strmfs.sync.convert_many import ManyRows
 from vod2strmfs.sync.counts import count, find_held
 from vod2strmfs.sync.draft import Draft
 from vod2strmfs.sync.folders import name_versions, render_series, settle_folders
-from vod2strmfs.sync.identity import reunite
+from vod2strmfs.sync.identity import KEPT_OUT, name_kept_out, reunite
 from vod2strmfs.sync.mtimes import settle_mtimes
 from vod2strmfs.sync.placing import Placer
 from vod2strmfs.sync.progress import Tell
@@ -42,6 +42,29 @@ _ELIGIBLE: dict[Kind, str] = {"movie": "movies_eligible", "series": "series_elig
 _ROWS_TOLD = 500
 _PATIENCE = 20
 """While the counters stand still, comparing may take one part in so many of the time."""
+_NOTED_WITHIN = 600 * 10**9
+"""Nanoseconds after which a comparison that found nothing is noted in the index all the same."""
+
+
+class Comparison(NamedTuple):
+    """A comparison of the catalogue with the index: columns of the table `attempt`."""
+
+    compared: int = 0
+    """When, nanoseconds since the epoch."""
+    took: int = 0
+    """Nanoseconds."""
+    quiet: str = ""
+    """The source's marker then, with `written`."""
+    written: str = ""
+    position: str = ""
+    """Where the database stood; see `Source.snapshot`."""
+
+
+@dataclass
+class Looks:
+    """The last comparison, for whoever looks again and again: one that finds nothing is noted here and not on disk."""
+
+    last: Comparison = field(default_factory=Comparison)
 
 
 def sync(
@@ -53,6 +76,7 @@ def sync(
     accept_shrink: bool = False,
     patient: bool = False,
     thorough: bool = False,
+    looks: Looks | None = None,
     tell: Tell = lambda done, total: None,
 ) -> SyncResult:
     """One refresh of the index.
@@ -66,6 +90,7 @@ def sync(
         patient: whether a comparison may be put off when it is costly and nothing says that the catalogue
             changed, as in regular looks.
         thorough: whether to look for damage in all of the index first. What is found on the way is mended anyhow.
+        looks: of the same caller with the same arguments before.
         tell: called now and then with how many rows have been read.
 
     Raises:
@@ -75,7 +100,7 @@ def sync(
     try:
         with writing(state_dir):
             create(state_dir, thorough=thorough)
-            run = partial(_sync, source, settings, state_dir, max_shrink, accept_shrink, patient, tell)
+            run = partial(_sync, source, settings, state_dir, max_shrink, accept_shrink, patient, looks, tell)
             try:
                 return run()
             except (sqlite3.Error, IndexFileError) as error:
@@ -95,12 +120,13 @@ def _sync(
     max_shrink: int,
     accept_shrink: bool,
     patient: bool,
+    looks: Looks | None,
     tell: Tell,
 ) -> SyncResult:
     with closing(connect(state_dir, writable=True)) as connection:
         started = time.time_ns()
         try:
-            run = _Run(connection, state_dir, settings, max_shrink, accept_shrink, started, tell)
+            run = _Run(connection, state_dir, settings, max_shrink, accept_shrink, started, looks, tell)
             return run.sync(source, patient)
         except Exception as error:
             if not is_damage(error):
@@ -130,6 +156,7 @@ class _Run:
     accept_shrink: bool
     started: int
     """When, in nanoseconds since the epoch."""
+    looks: Looks | None
     tell: Tell
     _read: int = 0
     """How many rows have been read."""
@@ -153,7 +180,7 @@ class _Run:
         started = self.started
         self.connection.execute("BEGIN IMMEDIATE")
         counts: Counts = Counter()
-        after = "" if self.accept_shrink else self._position()
+        after = "" if self.accept_shrink else self._last_comparison().position
         with source.snapshot(versions=self._all_versions, after=after) as snapshot:
             position = snapshot.position()
             same_form &= not self._renew_providers(snapshot)
@@ -183,17 +210,25 @@ class _Run:
             )
         else:
             self._renew_counts({"database": in_database} | decided)
-        self.connection.execute(
-            "UPDATE attempt SET compared = ?, took = ?, quiet = ?, written = ?, position = ?, failing_since = 0,"
-            " error = ''",
-            (started, time.time_ns() - started, quiet, written, position),
-        )
+        self._note(Comparison(started, time.time_ns() - started, quiet, written, position), outcome.changed)
         self.connection.execute("COMMIT")
         return outcome
 
-    def _position(self) -> str:
-        """Where the database stood when it was last compared."""
-        return str(self.connection.execute("SELECT position FROM attempt").fetchone()[0])
+    def _note(self, comparison: Comparison, changed: bool) -> None:
+        """Note a comparison. Whatever is written has a mount look at its index, and a disk turn."""
+        compared, failing_since = self.connection.execute("SELECT compared, failing_since FROM attempt").fetchone()
+        is_due = changed or failing_since or not 0 <= comparison.compared - compared < _NOTED_WITHIN
+        if self.looks is not None:
+            self.looks.last = comparison
+        if is_due or self.looks is None:
+            columns = ", ".join(f"{column} = ?" for column in Comparison._fields)
+            self.connection.execute(f"UPDATE attempt SET {columns}, failing_since = 0, error = ''", comparison)
+
+    def _last_comparison(self) -> Comparison:
+        query = f"SELECT {', '.join(Comparison._fields)} FROM attempt"
+        noted = Comparison(*self.connection.execute(query).fetchone())
+        # Of an index that was made anew, nothing is remembered.
+        return max(self.looks.last, noted) if self.looks and noted.compared else noted
 
     def _renew_counts(self, counted: dict[str, object]) -> None:
         """Without a new generation, what is not eligible may have changed, and the limit."""
@@ -220,15 +255,13 @@ class _Run:
 
     def _is_quiet(self, quiet: str, written: str, patient: bool) -> bool:
         """Whether there is nothing to compare; see `Source.marker`."""
-        compared, took, quiet_then, written_then = self.connection.execute(
-            "SELECT compared, took, quiet, written FROM attempt"
-        ).fetchone()
+        last = self._last_comparison()
         if self._may_let_go():
             return False
-        if quiet == quiet_then:
+        if quiet == last.quiet:
             return True
         # A clock that was set back must not make it wait.
-        return patient and written == written_then and 0 <= time.time_ns() - compared < _PATIENCE * took
+        return patient and written == last.written and 0 <= time.time_ns() - last.compared < _PATIENCE * last.took
 
     def _may_let_go(self) -> bool:
         """Whether something is held, perhaps for what is older than a day by now, or for a limit that was another."""
@@ -263,6 +296,7 @@ class _Run:
         """Bring everything up to date; returns what `SyncResult.unmatched` is."""
         lost: dict[Kind, set[int]] = {}
         self.connection.execute(RENAMED)
+        self.connection.execute(KEPT_OUT)
         limit = Brake(self.connection, draft.now, draft.next_node, self.max_shrink)
         if self.accept_shrink:
             limit.release()
@@ -336,6 +370,8 @@ class _Run:
             gone -= set(recognised.values())
             counts[kind, "added"] -= len(recognised)
             again |= recognised
+        if gone and placer.filter.active:
+            name_kept_out(self.connection, NODE_KINDS[kind], gone)
         self._rename(kind, again, draft, counts, limit)
         return gone
 
@@ -395,10 +431,14 @@ class _Run:
         digests = snapshot.digests(kind)
         if digests is None:
             return None
-        before = dict(self.connection.execute("SELECT block, digest FROM block WHERE kind = ?", (kind,)))
-        return {block for block, _ in before.items() ^ digests.items()}
+        return {block for block, _ in self._digests(kind).items() ^ digests.items()}
+
+    def _digests(self, kind: Kind) -> dict[int, str]:
+        return dict(self.connection.execute("SELECT block, digest FROM block WHERE kind = ?", (kind,)))
 
     def _note_digests(self, kind: Kind, digests: dict[int, str] | None) -> None:
+        if (digests or {}) == self._digests(kind):
+            return
         self.connection.execute("DELETE FROM block WHERE kind = ?", (kind,))
         rows = [(kind, block, digest) for block, digest in (digests or {}).items()]
         self.connection.executemany("INSERT INTO block VALUES (?, ?, ?)", rows)
@@ -410,6 +450,11 @@ class _Run:
     def _let_go(self, kind: Kind, draft: Draft, lost: Mapping[Kind, Set[int]], counts: Counts, limit: Brake) -> None:
         """Remove what is gone, or hold it back."""
         gone = lost[kind]
+        if kind == "episode" and draft.everything and not self._all_versions:
+            surplus = other_versions(self.connection, gone)
+            draft.remove(surplus)
+            counts[kind, "removed"] += len(surplus)
+            gone = gone - surplus
         held: Set[int] = set()
         if kind == "version":
             # They go with their movie, and are held with it, but where it has a .strm of its own now.

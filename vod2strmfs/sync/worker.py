@@ -19,7 +19,7 @@ from vod2strmfs.index.held import advise, explain
 from vod2strmfs.index.order import Order
 from vod2strmfs.sync.progress import Lines
 from vod2strmfs.sync.result import SyncResult
-from vod2strmfs.sync.run import sync
+from vod2strmfs.sync.run import Looks, sync
 
 _LONGEST_RETRY = 60.0
 """Seconds; a longer poll interval is the limit instead."""
@@ -37,6 +37,7 @@ class Worker:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._source: Source | None = None
+        self._looks = Looks()
         self._asked = threading.Event()
         self._failures = 0
         self._held = 0
@@ -74,6 +75,7 @@ class Worker:
                 max_shrink=order.max_shrink,
                 patient=patient,
                 thorough=not self._checked or not patient,
+                looks=self._looks,
                 tell=Lines("Reading the catalogue", "titles"),
             )
         except UserError as error:
