@@ -71,6 +71,7 @@ def test_a_signal_while_rows_come_ends_the_command_and_its_session(
     large: Database, tmp_path: Path, name: str, number: signal.Signals, code: int, soak: bool
 ) -> None:
     chance = random.Random(f"{name} {number}")
+    interrupted = 0
     with watching(large) as session:
         for attempt in range(40 if soak else 5):
             said = tmp_path / f"said{attempt}"
@@ -83,13 +84,17 @@ def test_a_signal_while_rows_come_ends_the_command_and_its_session(
                 time.sleep(chance.uniform(0, 1.0))
                 process.send_signal(number)
                 sent = time.monotonic()
-                assert process.wait(TIMEOUT) == code, said.read_text()
+                ended = process.wait(TIMEOUT)
+                # On a fast machine it may have been done before.
+                assert ended == code or (ended == Exit.OK and "generation 1:" in said.read_text()), said.read_text()
+                interrupted += ended == code
                 assert time.monotonic() - sent < PROMPTLY
             finally:
                 process.kill()
                 process.wait()
             assert "Traceback" not in said.read_text()
             eventually(partial(nothing_left, session))
+    assert interrupted
 
 
 @pytest.mark.parametrize("size", ["600k", "1m", "1500k"])
