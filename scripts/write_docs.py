@@ -22,7 +22,7 @@ from vod2strmfs.index.store import Store
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.settings import ENVIRONMENT_PREFIX, LibrarySettings, Settings
 from vod2strmfs.sync.run import sync
-from vod2strmfs.systemd.units import Work, units
+from vod2strmfs.systemd.units import ServiceKind, units
 
 DOCS = Path(__file__).parent.parent / "docs"
 _SERVERS = get_args(LibrarySettings.model_fields["media_server"].annotation)
@@ -186,7 +186,7 @@ def service_units() -> dict[Path, str]:
     """The units as they are for a program in /usr/local/bin, by the file."""
     program = Path("/usr/local/bin/vod2strmfs")
     made: dict[str, str] = {}
-    for work in get_args(Work):
+    for work in get_args(ServiceKind):
         for templated in (False, True):
             made |= units(work, program, templated=templated)
     return {DOCS.parent / "systemd" / name: text for name, text in made.items()}

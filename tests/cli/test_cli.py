@@ -13,8 +13,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
+import click
 import pytest
 from databases import Database
 from mounts import TIMEOUT, command, eventually, is_mounted, mounted
@@ -22,6 +23,7 @@ from postgres_server import PostgresServer
 
 from vod2strmfs import __version__
 from vod2strmfs.cli.logs.setup import set_up_logs
+from vod2strmfs.cli.main import cli
 from vod2strmfs.cli.start import main
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
@@ -370,6 +372,16 @@ def test_stats_without_a_generation_say_how_to_get_one(run: Run, demo: str, tmp_
     assert not (tmp_path / "state").exists()
     run("sync", state, "--database=sqlite:///nonesuch.db")
     assert_refused(run("stats", state), Exit.INDEX, "no sync has succeeded yet", "nonesuch.db", "vod2strmfs sync")
+
+
+def test_json_is_one_option_with_one_help_text_wherever_it_is() -> None:
+    found = {name: each.help for name, command in cli.commands.items() for each in command.params if is_json(each)}
+    assert set(found) == {"doctor", "materialize", "stats", "status", "sync"}
+    assert len(set(found.values())) == 1
+
+
+def is_json(parameter: click.Parameter) -> TypeGuard[click.Option]:
+    return "--json" in parameter.opts
 
 
 @pytest.mark.parametrize("target", ["/dev/full", "none/stats.csv", "."])

@@ -202,7 +202,8 @@ def test_the_command_shows_three_sides(output: Output) -> None:
     assert header == ["scope", "metric", "value"]
     for scope in ("database", "index", "output"):
         assert [scope, "movies", "2"] in rows
-    scopes = json.loads(stats(output, output.root, "--json"))
+    [line] = stats(output, output.root, "--json").splitlines()
+    scopes = json.loads(line)
     assert list(scopes) == ["database", "index", "filesystem", "output"]
     assert scopes["output"]["episodes"] == scopes["index"]["episodes"] == scopes["database"]["episodes"] == 3
     assert "output," not in stats(output)

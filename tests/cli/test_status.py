@@ -161,6 +161,9 @@ def test_what_the_brake_holds_is_told(tmp_path: Path) -> None:
         eventually(lambda: state_of(mount).held == 60)
         shown = status(tmp_path / "state")
         assert shown.returncode == Exit.SHRINK
+        for_programs = status(tmp_path / "state", "--json")
+        assert (for_programs.returncode, for_programs.stderr) == (Exit.SHRINK, "")
+        assert json.loads(for_programs.stdout)["held"] > 0
         assert "--accept-shrink" in shown.stderr
 
 

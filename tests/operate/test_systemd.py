@@ -21,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
 from vod2strmfs.settings import dispatcharr_database, load
-from vod2strmfs.systemd.units import Work, units
+from vod2strmfs.systemd.units import ServiceKind, units
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,7 +53,7 @@ def test_the_units_verify(tmp_path: Path, templated: bool) -> None:
     program = tmp_path / "a program"
     shutil.copy("/bin/true", program)
     written = []
-    for work in get_args(Work):
+    for work in get_args(ServiceKind):
         for name, text in units(work, program, templated=templated).items():
             written.append(tmp_path / name.replace("@", "@films"))
             written[-1].write_text(text)
@@ -251,7 +251,7 @@ def test_the_example_of_an_environment_file_holds_settings() -> None:
     assert settings.base_url == values["VOD2STRMFS_BASE_URL"]
     assert conninfo_to_dict(settings.database_url()) == conninfo_to_dict(dispatcharr_database(values))
     for templated in (False, True):
-        for work in get_args(Work):
+        for work in get_args(ServiceKind):
             service = next(iter(units(work, Path("/usr/bin/vod2strmfs"), templated=templated).values()))
             name = "/etc/vod2strmfs/%i.env" if templated else "/etc/vod2strmfs.env"
             assert f"\nEnvironmentFile=-{name}\n" in service

@@ -11,11 +11,11 @@ from contextlib import suppress
 from vod2strmfs.errors import Exit, MountError
 
 Serve = Callable[[Callable[[], None]], None]
-"""Serves until the end, and calls what it is given once, when it is ready."""
+"""A mount in the foreground: serves until the end, and calls what it is given once, when the library can be seen."""
 
 _READY = b"\n"
 _PATIENCE_SECONDS = 2.0
-"""After so long a user wants to know what is going on."""
+"""Seconds of waiting after which a message says for what."""
 
 _log = logging.getLogger("vod2strmfs")
 

@@ -23,7 +23,7 @@ from vod2strmfs.cli.options import (
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:
-    from vod2strmfs.systemd.units import Work
+    from vod2strmfs.systemd.units import ServiceKind
 
 
 @click.command("install-service", cls=GroupedCommand)
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     "--root", type=click.Path(path_type=Path), default="/", show_default=True, help="Write below this directory."
 )
 @with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, WRITING, REPORTS, WHEN, STATE)
-def install_service(settings: Settings, name: str, work: "Work", force: bool, root: Path) -> None:
+def install_service(settings: Settings, name: str, work: "ServiceKind", force: bool, root: Path) -> None:
     """Write systemd units for these settings.
 
     The settings that are given go into /etc/vod2strmfs.toml, or with --name into /etc/vod2strmfs/NAME.toml, which

@@ -1,4 +1,4 @@
-"""The group of all commands, what is said of errors, and exit codes."""
+"""The group of all commands, the messages of errors, and exit codes."""
 
 import sys
 import traceback
@@ -55,7 +55,7 @@ for _command in (
 
 
 def main() -> None:
-    """Run the command line; every error that a user can mend is one or two lines."""
+    """Run the command line and exit. An error that a user can mend is said in one or two lines."""
     fill_gaps()
     guard_output()
     try:

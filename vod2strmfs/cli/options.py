@@ -1,4 +1,4 @@
-"""Command-line options made from the settings, so that each is declared once."""
+"""Options of the command line, made from the settings, so that each is declared once."""
 
 import functools
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class Group(NamedTuple):
 
     heading: str
     names: tuple[str, ...]
-    """Fields of `Settings`."""
+    """Names of fields of `Settings`."""
 
 
 STATE = Group("State and logging", ("state_dir", "debug_logging", "log_dir"))
@@ -37,10 +37,10 @@ mode_option = click.option(
 debug_option = click.option(
     "--debug", is_flag=True, expose_value=False, help="Show where an error came from, as a Python traceback."
 )
-"""Looked for in `main`, wherever it stands."""
+"""The flag that asks for tracebacks. The group looks for it in the whole command line."""
 
 _FLAGS = {"write_nfo": "--nfo/--no-nfo"}
-"""Flags that the original specification names otherwise than their setting."""
+"""Flags whose name in the original specification is another than that of their setting."""
 
 
 class GroupedCommand(click.Command):
@@ -58,7 +58,7 @@ class GroupedCommand(click.Command):
 
 
 class SettingOption(click.Option):
-    """The option of a setting; its help stands under a heading."""
+    """The option of a setting, whose help stands under a heading."""
 
     def __init__(self, *arguments: Any, heading: str, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -97,7 +97,7 @@ def with_settings(*groups: Group) -> Decorator:
 
 
 def _spelling(context: click.Context) -> dict[str, str]:
-    """What a user types for each parameter of a command."""
+    """The name that a user types for each parameter of a command, by the parameter's name."""
     return {
         parameter.name: parameter.opts[0]
         if isinstance(parameter, click.Option)
@@ -127,7 +127,7 @@ def _option(name: str, heading: str) -> Decorator:
 
 
 def _completion(name: str) -> Callable[..., list[CompletionItem]]:
-    """What a shell offers for the value of a setting."""
+    """The function that tells a shell the values of a setting to offer."""
     field = Settings.model_fields[name]
     choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
 
@@ -140,7 +140,7 @@ def _completion(name: str) -> Callable[..., list[CompletionItem]]:
 
 
 def complete_directory(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Lets a shell offer directories."""
+    """The completion that lets a shell offer directories."""
     return [CompletionItem(incomplete, type="dir")]
 
 

@@ -16,14 +16,11 @@ class LostOutputError(OutputError):
 
 
 class UnreadOutputError(LostOutputError):
-    """Whoever read standard output has gone: `head` has seen enough. Nobody needs to be told."""
+    """The reader of standard output has gone, as `head` does that has seen enough. Nobody needs to be told."""
 
 
 def fill_gaps() -> None:
-    """Have something at each standard descriptor that was closed: else the index, opened next, would be standard error.
-
-    What is said there goes nowhere.
-    """
+    """Open /dev/null at each standard descriptor that is closed, lest the index, opened next, be standard error."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -36,7 +33,10 @@ def fill_gaps() -> None:
 
 
 def guard_output() -> None:
-    """Have whoever writes standard output get a `LostOutputError` where it would be an error like any other's."""
+    """Replace sys.stdout by a stream that raises `LostOutputError` when a write fails, as on a full disk.
+
+    Without it the failure would be reported as some file's error.
+    """
     plain = sys.stdout
     if not isinstance(plain, io.TextIOWrapper) or plain is not sys.__stdout__:
         return  # It is closed, or a test's.

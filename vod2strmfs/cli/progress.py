@@ -1,4 +1,4 @@
-"""Showing how far a command is: a bar on a terminal, a line now and then elsewhere."""
+"""The display of how far a command is: a bar on a terminal, a line in the log now and then elsewhere."""
 
 import sys
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def shown(doing: str, unit: str, *, quiet: bool = False) -> Iterator[Tell]:
-    """What to call with each state; the display goes when the context ends.
+    """The `Display` of commands, which gives what to call with each state; the bar goes when the context ends.
 
     Args:
         doing: what is done, as in "Writing".
@@ -42,7 +42,7 @@ def _bar(unit: str) -> "Progress":
     from rich.text import Text
 
     class Rate(ProgressColumn):
-        """How many a second."""
+        """The column of the bar that says how many are done a second."""
 
         def render(self, task: Task) -> Text:
             """See rich."""

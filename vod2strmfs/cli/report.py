@@ -18,19 +18,19 @@ from vod2strmfs.settings import Settings
 if TYPE_CHECKING:
     from vod2strmfs.reports.rows import Row
 
-_QUIET = frozenset({"skipped", "noted"})
-"""Actions that did nothing: their rows are listed on demand."""
+_UNLISTED = frozenset({"skipped", "noted"})
+"""Actions that did nothing, whose rows are listed on demand alone."""
 _FIRST = ("failed", "deleted", "would_delete", "kept")
-"""Actions that one looks for, in this order."""
+"""Actions whose rows are listed before all others, in this order."""
 _HEADS = ("action", "type", "file", "reason")
 _COLORS = {"failed": "red", "kept": "yellow", "deleted": "magenta", "would_delete": "magenta"}
 _ACTION_CELLS, _TYPE_CELLS = 12, 11
 _NARROW_CELLS = 60
-"""On a terminal that is narrower, the reason is left out: the summary has it."""
+"""Cells of a terminal below which the reasons of rows are left out: the summary has them."""
 _GAP = "  "
 
 _Counts = Counter[tuple[str, str]]
-"""How many rows of an action and a reason."""
+"""Numbers of rows by action and reason."""
 
 
 @click.command(cls=GroupedCommand)
@@ -61,12 +61,12 @@ def report(settings: Settings, file: Path | None, everything: bool, follow: bool
         _follow(file, read(file, follow=True), layout, everything)
         return
     counts = _count(read(file))
-    rows = (row for row in read(file) if everything or row.action not in _QUIET)
+    rows = (row for row in read(file) if everything or row.action not in _UNLISTED)
     _page(_whole(file, counts, layout, _sorted(rows), everything))
 
 
 class _Layout(NamedTuple):
-    """How wide the columns are, in cells of a terminal; without one, they are as wide as they are."""
+    """Widths of columns in cells of a terminal; 0 without a terminal, where no cell is cut or filled up."""
 
     item: int
     reason: int
@@ -89,7 +89,7 @@ class _Layout(NamedTuple):
 
 
 def _item(row: "Row") -> str:
-    """What a row is about."""
+    """The path or the id of what a row is about."""
     return "/".join(filter(None, (row.series_name, row.season, row.title))) or row.uuid
 
 
@@ -143,7 +143,7 @@ def _follow(path: Path, rows: "Iterable[Row]", layout: _Layout, everything: bool
     counts: _Counts = Counter()
     for row in rows:
         counts[row.action, _reason(row)] += 1
-        if everything or row.action not in _QUIET:
+        if everything or row.action not in _UNLISTED:
             click.echo(layout.line(row), nl=False)
     click.echo()
     click.echo("".join(_summary(counts)), nl=False)
@@ -160,7 +160,7 @@ def _reason(row: "Row") -> str:
 def _whole(path: Path, counts: _Counts, layout: _Layout, rows: "Iterator[Row]", everything: bool) -> Iterator[str]:
     yield f"{path}\n\n"
     yield from _summary(counts)
-    hidden = sorted({action for action, _ in counts} & _QUIET)
+    hidden = sorted({action for action, _ in counts} & _UNLISTED)
     if hidden and not everything:
         yield f"\nNot listed: what was {' or '.join(hidden)} (--all).\n"
     first = next(rows, None)
@@ -177,7 +177,7 @@ def _summary(counts: _Counts) -> Iterator[str]:
 
 
 def _page(text: Iterator[str]) -> None:
-    """Show it; on a terminal, page by page if it is more than one."""
+    """Write a text to standard output; on a terminal, page by page if it is more than one."""
     if sys.stdout.isatty():
         os.environ.setdefault("LESS", "FRX")  # as git does: leave what fits on one page, keep colours, do not clear
         click.echo_via_pager(text)
@@ -187,7 +187,7 @@ def _page(text: Iterator[str]) -> None:
 
 
 def _fit(text: str, width: int) -> str:
-    """A text in just so many cells of a terminal."""
+    """A text that takes just `width` cells of a terminal, cut or filled up."""
     from rich.cells import cell_len, set_cell_size
 
     shown = _printable(text)
@@ -195,5 +195,5 @@ def _fit(text: str, width: int) -> str:
 
 
 def _printable(text: str) -> str:
-    """Without what could command a terminal."""
+    """A text without the characters that could command a terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)

@@ -8,7 +8,7 @@ from types import FrameType
 
 
 def main() -> None:
-    """Run the command line. A signal does the same while the modules are loaded as later, without a word."""
+    """Run the command line. A signal that comes while modules are loaded ends it as later ones do, without a word."""
     serves = next((word for word in sys.argv[1:] if not word.startswith("-")), "") == "run"
 
     def leave(number: int, _: FrameType | None) -> None:

@@ -17,7 +17,7 @@ from vod2strmfs.library.stats_csv import Metric, render
 from vod2strmfs.settings import Settings
 
 _OUTPUT = "output"
-"""The scope of what is in an output root."""
+"""The scope of the metrics of an output root."""
 _COLUMNS = {"database": "database", "index": "index", "filesystem": "library's tree", _OUTPUT: "output root"}
 _PATH = click.Path(path_type=Path, readable=False)
 

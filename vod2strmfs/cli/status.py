@@ -12,7 +12,7 @@ import click
 
 from vod2strmfs.cli.answer import json_option, say_json
 from vod2strmfs.cli.options import STATE, Group, GroupedCommand, with_settings
-from vod2strmfs.errors import CatalogError, IndexFileError, MountError, ShrinkHeldError
+from vod2strmfs.errors import CatalogError, IndexFileError, MountError, ShrinkHeldError, UserError
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _WATCH_SECONDS = 2.0
 _LARGE = 10
-"""From here on, tenths are noise."""
+"""Requests a second from which on tenths are noise."""
 
 
 @click.command(cls=GroupedCommand)
@@ -38,7 +38,13 @@ def status(settings: Settings, as_json: bool, watch: bool, timeout: float) -> No
     cannot be read and what it shows is getting old, 7 if the shrink brake holds items back.
     """
     if not watch:
-        _check(_show(settings.state_dir, timeout, as_json=as_json))
+        state = _show(settings.state_dir, timeout, as_json=as_json)
+        try:
+            _check(state)
+        except UserError as error:
+            if as_json:  # The state says it; another document behind it could not be read.
+                raise SystemExit(int(error.exit_code)) from None
+            raise
         return
     while True:
         if not as_json:
@@ -67,7 +73,7 @@ def _show(state_dir: Path, timeout: float, *, as_json: bool) -> "State":
 
 
 def _instead() -> str:
-    """Whom to ask instead, if there are mounts of this host's with other state directories."""
+    """A sentence that says whom to ask where no mount answers: another mount of this host, if there is one."""
     from vod2strmfs.host.mount_table import libraries
 
     for path, user in libraries():
@@ -87,7 +93,7 @@ def _user_name(user: int) -> str:
 
 
 def lines(state: "State") -> Iterator[tuple[str, str]]:
-    """What is shown of a state: headings, and what stands behind them."""
+    """The lines that are shown of a state: a heading, and the text that stands behind it."""
     yield "mount", f"{state.mountpoint}, for {_span(state.now - state.started)} (process {state.pid})"
     if state.generation:
         yield "generation", f"{state.generation}, made {_span(state.now - state.made)} ago"
@@ -123,7 +129,7 @@ def _moment(seconds: float) -> str:
 
 
 def _span(seconds: float) -> str:
-    """How long something took, in the largest unit that fits: `3 minutes`."""
+    """A time span given in seconds, in the largest unit that fits: `3 minutes`."""
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
@@ -131,6 +137,6 @@ def _span(seconds: float) -> str:
 
 
 def _number(number: int | str, things: str) -> str:
-    """How many there are of what has a plural in -s: `1 movie`, `1,904 movies`, `1 series`."""
+    """A number and the things counted, which have a plural in -s: `1 movie`, `1,904 movies`, `1 series`."""
     counted = int(number)
     return f"{counted:,} {things.removesuffix('s') if counted == 1 and things != 'series' else things}"

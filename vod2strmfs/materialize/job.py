@@ -1,4 +1,4 @@
-"""What to materialize, and what came of it."""
+"""The order to materialize, and the result of a run."""
 
 from collections import Counter
 from collections.abc import Callable, Set
@@ -23,10 +23,10 @@ _KINDS: dict[Mode, Set[int]] = {"all": _MOVIES | _SERIES, "movies": _MOVIES, "se
 
 @dataclass(frozen=True)
 class Job:
-    """What to do: the settings of the command, and what is no setting.
+    """The order for a run: the settings of the command, and what is no setting.
 
     Args:
-        settings: all of them; `report_dir` and the like say where.
+        settings: those of the command; they say where to write, and how.
         mode: which part of the library.
         dry_run: whether to write the report and nothing else.
         accept_shrink: whether cleanup deletes what it finds, however much that is.
@@ -49,10 +49,10 @@ class Job:
 
 
 class Progress(NamedTuple):
-    """How far a run is."""
+    """The part of a run that is done."""
 
     done: int
-    """How many folders have been dealt with, all but a few that are being written."""
+    """Folders that have been dealt with; all but a few that are being written."""
     total: int
 
 
@@ -61,21 +61,21 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run did."""
+    """The result of a run."""
 
     report: Path
     counts: Counter[Action]
-    """How many rows of each action the report has."""
+    """Numbers of the report's rows by action."""
     folders: int
-    """How many folders of the library were dealt with."""
+    """Folders of the library that were dealt with."""
     held: int = 0
-    """How many files cleanup would have deleted, had the shrink brake not held it back."""
+    """Files that cleanup would have deleted, had the shrink brake not held it back."""
     name_max: int = NAME_MAX
-    """How many bytes the output's file system takes for a name."""
+    """Bytes that the output's file system takes for a name."""
     too_long: int = 0
-    """How many files or folders could not be dealt with since their names are longer."""
+    """Files and folders that could not be dealt with since their names are longer."""
 
     @property
     def errors(self) -> int:
-        """How many files or folders could not be dealt with."""
+        """Files and folders that could not be dealt with."""
         return self.counts[Action.FAILED]

@@ -1,1 +1,1 @@
-"""What a run of materialize did, as CSV files: written, listed, read."""
+"""Reports of what a run of materialize did, as CSV files: written, listed, read."""

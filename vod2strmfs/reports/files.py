@@ -1,4 +1,4 @@
-"""Reports on disk: which there are, what is in one, whether it is still being written, and how long it is kept.
+"""Reports on disk: the list of them, the one reader of their rows, and how long they are kept.
 
 The name of a report, as the original specification has it, says what was written and when its run began.
 """
@@ -36,7 +36,7 @@ def reports(directory: Path) -> list[Path]:
 
 
 def began(report: Path) -> str:
-    """When the run of a report began, from its name, as `TIMESTAMP` has it."""
+    """The time at which the run of a report began, from its name, in the form of `TIMESTAMP`."""
     return report.stem.partition("_")[2].partition("_")[2]
 
 
@@ -82,7 +82,7 @@ def read(path: Path, *, follow: bool = False) -> Iterator[Row]:
 
 
 def _growing(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a report until its run has ended."""
+    """The lines of a report, old and new, until its run has ended."""
     deadline = time.monotonic() + _BIRTH_SECONDS
     rest = b""
     while True:

@@ -1,4 +1,4 @@
-"""The rows of a report: what is said of each thing that was done, would be done or failed.
+"""The rows of a report, one for each thing that was done, would be done or failed.
 
 Columns are the original specification's. What matches and stays as it is has no row, but for one row a series: a
 million rows that say nothing would hide the few that matter.
@@ -19,7 +19,7 @@ _HAS_MARK = re.compile(f"'+[{_FORMULA}]")
 
 
 class Type(StrEnum):
-    """What a row is about."""
+    """The kind of thing that a row is about."""
 
     MOVIE = "movie"
     EPISODE = "episode"
@@ -35,7 +35,7 @@ class Type(StrEnum):
 
 
 class Action(StrEnum):
-    """What was done."""
+    """The action that a row reports."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -68,7 +68,10 @@ _PLANNED = {
 
 
 class Reason(StrEnum):
-    """Why. Some are followed by a colon and what they are about."""
+    """The reason for the action of a row. Some are followed by a colon and what they are about.
+
+    The comments say with which actions a reason comes, and what it says of the file or the title.
+    """
 
     NEW = "new"
     """created: it was not there."""
@@ -150,7 +153,7 @@ _NFO_TYPES: dict[int, Type] = {
 
 
 class Row(NamedTuple):
-    """One row. Series, season and title are called as their folders and files are."""
+    """A row of a report. Series, season and title are called as their folders and files are."""
 
     type: Type
     series_name: str
@@ -171,7 +174,7 @@ def inert(cell: str) -> str:
 
 
 def original(cell: str) -> str:
-    """What a cell was before `inert`."""
+    """The text of a cell before `inert`."""
     return cell[1:] if _HAS_MARK.match(cell) else cell
 
 
@@ -182,5 +185,5 @@ def type_of(kind: int, slot: int) -> Type:
 
 
 def reason_of(error: OSError) -> Reason:
-    """What an error of the file system means."""
+    """The reason that an error of the file system stands for."""
     return _REASONS.get(error.errno or 0, Reason.INPUT_OUTPUT)

@@ -1,4 +1,4 @@
-"""Writing a report: a CSV file that grows while its run lasts.
+"""The writer of a report, a CSV file that grows while its run lasts.
 
 A report is locked (flock) as long as its run lasts, and however that ends: who follows it knows by this.
 """
@@ -25,7 +25,7 @@ _FLUSH_SECONDS = 1.0
 
 
 class Report:
-    """A report being written.
+    """A report that is being written.
 
     Args:
         directory: where reports are; made if need be.
@@ -39,9 +39,9 @@ class Report:
         self.path = directory
         """The path of the file."""
         self.counts: Counter[Action] = Counter()
-        """How many rows of each action."""
+        """Numbers of rows by action."""
         self.names_refused = 0
-        """How many rows say that a name was refused."""
+        """The number of rows that say that a name was refused."""
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = self._create(directory, mode)
@@ -63,7 +63,7 @@ class Report:
         self._file.close()
 
     def add(self, *rows: Row) -> None:
-        """Add rows. Readers see them within a second or so, if others follow."""
+        """Add rows. Readers see them within a second or so, if other rows follow."""
         for row in rows:
             self.counts[row.action] += 1
             if row.action == Action.FAILED:
@@ -77,7 +77,7 @@ class Report:
 
     @property
     def written(self) -> int:
-        """How many files were written, moved or deleted; in a dry run: would be."""
+        """The number of files that were written, moved or deleted; in a dry run, would be."""
         return sum(number for action, number in self.counts.items() if action in WRITING)
 
     def flush(self) -> None:

@@ -1,4 +1,4 @@
-"""Syncing and then materializing, as `materialize` does once and `run` again and again."""
+"""The use case of syncing and then materializing, which `materialize` does once and `run` again and again."""
 
 import signal
 import time
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exported:
-    """What came of syncing and materializing.
+    """The result of syncing and materializing.
 
     Args:
-        seconds: that both took.
+        job: what was to be written.
+        synced: the result of the sync.
+        written: the result of materializing.
+        seconds: the time that both took.
     """
 
     job: "Job"
@@ -32,7 +35,7 @@ class Exported:
     seconds: float
 
     def text(self) -> str:
-        """Lines for people: what was done, what one has to know to read that, and where the report is."""
+        """Lines that tell people what was done, what one has to know to read that, and where the report is."""
         return "\n".join((self._summary(), *self._notes(), f"report: {self.written.report}"))
 
     def error(self, accept: str) -> UserError | None:
@@ -50,13 +53,13 @@ class Exported:
         return ShrinkHeldError(kept) if kept else None
 
     def _summary(self) -> str:
-        """What was done, where, and how long it took."""
+        """A line that says what was done, where, and how long it took."""
         counts = sorted(self.written.counts.items())
         done = ", ".join(f"{number} {action.replace('_', ' ')}" for action, number in counts) or "nothing to do"
         return f"{self.job.settings.output_root}: {self.written.folders} folders in {self.seconds:.1f} s: {done}"
 
     def _notes(self) -> Iterator[str]:
-        """What one has to know to read the summary."""
+        """Sentences that one has to know to read the summary."""
         actions = {action.value for action in self.written.counts}
         if self.job.dry_run:
             yield "Nothing was written: this is what would be done."
@@ -67,7 +70,7 @@ class Exported:
         yield from self._held()
 
     def _failed(self) -> str:
-        """What could not be dealt with, if anything."""
+        """Sentences that say what could not be dealt with; empty if all was."""
         written = self.written
         if not written.errors:
             return ""

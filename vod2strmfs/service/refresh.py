@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from vod2strmfs.sync.result import SyncResult
 
 Display = Callable[[str, str], AbstractContextManager[Tell]]
-"""Shows how far a piece of work is, until the context ends. It is given what is done and what is counted, as in
-"Writing" and "folders", and gives what to call with each state."""
+"""A display of how far a piece of work is, which goes when the context ends. It is called with what is done and what is
+counted, as in "Writing" and "folders", and gives the function to call with each state."""
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -69,7 +69,10 @@ def refresh(
 
 
 def _library_of_index(settings: Settings) -> LibrarySettings | None:
-    """What the index was made with: a `sync` beside a mount must not rewrite its library with the defaults."""
+    """The library's settings that the index was made with, if there is one.
+
+    A `sync` beside a mount must not rewrite its library with the defaults.
+    """
     from vod2strmfs.index.store import Store
 
     if not Store.exists(settings.state_dir):

@@ -1,4 +1,5 @@
-"""When the long-running service materializes: at its times, when the catalogue has come to rest, and when told to."""
+"""The times at which the long-running service materializes: those of its schedule, whenever the catalogue has come to
+rest after a change, and when it is told to."""
 
 import logging
 import time
@@ -24,7 +25,7 @@ _log = logging.getLogger("vod2strmfs")
 
 
 class Service:
-    """Decides when to run, and runs; never twice at once.
+    """The service without its signals: decides when to run, and runs; never twice at once.
 
     Args:
         export: brings the index up to date, and materializes.
@@ -50,8 +51,9 @@ class Service:
         self._poll_seconds = poll_seconds
         self._settle_seconds = settle_seconds
         self._woken: SimpleQueue[None] = SimpleQueue()
-        """Holds something when there is something to do. A signal handler may put that in at any moment: of the ways
-        to wake a thread, this one is reentrant; an Event's lock may be held by the very thread that is interrupted."""
+        """A queue that holds something when there is something to do. A signal handler may put that in at any moment:
+        of the ways to wake a thread, this one is reentrant; an Event's lock may be held by the very thread that is
+        interrupted."""
         self._asked = False
         self._stopped = False
         self._wanted = sync_once is not None
@@ -128,12 +130,12 @@ class Service:
         try:
             changed = sync_once()
         except CatalogError as error:
-            pause = self._lose(error)
+            pause = self._note_lost(error)
         except Exception as error:
             _tell(error)
             pause = _FIRST_PAUSE
         else:
-            self._find()
+            self._note_found()
             if changed:
                 self._wanted = True
                 self._not_before = time.monotonic() + self._settle_seconds
@@ -149,7 +151,7 @@ class Service:
             self._export()
         except CatalogError as error:
             self._wanted = True
-            self._not_before = time.monotonic() + self._lose(error)
+            self._not_before = time.monotonic() + self._note_lost(error)
             return
         except ShrinkHeldError as error:
             # All that may be done is done.
@@ -162,17 +164,17 @@ class Service:
             if self._wanted:
                 return
         self._failed = 0
-        self._find()
+        self._note_found()
 
-    def _lose(self, error: CatalogError) -> float:
-        """Take note that the catalogue cannot be read; returns the seconds until that is tried again."""
+    def _note_lost(self, error: CatalogError) -> float:
+        """Note that the catalogue cannot be read; returns the seconds until the next attempt."""
         if not self._away:
             _log.error("%s What was written stays as it is; it is tried again.", _line(error))
         self._away += 1
         return retry_pause(self._away, _LONGEST_PAUSE)
 
-    def _find(self) -> None:
-        """Take note that the catalogue can be read."""
+    def _note_found(self) -> None:
+        """Note that the catalogue can be read."""
         if self._away:
             _log.info("The catalogue can be read again after %d failed attempts.", self._away)
         self._away = 0

@@ -1,4 +1,4 @@
-"""What a value of a setting has to look like.
+"""Checks of the values of settings.
 
 Each check takes what was given and returns what is meant. A value that it refuses is a ValueError, whose text goes
 behind the name of the setting: `base_url: must have a port from 1 to 65535, or none`.

@@ -1,4 +1,4 @@
-"""Where the values of settings come from: a TOML file, the environment, the command line."""
+"""The values of settings, from a TOML file, the environment and the command line."""
 
 import os
 import pwd
@@ -124,7 +124,7 @@ def _who_may_read(path: Path, error: OSError) -> str:
 
 
 def _broken(path: Path, text: str, problem: str) -> str:
-    """What is wrong with a file that is no TOML, without a value that must not be shown."""
+    """A message that says what is wrong with a file that is no TOML, without a value that must not be shown."""
     found = re.search(r" \(at line (\d+), column \d+\)$", problem)
     if found is None:
         return f"{path}: is not a TOML file: {problem}.{_remedy(problem)}"
@@ -184,7 +184,7 @@ _REASONS = {
     "path": 'must be a path, in a file in "quotes"',
     "tuple": 'must be a list, in a file as in ["A", "B"]',
 }
-"""What pydantic's errors say to programmers, by the first word of their type."""
+"""Reasons for people, by the first word of the type of pydantic's error."""
 
 
 def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:

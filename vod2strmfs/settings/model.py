@@ -33,13 +33,13 @@ CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
 """The variable that names the TOML file, where `--config` does not."""
 
 MAX_SHRINK = 20
-"""The default of `max_shrink`, in percent."""
+"""The default of the setting `max_shrink`, in percent."""
 
 _HIGHEST_ID = 2**32 - 2
 """The highest number of a user or a group: the next one means "none" to the kernel."""
 
 Mode = Literal["all", "movies", "series"]
-"""Which part of the library `materialize` and `run` write: an option of those commands and no setting."""
+"""The part of the library that `materialize` and `run` write: an option of those commands, and no setting."""
 
 MediaServer = Literal["any", "jellyfin", "emby", "kodi", "plex", "spec"]
 FolderIds = Literal["none", "plex", "jellyfin"]
@@ -62,7 +62,7 @@ Database = Annotated[SecretStr, AfterValidator(checks.database)]
 
 
 def state_directory() -> Path:
-    """Where state is kept by default: /var/lib for root, the XDG state directory for everyone else."""
+    """The default of `state_dir`: below /var/lib for root, below the XDG state directory for everyone else."""
     if os.geteuid() == 0:
         return Path("/var/lib/vod2strmfs")
     try:
@@ -72,7 +72,7 @@ def state_directory() -> Path:
 
 
 class LibrarySettings(BaseModel):
-    """What decides the names and the bytes of the tree. The index stores these with each generation."""
+    """The settings that decide the names and the bytes of the tree. The index stores them with each generation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -125,7 +125,7 @@ class LibrarySettings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _refuse(cls, value: object, info: ValidationInfo) -> object:
-        """Refuse what pydantic takes but no setting means."""
+        """Refuse values that pydantic takes but no setting means."""
         annotation = cls.model_fields[str(info.field_name)].annotation
         # Of a choice, pydantic says by itself what there is to choose.
         if isinstance(value, bool) and annotation is not bool and get_origin(annotation) is not Literal:
@@ -140,7 +140,7 @@ class LibrarySettings(BaseModel):
             yield name, without_password(value) if name == "base_url" else value
 
     def warnings(self, given: Set[str] | None = None) -> Iterator[str]:
-        """What is allowed, and seldom meant.
+        """Warnings about values that are allowed, and seldom meant.
 
         Args:
             given: the settings that somebody chose; None: those of this object that are not left at their default.
@@ -274,12 +274,12 @@ class Settings(LibrarySettings):
 
     @property
     def logs(self) -> Path:
-        """The log directory."""
+        """The directory of logs: `log_dir`, or its default."""
         return self.log_dir or self.state_dir / "logs"
 
     @property
     def reports(self) -> Path:
-        """The report directory."""
+        """The directory of reports: `report_dir`, or its default."""
         return self.report_dir or self.state_dir / "reports"
 
     def library(self) -> LibrarySettings:
@@ -330,5 +330,5 @@ def _quoted(value: str) -> str:
 
 
 def is_secret(field: str) -> bool:
-    """Whether a setting must not be shown."""
+    """Whether the value of a setting must not be shown."""
     return "SecretStr" in repr(Settings.model_fields[field].annotation)

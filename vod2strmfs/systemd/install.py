@@ -9,7 +9,7 @@ import tomli_w
 
 from vod2strmfs.errors import OutputError, SettingsError
 from vod2strmfs.settings import Settings, load
-from vod2strmfs.systemd.units import Work, config_of, unit_name, units
+from vod2strmfs.systemd.units import ServiceKind, config_of, unit_name, units
 
 _NEVER = ("state_dir",)
 """Settings that the units give themselves."""
@@ -23,7 +23,7 @@ class Installed(NamedTuple):
 
 
 def install(
-    settings: Settings, work: Work, instance: str, program: Path, *, root: Path = Path("/"), force: bool = False
+    settings: Settings, work: ServiceKind, instance: str, program: Path, *, root: Path = Path("/"), force: bool = False
 ) -> Installed:
     """Write the units for a library, and a file with its settings that only root can read.
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-Work = Literal["mount", "materialize", "run"]
+ServiceKind = Literal["mount", "materialize", "run"]
 
 CONFIG_DIRECTORY = Path("/etc/vod2strmfs")
 UNIT_DIRECTORY = Path("/etc/systemd/system")
@@ -22,13 +22,13 @@ def config_of(instance: str) -> Path:
     return CONFIG_DIRECTORY / f"{instance}.toml" if instance else CONFIG_DIRECTORY.with_suffix(".toml")
 
 
-def unit_name(work: Work, kind: str, instance: str) -> str:
+def unit_name(work: ServiceKind, kind: str, instance: str) -> str:
     """The name of a unit, such as `vod2strmfs-materialize@films.timer`."""
     base = "vod2strmfs" if work == "mount" else f"vod2strmfs-{work}"
     return f"{base}@{instance}.{kind}" if instance else f"{base}.{kind}"
 
 
-def units(work: Work, program: Path, *, templated: bool) -> dict[str, str]:
+def units(work: ServiceKind, program: Path, *, templated: bool) -> dict[str, str]:
     """The files of units by name.
 
     Args:
@@ -57,7 +57,7 @@ def units(work: Work, program: Path, *, templated: bool) -> dict[str, str]:
     }
 
 
-def _file_name(work: Work, template: str, templated: bool) -> str:
+def _file_name(work: ServiceKind, template: str, templated: bool) -> str:
     name = unit_name(work, template.partition(".")[2], "")
     return name.replace(".", "@.", 1) if templated else name
 

@@ -1,1 +1,1 @@
-"""Where the program's messages go."""
+"""Messages of the program, and the places where they go."""

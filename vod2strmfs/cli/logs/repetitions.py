@@ -1,4 +1,4 @@
-"""Warnings that are repeated word for word are shown once; later a line says how often they came."""
+"""Warnings that are repeated word for word are shown once; a line says later how often they came."""
 
 import logging
 import threading
@@ -6,15 +6,15 @@ import time
 from dataclasses import dataclass
 
 _MOST_REMEMBERED = 1000
-"""Different warnings; beyond that, those that came only once are forgotten."""
+"""The number of different warnings beyond which those that came only once are forgotten."""
 
 
 class Repetitions(logging.Filter):
-    """Lets a warning pass once, and counts it from then on, until a while has gone by and the number is told.
+    """A filter that lets a warning pass once, and counts its repetitions until it tells their number.
 
     Args:
         logger: whose messages it filters, and to which it tells the numbers.
-        seconds: how long it counts.
+        seconds: how long it counts before it tells.
     """
 
     def __init__(self, logger: logging.Logger, seconds: float) -> None:
@@ -26,7 +26,7 @@ class Repetitions(logging.Filter):
         self._timer: threading.Timer | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to show a message."""
+        """See logging. False for a warning that is counted and not shown."""
         if record.levelno < logging.WARNING or record.exc_info:
             return True
         with self._lock:
@@ -46,7 +46,7 @@ class Repetitions(logging.Filter):
             return False
 
     def tell(self) -> None:
-        """Tell what was counted so far, and begin anew."""
+        """Log how often each warning was repeated, and begin to count anew."""
         with self._lock:
             told, self._seen, self._timer = self._seen, {}, None
         for (level, message), seen in told.items():
@@ -58,4 +58,4 @@ class Repetitions(logging.Filter):
 class _Seen:
     first: float
     count: int = 0
-    """How often it came after that."""
+    """Repetitions since the warning was shown."""

@@ -17,14 +17,14 @@ from vod2strmfs.settings import Settings
 FILE_NAME = "vod2strm.log"
 _BYTES, _FILES = 10_000_000, 5
 _REPEAT_SECONDS = 600.0
-"""For so long repetitions are counted before they are told."""
+"""Seconds for which repetitions of a warning are counted before their number is logged."""
 _FORM = "%(asctime)s %(levelname)s %(message)s"
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
-"""As sd-daemon(3) numbers them."""
+"""Priorities of the journal for levels of logging; see sd-daemon(3)."""
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to what standard error is at the time: a progress bar takes its place for a while."""
+    """A handler that writes to whatever standard error is at the time: a progress bar takes its place for a while."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """See logging."""
@@ -33,7 +33,7 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
 
 class _JournalFormatter(logging.Formatter):
-    """The level as the journal reads it, before every line; the journal knows the time itself."""
+    """A formatter that puts the level before every line, as the journal reads it; the journal knows the time itself."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging."""

@@ -34,7 +34,7 @@ class SharedFileHandler(RotatingFileHandler):
         return os.fstat(self.stream.fileno()).st_size + length > self.maxBytes
 
     def doRollover(self) -> None:  # noqa: N802
-        """See logging. Left undone while another process does it."""
+        """See logging. Rotation is left undone while another process does it."""
         directory = os.open(os.path.dirname(self.baseFilename), os.O_RDONLY)
         try:
             fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,7 +50,7 @@ class SharedFileHandler(RotatingFileHandler):
             self.stream = self._open()
 
     def _is_current(self) -> bool:
-        """Whether the file is still the one that is open."""
+        """Whether the path still leads to the file that is open."""
         assert self.stream is not None
         try:
             return os.path.samestat(os.fstat(self.stream.fileno()), os.stat(self.baseFilename))
