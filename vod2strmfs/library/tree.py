@@ -315,7 +315,7 @@ _Makers = Mapping[int, Mapping[int, _Maker]]
 
 @cache
 def _makers(server: MediaServer, versions: Literal["best", "all"], write_nfo: bool = True) -> _Makers:
-    """The makers of the entries of each kind of node, the .strm first."""
+    """Which files there are; of each node the .strm first."""
     makers: dict[int, dict[int, _Maker]] = {
         NodeKind.MOVIE: {Slot.STRM: _strm, Slot.NFO: _own_nfo if server in ("emby", "kodi") else _nfo_called("movie")},
         NodeKind.VERSION: {Slot.STRM: _strm},

@@ -64,7 +64,7 @@ def encode(state: State) -> bytes:
 
 
 def for_programs(state: State) -> bytes:
-    """A state as JSON for programs: as `encode` writes it, but counted metrics are numbers."""
+    """As JSON, in which what is counted is a number."""
     metrics = {
         scope: {metric: int(value) if value.isdecimal() else value for metric, value in counted.items()}
         for scope, counted in state.metrics.items()
