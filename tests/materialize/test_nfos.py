@@ -5,13 +5,16 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import get_args
+from typing import Any, TypeVar, get_args
 
+import msgspec
 import pytest
 from libraries import Library
 
 from vod2strmfs.demo.generator import write_demo
+from vod2strmfs.library.items import Episode, Movie, Series, Video
 from vod2strmfs.library.kinds import NodeKind
+from vod2strmfs.library.nfo import episode_nfo, movie_nfo, tvshow_nfo
 from vod2strmfs.materialize.our_nfos import Nfos
 from vod2strmfs.materialize.probe import COARSEST, FileSystem
 from vod2strmfs.settings import LibrarySettings, MediaServer
@@ -31,6 +34,9 @@ SEASON = """\
   <seasonnumber>1</seasonnumber>
 </season>
 """
+
+
+ItemT = TypeVar("ItemT", bound=msgspec.Struct)
 
 
 @contextmanager
@@ -72,6 +78,28 @@ def test_every_nfo_that_we_write_passes(tmp_path: Path, server: str) -> None:
                     kind = NodeKind.MOVIE if b"<movie>" in content else NodeKind.EPISODE
                     told = list(there.of_strm(kind, "Heat" if stem == "movie" else stem, TIME))
         assert [file.name for file in told] == [name]
+
+
+def full(kind: type[ItemT]) -> ItemT:
+    """An item all of whose fields say something, those that are yet to be thought of too."""
+    values: dict[Any, Any] = {str: "text", int: 1, float: 1.5, bool: True, tuple[str, ...]: ("text",), int | None: 1}
+    return kind(
+        **{
+            field.name: full(Video) if field.type is Video else values[field.type]
+            for field in msgspec.structs.fields(kind)
+        }
+    )
+
+
+@pytest.mark.parametrize("server", get_args(MediaServer))
+def test_no_element_of_ours_makes_an_nfo_the_users(tmp_path: Path, server: MediaServer) -> None:
+    put(tmp_path, "movie.nfo", movie_nfo(full(Movie), server).decode())
+    put(tmp_path, "tvshow.nfo", tvshow_nfo(full(Series), (1,), server).decode())
+    put(tmp_path, "S01E01.nfo", episode_nfo(full(Episode), server).decode())
+    with found(tmp_path) as nfos:
+        assert [*nfos.of_strm(NodeKind.MOVIE, "Heat", TIME)]
+        assert [*nfos.of_series({TIME})]
+        assert [*nfos.of_strm(NodeKind.EPISODE, "S01E01", TIME)]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,16 @@ def test_every_test_that_a_document_names_exists() -> None:
             assert (ROOT / name).exists(), f"{page.name}: {name}"
 
 
+def test_every_file_that_the_architecture_names_exists() -> None:
+    files = {
+        str(path) for folder in ("vod2strmfs", "tests", "docs", "scripts") for path in (ROOT / folder).rglob("*.*")
+    }
+    named = re.findall(r"`([\w/.-]+\.(?:py|sql|md|html))[` ]", (ROOT / "docs/architecture.md").read_text())
+    assert len(named) > 50
+    for name in named:
+        assert any(file.endswith(f"/{name}") for file in files), name
+
+
 def test_every_word_of_a_report_is_explained() -> None:
     text = (ROOT / "docs/commands.md").read_text()
     for word in (*COLUMNS, *Type, *Action, *Reason):
