@@ -7,6 +7,7 @@
 # make lock    the exact versions of what testing needs, after a change of the dependencies; those that there are stay,
 #              but for PACKAGE with UPGRADE="--upgrade-package PACKAGE", or all with UPGRADE=--upgrade
 # make docs    the documents as a site, in build/site; a link that leads nowhere is an error
+# make plugin  the plugin for Dispatcharr as a zip, in dist/, and its entry for a plugin repository
 # make bench   what it costs, as ratios against bindfs, rclone, \copy, cp and find (see docs/performance.md)
 # Each sets up what it needs: system packages, a virtual environment, the project.
 
@@ -14,7 +15,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: demo test test-fast soak kodi lint lock docs bench format clean
+.PHONY: demo test test-fast soak kodi lint lock docs plugin bench format clean
 
 demo:
 	@scripts/setup.sh
@@ -52,6 +53,10 @@ lock:
 docs:
 	@scripts/setup.sh dev
 	$(BIN)/sphinx-build -EaW --keep-going -q docs build/site
+
+plugin:
+	@scripts/setup.sh dev
+	$(BIN)/python scripts/build_plugin.py $(if $(ROOT_URL),--root-url $(ROOT_URL))
 
 bench:
 	@scripts/setup.sh bench

@@ -16,7 +16,7 @@ case ${1:-} in
 dev | test) packages="$packages postgresql:postgres rsync:rsync samba:smbd smbclient:smbclient iproute2:ip
     chromium:chromium chromium-driver:chromedriver groff-base:groff systemd:systemd-analyze
     curl:curl pgbouncer:pgbouncer exfat-fuse:mount.exfat-fuse exfatprogs:mkfs.exfat e2fsprogs:mkfs.ext4
-    mount:losetup autofs:automount" ;;
+    mount:losetup autofs:automount redis-server:redis-server patchelf:patchelf" ;;
 bench) packages="$packages postgresql:postgres bindfs:bindfs rclone:rclone" ;;
 kodi) packages="$packages postgresql:postgres kodi:kodi xvfb:Xvfb ffmpeg:ffmpeg" ;;
 esac
@@ -89,3 +89,6 @@ if ! installed "$kind" && ! installed -dev; then
     .venv/bin/python -m pip install --quiet --editable . $group
     echo "$state" >".venv/.installed$kind"
 fi
+case ${1:-} in
+dev | test) scripts/dispatcharr_python.sh ;;
+esac

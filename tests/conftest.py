@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ from typing import Any
 import hypothesis
 import pytest
 from databases import Database
+from dispatcharr_loader import ROOT, Dispatcharr, new_database, redis_server
 from needs import is_fast
+from plugin_runs import Installed, many_films, some_films
 from postgres_server import PostgresServer
 from selenium import webdriver
 
@@ -201,3 +204,62 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
         yield browser
     finally:
         browser.quit()
+
+
+@pytest.fixture(scope="session")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make plugin` makes."""
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run([sys.executable, ROOT / "scripts/build_plugin.py", "--dist", folder], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def plugin_zip(dist: Path) -> Path:
+    """The plugin as it is installed."""
+    (found,) = dist.glob("vod2strm-*.zip")
+    return found
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a Redis, for Celery."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def _films(postgres: PostgresServer) -> str:
+    return new_database(postgres, some_films)
+
+
+@pytest.fixture(scope="session")
+def _many_films(postgres: PostgresServer) -> str:
+    return new_database(postgres, many_films)
+
+
+@pytest.fixture
+def filled(tmp_path: Path, postgres: PostgresServer, _films: str) -> Iterator[Dispatcharr]:
+    """A Dispatcharr with a few films, and without Redis."""
+    with Dispatcharr(tmp_path / "data", postgres.new_database(_films)) as made:
+        yield made
+
+
+@pytest.fixture
+def filled_with_redis(tmp_path: Path, postgres: PostgresServer, _films: str, redis: int) -> Iterator[Dispatcharr]:
+    """The same, with Redis."""
+    with Dispatcharr(tmp_path / "data", postgres.new_database(_films), redis) as made:
+        yield made
+
+
+@pytest.fixture
+def plugin(filled: Dispatcharr, plugin_zip: Path) -> Installed:
+    """The plugin, with a few films."""
+    return Installed(filled, plugin_zip)
+
+
+@pytest.fixture
+def busy_plugin(tmp_path: Path, postgres: PostgresServer, _many_films: str, plugin_zip: Path) -> Iterator[Installed]:
+    """The plugin, with so many films that a run takes some seconds."""
+    with Dispatcharr(tmp_path / "data", postgres.new_database(_many_films)) as made:
+        yield Installed(made, plugin_zip)

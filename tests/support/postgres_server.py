@@ -125,11 +125,11 @@ class PostgresServer:
         (self._folder / "data/pg_hba.conf").write_text(rule + "\n")
         self.start()
 
-    def new_database(self) -> str:
-        """The superuser's URL of a database that is new and empty."""
+    def new_database(self, template: str = "template1") -> str:
+        """The superuser's URL of a database that is new, and as empty as the one of that name or URL."""
         name = self._new_name("database")
         with psycopg.connect(self.superuser_url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template.rpartition('/')[2]}".encode())
         return self._url("postgres", self._password, name)
 
     def create_role(self, database: str, *grants: str) -> str:

@@ -1,0 +1,1 @@
+"""Plugins: the loader, and what is kept of each."""

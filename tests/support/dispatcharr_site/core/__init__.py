@@ -1,0 +1,1 @@
+"""What Dispatcharr's `core` has for plugins."""
