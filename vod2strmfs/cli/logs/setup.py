@@ -10,7 +10,6 @@ from typing import TextIO
 
 from vod2strmfs import __version__
 from vod2strmfs.cli.logs.repetitions import Repetitions
-from vod2strmfs.cli.logs.shared_file import SharedFileHandler
 from vod2strmfs.errors import OutputError
 from vod2strmfs.settings import Settings
 
@@ -86,6 +85,8 @@ def _goes_to_journal() -> bool:
 
 
 def _file(path: Path) -> logging.Handler:
+    from vod2strmfs.cli.logs.shared_file import SharedFileHandler  # most commands have no log file
+
     try:
         for directory in (*reversed(path.parent.parents), path.parent):
             directory.mkdir(mode=0o700, exist_ok=True)
