@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from dispatcharr_loader import KEY, Dispatcharr, PluginFailed, wait_for
-from plugin_runs import BASE_URL, Installed, seconds_of
+from plugin_runs import BASE_URL, MANY, Installed, seconds_of
 
 _AT_ONCE = 0.3
 """Seconds in which a button answers, whatever goes on."""
@@ -94,7 +94,7 @@ def test_wrong_settings_are_shown_in_red_in_one_line(plugin: Installed, settings
     assert "\n" not in str(caught.value)
     assert "geheim" not in str(caught.value)
     assert not plugin.root.exists()
-    assert plugin.status() == "Nothing has run yet."
+    assert plugin.status().startswith("Nothing has run yet.")
 
 
 def test_an_action_that_there_is_not_fails(plugin: Installed) -> None:
@@ -163,9 +163,9 @@ def test_stops_and_the_next_run_does_the_rest(busy_plugin: Installed) -> None:
     assert "Stopped" in said["message"]
     assert "Nothing is running" in busy_plugin.press("stop")
     written = len(busy_plugin.files())
-    assert written < 8000
+    assert written < 2 * MANY
     assert "error" not in busy_plugin.run("generate_movies")
-    assert len(busy_plugin.files()) == 8000
+    assert len(busy_plugin.files()) == 2 * MANY
 
 
 def test_stop_before_the_run_has_begun_is_heeded(plugin: Installed) -> None:
@@ -211,7 +211,7 @@ def test_a_run_outlives_the_web_worker_that_began_it(busy_plugin: Installed) -> 
     busy_plugin.worker.kill()
     assert "has been running" in busy_plugin.press("status", other)
     assert "message" in busy_plugin.wait("ended")
-    assert len(busy_plugin.files()) == 8000
+    assert len(busy_plugin.files()) == 2 * MANY
 
 
 def test_nothing_of_the_plugins_stands_where_others_look_for_modules(plugin: Installed) -> None:

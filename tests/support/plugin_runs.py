@@ -14,6 +14,8 @@ from dispatcharr_loader import KEY, Dispatcharr, Worker, wait_for
 from vod2strmfs.demo.catalogue import Catalogue
 
 BASE_URL = "http://192.168.1.10:9191"
+MANY = 2500
+"""So many films that a run takes some seconds."""
 
 
 def some_films(url: str) -> None:
@@ -30,7 +32,7 @@ def some_films(url: str) -> None:
 def many_films(url: str) -> None:
     """Write so many films that a run takes some seconds."""
     catalogue = Catalogue()
-    for number in range(1, 4001):
+    for number in range(1, MANY + 1):
         catalogue.movie(f"Film {number}", year=2000)
     catalogue.write(url)
 

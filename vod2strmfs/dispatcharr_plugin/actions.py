@@ -88,6 +88,8 @@ def status(places: Places) -> str:
     """What the button Status says."""
     parts = [runs.describe(runs.current(places))]
     keep = read(places.keep)
+    if keep.get("problem"):
+        return f"{parts[0]} Nothing is scheduled: {keep['problem']}"
     if keep.get("beat"):
         parts.append(f"Dispatcharr's scheduler runs Generate All at {keep['beat']} ({keep.get('time_zone') or 'UTC'}).")
     elif keep.get("schedule"):

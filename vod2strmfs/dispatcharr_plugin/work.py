@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from vod2strmfs.dispatcharr_plugin import form, log, periodic, runs
 from vod2strmfs.dispatcharr_plugin.launch import look_after
-from vod2strmfs.dispatcharr_plugin.places import Places, read
+from vod2strmfs.dispatcharr_plugin.places import Places, read, write
 from vod2strmfs.errors import CatalogError, ShrinkHeldError, UserError
 from vod2strmfs.settings import Settings
 
@@ -32,6 +32,8 @@ _REPLACE_SECONDS = 10.0
 """So long an update may take between the old folder and the new one."""
 _ASK_SECONDS = 60.0
 """Between two looks at whether the plugin is enabled."""
+_OF_KEEPER = ("asked", "problem")
+"""What `keep.json` says that makes no difference to what is to be done."""
 _SQLITE = "sqlite:////data/dispatcharr.db"
 """Where Dispatcharr keeps its database with DB_ENGINE=sqlite."""
 
@@ -140,7 +142,10 @@ def keep(places: Places) -> None:
                 try:
                     _serve(places, said)
                 except UserError as error:  # The settings were saved unchecked.
-                    _log.error("%s The schedule waits for other settings.", " ".join(str(error).split()))
+                    problem = " ".join(str(error).split())
+                    _log.error("%s The schedule waits for other settings.", problem)
+                    with runs.held(places):
+                        write(places.keep, read(places.keep) | {"problem": problem})
                     while _wanted(places) == said:
                         time.sleep(_LOOK_SECONDS)
     except runs.BusyError:
@@ -151,7 +156,7 @@ def _wanted(places: Places) -> dict[str, Any] | None:
     """What `keep.json` wants, if there is anything to wait for, and the plugin is there or is just being replaced."""
     deadline = time.monotonic() + _REPLACE_SECONDS
     while True:
-        said = {name: value for name, value in read(places.keep).items() if name != "asked"}
+        said = {name: value for name, value in read(places.keep).items() if name not in _OF_KEEPER}
         typed = said.get("settings")
         if typed is None or not (said.get("schedule") or periodic.is_on(typed.get("auto"))):
             return None

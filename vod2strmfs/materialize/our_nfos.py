@@ -13,7 +13,7 @@ from vod2strmfs.library.items import Season
 from vod2strmfs.library.kinds import NodeKind, Slot
 from vod2strmfs.library.nfo import season_nfo
 from vod2strmfs.library.rendered import file_facts
-from vod2strmfs.materialize import files
+from vod2strmfs.materialize import files, former
 from vod2strmfs.materialize.manifest import WantedFile
 from vod2strmfs.materialize.probe import COARSEST, FileSystem
 
@@ -55,7 +55,7 @@ class Nfos:
             mtime: the mtime of the .strm, ns.
         """
         names = {f"{stem}.nfo": Slot.NFO}
-        code, dash, _ = stem.partition(" – ")
+        code, dash, _ = stem.replace(" - ", " – ", 1).partition(" – ")  # the plugin before this one had hyphens
         if kind == NodeKind.MOVIE:
             names["movie.nfo"] = Slot.NFO
         elif dash:
@@ -72,14 +72,16 @@ class Nfos:
         if entry := self._entry("season.nfo"):
             content = files.read(self._directory, entry.name)
             number = _SEASON_NUMBER.search(content)
-            if content == season_nfo(Season(int(number[1]) if number else None, "")):
+            ours = content == season_nfo(Season(int(number[1]) if number else None, ""))
+            if ours or former.wrote_season(content):
                 yield self._file(entry, Slot.NFO, content)
 
     def _timed(self, name: str, slot: int, mtimes: Collection[int]) -> Iterator[WantedFile]:
         entry = self._entry(name) if self._times_tell else None
-        if entry is not None and _mtime(entry) in mtimes:
+        if entry is not None:
             content = files.read(self._directory, entry.name)
-            if _has_our_form(content):
+            ours = _mtime(entry) in mtimes and _has_our_form(content)
+            if ours or former.wrote_nfo(content, _mtime(entry), mtimes):
                 yield self._file(entry, slot, content)
 
     def _entry(self, name: str) -> "os.DirEntry[str] | None":

@@ -14,7 +14,7 @@ from functools import partial
 
 from vod2strmfs.library.kinds import NodeKind, Slot
 from vod2strmfs.library.rendered import file_facts
-from vod2strmfs.materialize import files
+from vod2strmfs.materialize import files, former
 from vod2strmfs.materialize.manifest import NO_NODE, ROOT, Folder, FolderState, Manifest, NodeFiles, WantedFile
 from vod2strmfs.materialize.our_nfos import Nfos
 from vod2strmfs.materialize.probe import FileSystem
@@ -54,11 +54,13 @@ class _Search:
         kind: the NodeKind that a .strm belongs to.
         url: matches the content of a .strm that is ours.
         file_system: gives our names for those that are listed.
+        former_urls: other URLs that are ours, since the plugin before this one wrote them.
     """
 
     kind: NodeKind
     url: re.Pattern[bytes]
     file_system: FileSystem
+    former_urls: frozenset[bytes]
 
     def run(self, section: int, names: Sequence[str]) -> list[_Found]:
         """Search some folders of the section, by the section's descriptor and their names."""
@@ -90,6 +92,8 @@ class _Search:
         except FileNotFoundError:
             return []
         match = self.url.fullmatch(content)
+        if match is None and content.strip() in self.former_urls:
+            match = former.URL.fullmatch(content)
         if match is None:
             return []
         size, mtime, digested = file_facts(content, entry.stat(follow_symlinks=False).st_mtime_ns)
@@ -165,12 +169,14 @@ def rebuild(
     Raises:
         OSError: the tree cannot be read.
     """
-    for name, leaf, kind, path in (
-        ("Movies", NodeKind.MOVIE, NodeKind.MOVIE, settings.movie_path),
-        ("TV", NodeKind.SEASON, NodeKind.EPISODE, settings.episode_path),
+    former_urls = former.noted_urls(root)
+    for name, leaf, kind, path, former_paths in (
+        ("Movies", NodeKind.MOVIE, NodeKind.MOVIE, settings.movie_path, former.MOVIE_PATHS),
+        ("TV", NodeKind.SEASON, NodeKind.EPISODE, settings.episode_path, former.EPISODE_PATHS),
     ):
         section = _Section(manifest, name, leaf)
-        _fill(section, root, name, _Search(kind, _url(settings.base_url, path), file_system), workers)
+        url = _url(settings.base_url, path, *former_paths)
+        _fill(section, root, name, _Search(kind, url, file_system, former_urls), workers)
 
 
 def _fill(section: _Section, root: int, name: str, search: _Search, workers: Workers) -> None:
@@ -192,10 +198,13 @@ def _not_empty(folders: Iterable[_Found]) -> list[_Found]:
     return [folder for folder in folders if folder.items or folder.folders]
 
 
-def _url(base_url: str, path: str) -> re.Pattern[bytes]:
+def _url(base_url: str, *paths: str) -> re.Pattern[bytes]:
     """A pattern of the content of a .strm with one of our URLs, with the UUID as its group. Kodi's .strm has a line
     before the URL."""
-    url = re.escape(base_url + path).replace(re.escape("{uuid}"), _UUID)
+    ends = [re.escape(path).replace(re.escape("{uuid}"), "{uuid}").partition("{uuid}") for path in paths]
+    before = "|".join(dict.fromkeys(end[0] for end in ends))
+    after = "|".join(dict.fromkeys(end[2] for end in ends))
+    url = f"{re.escape(base_url)}(?:{before}){_UUID}(?:{after})"
     return re.compile((r"(?:#KODIPROP:\S+\n)?" + url + r"(?:[?&]\S*)?\n?").encode())
 
 
