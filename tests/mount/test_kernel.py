@@ -18,6 +18,7 @@ from mounts import Mount, command, eventually, mounted
 from vod2strmfs.catalog.open import open_source
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.library.kinds import inode_of, node_of, reuse_of, slot_of
+from vod2strmfs.library.names import disambiguator
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync.run import sync
 
@@ -230,6 +231,10 @@ def test_a_changed_second_name_is_seen_by_name_at_once(database: Database, tmp_p
         [season] = [path for path in (mount.path / "TV/Lost").iterdir() if path.is_dir()]
         second = season / "Episode Unknown.nfo"
         assert b"Pilot" in second.read_bytes()
+        [strm] = season.glob("*.strm")
+        [(stream, account)] = re.findall(r"stream_id=([^&\s]+)&m3u_account_id=(\d+)", strm.read_text())
+        later = season / f"Episode Unknown{disambiguator('', '', int(account), stream)}.nfo"
+        assert not later.exists()
         before = season.stat().st_mtime_ns
         number = generation(mount)
         database.execute(_EPISODE.replace("'First'", "''").replace("1, ?, '", "null, ?, '"), 901,
@@ -237,6 +242,8 @@ def test_a_changed_second_name_is_seen_by_name_at_once(database: Database, tmp_p
         database.execute(_RELATION, 901, 901, "901")
         eventually(lambda: generation(mount) > number and season.stat().st_mtime_ns > before)
         eventually(lambda: b"Pilot" not in second.read_bytes())
+        # By name alone: the listing that follows would renew what the kernel knows.
+        assert b"Pilot" in later.read_bytes()
         for path in season.iterdir():
             assert path.read_bytes() == (season / path.name).read_bytes()
 
