@@ -10,10 +10,12 @@ from vod2strmfs import __version__
 from vod2strmfs.cli import logs
 from vod2strmfs.cli.answer import JSON_FLAG, answer, answer_options, say_json
 from vod2strmfs.cli.doctor import doctor
+from vod2strmfs.cli.hydrate import hydrate
 from vod2strmfs.cli.install import install_service
 from vod2strmfs.cli.materialize import materialize
 from vod2strmfs.cli.options import (
     CATALOGUE,
+    HYDRATE,
     LIBRARY,
     MOUNT,
     SELECTION,
@@ -59,7 +61,7 @@ def cli(context: click.Context) -> None:
 @cli.command(cls=GroupedCommand)
 @click.argument("output_root", metavar="[MOUNTPOINT]", required=False, shell_complete=complete_directory)
 @click.option("--daemon", is_flag=True, help="Go to the background once the library can be seen, and log to a file.")
-@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, STATE)
+@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, HYDRATE, STATE)
 def mount(settings: Settings, daemon: bool) -> None:
     """Mount the library and keep it up to date.
 
@@ -80,6 +82,7 @@ def mount(settings: Settings, daemon: bool) -> None:
 
 cli.add_command(materialize)
 cli.add_command(run)
+cli.add_command(hydrate)
 cli.add_command(report)
 cli.add_command(stats)
 cli.add_command(status)

@@ -28,6 +28,15 @@ SELECTION = Group("Selection", ("accounts", "categories", "genres", "languages",
 LIBRARY = Group("Library", tuple(name for name in LibrarySettings.model_fields if name not in SELECTION.names))
 MOUNT = Group("Mount", ("write_nfo", "poll_interval", "allow_other", "uid", "gid", "umask", "status_listen"))
 
+HYDRATE = Group(
+    "Episodes that are missing",
+    (
+        "hydrate", "hydrate_rate", "hydrate_budget", "hydrate_parallel", "hydrate_older_than", "api_url",
+        "api_key_file", "api_user", "api_password_file", "api_ca_file",
+    ),
+)  # fmt: skip
+"""The key and the password themselves are no options: other users see what stands on a command line."""
+
 debug_option = click.option(
     "--debug", is_flag=True, expose_value=False, help="Show where an error came from, as a Python traceback."
 )

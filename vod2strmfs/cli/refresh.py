@@ -36,7 +36,7 @@ def refresh(
 
     library = settings.library()
     if keep_library and not settings.is_library_given:
-        library = _library_of_index(settings) or library
+        library = library_of_index(settings) or library
     with closing(open_source(settings.database_url())) as source, shown("Reading", "titles", quiet=quiet) as tell:
         outcome = sync(
             source,
@@ -69,7 +69,7 @@ def sync_fields(outcome: "SyncResult") -> dict[str, object]:
     }
 
 
-def _library_of_index(settings: Settings) -> LibrarySettings | None:
+def library_of_index(settings: Settings) -> LibrarySettings | None:
     """What the index was made with: a `sync` beside a mount must not rewrite its library with the defaults."""
     from vod2strmfs.index.store import Store
 
