@@ -380,16 +380,22 @@ class Settings(LibrarySettings):
     hydrate_budget: int = Field(1000, ge=1, description="for how many series it is asked within 24 hours at most")
     hydrate_parallel: int = Field(1, ge=1, le=16, description="for how many series of one account it is asked at once")
     hydrate_older_than: int = Field(
-        30, ge=0, le=3650, description="in the background, ask anew for series that were asked for so many days ago; 0: never"
+        30,
+        ge=0,
+        le=3650,
+        description="in the background, ask anew for series that were asked for so many days ago; 0: never",
     )
-    api_url: HttpUrl = Field("", validate_default=False, description="Dispatcharr's address from this host (default: base_url)")
+    api_url: HttpUrl = Field(
+        "", validate_default=False, description="Dispatcharr's address from this host (default: base_url)"
+    )
     api_key: SecretStr | None = Field(None, description="an administrator's key for Dispatcharr's API")
     api_key_file: Location | None = Field(None, description="a file that holds that key")
     api_user: str = Field("", description="instead of a key: an administrator's name in Dispatcharr")
     api_password: SecretStr | None = Field(None, description="that administrator's password")
     api_password_file: Location | None = Field(None, description="a file that holds that password")
     api_ca_file: Location | None = Field(
-        None, description="the certificate authority that the API's certificate is of, as PEM, if this host does not know it"
+        None,
+        description="the certificate authority that the API's certificate is of, as PEM, if this host does not know it",
     )
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)

@@ -199,7 +199,9 @@ def test_who_asks_for_fewer_requests_gets_none_for_a_while(library: Callable[...
     database = library(unopened(6, accounts=2))
     with DispatcharrApi(database.owner_url, fault=lambda series, times: "refused_429" if series == 5 else "") as api:
         runner = Runner(tmp_path, database, api.url)
-        with subprocess.Popen(runner.arguments(), env=os.environ | runner.environment, stderr=subprocess.PIPE) as asking:
+        with subprocess.Popen(
+            runner.arguments(), env=os.environ | runner.environment, stderr=subprocess.PIPE
+        ) as asking:
             eventually(lambda: len(episodes(database)) >= 3 and api.asked[5] == 1)
             time.sleep(1)
             asked = sum(api.asked[series] for series in (1, 3, 5))

@@ -136,7 +136,9 @@ def _summary(done: "Result") -> str:
     if done.stopped:
         lines.append("It was ended by a signal; the next run goes on.")
     if filled:
-        lines.append("A mount shows the episodes with its next sync; `vod2strmfs sync` or `materialize` takes them too.")
+        lines.append(
+            "A mount shows the episodes with its next sync; `vod2strmfs sync` or `materialize` takes them too."
+        )
     return "\n".join(lines)
 
 

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from datetime import datetime
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -13,6 +13,7 @@ from vod2strmfs.cli import logs
 from vod2strmfs.cli.materialize import REPORTS, WRITING, Mode, export, mode_option
 from vod2strmfs.cli.options import (
     CATALOGUE,
+    HYDRATE,
     LIBRARY,
     SELECTION,
     STATE,
@@ -28,6 +29,9 @@ from vod2strmfs.schedule import next_time, zone
 from vod2strmfs.service.when import Service
 from vod2strmfs.settings import Settings
 
+if TYPE_CHECKING:
+    from vod2strmfs.hydrate.background import Background
+
 WHEN = Group("When", ("schedule", "time_zone", "auto", "poll_interval"))
 
 _log = logging.getLogger("vod2strmfs")
@@ -36,7 +40,7 @@ _log = logging.getLogger("vod2strmfs")
 @click.command(cls=GroupedCommand)
 @click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False, shell_complete=complete_directory)
 @mode_option
-@with_settings(WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, STATE)
+@with_settings(WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, HYDRATE, STATE)
 def run(settings: Settings, mode: Mode) -> None:
     """Materialize on a schedule, or after changes, until ended.
 
@@ -75,7 +79,16 @@ def serve(settings: Settings, mode: Mode = "all", *, quiet: float = 30.0) -> Non
         service.stop()
         raise _StoppedError(signal.Signals(number).name)
 
-    signal.signal(signal.SIGHUP, lambda *_: service.run_now())
+    filling = _filling(settings)
+
+    def run_now() -> None:
+        service.run_now()
+        if filling:
+            filling.try_again()
+
+    signal.signal(signal.SIGHUP, lambda *_: run_now())
+    if filling:
+        filling.start()
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
@@ -93,6 +106,18 @@ def check_when(settings: Settings) -> None:
     """
     if not settings.schedule and not settings.auto:
         raise SettingsError('schedule: is not set, nor is auto. Give --schedule "daily 03:30", a crontab, or --auto.')
+
+
+def _filling(settings: Settings) -> "Background | None":
+    if settings.hydrate == "off":
+        return None
+    if settings.hydrate == "on_open":
+        raise SettingsError("hydrate: on_open is for a mount, whose folders people open. Set hydrate = background.")
+    from vod2strmfs.hydrate.background import Background
+    from vod2strmfs.index.order import HydrateOrder
+
+    order = HydrateOrder.of(settings, settings.base_url)
+    return Background(order, settings.database_url(), settings.library(), settings.state_dir.absolute())
 
 
 class _StoppedError(BaseException):

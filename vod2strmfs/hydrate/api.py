@@ -181,8 +181,8 @@ class Api:
         what = "the API key" if self._order.key else f"the user {self._order.user}"
         if status == httpx.codes.UNAUTHORIZED:
             return (
-                f"Dispatcharr at {self._shown} does not accept {what} (401). Make a key there (your user's menu, API key)"
-                " and give it as VOD2STRMFS_API_KEY or in api_key_file."
+                f"Dispatcharr at {self._shown} does not accept {what} (401). Make a key there (your user's menu, API"
+                " key) and give it as VOD2STRMFS_API_KEY or in api_key_file."
             )
         return (
             f"Dispatcharr at {self._shown} does not let {what} do this (403). It has to be an administrator's, and this"
@@ -238,17 +238,19 @@ class Api:
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise self._unreachable(error) from None
         except (httpx.HTTPError, httpx.StreamError, trio.TooSlowError) as error:
-            why = "it did not answer in time" if isinstance(error, (httpx.TimeoutException, trio.TooSlowError)) else (
-                "the connection was cut before the answer was whole"
+            why = (
+                "it did not answer in time"
+                if isinstance(error, (httpx.TimeoutException, trio.TooSlowError))
+                else ("the connection was cut before the answer was whole")
             )
             raise AwayError(Outcome(Kind.LOST, why)) from None
         raise ApiError(f"Dispatcharr at {self._shown} redirects again and again. Set api_url to its own address.")
 
     def _unreachable(self, error: Exception) -> Exception:
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        if _is_of_certificate(error):
             return ApiError(
-                f"Dispatcharr at {self._shown} shows a certificate that this host does not trust. Set api_ca_file to the"
-                " file of the authority that made it, or to the certificate itself."
+                f"Dispatcharr at {self._shown} shows a certificate that this host does not trust. Set api_ca_file to"
+                " the file of the authority that made it, or to the certificate itself."
             )
         where = urlsplit(self._order.url).netloc.rpartition("@")[2]
         return AwayError(Outcome(Kind.AWAY, f"{where} cannot be reached"))
@@ -265,6 +267,13 @@ class Api:
             f"Dispatcharr at {self._shown} redirects to {place}, which is not told who asks. Set api_url to the address"
             " at which Dispatcharr itself answers."
         )
+
+
+def _is_of_certificate(error: BaseException | None) -> bool:
+    """Whether an error was caused by a certificate; what trio raises for it says nothing by itself."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _trust(authority: Path | None) -> ssl.SSLContext:

@@ -50,7 +50,8 @@ class Background:
         self._filled = filled
         self._patience = patience or Patience()
         self._opened: SimpleQueue[int] = SimpleQueue()
-        self._again = threading.Event()
+        self._again: SimpleQueue[None] = SimpleQueue()
+        """Holds something when it is to be tried again: a signal handler may put that in at any moment."""
         self._wake: Callable[[], object] = lambda: None
         self._failures = 0
 
@@ -66,7 +67,7 @@ class Background:
 
     def try_again(self) -> None:
         """Somebody says that things are otherwise than when Dispatcharr refused."""
-        self._again.set()
+        self._again.put(None)
 
     def _nudge(self) -> None:
         with suppress(RuntimeError):  # It has just ended.
@@ -82,8 +83,8 @@ class Background:
             except BaseException as caught:
                 pause = self._complain(_first(caught))
             self._wake = lambda: None
-            self._again.wait(pause)
-            self._again.clear()
+            with suppress(Empty):
+                self._again.get(timeout=pause)
 
     def _complain(self, error: BaseException) -> float | None:
         """Tell what ended the work; returns the seconds until it is taken up again, None for not by itself."""
@@ -156,9 +157,7 @@ class Background:
 
 def limits_of(order: HydrateOrder) -> Limits:
     """How much may be asked by itself."""
-    return Limits(
-        order.rate, order.budget, order.parallel, order.older_than * DAY, wished_only=order.mode == "on_open"
-    )
+    return Limits(order.rate, order.budget, order.parallel, order.older_than * DAY, wished_only=order.mode == "on_open")
 
 
 def _first(error: BaseException) -> BaseException:

@@ -210,7 +210,9 @@ class Queue:
 
     def choose(self, keys: Iterable[Key]) -> None:
         """Name the series that `Limits.chosen_since` is about."""
-        self._connection.execute("CREATE TEMP TABLE IF NOT EXISTS chosen (account, stream, PRIMARY KEY (account, stream))")
+        self._connection.execute(
+            "CREATE TEMP TABLE IF NOT EXISTS chosen (account, stream, PRIMARY KEY (account, stream))"
+        )
         self._connection.execute("DELETE FROM temp.chosen")
         self._connection.executemany("INSERT OR IGNORE INTO temp.chosen VALUES (?, ?)", keys)
 
@@ -304,7 +306,9 @@ class Queue:
     def use_series(self, series: Collection[int]) -> None:
         """Note that episodes of series, by their ids in the catalogue, were played."""
         with self._changing() as connection:
-            connection.executemany("UPDATE series SET used = ? WHERE series = ?", [(time.time(), each) for each in series])
+            connection.executemany(
+                "UPDATE series SET used = ? WHERE series = ?", [(time.time(), each) for each in series]
+            )
 
     def missing(self) -> int:
         """How many series have no episodes."""
@@ -333,7 +337,9 @@ class Queue:
                 [(name, str(value)) for name, value in values.items()],
             )
 
-    def _next(self, connection: sqlite3.Connection, limits: Limits, now: float, only: Key | None = None) -> Item | Pause:
+    def _next(
+        self, connection: sqlite3.Connection, limits: Limits, now: float, only: Key | None = None
+    ) -> Item | Pause:
         wait = self._rate_allows_in(connection, limits, now)
         if wait > 0:
             return Pause(wait, "rate")

@@ -1,16 +1,18 @@
 """The process that keeps an index up to date beside a mount: `python -m vod2strmfs.sync.worker`.
 
 It is a process of its own, so that neither its work nor its memory, nor a database that hangs, touches the
-mount. It reads an `Order` as the first line of standard input; each further line means "look now", and the end
-of input, which comes however the mount ends, means "stop". What it says goes to standard error, a line a
-message, the level first.
+mount. It reads an `Order` as the first line of standard input; an empty line means "look now", one with numbers that
+somebody opened the folders of the series at these nodes, and the end of input, which comes however the mount ends,
+"stop". What it says goes to standard error, a line a message, the level first. If it is to have episodes fetched, it
+does that in a thread.
 """
 
 import logging
 import os
 import sys
 import threading
-from typing import TextIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
 
 from vod2strmfs.catalog.open import open_source
 from vod2strmfs.catalog.source import Source, retry_pause
@@ -20,6 +22,9 @@ from vod2strmfs.index.order import Order
 from vod2strmfs.sync.progress import Lines
 from vod2strmfs.sync.result import SyncResult
 from vod2strmfs.sync.run import sync
+
+if TYPE_CHECKING:
+    from vod2strmfs.hydrate.background import Background
 
 _LONGEST_RETRY = 60.0
 """Seconds; a longer poll interval is the limit instead."""
@@ -38,25 +43,37 @@ class Worker:
         self._order = order
         self._source: Source | None = None
         self._asked = threading.Event()
+        self._insistent = False
+        """Whether it was somebody from outside who asked."""
+        self._filling = _background(order, self._asked.set)
         self._failures = 0
         self._held = 0
         self._checked = False
         self._warned = False
 
     def obey(self, orders: TextIO) -> None:
-        """Look when a line comes; end the process, in the middle of whatever it does, at the end of input."""
-        for _ in orders:
+        """Do what a line says; end the process, in the middle of whatever it does, at the end of input."""
+        for line in orders:
+            if nodes := line.split():
+                if self._filling:
+                    self._filling.opened([int(node) for node in nodes])
+                continue
+            if self._filling:
+                self._filling.try_again()
+            self._insistent = True
             self._asked.set()
         # A sync cut off is rolled back when the index is opened next.
         os._exit(0)
 
     def run(self) -> None:
         """Sync again and again."""
-        asked = False
+        if self._filling:
+            self._filling.start()
         while True:
-            self.look(patient=not asked)
-            if asked := self._asked.wait(self.pause()):
-                self._asked.clear()
+            insistent, self._insistent = self._insistent, False
+            self.look(patient=not insistent)
+            self._asked.wait(self.pause())
+            self._asked.clear()
 
     def look(self, *, patient: bool = False) -> None:
         """Sync once, and report; a failure is reported when it is the first.
@@ -117,6 +134,14 @@ class Worker:
             return self._order.poll_interval
         longest = max(self._order.poll_interval, _LONGEST_RETRY)
         return retry_pause(self._failures, longest)
+
+
+def _background(order: Order, filled: Callable[[], None]) -> "Background | None":
+    if order.hydrate is None:
+        return None
+    from vod2strmfs.hydrate.background import Background
+
+    return Background(order.hydrate, order.database, order.library, order.state_dir, filled=filled)
 
 
 def main() -> None:
