@@ -29,7 +29,8 @@ USER, PASSWORD = "admin", "the-admin's-password"
 PROVIDER_PASSWORD = "http://panel.example/player_api.php?username=viewer&password=panel-password"
 """What real error messages quote."""
 
-FAULTS = ("failed", "failed_written", "cut", "cut_written", "slow", "refused_429", "bad_gateway", "late_commit")
+SLOW_SECONDS = 3.0
+FAULTS = ("failed_written", "cut", "cut_written", "slow", "refused_429", "bad_gateway", "late_commit")
 """What a series may be answered with, once."""
 
 _EPISODE = """
@@ -191,7 +192,7 @@ class DispatcharrApi:
         if fault == "bad_gateway":
             return 502, {}, fault
         if fault == "slow":
-            time.sleep(60)
+            time.sleep(SLOW_SECONDS)
         if fault == "provider_away":
             return 200, {"id": series, "episodes": {}, "episodes_fetched": False}, fault
         if fault == "empty":

@@ -84,7 +84,7 @@ EMPTY_DAYS = 3
 
 _SERIES = {
     # Asked for again only if its episodes have not come into the catalogue.
-    Kind.FILLED: Backoff(HOUR, 30 * DAY),
+    Kind.FILLED: Backoff(1800, 30 * DAY),
     Kind.EMPTY: Backoff(20 * HOUR, 20 * HOUR),
     Kind.FAILED: Backoff(DAY, 30 * DAY),
     Kind.GONE: Backoff(HOUR, DAY),
