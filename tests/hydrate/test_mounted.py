@@ -1,16 +1,21 @@
 """Episodes that come while a library is mounted, and who opens folders there."""
 
+import json
 import os
+import signal
+import socket
 import subprocess
+import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from databases import Database
 from dispatcharr_api import KEY, DispatcharrApi
-from mounts import eventually, mounted
+from mounts import command, eventually, mounted
 from postgres_server import PostgresServer
 from test_hydrate import episodes, unopened
 
@@ -151,3 +156,82 @@ def test_without_a_folder_to_open_on_open_is_refused(library: Callable[..., Data
     with mounted(tmp_path, database.url, "--hydrate", "on_open", wait=False) as mount:
         assert mount.process.wait(30) == 2
     assert "Set empty_series = show as well" in mount.log.read_text()
+
+
+def test_status_metrics_and_the_page_say_how_far_it_is(library: Callable[..., Database], tmp_path: Path) -> None:
+    database = library(unopened(6))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        listen = f"127.0.0.1:{free.getsockname()[1]}"
+
+    def status(*options: str) -> str:
+        arguments = command("status", "--state-dir", tmp_path / "state", *options)
+        return subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
+
+    with DispatcharrApi(database.owner_url, fault=lambda series, _: "failed" if series == 6 else "") as api:
+        options = ("--hydrate", "background", "--hydrate-rate", "600", "--api-url", api.url, "--status-listen", listen)
+        with mounted(tmp_path, database.url, *options):
+            eventually(lambda: "failing" in status())
+            assert "0 of 6 series filled; 5 waiting; 1 failing (Dispatcharr failed over it (500)" in status()
+            assert "Account 0 left alone" in status()
+            told = json.loads(status("--json"))["hydrate"]
+            assert (told["series"], told["waiting"], sum(told["failing"].values())) == (6, 5, 1)
+
+            def get(path: str) -> str:
+                with urllib.request.urlopen(f"http://{listen}{path}") as answer:
+                    return str(answer.read().decode())
+
+            eventually(lambda: "The status page is at" in (tmp_path / "mount.log").read_text())
+            assert 'vod2strmfs_hydrate_series{state="waiting"} 5.0' in get("/metrics")
+            assert "vod2strmfs_hydrate_rate 600.0" in get("/metrics")
+            assert "Episodes that were missing" in get("/")
+            assert "0 of 6" in get("/")
+        with mounted(tmp_path, database.url, "--status-listen", listen):
+            eventually(lambda: json.loads(status("--json"))["hydrate"]["mode"] == "")
+
+
+def test_a_refusal_is_said_once_and_tried_again_on_sighup(library: Callable[..., Database], tmp_path: Path) -> None:
+    database = library(unopened(3))
+    with DispatcharrApi(database.owner_url) as api:
+        api.status = 401
+        options = ("--hydrate", "background", "--hydrate-rate", "600", "--api-url", api.url)
+        with mounted(tmp_path, database.url, *options) as mount:
+            eventually(lambda: "does not accept the API key (401)" in mount.log.read_text())
+            time.sleep(1)
+            assert len(api.requests) == 1
+            api.status = 0
+            mount.process.send_signal(signal.SIGHUP)
+            eventually(lambda: len(episodes(database)) == 3)
+            assert mount.log.read_text().count("(401)") == 1
+            assert KEY not in mount.log.read_text()
+
+
+def test_the_key_is_on_no_command_line(library: Callable[..., Database], tmp_path: Path) -> None:
+    database = library(unopened(3))
+    with (
+        DispatcharrApi(database.owner_url) as api,
+        mounted(tmp_path, database.url, "--hydrate", "background", "--api-url", api.url) as mount,
+    ):
+        eventually(lambda: bool(api.asked))
+        for process in (mount.process.pid, mount.worker()):
+            assert KEY.encode() not in Path(f"/proc/{process}/cmdline").read_bytes()
+
+
+def test_run_fills_in_the_background_and_writes_what_came(library: Callable[..., Database], tmp_path: Path) -> None:
+    database = library(unopened(5))
+    with DispatcharrApi(database.owner_url) as api:
+        serve = (
+            "import json, sys; from vod2strmfs.cli import logs; from vod2strmfs.cli.run import serve;"
+            " from vod2strmfs.settings import load; import os; s = load(None, json.loads(sys.argv[1]), os.environ);"
+            " logs.set_up(s); serve(s, quiet=0.5)"
+        )
+        settings = {
+            "output_root": str(tmp_path / "out"), "database": database.url, "state_dir": str(tmp_path / "state"),
+            "auto": True, "poll_interval": 0.3, "hydrate": "background", "hydrate_rate": 600, "api_url": api.url,
+        }  # fmt: skip
+        with subprocess.Popen([sys.executable, "-c", serve, json.dumps(settings)]) as running:
+            try:
+                eventually(lambda: len(list((tmp_path / "out").glob("TV/*/*/*.strm"))) == 20)
+            finally:
+                running.terminate()
+            assert running.wait(30) == 0
+    assert set(api.asked.values()) == {1}

@@ -109,15 +109,13 @@ def check_when(settings: Settings) -> None:
 
 
 def _filling(settings: Settings) -> "Background | None":
-    if settings.hydrate == "off":
-        return None
-    if settings.hydrate == "on_open":
-        raise SettingsError("hydrate: on_open is for a mount, whose folders people open. Set hydrate = background.")
-    from vod2strmfs.hydrate.background import Background
+    from vod2strmfs.hydrate.background import begin
     from vod2strmfs.index.order import HydrateOrder
 
-    order = HydrateOrder.of(settings, settings.base_url)
-    return Background(order, settings.database_url(), settings.library(), settings.state_dir.absolute())
+    if settings.hydrate == "on_open":
+        raise SettingsError("hydrate: on_open is for a mount, whose folders people open. Set hydrate = background.")
+    order = None if settings.hydrate == "off" else HydrateOrder.of(settings, settings.base_url)
+    return begin(order, settings.database_url(), settings.library(), settings.state_dir.absolute())
 
 
 class _StoppedError(BaseException):

@@ -50,6 +50,7 @@ def status(settings: Settings, as_json: bool, watch: bool, timeout: float) -> No
 
 
 def _show(state_dir: Path, timeout: float, *, as_json: bool) -> "State":
+    from vod2strmfs.hydrate.figures import describe, read_figures
     from vod2strmfs.status.channel import NoMountError, ask
     from vod2strmfs.status.state import for_programs
 
@@ -57,11 +58,14 @@ def _show(state_dir: Path, timeout: float, *, as_json: bool) -> "State":
         state = ask(state_dir, timeout)
     except NoMountError as error:
         raise NoMountError(f"{str(error).splitlines()[0]}\n{_instead()}") from error
+    figures = read_figures(state_dir)
     if as_json:
-        click.echo(for_programs(state))
+        click.echo(for_programs(state, hydrate=figures))
     else:
         for heading, text in lines(state):
             click.echo(f"{heading:<14}{text}")
+        if figures:
+            click.echo(f"{'hydrate':<14}{describe(figures, state.now)}")
     return state
 
 

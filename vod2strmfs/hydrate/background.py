@@ -3,12 +3,13 @@
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from vod2strmfs.catalog.source import retry_pause
 from vod2strmfs.errors import ApiError, CatalogError, IndexFileError, SettingsError
+from vod2strmfs.hydrate.figures import FILE_NAME
 from vod2strmfs.hydrate.outcomes import DAY, Kind, Outcome, Patience
 from vod2strmfs.hydrate.queue import Item, Limits
 from vod2strmfs.index.order import HydrateOrder
@@ -94,21 +95,13 @@ class Background:
             text = f"Unexpected error: {type(error).__name__}."
             _log.debug("unexpected error", exc_info=error)
         if stays:
-            self._note(stopped=text)
+            _note(self._state_dir, stopped=text)
             _log.error("%s No more episodes are fetched until then; SIGHUP makes it try again.", text)
             return None
         if not self._failures:
             _log.error("%s Fetching episodes waits.", text)
         self._failures += 1
         return retry_pause(self._failures, _LONGEST_RETRY)
-
-    def _note(self, **values: object) -> None:
-        from contextlib import closing
-
-        from vod2strmfs.hydrate.queue import Queue
-
-        with suppress(IndexFileError), closing(Queue(self._state_dir, self._patience)) as queue:
-            queue.note(**values)
 
     async def _work(self) -> None:
         import trio
@@ -153,6 +146,29 @@ class Background:
         if nodes:
             with suppress(IndexFileError):  # The next who opens them is as welcome.
                 filler.queue.use(series_of(self._state_dir, nodes), wish=self._order.mode == "on_open")
+
+
+def begin(
+    order: HydrateOrder | None,
+    database: str,
+    library: LibrarySettings,
+    state_dir: Path,
+    filled: Callable[[], None] = lambda: None,
+) -> Background | None:
+    """What fills series, if anything is to; see `Background`. It is not started yet."""
+    if order is not None:
+        return Background(order, database, library, state_dir, filled=filled)
+    if (state_dir / FILE_NAME).exists():
+        # Whoever asks how it goes is not to be told of plans that were given up.
+        _note(state_dir, mode="", stopped="")
+    return None
+
+
+def _note(state_dir: Path, **values: object) -> None:
+    from vod2strmfs.hydrate.queue import Queue
+
+    with suppress(IndexFileError), closing(Queue(state_dir, Patience())) as queue:
+        queue.note(**values)
 
 
 def limits_of(order: HydrateOrder) -> Limits:

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.hydrate.asker import lives, myself
+from vod2strmfs.hydrate.figures import FILE_NAME
 from vod2strmfs.hydrate.outcomes import DAY, EMPTY_DAYS, Kind, Outcome, Patience
 from vod2strmfs.index.file import make_directory
 
-FILE_NAME = "hydrate.db"
 _VERSION = 1
 _USED_LATELY = 30 * DAY
 
@@ -357,9 +357,9 @@ class Queue:
         return Pause(later - now, "later") if later else Pause(self._patience.look, "nothing")
 
     def _rate_allows_in(self, connection: sqlite3.Connection, limits: Limits, now: float) -> float:
-        last = connection.execute("SELECT max(at) FROM request").fetchone()[0]
-        # A clock that was set back must not make it wait for long.
-        return min(last + 60 / limits.rate - now, 60 / limits.rate) if last else 0.0
+        # What a clock that was set back since then puts into the future must not make it wait.
+        last = connection.execute("SELECT max(at) FROM request WHERE at <= ?", (now,)).fetchone()[0]
+        return float(last + 60 / limits.rate - now) if last else 0.0
 
     def _budget_allows_in(self, connection: sqlite3.Connection, limits: Limits, now: float, wished: bool) -> float:
         """How long until the number of requests of the last while is below what is allowed."""
@@ -367,7 +367,8 @@ class Queue:
         if not number:
             return 0.0
         rows = connection.execute(
-            "SELECT at FROM request WHERE wished = ? AND at > ? ORDER BY at DESC LIMIT ?", (wished, now - span, number)
+            "SELECT at FROM request WHERE wished = ? AND at > ? AND at <= ? ORDER BY at DESC LIMIT ?",
+            (wished, now - span, now, number),
         ).fetchall()
         return float(rows[-1][0]) + span - now if len(rows) == number else 0.0
 

@@ -62,13 +62,18 @@ def encode(state: State) -> bytes:
     return msgspec.json.encode(msgspec.structs.asdict(state) | derived)
 
 
-def for_programs(state: State) -> bytes:
-    """As JSON, in which what is counted is a number."""
+def for_programs(state: State, **more: object) -> bytes:
+    """As JSON, in which what is counted is a number.
+
+    Args:
+        state: the mount's.
+        more: what else is to stand there, by name.
+    """
     metrics = {
         scope: {metric: int(value) if value.isdecimal() else value for metric, value in counted.items()}
         for scope, counted in state.metrics.items()
     }
-    return msgspec.json.encode(msgspec.json.decode(encode(state)) | {"metrics": metrics})
+    return msgspec.json.encode(msgspec.json.decode(encode(state)) | {"metrics": metrics} | more)
 
 
 def decode(text: bytes) -> State:

@@ -11,20 +11,17 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from vod2strmfs.catalog.open import open_source
 from vod2strmfs.catalog.source import Source, retry_pause
 from vod2strmfs.errors import UserError
+from vod2strmfs.hydrate.background import begin
 from vod2strmfs.index.held import advise, explain
 from vod2strmfs.index.order import Order
 from vod2strmfs.sync.progress import Lines
 from vod2strmfs.sync.result import SyncResult
 from vod2strmfs.sync.run import sync
-
-if TYPE_CHECKING:
-    from vod2strmfs.hydrate.background import Background
 
 _LONGEST_RETRY = 60.0
 """Seconds; a longer poll interval is the limit instead."""
@@ -45,7 +42,7 @@ class Worker:
         self._asked = threading.Event()
         self._insistent = False
         """Whether it was somebody from outside who asked."""
-        self._filling = _background(order, self._asked.set)
+        self._filling = begin(order.hydrate, order.database, order.library, order.state_dir, self._asked.set)
         self._failures = 0
         self._held = 0
         self._checked = False
@@ -134,14 +131,6 @@ class Worker:
             return self._order.poll_interval
         longest = max(self._order.poll_interval, _LONGEST_RETRY)
         return retry_pause(self._failures, longest)
-
-
-def _background(order: Order, filled: Callable[[], None]) -> "Background | None":
-    if order.hydrate is None:
-        return None
-    from vod2strmfs.hydrate.background import Background
-
-    return Background(order.hydrate, order.database, order.library, order.state_dir, filled=filled)
 
 
 def main() -> None:
