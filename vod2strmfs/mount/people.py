@@ -23,8 +23,9 @@ SPAN = 45.0
 BREADTH = 3
 """So many different series a person may open within that time, this one included."""
 HOUR = 3600.0
-BREADTH_OF_HOUR = 12
-"""So many within an hour: a scan that fetches pictures for each series may take a minute for one."""
+PEOPLE_OF_HOUR = 12
+"""So many within an hour are taken for people's choice: a scan that fetches pictures may take a minute for each series,
+and looks like a person."""
 _REMEMBERED = 4096
 """Opened folders; a scan that opens more has been recognised by then."""
 
@@ -41,7 +42,9 @@ class People:
         self._opened: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
         """Directories, when they were opened."""
         self._series: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
-        """Series of the last hour, by their nodes."""
+        """Series that were opened lately, by their nodes."""
+        self._chosen: deque[tuple[float, int]] = deque()
+        """Those of the last hour that a person has opened."""
         self._undecided: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
 
     def note(self, inode: int) -> None:
@@ -60,20 +63,21 @@ class People:
             if slot_of(inode) == Slot.FOLDER and is_series(node_of(inode)):
                 self._series.append((at, node_of(inode)))
                 self._undecided.append(self._series[-1])
-        while self._series and self._series[0][0] < now - HOUR - SETTLE:
-            self._series.popleft()
         people = []
         while self._undecided and self._undecided[0][0] <= now - SETTLE:
             at, node = self._undecided.popleft()
-            if self._is_person(at):
+            is_told = any(node == other and then > at - SPAN for then, other in self._chosen)
+            if not is_told and self._is_person(at):
                 people.append(node)
-        return list(dict.fromkeys(people))
+                self._chosen.append((at, node))
+        while self._series and self._series[0][0] < now - SPAN - SETTLE - _LOOK_SECONDS:
+            self._series.popleft()
+        return people
 
     def _is_person(self, at: float) -> bool:
-        last_hour = {node for _, node in self._series}
-        if len(last_hour) <= BREADTH:
-            return True
-        if len(last_hour) > BREADTH_OF_HOUR:
+        while self._chosen and self._chosen[0][0] < at - HOUR:
+            self._chosen.popleft()
+        if len({node for _, node in self._chosen}) >= PEOPLE_OF_HOUR:
             return False
         return len({node for then, node in self._series if at - SPAN <= then <= at + SETTLE}) <= BREADTH
 
