@@ -16,6 +16,9 @@ from mounts import TIMEOUT, command, eventually
 from postgres_server import PostgresServer
 
 from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.doctor.finding import Finding, Level
+from vod2strmfs.doctor.hydrate import hydrate as check
+from vod2strmfs.settings import load
 
 FAST = "6000"
 
@@ -363,3 +366,23 @@ def test_a_series_is_fetched_by_the_relation_that_the_library_shows(
         Runner(tmp_path / "all", database, api.url).run("--versions", "all")
         assert f"relation_id={series.relations[0].id}" in api.requests[-1]
     assert api.asked == {1: 2}
+
+
+def test_doctor_says_whether_the_api_lets_us_in(library: Callable[..., Database], tmp_path: Path) -> None:
+    database = library(unopened(1))
+
+    def examine(url: str, **more: object) -> Finding:
+        given = {"database": database.url, "state_dir": str(tmp_path), "hydrate": "background", "api_url": url, **more}
+        [finding] = list(check(load(None, given, {})))
+        assert finding.level == Level.OK or finding.advice
+        return finding
+
+    with DispatcharrApi(database.owner_url) as api:
+        assert examine(api.url, api_key=KEY).level == Level.OK
+        assert not api.asked
+        assert "does not accept the API key (401)" in examine(api.url, api_key="wrong").text
+        api.status = 403
+        assert "(403)" in examine(api.url, api_key=KEY).text
+    assert "api_key: not set" in examine(api.url).text
+    assert "cannot be reached" in examine(api.url, api_key=KEY).text
+    assert list(check(load(None, {"hydrate": "off"}, {}))) == []

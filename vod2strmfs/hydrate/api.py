@@ -123,6 +123,14 @@ class Api:
             return False
         return (await self._streams()).count(_number(login.get("id"))) >= limit
 
+    async def check(self) -> None:
+        """Make sure that it answers, and that we may ask.
+
+        Raises:
+            AwayError, ApiError: it does not, or we may not.
+        """
+        await self._streams()
+
     async def played(self) -> set[UUID]:
         """What was played lately: films and episodes."""
         answer = await self._get("/api/core/system-events/", {"event_type": "vod_start", "limit": "100"})

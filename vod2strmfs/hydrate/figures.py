@@ -1,11 +1,14 @@
 """How far filling is, for whoever asks: read from the queue's file, while others work through it."""
 
-import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    import sqlite3
 
 FILE_NAME = "hydrate.db"
 
@@ -63,6 +66,8 @@ def read_figures(state_dir: Path) -> Figures | None:
     path = state_dir / FILE_NAME
     if not path.exists():
         return None
+    import sqlite3  # Who fills nothing need not load it to ask how a mount is.
+
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
             return _read(connection, time.time())
@@ -70,7 +75,7 @@ def read_figures(state_dir: Path) -> Figures | None:
         return None
 
 
-def _read(connection: sqlite3.Connection, now: float) -> Figures:
+def _read(connection: "sqlite3.Connection", now: float) -> Figures:
     info = dict(connection.execute("SELECT name, value FROM info"))
     counts = connection.execute(_COUNTS).fetchone()
     series, filled, waiting, without, asking = (int(number or 0) for number in counts)
