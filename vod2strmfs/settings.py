@@ -285,7 +285,7 @@ class LibrarySettings(BaseModel):
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """See pydantic. The address of Dispatcharr may hold a password, and this goes into the log."""
         for name, value in super().__repr_args__():
-            yield name, without_password(value) if name == "base_url" else value
+            yield name, without_password(value) if name in ("base_url", "api_url") else value
 
     def warnings(self, given: Set[str] | None = None) -> Iterator[str]:
         """What is allowed, and seldom meant.

@@ -18,6 +18,8 @@ from postgres_server import PostgresServer
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.doctor.hydrate import hydrate as check
+from vod2strmfs.doctor.settings import secrets
+from vod2strmfs.index.order import HydrateOrder
 from vod2strmfs.settings import load
 
 FAST = "6000"
@@ -386,3 +388,37 @@ def test_doctor_says_whether_the_api_lets_us_in(library: Callable[..., Database]
     assert "api_key: not set" in examine(api.url).text
     assert "cannot be reached" in examine(api.url, api_key=KEY).text
     assert list(check(load(None, {"hydrate": "off"}, {}))) == []
+
+
+def test_a_key_in_a_file_that_others_can_read_is_a_warning(tmp_path: Path) -> None:
+    config = tmp_path / "vod2strmfs.toml"
+    config.write_text(f'database = "sqlite:////x.db"\napi_key = "{KEY}"\n')
+    config.chmod(0o644)
+    [finding] = list(secrets(load(config, {}, {}), config))
+    assert (finding.text, finding.advice) == (
+        f"{config} holds a secret, and others can read it",
+        f"Run `chmod 600 {config}`.",
+    )
+    config.chmod(0o600)
+    assert list(secrets(load(config, {}, {}), config)) == []
+
+
+def test_the_service_gets_the_key_and_nobody_else(tmp_path: Path) -> None:
+    environment = os.environ | {"VOD2STRMFS_API_KEY": KEY}
+    install = command("install-service", "--database", "sqlite:////x.db", "--root", tmp_path, "--hydrate", "background")
+    done = subprocess.run(install, env=environment, capture_output=True, text=True, check=True)
+    config = tmp_path / "etc/vod2strmfs.toml"
+    assert (config.stat().st_mode & 0o777) == 0o600
+    settings = load(config, {}, {})
+    assert settings.api_key is not None
+    assert (settings.api_key.get_secret_value(), settings.hydrate) == (KEY, "background")
+    assert KEY not in done.stdout + done.stderr
+    assert not any(KEY in path.read_text() for path in (tmp_path / "etc/systemd/system").iterdir())
+
+
+def test_settings_show_no_secret() -> None:
+    given = {"api_key": "geheim", "api_password": "geheim", "api_url": "http://kim:geheim@host:9191"}
+    assert "geheim" not in repr(load(None, given, {}))
+    order = HydrateOrder.of(load(None, given, {}), "http://host")
+    assert (order.key, order.password) == ("geheim", "geheim")
+    assert "geheim" not in repr(order)

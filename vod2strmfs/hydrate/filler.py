@@ -133,7 +133,8 @@ class Filler:
         """Whether a series can be asked for: its account has a stream to spare, and nobody has got its episodes."""
         try:
             if await self.api.is_at_limit(item.account):
-                self.queue.hold(item.account)
+                if name := self.queue.hold(item.account):
+                    _log.info("Account %s is at its stream limit: its series wait until somebody has stopped.", name)
                 return False
         except AwayError as error:
             self.queue.punish(item.account, error.outcome)

@@ -75,6 +75,8 @@ _CHOSEN = "(account, stream) IN (SELECT account, stream FROM temp.chosen) AND as
 _WISHED = "wished != 0 AND missing = 1 AND not_before <= :now"
 _NOT_ASKED = (Kind.BUSY, Kind.AWAY)
 """What is no fault of the series: it was not asked for, and waits on."""
+_SHORTEST = 0.2
+"""Seconds to wait for a process that should have had its answer."""
 _GIVE_UP = 3
 """So often an account is tried before it is said that Dispatcharr cannot be asked."""
 _WATCHED = "watched"
@@ -218,8 +220,10 @@ class Queue:
 
     def next(self, limits: Limits) -> Item | Pause:
         """What may be asked for now, or how long nothing may be."""
-        with self._reading() as connection:
-            return self._next(connection, limits, time.time())
+        now = time.time()
+        with self._changing() as connection:
+            self._bury(connection, now)
+            return self._next(connection, limits, now)
 
     def claim(self, item: Item, limits: Limits) -> bool:
         """Whether a series may still be asked for; if so it is noted that this process does it."""
@@ -280,14 +284,20 @@ class Queue:
             (outcome.kind, times, outcome.why, now + pause, account),
         )
 
-    def hold(self, account: int) -> None:
-        """Ask nothing of an account for a moment, since it is at its stream limit."""
+    def hold(self, account: int) -> str:
+        """Ask nothing of an account for a moment, since it is at its stream limit.
+
+        Returns:
+            Its name, unless it was so before.
+        """
         with self._changing() as connection:
+            name, before = connection.execute("SELECT name, kind FROM account WHERE id = ?", (account,)).fetchone()
             connection.execute(
                 "UPDATE account SET kind = ?, times = 0, why = 'somebody watches, up to its stream limit',"
                 " not_before = ? WHERE id = ?",
                 (_WATCHED, time.time() + self._patience.at_limit, account),
             )
+        return "" if before == _WATCHED else str(name)
 
     def use(self, keys: Iterable[Key], *, wish: bool = False) -> None:
         """Note that series were opened.
@@ -350,7 +360,7 @@ class Queue:
         condition, values = self._due(limits, now, only)
         rows = connection.execute(f"SELECT DISTINCT account FROM series WHERE {condition}", values)
         if waits := [blocked[account] - now for (account,) in rows if account in blocked]:
-            return Pause(max(min(waits), 0.0), "account")
+            return Pause(max(min(waits), _SHORTEST), "account")
         later = connection.execute(
             "SELECT min(not_before) FROM series WHERE there = 1 AND missing = 1 AND not_before > ?", (now,)
         ).fetchone()[0]

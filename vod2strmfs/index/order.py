@@ -24,7 +24,7 @@ class HydrateOrder(BaseModel):
     """Series of one account at once."""
     older_than: int
     """Days after which a series is asked for again; 0: never."""
-    url: str
+    url: str = Field(repr=False)
     key: str = Field("", repr=False)
     user: str = ""
     password: str = Field("", repr=False)
