@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 packages="libfuse3-dev:fuse3/fuse_lowlevel.h fuse3:fusermount3 pkg-config:pkg-config gcc:cc"
 case ${1:-} in
-dev | test) packages="$packages postgresql:postgres rsync:rsync samba:smbd smbclient:smbclient iproute2:ip
+dev | test) packages="$packages postgresql:postgres rsync:rsync rclone:rclone openssl:openssl samba:smbd smbclient:smbclient iproute2:ip
     chromium:chromium chromium-driver:chromedriver groff-base:groff systemd:systemd-analyze
     curl:curl pgbouncer:pgbouncer exfat-fuse:mount.exfat-fuse exfatprogs:mkfs.exfat e2fsprogs:mkfs.ext4
     mount:losetup autofs:automount redis-server:redis-server patchelf:patchelf" ;;

@@ -54,7 +54,8 @@ def settings_page() -> str:
         "environment, and that the file. On both a list is written with commas; in TOML it is a list. What is true or",
         "false has an opposite, `--no-some-name`. Two are called otherwise: `write_nfo` is `--nfo` and `--no-nfo`, and",
         "`output_root` is no option but the directory that stands behind the command (`vod2strmfs mount /data/STRM`).",
-        "The file is named by `--config` or `VOD2STRMFS_CONFIG`.",
+        "The file is named by `--config` or `VOD2STRMFS_CONFIG`. `api_key` and `api_password` are no options:",
+        "other users see what stands on a command line.",
         "",
         "Settings of the upper table decide names and contents. Use one state directory for each set of them.",
     ]

@@ -62,6 +62,10 @@ class OutputError(UserError):
     exit_code = Exit.OUTPUT
 
 
+class ApiError(UserError):
+    """Dispatcharr's API refuses, or is not where it should be."""
+
+
 class ShrinkHeldError(UserError):
     """The shrink brake held removals back; the operator has to accept them."""
 

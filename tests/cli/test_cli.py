@@ -397,7 +397,7 @@ def test_stats_that_cannot_be_written_are_an_error(
     ("arguments", "said"),
     [
         (("materialize", "--schedule", "daily 03:30"), "`materialize` has no --schedule: it belongs to `run` and"),
-        (("mount", "--json"), "`mount` has no --json: it belongs to `materialize`, `stats`, `status`"),
+        (("mount", "--json"), "`mount` has no --json: it belongs to `materialize`, `hydrate`, `stats`"),
         (("sync", "--allow-other"), "`sync` has no --allow-other: it belongs to `mount`"),
         (("stats", "--no-play"), "`stats` has no --no-play: it belongs to `doctor`."),
         (
@@ -410,7 +410,7 @@ def test_stats_that_cannot_be_written_are_an_error(
         ),
         (("--output-root", "/x"), "--output-root is an argument of `mount`, `materialize`,"),
         (("--config", "x", "mount"), "--config stands behind the command, as in `vod2strmfs mount --config …`."),
-        (("mount", "--daemn"), "Did you mean '--daemon'?"),
+        (("mount", "--daemn"), "Did you mean one of: '--daemon'"),
         (("sync", "--nonesuch"), "No such option '--nonesuch'"),
         (("sync", "postgresql://kim:geheim@host/db"), "unexpected extra argument (postgresql://kim:***@host/db)"),
     ],

@@ -17,7 +17,15 @@ from vod2strmfs.settings import load
 QUICK_START = ROOT / "docs/quickstart.md"
 AFTER_THE_QUICK_START = tuple(
     ROOT / f"docs/{name}.md"
-    for name in ("database", "operation", "troubleshooting", "from-vod2strm", "commands", "mount-or-materialize")
+    for name in (
+        "database",
+        "operation",
+        "troubleshooting",
+        "from-vod2strm",
+        "commands",
+        "mount-or-materialize",
+        "hydrate",
+    )
 )
 """In this order, each on the machine that the quick start and those before have left."""
 

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from typing import Any, cast
+from uuid import UUID
 
 import psycopg
 from psycopg import IsolationLevel
@@ -29,8 +30,9 @@ from vod2strmfs.catalog.queries import (
     Kind,
     Queries,
     in_blocks,
+    series_of,
 )
-from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
+from vod2strmfs.catalog.rows import Credentials, EpisodeRow, FillableRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.schema import REQUIRED, check_schema, schema_version, tables
 from vod2strmfs.catalog.source import Facts, Row
 from vod2strmfs.errors import CatalogError
@@ -298,6 +300,14 @@ class PostgreSQLSnapshot:
             [row] = self._execute(query)
             counts.update(zip(metrics, (int(str(number)) for number in row), strict=True))
         return counts
+
+    def fillable(self, series: int | None = None) -> list[FillableRow]:
+        """See `Snapshot.fillable`."""
+        return [FillableRow._make(row) for row in self._execute(self._queries.fillable(series))]
+
+    def series_of(self, episodes: Collection[UUID]) -> set[int]:
+        """See `Snapshot.series_of`."""
+        return {int(str(number)) for (number,) in self._execute(series_of(episodes))} if episodes else set()
 
     def credentials(self) -> list[Credentials]:
         """See `Snapshot.credentials`."""

@@ -10,6 +10,7 @@ ones: no wide row is ever sorted, and the first ones come while the rest are sti
 
 from collections.abc import Iterable, Mapping, Set
 from typing import Any, Literal, NamedTuple
+from uuid import UUID
 
 Kind = Literal["movie", "version", "series", "episode"]
 KINDS: tuple[Kind, ...] = ("movie", "version", "series", "episode")
@@ -77,6 +78,12 @@ _ENABLED = """LEFT JOIN vod_m3uvodcategoryrelation enabled
         ON enabled.m3u_account_id = r.m3u_account_id AND enabled.category_id = r.category_id"""
 _COUNTS = "(r.category_id IS NULL OR enabled.enabled)"
 _OPEN_SERIES = f"SELECT r.series_id FROM vod_m3useriesrelation r {_ACTIVE} {_ENABLED} WHERE {_COUNTS}"
+
+
+def series_of(episodes: Iterable[UUID]) -> str:
+    """The ids of the series that some episodes belong to. Both databases take a UUID as 32 digits."""
+    digits = ", ".join(f"'{episode.hex}'" for episode in episodes)
+    return f"SELECT DISTINCT series_id FROM vod_episode WHERE uuid IN ({digits})"
 
 
 def in_blocks(blocks: Iterable[int]) -> str:
@@ -259,6 +266,32 @@ class Queries:
                 ("accounts", "accounts_active"),
             ),
         ]  # fmt: skip
+
+    def fillable(self, series: int | None = None) -> str:
+        """The series whose episodes Dispatcharr may be asked for, with the columns of `FillableRow`.
+
+        Where every relation is wanted, there is a row for each: each has episodes of its own.
+
+        Args:
+            series: the id of the only one that is wanted.
+        """
+        d, condition = self._dialect, "" if series is None else f"AND s.id = {series:d}"
+        columns = f"""r.id, s.id, {d.uuid.format("s.uuid")}, s.name, {d.epoch.format("s.created_at")}"""
+        if self._versions:
+            return f"""SELECT {columns}, a.id, a.name, r.external_series_id,
+                {self._has_episodes("er.m3u_account_id = r.m3u_account_id")}
+                FROM vod_m3useriesrelation r {_ACTIVE} {_ENABLED} JOIN vod_series s ON s.id = r.series_id
+                WHERE {_COUNTS} AND {self._passes(_OF_SERIES)} {condition}"""
+        wanted = "true" if self._choice.accounts is None else _is_among("er.m3u_account_id", self._choice.accounts)
+        return f"""SELECT {columns}, account_id, account_name, r.external_series_id, {self._has_episodes(wanted)}
+            FROM ({self._chosen(_OF_SERIES)}) chosen
+            JOIN vod_m3useriesrelation r ON r.id = chosen.id JOIN vod_series s ON s.id = chosen.item
+            WHERE chosen.place = 1 AND chosen.passes {condition}"""
+
+    def _has_episodes(self, condition: str) -> str:
+        return f"""EXISTS (SELECT 1 FROM vod_episode e JOIN vod_m3uepisoderelation er ON er.episode_id = e.id
+            JOIN m3u_m3uaccount ea ON ea.id = er.m3u_account_id AND ea.is_active
+            WHERE e.series_id = s.id AND {condition})"""
 
     def _titles(self, name: str, table: str, relations: str, item: str) -> "Count":
         """Of a title with several relations, the one that gets farthest tells why it is not eligible."""

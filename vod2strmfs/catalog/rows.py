@@ -68,6 +68,22 @@ class SeriesRow(NamedTuple):
     """As a movie's."""
 
 
+class FillableRow(NamedTuple):
+    """A series by one of its relations, as far as it has to be known to ask for its episodes."""
+
+    relation_id: int
+    series_id: int
+    uuid: str
+    name: str
+    created_at: int
+    """Seconds since the epoch."""
+    account_id: int
+    account_name: str
+    stream_id: str
+    has_episodes: bool
+    """Whether there is any that the library would show."""
+
+
 class EpisodeRow(NamedTuple):
     """An episode of an eligible series, with its chosen relation (`vod_episode`, `vod_m3uepisoderelation`).
 

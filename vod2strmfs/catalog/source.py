@@ -1,12 +1,13 @@
 """What a catalogue can be asked: one small protocol. `open` finds which of the two sources serves it."""
 
 import random
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator, Set
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
+from uuid import UUID
 
 from vod2strmfs.catalog.queries import Choice, Groups, Kind
-from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
+from vod2strmfs.catalog.rows import Credentials, EpisodeRow, FillableRow, MovieRow, SeriesRow, VersionRow
 
 Row = MovieRow | VersionRow | SeriesRow | EpisodeRow
 
@@ -34,6 +35,12 @@ class Snapshot(Protocol):
 
     def counts(self) -> dict[str, int]:
         """What the database holds, eligible or not, by metric."""
+
+    def fillable(self, series: int | None = None) -> list[FillableRow]:
+        """The eligible series of which `choose` chose a relation, or one of them."""
+
+    def series_of(self, episodes: Collection[UUID]) -> set[int]:
+        """The ids of the series that some episodes belong to."""
 
     def credentials(self) -> list[Credentials]:
         """The active Xtream accounts' addresses and passwords. The only method that reads them."""

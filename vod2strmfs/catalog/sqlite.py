@@ -2,10 +2,11 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Collection, Iterator, Set
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from vod2strmfs.catalog.queries import (
     ACCOUNTS,
@@ -19,8 +20,9 @@ from vod2strmfs.catalog.queries import (
     Kind,
     Queries,
     in_blocks,
+    series_of,
 )
-from vod2strmfs.catalog.rows import Credentials, EpisodeRow, MovieRow, SeriesRow, VersionRow
+from vod2strmfs.catalog.rows import Credentials, EpisodeRow, FillableRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.schema import check_schema, schema_version, tables
 from vod2strmfs.catalog.source import Facts, Row
 from vod2strmfs.errors import CatalogError
@@ -154,6 +156,23 @@ class SQLiteSnapshot:
             with _errors(self._path):
                 counts.update(zip(metrics, self._connection.execute(query).fetchone(), strict=True))
         return counts
+
+    def fillable(self, series: int | None = None) -> list[FillableRow]:
+        """See `Snapshot.fillable`."""
+        with _errors(self._path):
+            rows = self._connection.execute(self._queries.fillable(series)).fetchall()
+        # SQLite holds what it is given: a stream id may be a number, and a name null.
+        return [
+            FillableRow._make((*row[:3], str(row[3] or ""), *row[4:6], str(row[6] or ""), str(row[7]), bool(row[8])))
+            for row in rows
+        ]
+
+    def series_of(self, episodes: Collection[UUID]) -> set[int]:
+        """See `Snapshot.series_of`."""
+        if not episodes:
+            return set()
+        with _errors(self._path):
+            return {number for (number,) in self._connection.execute(series_of(episodes))}
 
     def credentials(self) -> list[Credentials]:
         """See `Snapshot.credentials`."""

@@ -9,6 +9,7 @@ import click
 
 from vod2strmfs.cli.options import (
     CATALOGUE,
+    HYDRATE,
     LIBRARY,
     MOUNT,
     REPORTS,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--root", type=click.Path(path_type=Path), default="/", show_default=True, help="Write below this directory."
 )
-@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, WRITING, REPORTS, WHEN, STATE)
+@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, WRITING, REPORTS, WHEN, HYDRATE, STATE)
 def install_service(settings: Settings, name: str, work: "ServiceKind", force: bool, root: Path) -> None:
     """Write systemd units for these settings.
 

@@ -11,6 +11,7 @@ from vod2strmfs.cli.completion import completion
 from vod2strmfs.cli.demo import demo
 from vod2strmfs.cli.doctor import doctor
 from vod2strmfs.cli.fstab import as_mount_command, is_mount_call
+from vod2strmfs.cli.hydrate import hydrate
 from vod2strmfs.cli.install_service import install_service
 from vod2strmfs.cli.materialize import materialize
 from vod2strmfs.cli.mount import mount
@@ -49,7 +50,7 @@ def cli(context: click.Context) -> None:
 
 
 for _command in (
-    mount, materialize, run, report, stats, status, doctor, install_service, sync, completion, demo,
+    mount, materialize, run, hydrate, report, stats, status, doctor, install_service, sync, completion, demo,
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -31,6 +31,15 @@ REPORTS = Group("Reports", ("report_dir", "keep_reports", "keep_report_days"))
 WHEN = Group("When", ("schedule", "time_zone", "auto", "poll_interval"))
 MOUNT = Group("Mount", ("write_nfo", "poll_interval", "allow_other", "uid", "gid", "umask", "status_listen"))
 
+HYDRATE = Group(
+    "Episodes that are missing",
+    (
+        "hydrate", "hydrate_rate", "hydrate_budget", "hydrate_parallel", "hydrate_older_than", "api_url",
+        "api_key_file", "api_user", "api_password_file", "api_ca_file",
+    ),
+)  # fmt: skip
+"""The key and the password themselves are no options: other users see what stands on a command line."""
+
 mode_option = click.option(
     "--mode", type=click.Choice(get_args(Mode)), default="all", help="What to write.", show_default=True
 )

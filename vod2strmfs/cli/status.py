@@ -57,6 +57,9 @@ def status(settings: Settings, as_json: bool, watch: bool, timeout: float) -> No
 
 
 def _show(state_dir: Path, timeout: float, *, as_json: bool) -> "State":
+    import msgspec
+
+    from vod2strmfs.hydrate.figures import describe, read_figures
     from vod2strmfs.status.channel import NoMountError, ask
     from vod2strmfs.status.state import for_programs
 
@@ -64,11 +67,14 @@ def _show(state_dir: Path, timeout: float, *, as_json: bool) -> "State":
         state = ask(state_dir, timeout)
     except NoMountError as error:
         raise NoMountError(f"{str(error).splitlines()[0]}\n{_instead()}") from error
+    figures = read_figures(state_dir)
     if as_json:
-        say_json(for_programs(state))
+        say_json(for_programs(state) | {"hydrate": figures and msgspec.structs.asdict(figures)})
     else:
         for heading, text in lines(state):
             click.echo(f"{heading:<14}{text}")
+        if figures:
+            click.echo(f"{'hydrate':<14}{describe(figures, state.now)}")
     return state
 
 

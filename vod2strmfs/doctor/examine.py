@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vod2strmfs.doctor import database, disk, index, mount, playing, servers, settings
+from vod2strmfs.doctor import database, disk, hydrate, index, mount, playing, servers, settings
 from vod2strmfs.doctor.finding import Finding
 from vod2strmfs.settings import Settings
 
@@ -27,6 +27,7 @@ def examine(given: Settings, config: Path | None, *, play: bool) -> Iterator[Fin
         database.database,
         index.index,
         servers.servers,
+        hydrate.hydrate,
         mount.mount,
         mount.propagation,
     ]

@@ -30,18 +30,19 @@ def secrets(settings: Settings, config: Path | None) -> Iterator[Finding]:
             "the database's password is on the command line, where other users can see it",
             "Put `database` into a file of mode 600 that --config names, or into VOD2STRMFS_DATABASE.",
         )
-    if config is None or "database" not in origin or not _has_password(settings):
+    if config is None:
         return
     try:
         mode = config.stat().st_mode
     except OSError:
         return
-    if origin.endswith(str(config)) and mode & (stat.S_IRGRP | stat.S_IROTH):
+    held = {name for name in Settings.model_fields if is_secret(name) and settings.origin(name).endswith(str(config))}
+    if not _has_password(settings):
+        held.discard("database")
+    if held and mode & (stat.S_IRGRP | stat.S_IROTH):
+        what = "the database's password" if "database" in held else "a secret"
         yield Finding(
-            "password",
-            Level.WARNING,
-            f"{config} holds the database's password, and others can read it",
-            f"Run `chmod 600 {config}`.",
+            "password", Level.WARNING, f"{config} holds {what}, and others can read it", f"Run `chmod 600 {config}`."
         )
 
 

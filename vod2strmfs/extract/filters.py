@@ -44,6 +44,11 @@ class Filter:
         )
         """Whether anything can be refused."""
 
+    @property
+    def judges_titles(self) -> bool:
+        """Whether a title can be refused for what it is, whatever relations it has."""
+        return bool(self._lists or self._years or self._adult != "include")
+
     def choose(self, groups: Groups) -> Choice:
         """The relations that are wanted, where the catalogue has these accounts and categories."""
         if not self._accounts and not self._categories:
@@ -147,6 +152,11 @@ class _Pattern:
         found = any(reading(value) for value in values for reading in self._readings)
         self.matched |= found
         return found
+
+
+def matching(glob: str, names: Mapping[K, str]) -> Set[K]:
+    """The keys of the names that a user means by a glob."""
+    return _Pattern(glob).among({key: _fold(name) for key, name in names.items()}, names.keys())
 
 
 def _fold(text: str) -> str:

@@ -143,6 +143,8 @@ class LibraryOperations(pyfuse3.Operations):
         """How many of these requests met something in the index that cannot be."""
         self.on_damage: Callable[[], None] = lambda: None
         """Called when a name, a listing or attributes cannot be told, before the request is answered."""
+        self.opened: Callable[[int], None] | None = None
+        """Called with the inode of each directory that is opened, if anybody wants to know."""
         self._index = _Index(self, tells=True)
         self._contents = _Index(self, tells=False)
         self._absent = EntryAttributes()
@@ -228,6 +230,8 @@ class LibraryOperations(pyfuse3.Operations):
             if not cursor.whole:
                 tree.check(inode)
             self._cursors.setdefault(inode, cursor)
+        if self.opened is not None:
+            self.opened(inode)
         return inode
 
     async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:

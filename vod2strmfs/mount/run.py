@@ -16,14 +16,15 @@ from typing import NamedTuple
 import pyfuse3
 import trio
 
-from vod2strmfs.errors import MountError
+from vod2strmfs.errors import MountError, SettingsError
 from vod2strmfs.host.notify import notify, watchdog_seconds
 from vod2strmfs.index.file import make_directory
-from vod2strmfs.index.order import Order
+from vod2strmfs.index.order import HydrateOrder, Order
 from vod2strmfs.mount import point
 from vod2strmfs.mount.follow import Follower, forget, forget_all, is_sound
 from vod2strmfs.mount.loop import Waiter, direct
 from vod2strmfs.mount.operations import LibraryOperations, Owner
+from vod2strmfs.mount.people import People, watch
 from vod2strmfs.mount.status import Reporter, report
 from vod2strmfs.mount.trace import trace
 from vod2strmfs.settings import ENVIRONMENT_PREFIX, Settings
@@ -33,6 +34,8 @@ _log = logging.getLogger("vod2strmfs")
 _WATCH_SECONDS = 0.3
 """How often a mount looks for a new generation in its index."""
 _RESTART_SECONDS = 5.0
+_ORDERS = 8
+"""So many orders may wait for the worker; what it does not take is forgotten."""
 _EXAMINE_SECONDS = 600.0
 """How long to wait, at least, between two examinations of an index that some requests fail with."""
 
@@ -71,12 +74,16 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None], *, so
         max_shrink=settings.max_shrink,
         accept=settings.command("sync", "--accept-shrink"),
         poll_interval=settings.poll_interval,
+        hydrate=_hydration(settings),
         level=_log.getEffectiveLevel(),
     )
     make_directory(order.state_dir)
     for warning in settings.warnings():
         _log.warning("%s", warning)
     operations = LibraryOperations(Owner(settings.uid, settings.gid, settings.umask))
+    people = People()
+    if order.hydrate:
+        operations.opened = people.note
     if settings.debug_logging:
         trace(operations)
     options = {"ro", "default_permissions", f"fsname={_escaped(source)}", f"subtype={point.SUBTYPE}", "noatime"}
@@ -86,7 +93,18 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None], *, so
     follower = Follower(operations, order.state_dir, settings.write_nfo)
     reporter = Reporter(mountpoint, operations, follower, waiter, order.accept)
     mounted = partial(_mounted, operations, mountpoint, options)
-    trio.run(partial(_serve, reporter, follower, waiter, mounted, order, settings, ready))
+    trio.run(partial(_serve, reporter, follower, waiter, people, mounted, order, settings, ready))
+
+
+def _hydration(settings: Settings) -> HydrateOrder | None:
+    if settings.hydrate == "off":
+        return None
+    if settings.hydrate == "on_open" and settings.empty_series == "hide":
+        raise SettingsError(
+            "hydrate: on_open is about folders of series without episodes, and these are hidden."
+            " Set empty_series = show as well, or hydrate = background."
+        )
+    return HydrateOrder.of(settings, settings.base_url)
 
 
 def _escaped(value: str) -> str:
@@ -116,12 +134,13 @@ async def _serve(
     reporter: Reporter,
     follower: Follower,
     waiter: Waiter,
+    people: People,
     mounted: Callable[[], AbstractContextManager[None]],
     order: Order,
     settings: Settings,
     ready: Callable[[], None],
 ) -> None:
-    look_now, orders = trio.open_memory_channel[None](1)
+    look_now, orders = trio.open_memory_channel[str](_ORDERS)
     # From here on a signal ends the mount, and does not leave it behind.
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals, mounted(), direct(waiter):
         async with trio.open_nursery() as answering:
@@ -136,6 +155,8 @@ async def _serve(
                     nursery.start_soon(_keep_up, _follow_index, follower, order.state_dir, ready)
                     nursery.start_soon(_keep_up, _examine_index, follower, order.state_dir, look_now)
                     nursery.start_soon(_keep_up, report, reporter, order.state_dir)
+                    if order.hydrate:
+                        nursery.start_soon(_keep_up, watch, people, follower, look_now)
                     nursery.start_soon(_keep_up, _say_alive)
                     if settings.status_listen:
                         places = [str(settings.reports.absolute()), str(order.state_dir)]
@@ -183,7 +204,7 @@ async def _say_alive() -> None:
 
 
 async def _obey_signals(
-    signals: AsyncIterator[int], look_now: trio.MemorySendChannel[None], serving: trio.CancelScope
+    signals: AsyncIterator[int], look_now: trio.MemorySendChannel[str], serving: trio.CancelScope
 ) -> None:
     async for number in signals:
         if number != signal.SIGHUP:
@@ -191,11 +212,11 @@ async def _obey_signals(
             serving.cancel()
             return
         with suppress(trio.WouldBlock):
-            look_now.send_nowait(None)
+            look_now.send_nowait("")
 
 
 async def _keep(
-    program: Program, arguments: list[str], order: str, orders: trio.MemoryReceiveChannel[None] | None
+    program: Program, arguments: list[str], order: str, orders: trio.MemoryReceiveChannel[str] | None
 ) -> None:
     """Run a process beside the mount, and start it again if it dies.
 
@@ -203,7 +224,7 @@ async def _keep(
         program: what runs.
         arguments: of its command line, which every user can see.
         order: the first line of its standard input.
-        orders: for each that comes, it gets an empty line.
+        orders: it gets a line for each that comes.
     """
     while True:
         process = await trio.lowlevel.open_process(
@@ -232,12 +253,12 @@ async def _keep(
         await trio.sleep(_RESTART_SECONDS)
 
 
-async def _pass_on(order: str, orders: trio.MemoryReceiveChannel[None] | None, stdin: trio.abc.SendStream) -> None:
+async def _pass_on(order: str, orders: trio.MemoryReceiveChannel[str] | None, stdin: trio.abc.SendStream) -> None:
     with suppress(trio.BrokenResourceError):
         await stdin.send_all(order.encode() + b"\n")
         if orders is not None:
-            async for _ in orders:
-                await stdin.send_all(b"\n")
+            async for line in orders:
+                await stdin.send_all(line.encode() + b"\n")
 
 
 async def _log_lines(stream: trio.abc.ReceiveStream) -> None:
@@ -268,7 +289,7 @@ async def _follow_index(follower: Follower, state_dir: Path, ready: Callable[[],
             await trio.sleep(_WATCH_SECONDS)
 
 
-async def _examine_index(follower: Follower, state_dir: Path, look_now: trio.MemorySendChannel[None]) -> None:
+async def _examine_index(follower: Follower, state_dir: Path, look_now: trio.MemorySendChannel[str]) -> None:
     """Have the index examined when requests meet damage in it: it may have come after the first examination.
 
     The worker does that, and makes a damaged one anew, for which it needs the database. What is doubted is examined
@@ -280,7 +301,7 @@ async def _examine_index(follower: Follower, state_dir: Path, look_now: trio.Mem
         nonlocal seen, told
         seen, told = follower.damage, trio.current_time()
         with suppress(trio.WouldBlock):
-            look_now.send_nowait(None)
+            look_now.send_nowait("")
 
     while True:
         await trio.sleep(_WATCH_SECONDS)

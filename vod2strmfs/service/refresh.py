@@ -50,7 +50,7 @@ def refresh(
 
     library = settings.library()
     if keep_library and not settings.is_library_given:
-        library = _library_of_index(settings) or library
+        library = library_of_index(settings) or library
     with closing(open_source(settings.database_url())) as source, display("Reading", "titles") as tell:
         result = sync(
             source,
@@ -68,7 +68,7 @@ def refresh(
     return result
 
 
-def _library_of_index(settings: Settings) -> LibrarySettings | None:
+def library_of_index(settings: Settings) -> LibrarySettings | None:
     """The library's settings that the index was made with, if there is one.
 
     A `sync` beside a mount must not rewrite its library with the defaults.

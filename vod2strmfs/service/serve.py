@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from datetime import datetime
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.host.notify import notify
@@ -14,6 +14,9 @@ from vod2strmfs.service.export import export
 from vod2strmfs.service.refresh import Display, logged, refresh
 from vod2strmfs.service.when import Service
 from vod2strmfs.settings import Mode, Settings
+
+if TYPE_CHECKING:
+    from vod2strmfs.hydrate.background import Background
 
 _SETTLE_SECONDS = 30.0
 
@@ -51,7 +54,16 @@ def serve(
         service.stop()
         raise _StoppedError(signal.Signals(number).name)
 
-    signal.signal(signal.SIGHUP, lambda *_: service.run_now())
+    filling = _filling(settings)
+
+    def run_now() -> None:
+        service.run_now()
+        if filling:
+            filling.try_again()
+
+    signal.signal(signal.SIGHUP, lambda *_: run_now())
+    if filling:
+        filling.start()
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
@@ -69,6 +81,17 @@ def check_when(settings: Settings) -> None:
     """
     if not settings.schedule and not settings.auto:
         raise SettingsError('schedule: is not set, nor is auto. Give --schedule "daily 03:30", a crontab, or --auto.')
+
+
+def _filling(settings: Settings) -> "Background | None":
+    """What has Dispatcharr fetch episodes in the background; None if that is off."""
+    from vod2strmfs.hydrate.background import begin
+    from vod2strmfs.index.order import HydrateOrder
+
+    if settings.hydrate == "on_open":
+        raise SettingsError("hydrate: on_open is for a mount, whose folders people open. Set hydrate = background.")
+    order = None if settings.hydrate == "off" else HydrateOrder.of(settings, settings.base_url)
+    return begin(order, settings.database_url(), settings.library(), settings.state_dir.absolute())
 
 
 class _StoppedError(BaseException):

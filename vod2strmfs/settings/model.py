@@ -47,6 +47,8 @@ GroupBy = Literal["none", "category", "category_tv"]
 Versions = Literal["best", "all"]
 Adult = Literal["include", "exclude", "only"]
 Cleanup = Literal["off", "preview", "apply"]
+EmptySeries = Literal["hide", "show"]
+Hydrate = Literal["off", "background", "on_open"]
 
 HttpUrl = Annotated[str, AfterValidator(checks.http_url)]
 UuidPath = Annotated[str, AfterValidator(checks.uuid_path)]
@@ -99,6 +101,9 @@ class LibrarySettings(BaseModel):
     versions: Versions = Field(
         "best", description="a .strm for the relation that Dispatcharr would play, or one for each account and stream"
     )
+    empty_series: EmptySeries = Field(
+        "hide", description="whether series of which no episode is known yet have a folder"
+    )
     direct_urls: bool = Field(
         False,
         description="write the provider's own URLs, for Xtream accounts; this puts their passwords into every .strm",
@@ -137,7 +142,7 @@ class LibrarySettings(BaseModel):
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """See pydantic. The address of Dispatcharr may hold a password, and this goes into the log."""
         for name, value in super().__repr_args__():
-            yield name, without_password(value) if name == "base_url" else value
+            yield name, without_password(value) if name in ("base_url", "api_url") else value
 
     def warnings(self, given: Set[str] | None = None) -> Iterator[str]:
         """Warnings about values that are allowed, and seldom meant.
@@ -222,6 +227,34 @@ class Settings(LibrarySettings):
         description="where a mount serves its status page and its metrics, such as 127.0.0.1:9192 (default: nowhere)",
     )
     umask: Umask = Field(0o022, description="permission bits to take away, in octal")
+
+    # Episodes that are missing.
+    hydrate: Hydrate = Field(
+        "off",
+        description="have Dispatcharr fetch the episodes of series that have none: all of them in the background, or"
+        " one when a person opens its folder in the mount",
+    )
+    hydrate_rate: float = Field(10, gt=0, le=6000, description="for how many series a minute it is asked at most")
+    hydrate_budget: int = Field(1000, ge=1, description="for how many series it is asked within 24 hours at most")
+    hydrate_parallel: int = Field(1, ge=1, le=16, description="for how many series of one account it is asked at once")
+    hydrate_older_than: int = Field(
+        30,
+        ge=0,
+        le=3650,
+        description="in the background, ask anew for series that were asked for so many days ago; 0: never",
+    )
+    api_url: HttpUrl = Field(
+        "", validate_default=False, description="Dispatcharr's address from this host (default: base_url)"
+    )
+    api_key: SecretStr | None = Field(None, description="an administrator's key for Dispatcharr's API")
+    api_key_file: Location | None = Field(None, description="a file that holds that key")
+    api_user: str = Field("", description="instead of a key: an administrator's name in Dispatcharr")
+    api_password: SecretStr | None = Field(None, description="that administrator's password")
+    api_password_file: Location | None = Field(None, description="a file that holds that password")
+    api_ca_file: Location | None = Field(
+        None,
+        description="the certificate authority that the API's certificate is of, as PEM, if this host does not know it",
+    )
 
     _config: Path | None = PrivateAttr(None)
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)

@@ -15,7 +15,8 @@ _INDEX = {
     "series": f"kind = {NodeKind.SERIES:d} AND parent != {WAITING_NODE}",
     "seasons": f"kind = {NodeKind.SEASON:d}",
     "episodes": f"kind = {NodeKind.EPISODE:d}",
-    "series_without_episodes": f"kind = {NodeKind.SERIES:d} AND parent = {WAITING_NODE}",
+    "series_without_episodes": f"kind = {NodeKind.SERIES:d}"
+    " AND NOT EXISTS (SELECT 1 FROM node AS below WHERE below.parent = node.id)",
     "collisions": "plain IS NOT NULL",
     "names_cut": "cut",
     "movies_held": f"kind = {NodeKind.MOVIE:d} AND held = 1",

@@ -22,8 +22,9 @@ def settle_folders(draft: Draft, lost_series: Set[int]) -> None:
     draft.remove(_nodes(draft, _EMPTY, NodeKind.SEASON))
     draft.hold(lost_series)
     draft.remove(_nodes(draft, f"held = 1 AND {_EMPTY}", NodeKind.SERIES))
-    for node in _nodes(draft, f"parent != {WAITING_NODE} AND {_EMPTY}", NodeKind.SERIES):
-        draft.place(node, WAITING_NODE, node_name(_series(draft, node), draft.settings))
+    if draft.settings.empty_series == "hide":
+        for node in _nodes(draft, f"parent != {WAITING_NODE} AND {_EMPTY}", NodeKind.SERIES):
+            draft.place(node, WAITING_NODE, node_name(_series(draft, node), draft.settings))
     for node in _shown_series(draft):
         _place(draft, node)
     draft.flush()
@@ -38,9 +39,10 @@ def render_series(draft: Draft) -> None:
 
 
 def _shown_series(draft: Draft) -> list[int]:
-    """The series that have episodes, and may be otherwise than before."""
+    """The series that are shown, and may be otherwise than before."""
     only = "" if draft.first or draft.everything else f"AND content.id IN ({', '.join(map(str, draft.series))})"
-    return _nodes(draft, f"NOT {_EMPTY} {only}", NodeKind.SERIES)
+    shown = "true" if draft.settings.empty_series == "show" else f"NOT {_EMPTY}"
+    return _nodes(draft, f"{shown} {only}", NodeKind.SERIES)
 
 
 def _place(draft: Draft, node: int) -> None:

@@ -475,8 +475,9 @@ class _Run:
         counts[kind, "held"] += len(held)
 
     def _refuse_empty(self) -> None:
+        kinds = [NodeKind.MOVIE, NodeKind.SERIES if self.settings.empty_series == "show" else NodeKind.EPISODE]
         shown = "SELECT 1 FROM node WHERE kind IN (?, ?) LIMIT 1"
-        if self.connection.execute(shown, (NodeKind.MOVIE, NodeKind.EPISODE)).fetchone():
+        if self.connection.execute(shown, kinds).fetchone():
             return
         [filtered] = self.connection.execute("SELECT count(*) FROM filtered").fetchone()
         if filtered:

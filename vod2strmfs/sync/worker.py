@@ -1,9 +1,10 @@
 """The process that keeps an index up to date beside a mount: `python -m vod2strmfs.sync.worker`.
 
 It is a process of its own, so that neither its work nor its memory, nor a database that hangs, touches the
-mount. It reads an `Order` as the first line of standard input; each further line means "look now", and the end
-of input, which comes however the mount ends, means "stop". What it says goes to standard error, a line a
-message, the level first.
+mount. It reads an `Order` as the first line of standard input; an empty line means "look now", one with numbers that
+somebody opened the folders of the series at these nodes, and the end of input, which comes however the mount ends,
+"stop". What it says goes to standard error, a line a message, the level first. If it is to have episodes fetched, it
+does that in a thread.
 """
 
 import logging
@@ -15,6 +16,7 @@ from typing import TextIO
 from vod2strmfs.catalog.open import open_source
 from vod2strmfs.catalog.source import Source, retry_pause
 from vod2strmfs.errors import UserError
+from vod2strmfs.hydrate.background import begin
 from vod2strmfs.index.held import advise, explain
 from vod2strmfs.index.order import Order
 from vod2strmfs.sync.progress import Lines
@@ -39,25 +41,37 @@ class Worker:
         self._source: Source | None = None
         self._looks = Looks()
         self._asked = threading.Event()
+        self._insistent = False
+        """Whether it was somebody from outside who asked."""
+        self._filling = begin(order.hydrate, order.database, order.library, order.state_dir, self._asked.set)
         self._failures = 0
         self._held = 0
         self._checked = False
         self._warned = False
 
     def obey(self, orders: TextIO) -> None:
-        """Look when a line comes; end the process, in the middle of whatever it does, at the end of input."""
-        for _ in orders:
+        """Do what a line says; end the process, in the middle of whatever it does, at the end of input."""
+        for line in orders:
+            if nodes := line.split():
+                if self._filling:
+                    self._filling.opened([int(node) for node in nodes])
+                continue
+            if self._filling:
+                self._filling.try_again()
+            self._insistent = True
             self._asked.set()
         # A sync cut off is rolled back when the index is opened next.
         os._exit(0)
 
     def run(self) -> None:
         """Sync again and again."""
-        asked = False
+        if self._filling:
+            self._filling.start()
         while True:
-            self.look(patient=not asked)
-            if asked := self._asked.wait(self.pause()):
-                self._asked.clear()
+            insistent, self._insistent = self._insistent, False
+            self.look(patient=not insistent)
+            self._asked.wait(self.pause())
+            self._asked.clear()
 
     def look(self, *, patient: bool = False) -> None:
         """Sync once, and report; a failure is reported when it is the first.

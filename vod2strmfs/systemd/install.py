@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import tomli_w
+from pydantic import SecretStr
 
 from vod2strmfs.errors import OutputError, SettingsError
 from vod2strmfs.settings import Settings, load
@@ -58,6 +59,8 @@ def _values(settings: Settings) -> dict[str, object]:
     """What was given, as the file takes it; the database from Dispatcharr's variables too."""
     values = settings.model_dump(mode="json", include=set(settings.model_fields_set) - {*_NEVER, "database"})
     values |= {name: str(Path(value).absolute()) for name, value in values.items() if _is_path(settings, name)}
+    secrets = {name: value for name in values if isinstance(value := getattr(settings, name), SecretStr)}
+    values |= {name: secret.get_secret_value() for name, secret in secrets.items()}
     if "umask" in values:
         values["umask"] = f"{settings.umask:03o}"
     return {"database": settings.database_url()} | {name: value for name, value in values.items() if value is not None}

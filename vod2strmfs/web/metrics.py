@@ -5,31 +5,58 @@ from collections.abc import Iterator
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
+from vod2strmfs.hydrate.figures import Figures
 from vod2strmfs.status.state import State
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
-def render(state: State | None) -> bytes:
+def render(state: State | None, hydrate: Figures | None = None) -> bytes:
     """The metrics in Prometheus' text format.
 
     Args:
         state: the state of the mount; None if it does not answer.
+        hydrate: how far filling series is; None where nothing is filled.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(state))
+    registry.register(_Collector(state, hydrate))
     return generate_latest(registry)
 
 
 class _Collector:
-    def __init__(self, state: State | None) -> None:
+    def __init__(self, state: State | None, hydrate: Figures | None) -> None:
         self._state = state
+        self._hydrate = hydrate
 
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client."""
         yield GaugeMetricFamily("vod2strmfs_up", "Whether the mount answers.", value=self._state is not None)
         if self._state is not None:
             yield from _metrics(self._state)
+        if self._hydrate is not None:
+            yield from _filling(self._hydrate)
+
+
+def _filling(figures: Figures) -> Iterator[Metric]:
+    series = GaugeMetricFamily("vod2strmfs_hydrate_series", "Series, by whether they have episodes.", labels=["state"])
+    series.add_metric(["filled"], figures.filled)
+    series.add_metric(["waiting"], figures.waiting)
+    series.add_metric(["without_episodes"], figures.without)
+    series.add_metric(["failing"], figures.failed)
+    yield series
+    failing = GaugeMetricFamily("vod2strmfs_hydrate_failing", "Series asked for in vain, by why.", labels=["why"])
+    for why, number in figures.failing.items():
+        failing.add_metric([why], number)
+    yield failing
+    gauges = {
+        "last_hour": ("Series asked for within the last hour.", figures.last_hour),
+        "rate": ("Series a minute that may be asked for.", figures.rate),
+        "paused_accounts": ("Accounts that are left alone for a while.", len(figures.paused)),
+        "stopped": ("Whether Dispatcharr refuses, so that nothing is asked for.", bool(figures.stopped)),
+        "done_time_seconds": ("When about nothing will be waiting; 0: unknown, or so already.", figures.done),
+    }
+    for name, (text, value) in gauges.items():
+        yield GaugeMetricFamily(f"vod2strmfs_hydrate_{name}", text, value=value)
 
 
 def _metrics(state: State) -> Iterator[Metric]:

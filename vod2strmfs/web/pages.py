@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vod2strmfs.errors import IndexFileError, OutputError
+from vod2strmfs.hydrate.figures import Figures, read_figures
 from vod2strmfs.index.recent import changed_titles, gone_names
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.reports.files import read, reports
@@ -50,6 +51,10 @@ class Pages:
         except NotRunningError:
             return None
 
+    def hydrate(self) -> Figures | None:
+        """How far filling series is; None where nothing is filled."""
+        return read_figures(self._state_dir)
+
     def style(self) -> str:
         """The style sheet."""
         return self._render("style.css")
@@ -66,6 +71,7 @@ class Pages:
             state=self.state(),
             titles=[(NodeKind(title.kind).name.lower(), title.name, title.changed / 1e9) for title in titles],
             gone=gone,
+            hydrate=self.hydrate(),
             reports=[path.name for path in reports(self._report_dir)[:_REPORTS]],
         )
 

@@ -98,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
             case ["style.css"]:
                 return "text/css; charset=utf-8", self._pages.style().encode()
             case ["metrics"]:
-                return metrics.CONTENT_TYPE, metrics.render(self._pages.state())
+                return metrics.CONTENT_TYPE, metrics.render(self._pages.state(), self._pages.hydrate())
             case ["reports", name]:
                 page = self._pages.report(unquote(name), query.get("action", ""), int(query.get("page", "1")))
                 return _HTML, page.encode()

@@ -1,0 +1,79 @@
+"""What Dispatcharr's database says of series and their episodes, for the library that the user wants."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from vod2strmfs.catalog.open import open_source
+from vod2strmfs.catalog.rows import FillableRow, SeriesRow
+from vod2strmfs.catalog.source import Snapshot
+from vod2strmfs.extract.filters import Filter
+from vod2strmfs.extract.items import series as series_item
+from vod2strmfs.extract.titles import TitleCleaner
+from vod2strmfs.hydrate.queue import Entry
+from vod2strmfs.settings import LibrarySettings
+
+
+class Catalogue:
+    """Reads the database by a connection of its own; one thread at a time.
+
+    Args:
+        database: as `--database` takes it.
+        library: which says what is wanted of it.
+
+    Raises:
+        CatalogError: here and in every method, if it cannot be read.
+    """
+
+    def __init__(self, database: str, library: LibrarySettings) -> None:
+        self._source = open_source(database)
+        self._library = library
+        self._cleaner = TitleCleaner(library.clean_titles, library.name_regex)
+
+    def close(self) -> None:
+        """Give back the connection."""
+        self._source.close()
+
+    def entries(self) -> list[Entry]:
+        """The series that the library shows, or would show if they had episodes."""
+        with self._snapshot() as (snapshot, wanted):
+            refused = self._refused(snapshot, wanted)
+            return [_entry(row) for row in snapshot.fillable() if row.series_id not in refused]
+
+    def entries_of(self, series: int) -> list[Entry]:
+        """The same of one series, whatever its title: a row for each relation that is wanted."""
+        with self._snapshot() as (snapshot, _):
+            return [_entry(row) for row in snapshot.fillable(series)]
+
+    def series_of(self, episodes: Collection[UUID]) -> set[int]:
+        """The ids of the series that some episodes belong to."""
+        with self._snapshot() as (snapshot, _):
+            return snapshot.series_of(episodes)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[tuple[Snapshot, Filter]]:
+        wanted = Filter(self._library)
+        with self._source.snapshot(versions=self._library.versions == "all") as snapshot:
+            snapshot.choose(wanted.choose(snapshot.groups()))
+            yield snapshot, wanted
+
+    def _refused(self, snapshot: Snapshot, wanted: Filter) -> set[int]:
+        """The series whose titles are not wanted. To judge that takes all of their rows, so it is done if need be."""
+        if not wanted.judges_titles:
+            return set()
+        problems: Counter[str] = Counter()
+        refused = set()
+        for row in snapshot.rows("series"):
+            assert isinstance(row, SeriesRow)
+            item = series_item(row, self._cleaner, problems)
+            if wanted.refuses(item, self._cleaner.language(row.name), row.uuid):
+                refused.add(row.id)
+        return refused
+
+
+def _entry(row: FillableRow) -> Entry:
+    return Entry(
+        row.account_id, row.account_name, row.stream_id, row.relation_id, row.series_id, row.uuid,
+        " ".join(row.name.split()), row.created_at, not row.has_episodes,
+    )  # fmt: skip
