@@ -1,9 +1,11 @@
 """Series without episodes: hidden, or shown as folders that wait for them."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 from libraries import Library
+from mounts import command
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import CatalogError
@@ -78,3 +80,17 @@ def test_a_catalogue_of_nothing_else_is_a_library_only_if_they_are_shown(tmp_pat
     with pytest.raises(CatalogError):
         library.show(Catalogue(), SHOW)
     assert "TV/Lost (2004)/tvshow.nfo" in library.paths()
+
+
+def test_materialize_writes_the_same_tree_and_fills_it_when_episodes_come(tmp_path: Path) -> None:
+    library = Library(tmp_path / "state of the tree")
+    (tmp_path / "state of the tree").mkdir()
+    output = tmp_path / "output"
+    for opened in (False, True):
+        library.show(unopened(opened=opened), SHOW)
+        options = ("--database", library.last_url, "--state-dir", tmp_path / "state", "--empty-series", "show")
+        subprocess.run(command("materialize", output, *options), check=True, capture_output=True)
+        written = {str(path.relative_to(output)): path.read_bytes() for path in output.rglob("*") if path.is_file()}
+        shown = {path: content for path, content in library.files().items() if path != ".stats.csv"}
+        assert written == shown
+        assert "TV/Lost (2004)/tvshow.nfo" in written

@@ -25,7 +25,7 @@ from vod2strmfs.settings import LibrarySettings
 logging.basicConfig(level=logging.DEBUG)
 order, database, state = HydrateOrder.model_validate_json(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
 # 600 seconds become 3, a day lasts for ever.
-patience = Patience(answer=2.0, look=0.5, at_limit=0.2, unit=0.005)
+patience = Patience(answer=2.0, look=60.0, at_limit=0.2, unit=0.005)
 Background(order, database, LibrarySettings(), state, patience=patience).start()
 threading.Event().wait()
 """
