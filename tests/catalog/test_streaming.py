@@ -156,9 +156,13 @@ def test_whoever_reads_rows_may_fail_with_anything(large: Database, rows_read: i
 
 
 def test_whoever_reads_rows_may_leave_off(large: Database) -> None:
-    with closing(open_source(large.owner_url)) as source:
+    """And keep what gives the rows, with the lock of the connection that it holds."""
+    with watching(large) as session, closing(open_source(large.owner_url)) as source:
         with source.snapshot() as snapshot:
-            assert next(snapshot.rows("movie"))
+            rows = snapshot.rows("movie")
+            assert next(rows)
+        eventually(partial(nothing_left, session))
+        del rows
         with source.snapshot() as snapshot:
             assert len(list(snapshot.rows("movie"))) > 5_000
 
