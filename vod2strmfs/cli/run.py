@@ -23,7 +23,7 @@ from vod2strmfs.cli.options import (
 )
 from vod2strmfs.cli.refresh import refresh
 from vod2strmfs.errors import SettingsError
-from vod2strmfs.host.notify import notify
+from vod2strmfs.host.service_manager import notify
 from vod2strmfs.schedule import next_time, zone
 from vod2strmfs.service.when import Service
 from vod2strmfs.settings import Settings

@@ -16,7 +16,7 @@ import pyfuse3
 import trio
 
 from vod2strmfs.errors import MountError
-from vod2strmfs.host.notify import notify, watchdog_seconds
+from vod2strmfs.host.service_manager import notify, watchdog_seconds
 from vod2strmfs.index.file import make_directory
 from vod2strmfs.index.order import Order
 from vod2strmfs.mount import point
