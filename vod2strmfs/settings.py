@@ -4,6 +4,7 @@ A value comes from its default, a TOML file (`--config`), the environment (`VOD2
 line, in rising precedence. Dispatcharr's own `POSTGRES_*` variables stand in for `database`.
 """
 
+import json
 import os
 import pwd
 import re
@@ -44,6 +45,8 @@ _SHOWN_CHARACTERS = 80
 """Of a bad value, in a message."""
 _LONGEST_PATH = 4000
 """Characters; Linux takes 4095 bytes."""
+_SECTIONS = ("notify",)
+"""Settings that are tables."""
 _HIGHEST_ID = 2**32 - 2
 """Of a user or a group: the next number means "none" to the kernel."""
 
@@ -197,6 +200,40 @@ def _refuse_bare_characters(address: str) -> None:
         )
 
 
+def _hours(value: str) -> str:
+    """Hours of the day in one form: `HH:MM-HH:MM`."""
+    match = re.fullmatch(r"(\d{1,2}):?(\d\d)?\s*-\s*(\d{1,2}):?(\d\d)?", value.strip())
+    if not value.strip():
+        return ""
+    numbers = [int(each or 0) for each in match.groups()] if match else [99] * 4
+    if any(number > limit for number, limit in zip(numbers, (24, 59, 24, 59), strict=True)):
+        raise ValueError("must be hours of the day, such as 22:00-07:00")
+    begin, end = f"{numbers[0] % 24:02}:{numbers[1]:02}", f"{numbers[2] % 24:02}:{numbers[3]:02}"
+    if begin == end:
+        raise ValueError("must begin and end at different times")
+    return f"{begin}-{end}"
+
+
+def _command(value: str) -> str:
+    try:
+        words = shlex.split(value)
+    except ValueError as error:
+        raise ValueError(f"is not a command line: {error}") from None
+    if value and not words:
+        raise ValueError("must name a program")
+    return value
+
+
+def _tables(value: object) -> object:
+    """A list of tables, which the environment holds as JSON. One table is a list of one."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ValueError('must be JSON, as in [{"kind": "jellyfin", "url": "http://…"}]') from None
+    return (value,) if isinstance(value, dict) else value
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 UuidPath = Annotated[str, AfterValidator(_uuid_path)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
@@ -208,6 +245,8 @@ LoopbackAddress = Annotated[str, AfterValidator(_loopback)]
 Umask = Annotated[int, BeforeValidator(_octal), AfterValidator(_permissions)]
 Location = Annotated[Path, BeforeValidator(_location)]
 Database = Annotated[SecretStr, AfterValidator(_database)]
+Hours = Annotated[str, AfterValidator(_hours)]
+CommandLine = Annotated[str, AfterValidator(_command)]
 
 
 def state_directory() -> Path:
@@ -312,6 +351,51 @@ class LibrarySettings(BaseModel):
             yield "direct_urls is on: every .strm of an Xtream account holds the account's password."
 
 
+class MediaServer(BaseModel):
+    """A media server that is told what changed: a table `[[notify]]` of the settings file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    kind: Literal["jellyfin", "emby", "plex", "kodi"] = Field(description="what it is")
+    url: HttpUrl = Field(description="its address as this host reaches it, such as http://192.168.1.20:8096")
+    name: str = Field("", description="what messages call it (default: its kind and host)")
+    token: SecretStr = Field(SecretStr(""), description="its API key, or Plex's token; Kodi's password, if it has one")
+    token_file: Location | None = Field(None, description="a file that holds the token, instead of it")
+    user: str = Field("", description="Kodi's user, if it has one")
+    paths: dict[str, str] = Field(
+        {}, description='where it sees our folders, as in { "/mnt/vod" = "/media/vod" } (default: as here)'
+    )
+    libraries: tuple[str, ...] = Field(
+        (), description="tell it only of what is in these folders, as it sees them (default: its own libraries)"
+    )
+    verify_tls: bool = Field(True, description="refuse a certificate that is not trusted")
+    ca_file: Location | None = Field(None, description="a certificate of the authority to trust, besides the system's")
+    refresh: bool = Field(
+        False, description="have Kodi read changed NFOs, which makes Kodi 20 forget what was watched of these titles"
+    )
+    timeout: float = Field(30, ge=1, le=600, description="seconds that it may take to answer")
+
+    @field_validator("url")
+    @classmethod
+    def _refuse_login(cls, value: str) -> str:
+        if "@" in urlsplit(value).netloc:
+            raise ValueError("must not hold a user or a password: give user and token")
+        return value
+
+    @field_validator("paths")
+    @classmethod
+    def _refuse_relative(cls, value: dict[str, str]) -> dict[str, str]:
+        for here, there in value.items():
+            if not here.startswith("/") or not there:
+                raise ValueError('must lead from absolute paths here to paths there, as in { "/mnt/vod" = "/media" }')
+        return value
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return self.name or f"{self.kind} at {urlsplit(self.url).netloc}"
+
+
 class Settings(LibrarySettings):
     """All settings of a command."""
 
@@ -366,6 +450,16 @@ class Settings(LibrarySettings):
         description="where a mount serves its status page and its metrics, such as 127.0.0.1:9192 (default: nowhere)",
     )
     umask: Umask = Field(0o022, description="permission bits to take away, in octal")
+
+    notify: Annotated[tuple[MediaServer, ...], BeforeValidator(_tables)] = Field(
+        (), description="media servers to tell what changed, each a table [[notify]]; in the environment, JSON"
+    )
+    notify_quiet: Hours = Field("", description="hours in which nothing is told, such as 22:00-07:00; it is told later")
+    notify_limit: int = Field(
+        300, ge=1, le=100_000, description="when more titles than this changed, one scan of all of them is asked for"
+    )
+    on_change: CommandLine = Field("", description="a command that gets what changed as JSON lines on standard input")
+    on_change_timeout: float = Field(60, ge=0.1, le=86400, description="seconds after which that command is ended")
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _repeated: tuple[str, ...] = PrivateAttr(())
@@ -493,7 +587,7 @@ def load(
     origin: dict[str, str] = {}
     for layer, spell, place in layers:
         for key, value in layer.items():
-            if _is_section(value):
+            if _is_section(value) and key not in _SECTIONS:
                 raise SettingsError(
                     f"{place(key)}: sections are not used. Write its settings without the line [{key}]."
                 )
@@ -633,6 +727,7 @@ def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
         field = str(problem["loc"][0])
         reason = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         kind, _, what = problem["type"].partition("_")
+        reason = {"extra": "there is no such setting", "missing": "is not there, and has to be"}.get(kind, reason)
         if what in ("parsing", "type", "from_float", "parsing_size"):
             reason = _REASONS.get(kind, reason)
         if field in ("uid", "gid") and kind == "int":
@@ -640,13 +735,18 @@ def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
         value = problem["input"]
         shown = without_password(repr(without_password(value) if isinstance(value, str) else value))
         given = "" if is_secret(field) else f" (is {_shortened(shown)})"
-        problems.append(f"{origin[field]}: {reason}{given}.")
+        problems.append(f"{origin[field]}{_within(problem['loc'][1:])}: {reason}{given}.")
     return "\n".join(problems)
+
+
+def _within(place: tuple[int | str, ...]) -> str:
+    """Where in a list of tables something is wrong."""
+    return "".join(f", table {step + 1}" if isinstance(step, int) else f", {step}" for step in place)
 
 
 def is_secret(field: str) -> bool:
     """Whether a setting must not be shown."""
-    return "SecretStr" in repr(Settings.model_fields[field].annotation)
+    return field in _SECTIONS or "SecretStr" in repr(Settings.model_fields[field].annotation)
 
 
 def _shortened(text: str) -> str:

@@ -25,6 +25,8 @@ from vod2strmfs.mount.loop import Waiter, direct
 from vod2strmfs.mount.operations import LibraryOperations, Owner
 from vod2strmfs.mount.status import Reporter, report
 from vod2strmfs.mount.trace import trace
+from vod2strmfs.notify.courier import Courier
+from vod2strmfs.notify.order import order as notify_order
 from vod2strmfs.settings import ENVIRONMENT_PREFIX, Settings
 
 _log = logging.getLogger("vod2strmfs")
@@ -82,9 +84,10 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
         options.add("allow_other")
     waiter = Waiter(operations.prepare)
     follower = Follower(operations, order.state_dir, settings.write_nfo)
-    reporter = Reporter(mountpoint, operations, follower, waiter, order.accept)
     mounted = partial(_mounted, operations, mountpoint, options)
-    trio.run(partial(_serve, reporter, follower, waiter, mounted, order, settings, ready))
+    with Courier(notify_order(settings, order.level, mountpoint)) as courier:
+        reporter = Reporter(mountpoint, operations, follower, waiter, order.accept, courier)
+        trio.run(partial(_serve, reporter, follower, waiter, mounted, order, settings, courier, ready))
 
 
 @contextmanager
@@ -112,6 +115,7 @@ async def _serve(
     mounted: Callable[[], AbstractContextManager[None]],
     order: Order,
     settings: Settings,
+    courier: Courier,
     ready: Callable[[], None],
 ) -> None:
     look_now, orders = trio.open_memory_channel[None](1)
@@ -126,7 +130,7 @@ async def _serve(
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_keep_up, _obey_signals, signals, look_now, beside)
                     nursery.start_soon(_keep_up, _keep, _WORKER, [], order.model_dump_json(), orders)
-                    nursery.start_soon(_keep_up, _follow_index, follower, order.state_dir, ready)
+                    nursery.start_soon(_keep_up, _follow_index, follower, order.state_dir, courier, ready)
                     nursery.start_soon(_keep_up, _examine_index, follower, order.state_dir, look_now)
                     nursery.start_soon(_keep_up, report, reporter, order.state_dir)
                     nursery.start_soon(_keep_up, _say_alive)
@@ -244,9 +248,9 @@ async def _log_lines(stream: trio.abc.ReceiveStream) -> None:
             _log.log(known or logging.ERROR, "%s", message if known else f"{level} {message}")
 
 
-async def _follow_index(follower: Follower, state_dir: Path, ready: Callable[[], None]) -> None:
-    """Show the newest generation, and tell the kernel what it changed."""
-    announced, untold = False, False
+async def _follow_index(follower: Follower, state_dir: Path, courier: Courier, ready: Callable[[], None]) -> None:
+    """Show the newest generation, tell the kernel what it changed, and then have media servers told."""
+    announced, untold, seen = False, False, 0
     while True:
         step = follower.look()
         # The kernel may wait for a request that this thread has to answer.
@@ -254,6 +258,9 @@ async def _follow_index(follower: Follower, state_dir: Path, ready: Callable[[],
             untold |= not await trio.to_thread.run_sync(forget, state_dir, step)
         elif untold:
             untold = not await trio.to_thread.run_sync(forget_all)
+        if not untold and follower.shows and follower.store is not None and follower.store.generation != seen:
+            seen = follower.store.generation
+            courier.tell(seen)
         if follower.shows and not announced and notify("READY=1"):
             ready()
             announced = True

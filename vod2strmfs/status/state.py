@@ -3,6 +3,7 @@
 import msgspec
 
 from vod2strmfs.index.held import number_held
+from vod2strmfs.notify.outbox import Account
 
 
 class State(msgspec.Struct, frozen=True):
@@ -44,6 +45,8 @@ class State(msgspec.Struct, frozen=True):
     """What the shrink brake holds, and why; empty if that is nothing."""
     held_advice: str = ""
     """What to do about it."""
+    servers: tuple[Account, ...] = ()
+    """The media servers that are told what changed, as they were when one was told last."""
 
     @property
     def held(self) -> int:

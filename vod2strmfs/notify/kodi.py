@@ -1,0 +1,138 @@
+"""Kodi: JSON-RPC over HTTP, one request after another. What it does with each was seen in a real one
+(docs/media-servers.md): that is why nothing here is as simple as it could be."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from itertools import count
+from typing import Any
+
+import trio
+
+from vod2strmfs.notify.change import What
+from vod2strmfs.notify.client import Library, Step, Target, token_of
+from vod2strmfs.notify.http import Http, TellError
+from vod2strmfs.notify.order import Server
+from vod2strmfs.notify.places import above
+
+_POLL_SECONDS = 0.3
+_START_SECONDS = 0.5
+"""How long a scan may take to begin."""
+_BUSY_SECONDS = 300.0
+"""How long a scan may take until something else is done meanwhile."""
+_SCANNING = "Library.IsScanningVideo"
+
+
+@asynccontextmanager
+async def connect(server: Server) -> AsyncIterator["Kodi"]:
+    """A connection to a server."""
+    login = (server.user, token_of(server)) if server.user else None
+    async with Http(server, {}, login) as http:
+        yield Kodi(http, refresh=server.refresh)
+
+
+class Kodi:
+    """See `Client`."""
+
+    def __init__(self, http: Http, *, refresh: bool) -> None:
+        self._http = http
+        self._refresh = refresh
+        self._numbers = count(1)
+        self._listed: set[str] = set()
+
+    async def call(self, method: str, **parameters: Any) -> Any:
+        """What a method of JSON-RPC answers."""
+        request = {"jsonrpc": "2.0", "id": next(self._numbers), "method": method, "params": parameters}
+        answer = await self._http.ask_json("POST", "/jsonrpc", json=request)
+        if not isinstance(answer, dict) or "result" not in answer:
+            problem = answer.get("error", {}) if isinstance(answer, dict) else {}
+            code = problem.get("code", "no code") if isinstance(problem, dict) else "no code"
+            raise TellError(f"answers {method} with an error ({code})")
+        return answer["result"]
+
+    async def about(self) -> str:
+        """See `Client`."""
+        found = await self.call("Application.GetProperties", properties=["name", "version"])
+        version = found["version"]
+        return f"{found['name']}, version {version['major']}.{version['minor']}"
+
+    async def libraries(self) -> list[Library]:
+        """See `Client`."""
+        found = await self.call("Files.GetSources", media="video")
+        return [Library(each["label"], (each["file"].rstrip("/"),)) for each in found.get("sources", ())]
+
+    async def sees(self, path: str) -> bool | None:
+        """See `Client`."""
+        try:
+            await self.call("Files.GetDirectory", directory=f"{path}/", media="files")
+        except TellError as error:
+            if error.status:
+                raise
+            return False
+        return True
+
+    def steps(self, targets: Sequence[Target], libraries: Sequence[Library]) -> Iterator[Step]:
+        """See `Client`. What is there first, then what is gone: a film at a time, and all series at once."""
+        for target in targets:
+            if not target.is_gone:
+                rest = What.DELETED if target.row.change.lost else None
+                yield Step([target.row], partial(self._look_at, target), rest)
+        gone = [target for target in targets if target.is_gone or target.row.change.lost]
+        for target in gone:
+            if target.row.change.section == "Movies":
+                yield Step([target.row], partial(self._clean, "movies", target.path))
+        series = [target for target in gone if target.row.change.section != "Movies"]
+        sources = {_source(target): target for target in series}
+        for source in sources:
+            rows = [target.row for target in series if _source(target) == source]
+            yield Step(rows, partial(self._clean, "tvshows", source))
+
+    async def _look_at(self, target: Target) -> None:
+        path = target.path
+        parent = above(path)
+        await self._settle()
+        if parent not in self._listed and not target.row.change.is_section:
+            # It takes what is new in a folder for missing as long as it remembers how that was.
+            await self.call("Files.GetDirectory", directory=f"{parent}/", media="files")
+            self._listed.add(parent)
+        await self.call("VideoLibrary.Scan", directory=f"{path}/", showdialogs=False)
+        await self._settle(begun=True)
+        if self._refresh and target.row.change.what == What.MODIFIED and not target.row.change.is_section:
+            await self._read_again(target)
+
+    async def _read_again(self, target: Target) -> None:
+        """Have it read the NFOs of a title again, which no scan does."""
+        is_film = target.row.change.section == "Movies"
+        things, key = ("Movies", "movieid") if is_film else ("TVShows", "tvshowid")
+        within = {"field": "path", "operator": "startswith", "value": f"{target.path}/"}
+        found = await self.call(f"VideoLibrary.Get{things}", filter=within)
+        for each in found.get(things.lower(), ()):
+            options = {} if is_film else {"refreshepisodes": True}
+            method = "RefreshMovie" if is_film else "RefreshTVShow"
+            await self.call(f"VideoLibrary.{method}", **{key: each[key]}, ignorenfo=False, **options)
+            await self._settle(begun=True)
+
+    async def _clean(self, content: str, path: str) -> None:
+        """Have it remove what is gone. With a slash at the end it would do nothing."""
+        await self._settle()
+        await self.call("VideoLibrary.Clean", content=content, directory=path, showdialogs=False)
+        await self._settle(begun=True)
+
+    async def _settle(self, *, begun: bool = False) -> None:
+        """Wait until it does nothing: a scan that is asked for meanwhile ends the running one, and is none itself."""
+        if begun:
+            await trio.sleep(_START_SECONDS)
+        with trio.move_on_after(_BUSY_SECONDS):
+            while (await self.call("XBMC.GetInfoBooleans", booleans=[_SCANNING])).get(_SCANNING):
+                await trio.sleep(_POLL_SECONDS)
+            return
+        if not begun:
+            raise TellError("is scanning since long; it is told when it has ended", pause=60)
+
+
+def _source(target: Target) -> str:
+    """The source that a folder is in: of series, Kodi cleans no less."""
+    path = target.path
+    for _ in range(target.row.change.path.count("/")):
+        path = above(path)
+    return path
