@@ -62,12 +62,7 @@ class MediaServer:
         self.port = 0
 
     def __enter__(self) -> Self:
-        double = self
-
-        class Handler(_Handler):
-            server_of_media = double
-
-        self._server = _Server(("127.0.0.1", self.port), Handler)
+        self._server = _Server(("127.0.0.1", self.port), type("Handler", (_Handler,), {"server_of_media": self}))
         self.port = self._server.server_address[1]
         if self._certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

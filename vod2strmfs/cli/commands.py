@@ -12,6 +12,7 @@ from vod2strmfs.cli.answer import JSON_FLAG, answer, answer_options, say_json
 from vod2strmfs.cli.doctor import doctor
 from vod2strmfs.cli.install import install_service
 from vod2strmfs.cli.materialize import materialize
+from vod2strmfs.cli.notify import NOTIFY, notify
 from vod2strmfs.cli.options import (
     CATALOGUE,
     LIBRARY,
@@ -59,7 +60,7 @@ def cli(context: click.Context) -> None:
 @cli.command(cls=GroupedCommand)
 @click.argument("output_root", metavar="[MOUNTPOINT]", required=False, shell_complete=complete_directory)
 @click.option("--daemon", is_flag=True, help="Go to the background once the library can be seen, and log to a file.")
-@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, STATE)
+@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, NOTIFY, STATE)
 def mount(settings: Settings, daemon: bool) -> None:
     """Mount the library and keep it up to date.
 
@@ -83,6 +84,7 @@ cli.add_command(run)
 cli.add_command(report)
 cli.add_command(stats)
 cli.add_command(status)
+cli.add_command(notify)
 cli.add_command(doctor)
 cli.add_command(install_service)
 

@@ -15,6 +15,7 @@ import click
 
 from vod2strmfs.cli import logs
 from vod2strmfs.cli.answer import answer, answer_options
+from vod2strmfs.cli.notify import NOTIFY, noting, tell
 from vod2strmfs.cli.options import (
     CATALOGUE,
     LIBRARY,
@@ -56,7 +57,7 @@ _log = logging.getLogger("vod2strmfs")
 @click.option("--dry-run", is_flag=True, help="Write nothing but the report, which says what would be done.")
 @click.option("--accept-shrink", is_flag=True, help="Let go of what the shrink brake holds back, and clean it up.")
 @answer_options
-@with_settings(CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, STATE)
+@with_settings(CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, NOTIFY, STATE)
 def materialize(settings: Settings, mode: Mode, dry_run: bool, accept_shrink: bool, quiet: bool, as_json: bool) -> None:
     """Write the library as real files.
 
@@ -65,6 +66,8 @@ def materialize(settings: Settings, mode: Mode, dry_run: bool, accept_shrink: bo
     """
     logs.set_up(settings, quiet=quiet)
     done = export(settings, mode, dry_run=dry_run, accept_shrink=accept_shrink, quiet=quiet)
+    if not dry_run:
+        tell(settings)
     answer(done.text(), done.fields(), done.error(), quiet=quiet, as_json=as_json)
 
 
@@ -213,7 +216,10 @@ def export(
     with (
         stopping() as stop,
         closing(Store(settings.state_dir)) as store,
-        shown(doing, "folders", quiet=quiet) as tell,
+        shown(doing, "folders", quiet=quiet) as progress,
+        noting(settings) as touched,
     ):
-        outcome = run(store, job, on_progress=lambda state: tell(state.done, state.total), stop=stop)
+        outcome = run(
+            store, job, on_progress=lambda state: progress(state.done, state.total), stop=stop, touched=touched
+        )
     return Export(settings.output_root, synced, outcome, time.monotonic() - began, dry_run)

@@ -5,12 +5,13 @@ import signal
 from collections.abc import Callable
 from datetime import datetime
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from vod2strmfs.cli import logs
 from vod2strmfs.cli.materialize import REPORTS, WRITING, Mode, export, mode_option
+from vod2strmfs.cli.notify import NOTIFY, order_of
 from vod2strmfs.cli.options import (
     CATALOGUE,
     LIBRARY,
@@ -28,6 +29,9 @@ from vod2strmfs.schedule import next_time, zone
 from vod2strmfs.service.when import Service
 from vod2strmfs.settings import Settings
 
+if TYPE_CHECKING:
+    from vod2strmfs.notify.courier import Courier
+
 WHEN = Group("When", ("schedule", "time_zone", "auto", "poll_interval"))
 
 _log = logging.getLogger("vod2strmfs")
@@ -36,7 +40,7 @@ _log = logging.getLogger("vod2strmfs")
 @click.command(cls=GroupedCommand)
 @click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False, shell_complete=complete_directory)
 @mode_option
-@with_settings(WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, STATE)
+@with_settings(WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, NOTIFY, STATE)
 def run(settings: Settings, mode: Mode) -> None:
     """Materialize on a schedule, or after changes, until ended.
 
@@ -60,8 +64,11 @@ def serve(settings: Settings, mode: Mode = "all", *, quiet: float = 30.0) -> Non
     """
     check_when(settings)
     settings.database_url()  # A database that is not set is found out now.
+    from vod2strmfs.notify.courier import Courier
+
+    courier = Courier(order_of(settings))
     service = Service(
-        lambda: export(settings, mode).log(),
+        _exporter(settings, mode, courier),
         look=_looker(settings) if settings.auto else None,
         due=_timer(settings) if settings.schedule else None,
         poll=settings.poll_interval,
@@ -80,7 +87,9 @@ def serve(settings: Settings, mode: Mode = "all", *, quiet: float = 30.0) -> Non
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         notify("READY=1", patience=60)
-        service.serve()
+        with courier:
+            courier.tell()
+            service.serve()
     except _StoppedError as stopped:
         _log.info("Stopping on %s.", stopped)
 
@@ -97,6 +106,16 @@ def check_when(settings: Settings) -> None:
 
 class _StoppedError(BaseException):
     """A signal ends the service. Whatever it is doing can be cut off: the next run finishes the job."""
+
+
+def _exporter(settings: Settings, mode: Mode, courier: "Courier") -> Callable[[], None]:
+    def run() -> None:
+        try:
+            export(settings, mode).log()
+        finally:
+            courier.tell()
+
+    return run
 
 
 def _looker(settings: Settings) -> Callable[[], bool]:

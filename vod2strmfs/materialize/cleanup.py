@@ -17,7 +17,9 @@ from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import File, Folder, Item, Manifest, State, decode
 from vod2strmfs.materialize.removal import Doomed, Removed, Stale, remove
+from vod2strmfs.materialize.touched import Touched
 from vod2strmfs.materialize.workers import Workers
+from vod2strmfs.notify.change import What
 from vod2strmfs.reports.rows import Action, Reason, Report, Row, Type, reason_of
 
 _FROM_BELOW: tuple[Set[int], ...] = (
@@ -40,6 +42,7 @@ class Cleaner:
         manifest: knows what was written.
         workers: do the work.
         report: gets the rows.
+        touched: notes what went.
         sections: the nodes of the sections of the library that are cleaned up.
         dry_run: whether nothing was written before, so that no folder is finished.
         temporaries: the root's.
@@ -51,6 +54,7 @@ class Cleaner:
     manifest: Manifest
     workers: Workers
     report: Report
+    touched: Touched
     sections: Set[int]
     dry_run: bool
     temporaries: files.Temporaries
@@ -101,7 +105,10 @@ class Cleaner:
         folder = removed.stale.folder
         if not apply or removed.failed:
             return
-        if folder.state == State.GONE:
+        # Also if nothing was there any more: a run that was killed may have removed it.
+        is_gone = folder.state == State.GONE
+        self.touched.note(folder.kind, removed.stale.way, What.DELETED if is_gone else What.MODIFIED, lost=True)
+        if is_gone:
             self.manifest.forget(folder.id)
         else:
             # A file system may take more names for one than we know of: what went with another name is written again.

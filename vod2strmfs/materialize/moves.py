@@ -7,6 +7,7 @@ from vod2strmfs.errors import OutputError
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import Folder, Manifest, Plan
+from vod2strmfs.materialize.touched import Touched
 from vod2strmfs.reports.rows import Action, Reason, Report, Row, Type, reason_of
 
 _log = logging.getLogger("vod2strmfs")
@@ -22,12 +23,14 @@ class Mover:
         root: the descriptor of the output root; None if there is none.
         manifest: knows where folders stand.
         report: gets the rows.
+        touched: notes what was moved.
         dry_run: whether nothing is moved.
     """
 
     root: int | None
     manifest: Manifest
     report: Report
+    touched: Touched
     dry_run: bool
     ways: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """Where folders stand that were not moved since this is a dry run, name by name from the root; by id."""
@@ -55,6 +58,8 @@ class Mover:
             return False
         if self.dry_run:
             self.ways[plan.folder.id] = way
+        else:
+            self.touched.moved(plan.folder.kind, way, (*target, name))
         self._report(plan, parent, name)
         return True
 
@@ -69,9 +74,12 @@ class Mover:
             return
         folder, parent, name = moving
         try:
-            moved = self._finish(self._way(parent), name) or not self._exists(self._way(folder))
+            way, target = self._way(folder), self._way(parent)
+            moved = self._finish(target, name) or not self._exists(way)
         except OSError as error:
             raise OutputError(f"output root: what is in it cannot be read ({error}).") from error
+        if moved and not self.dry_run:
+            self.touched.moved(folder.kind, way, (*target, name))
         self.manifest.end_move(moved=moved)
 
     def _finish(self, target: tuple[str, ...], name: str) -> bool:

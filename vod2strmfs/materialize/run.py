@@ -24,6 +24,7 @@ from vod2strmfs.materialize.probe import FileSystem, known_file_system, note_fil
 from vod2strmfs.materialize.recover import rebuild
 from vod2strmfs.materialize.remarks import remark_rows
 from vod2strmfs.materialize.root import OutputRoot, hold, opened
+from vod2strmfs.materialize.touched import Touched
 from vod2strmfs.materialize.traversal import Traversal
 from vod2strmfs.materialize.workers import StoppedError, Throttle, Workers
 from vod2strmfs.materialize.write import Updater
@@ -34,7 +35,12 @@ _log = logging.getLogger("vod2strmfs")
 
 
 def materialize(
-    store: Store, job: Job, *, on_progress: OnProgress | None = None, stop: Event | None = None
+    store: Store,
+    job: Job,
+    *,
+    on_progress: OnProgress | None = None,
+    stop: Event | None = None,
+    touched: Touched | None = None,
 ) -> RunResult:
     """Write the library to the output root.
 
@@ -43,6 +49,7 @@ def materialize(
         job: what to do.
         on_progress: called now and then, in this thread.
         stop: set, perhaps by a signal handler, when the run is to end: it does as soon as the files at hand are done.
+        touched: notes which titles are touched.
 
     Returns:
         What was done, errors with single files included.
@@ -53,6 +60,7 @@ def materialize(
         StoppedError: the run was told to end. The report has what was done; the next run does the rest.
     """
     stop = stop or Event()
+    touched = touched or Touched()
     if not store.generation:
         raise IndexFileError("The index holds no library yet. Run `vod2strmfs sync` first.")
     with ExitStack() as stack:
@@ -62,6 +70,7 @@ def materialize(
         manifest = stack.enter_context(closing(Manifest(root.manifest, dry_run=job.dry_run)))
         power = Power(manifest, job.sections, root.mount_point)
         manifest.begin_run()
+        manifest.before_commit = touched.flush
         workers = stack.enter_context(Workers(job.concurrency, stop))
         with _reported(root, report):
             _check_mount(root, manifest)
@@ -69,10 +78,12 @@ def materialize(
             temporaries = root.temporaries()
             file_system = _file_system(root, manifest, descriptor, temporaries, dry_run=job.dry_run)
             _rebuild_if_new(manifest, descriptor, store, workers, file_system)
-            mover = Mover(descriptor, manifest, report, job.dry_run)
+            mover = Mover(descriptor, manifest, report, touched, job.dry_run)
             mover.resume()
         throttle = Throttle(job.throttle, stop)
-        run = _Run(store, job, descriptor, manifest, report, workers, throttle, file_system, temporaries, mover)
+        run = _Run(
+            store, job, descriptor, manifest, report, workers, throttle, file_system, temporaries, mover, touched
+        )
         held = 0
         try:
             folders = run.write(verify=power.failed, tell=run.teller(on_progress))
@@ -106,6 +117,7 @@ class _Run:
     file_system: FileSystem
     temporaries: Temporaries
     mover: Mover
+    touched: Touched
 
     def write(self, *, verify: bool, tell: Callable[[int], None]) -> int:
         """Write what is wanted; returns how many folders were gone through.
@@ -127,7 +139,7 @@ class _Run:
             self.temporaries,
         )
         traversal = Traversal(
-            self.store, manifest, reconciler, updater, self.workers, self.report, self.mover.ways, tell
+            self.store, manifest, reconciler, updater, self.workers, self.report, self.mover.ways, tell, self.touched
         )
         compared = traversal.run(job.sections, plan=f"{self.store.generation} {self.store.made} {job.write_nfo}")
         if compared:
@@ -159,6 +171,7 @@ class _Run:
             self.manifest,
             self.workers,
             self.report,
+            self.touched,
             job.sections,
             job.dry_run,
             self.temporaries,

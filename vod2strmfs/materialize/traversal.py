@@ -13,6 +13,7 @@ from vod2strmfs.materialize.changed import COUNTED, Glance, folders_in_task, loo
 from vod2strmfs.materialize.folder import Directory
 from vod2strmfs.materialize.manifest import Folder, Item, Manifest, State, decode
 from vod2strmfs.materialize.plan import Reconciler, Wanted
+from vod2strmfs.materialize.touched import Touched
 from vod2strmfs.materialize.workers import Workers
 from vod2strmfs.materialize.write import LEAVES, Done, Updater, Work
 from vod2strmfs.reports.rows import Action, Reason, Report, Row, Type
@@ -48,6 +49,7 @@ class Traversal:
         report: gets the rows.
         ways: where folders stand that a dry run would have moved, by id.
         tell: called now and then with the number of folders gone through.
+        touched: notes what was done to titles.
     """
 
     store: Store
@@ -58,6 +60,7 @@ class Traversal:
     report: Report
     ways: Mapping[int, tuple[str, ...]]
     tell: Callable[[int], None]
+    touched: Touched
     done: int = 0
     """How many folders were gone through, categories aside."""
     _checks: list[_Check] = field(default_factory=list)
@@ -195,6 +198,7 @@ class Traversal:
             return
         if not self.updater.dry_run:
             directory.settle(self.manifest)
+            directory.tell(self.touched)
         if directory.passed_by and directory.folder.kind == NodeKind.SERIES:
             self.report.add(_matches(directory.folder.name))
         if directory.parent is not None:

@@ -118,10 +118,8 @@ class Delivery:
 
 
 async def _libraries(server: Server, client: Client) -> list[Library]:
-    """The libraries that a server has; none if they are named in the settings, or need not be known."""
-    if server.kind == "kodi" or (server.libraries and server.kind != "plex"):
-        return []
-    return await client.libraries()
+    """The libraries that a server has; none if they are named in the settings, unless requests need their keys."""
+    return [] if server.libraries and server.kind != "plex" else await client.libraries()
 
 
 def next_due(outbox: Outbox, quiet: str, time_zone: str, busy: Set[str] = frozenset()) -> float:

@@ -1,11 +1,12 @@
 """Kodi: JSON-RPC over HTTP, one request after another. What it does with each was seen in a real one
 (docs/media-servers.md): that is why nothing here is as simple as it could be."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
 from typing import Any
+from urllib.parse import unquote
 
 import trio
 
@@ -13,13 +14,16 @@ from vod2strmfs.notify.change import What
 from vod2strmfs.notify.client import Library, Step, Target, token_of
 from vod2strmfs.notify.http import Http, TellError
 from vod2strmfs.notify.order import Server
-from vod2strmfs.notify.places import above
+from vod2strmfs.notify.places import above, within
 
 _POLL_SECONDS = 0.3
 _START_SECONDS = 0.5
 """How long a scan may take to begin."""
 _BUSY_SECONDS = 300.0
 """How long a scan may take until something else is done meanwhile."""
+_ATTEMPTS = 3
+"""How often something is asked for that has not come to pass. A title may be one that Kodi leaves out."""
+_MULTIPATH = "multipath://"
 _SCANNING = "Library.IsScanningVideo"
 
 
@@ -59,7 +63,7 @@ class Kodi:
     async def libraries(self) -> list[Library]:
         """See `Client`."""
         found = await self.call("Files.GetSources", media="video")
-        return [Library(each["label"], (each["file"].rstrip("/"),)) for each in found.get("sources", ())]
+        return [Library(each["label"], tuple(_folders(each["file"]))) for each in found.get("sources", ())]
 
     async def sees(self, path: str) -> bool | None:
         """See `Client`."""
@@ -77,15 +81,20 @@ class Kodi:
             if not target.is_gone:
                 rest = What.DELETED if target.row.change.lost else None
                 yield Step([target.row], partial(self._look_at, target), rest)
-        gone = [target for target in targets if target.is_gone or target.row.change.lost]
-        for target in gone:
-            if target.row.change.section == "Movies":
-                yield Step([target.row], partial(self._clean, "movies", target.path))
-        series = [target for target in gone if target.row.change.section != "Movies"]
-        sources = {_source(target): target for target in series}
-        for source in sources:
-            rows = [target.row for target in series if _source(target) == source]
-            yield Step(rows, partial(self._clean, "tvshows", source))
+        sources: dict[str, list[Target]] = {}
+        for target in targets:
+            if not (target.is_gone or target.row.change.lost):
+                continue
+            if not _is_film(target):
+                # Of a series' own folder it forgets the episodes, and keeps the series.
+                sources.setdefault(_source(target, libraries), []).append(target)
+            else:
+                # A source is known by its slash, and a film's folder without.
+                path = f"{target.path}/" if target.row.change.is_section else target.path
+                yield Step([target.row], partial(self._clean, "movies", path, _gone([target])))
+        for source, some in sources.items():
+            rows = [target.row for target in some]
+            yield Step(rows, partial(self._clean, "tvshows", f"{source}/", _gone(some)))
 
     async def _look_at(self, target: Target) -> None:
         path = target.path
@@ -95,28 +104,39 @@ class Kodi:
             # It takes what is new in a folder for missing as long as it remembers how that was.
             await self.call("Files.GetDirectory", directory=f"{parent}/", media="files")
             self._listed.add(parent)
-        await self.call("VideoLibrary.Scan", directory=f"{path}/", showdialogs=False)
-        await self._settle(begun=True)
+        # A scan of its own that begins just then ends ours.
+        for _ in range(_ATTEMPTS):
+            await self.call("VideoLibrary.Scan", directory=f"{path}/", showdialogs=False)
+            await self._settle(begun=True)
+            if target.row.change.is_section or await self._titles(target):
+                break
         if self._refresh and target.row.change.what == What.MODIFIED and not target.row.change.is_section:
             await self._read_again(target)
 
     async def _read_again(self, target: Target) -> None:
         """Have it read the NFOs of a title again, which no scan does."""
-        is_film = target.row.change.section == "Movies"
-        things, key = ("Movies", "movieid") if is_film else ("TVShows", "tvshowid")
-        within = {"field": "path", "operator": "startswith", "value": f"{target.path}/"}
-        found = await self.call(f"VideoLibrary.Get{things}", filter=within)
-        for each in found.get(things.lower(), ()):
-            options = {} if is_film else {"refreshepisodes": True}
-            method = "RefreshMovie" if is_film else "RefreshTVShow"
-            await self.call(f"VideoLibrary.{method}", **{key: each[key]}, ignorenfo=False, **options)
+        for number in await self._titles(target):
+            if _is_film(target):
+                await self.call("VideoLibrary.RefreshMovie", movieid=number, ignorenfo=False)
+            else:
+                await self.call("VideoLibrary.RefreshTVShow", tvshowid=number, ignorenfo=False, refreshepisodes=True)
             await self._settle(begun=True)
 
-    async def _clean(self, content: str, path: str) -> None:
-        """Have it remove what is gone. With a slash at the end it would do nothing."""
+    async def _titles(self, target: Target) -> list[int]:
+        """Its numbers of the films in a folder, or of the series that it is."""
+        things, key = ("Movies", "movieid") if _is_film(target) else ("TVShows", "tvshowid")
+        within_folder = {"field": "path", "operator": "startswith", "value": f"{target.path}/"}
+        found = await self.call(f"VideoLibrary.Get{things}", filter=within_folder)
+        return [each[key] for each in found.get(things.lower(), ())]
+
+    async def _clean(self, content: str, path: str, gone: Sequence[Target]) -> None:
+        """Have it remove what is gone, among it some titles."""
         await self._settle()
-        await self.call("VideoLibrary.Clean", content=content, directory=path, showdialogs=False)
-        await self._settle(begun=True)
+        for _ in range(_ATTEMPTS):
+            await self.call("VideoLibrary.Clean", content=content, directory=path, showdialogs=False)
+            await self._settle(begun=True)
+            if not [target for target in gone if await self._titles(target)]:
+                break
 
     async def _settle(self, *, begun: bool = False) -> None:
         """Wait until it does nothing: a scan that is asked for meanwhile ends the running one, and is none itself."""
@@ -130,9 +150,26 @@ class Kodi:
             raise TellError("is scanning since long; it is told when it has ended", pause=60)
 
 
-def _source(target: Target) -> str:
-    """The source that a folder is in: of series, Kodi cleans no less."""
+def _is_film(target: Target) -> bool:
+    return target.row.change.section == "Movies"
+
+
+def _gone(targets: Iterable[Target]) -> list[Target]:
+    """Those of which no title may be left."""
+    return [target for target in targets if target.is_gone]
+
+
+def _folders(source: str) -> list[str]:
+    """The folders of a source, which may be made of several."""
+    if not source.startswith(_MULTIPATH):
+        return [source.rstrip("/")]
+    return [unquote(each).rstrip("/") for each in source.removeprefix(_MULTIPATH).strip("/").split("/")]
+
+
+def _source(target: Target, libraries: Sequence[Library]) -> str:
+    """The source that a series' folder is in, or its section: Kodi cleans no less."""
     path = target.path
     for _ in range(target.row.change.path.count("/")):
         path = above(path)
-    return path
+    folders = [folder for library in libraries for folder in library.folders]
+    return max([path, *(each for each in folders if within(target.path, [each]) == [target.path])], key=len)
