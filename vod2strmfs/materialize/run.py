@@ -127,7 +127,9 @@ class _Run:
             tell: called now and then with how many folders were gone through.
         """
         job, manifest = self.job, self.manifest
-        reconciler = Reconciler(self.store, self._tree(), manifest, self.mover.move, fresh=manifest.folders() == 1)
+        fresh = manifest.folders() == 1
+        self.touched.begin(is_first=fresh)
+        reconciler = Reconciler(self.store, self._tree(), manifest, self.mover.move, fresh=fresh)
         updater = Updater(
             self.root,
             self.store.settings,

@@ -50,6 +50,11 @@ class Touched:
         if self._numbers[section] > self._limit:
             self._pending[section] = whole(section)
 
+    def begin(self, *, is_first: bool) -> None:
+        """Note whether nothing was written before: a first library is one scan, however small."""
+        if is_first:
+            self._limit = 0
+
     def moved(self, kind: int, before: Sequence[str], after: Sequence[str]) -> None:
         """Note that a folder stands elsewhere now."""
         self.note(kind, before, What.DELETED, lost=True)

@@ -125,8 +125,7 @@ class Kodi:
     async def _titles(self, target: Target) -> list[int]:
         """Its numbers of the films in a folder, or of the series that it is."""
         things, key = ("Movies", "movieid") if _is_film(target) else ("TVShows", "tvshowid")
-        within_folder = {"field": "path", "operator": "startswith", "value": f"{target.path}/"}
-        found = await self.call(f"VideoLibrary.Get{things}", filter=within_folder)
+        found = await self.call(f"VideoLibrary.Get{things}", filter=_in_folder(target))
         return [each[key] for each in found.get(things.lower(), ())]
 
     async def _clean(self, content: str, path: str, gone: Sequence[Target]) -> None:
@@ -135,8 +134,21 @@ class Kodi:
         for _ in range(_ATTEMPTS):
             await self.call("VideoLibrary.Clean", content=content, directory=path, showdialogs=False)
             await self._settle(begun=True)
-            if not [target for target in gone if await self._titles(target)]:
-                break
+            if not [target for target in gone if await self._remains(target)]:
+                return
+
+    async def _remains(self, target: Target) -> bool:
+        """Whether something is left of a title. A series of which it has no episodes any more, which Clean keeps, is
+        removed."""
+        numbers = await self._titles(target)
+        if _is_film(target) or not numbers:
+            return bool(numbers)
+        found = await self.call("VideoLibrary.GetEpisodes", filter=_in_folder(target))
+        if found.get("episodes"):
+            return True
+        for number in numbers:
+            await self.call("VideoLibrary.RemoveTVShow", tvshowid=number)
+        return False
 
     async def _settle(self, *, begun: bool = False) -> None:
         """Wait until it does nothing: a scan that is asked for meanwhile ends the running one, and is none itself."""
@@ -148,6 +160,10 @@ class Kodi:
             return
         if not begun:
             raise TellError("is scanning since long; it is told when it has ended", pause=60)
+
+
+def _in_folder(target: Target) -> dict[str, str]:
+    return {"field": "path", "operator": "startswith", "value": f"{target.path}/"}
 
 
 def _is_film(target: Target) -> bool:
