@@ -31,8 +31,9 @@ def test_every_setting_is_an_option_but_for_the_one_that_the_page_names() -> Non
     options = {
         each.name for command in cli.commands.values() for each in command.params if isinstance(each, click.Option)
     }
-    assert set(Settings.model_fields) - options == {"output_root"}
+    assert set(Settings.model_fields) - options == {"output_root", "notify"}
     assert "`output_root` is no option" in page
+    assert "`notify` is no option" in page
     for command, lists in re.findall(r"^\| (`--.*`) \| (.*) \|$", page, re.M):
         for name in lists.split(", "):
             shown = {spelling for each in cli.commands[name].params for spelling in each.opts}

@@ -248,7 +248,6 @@ def test_a_run_that_is_killed_loses_no_notification(tmp_path: Path) -> None:
 def test_a_night_of_failures_loses_no_notification(
     postgres: PostgresServer,
     tmp_path: Path,
-    complaints: object,
     soak: bool,
     record_property: Callable[[str, object], None],
 ) -> None:
@@ -258,7 +257,6 @@ def test_a_night_of_failures_loses_no_notification(
     faults: tuple[Fault, ...] = ("429", "500", "502", "cut", "reset")
     wanted: dict[str, int] = {}
     with MediaServer("jellyfin", THERE) as steady, MediaServer("emby", THERE) as shaky:
-        shaky.chance = lambda: chance.choice(faults) if chance.random() < 0.4 else None
         config = settings_file(tmp_path, tmp_path / "mount", steady, shaky)
         options = ("--config", str(config), "--poll-interval", "0.3")
 
@@ -273,6 +271,7 @@ def test_a_night_of_failures_loses_no_notification(
             eventually(lambda: len(steady.told) >= 2 and len(shaky.told) >= 2)
         steady.told.clear()
         shaky.told.clear()
+        shaky.chance = lambda: chance.choice(faults) if chance.random() < 0.4 else None
         for number in range(100 if soak else 10):
             with mounted(tmp_path, database.url, *options) as mount:
                 change(number)

@@ -1,6 +1,6 @@
 """What is told: that the folder of a title is new, changed or gone."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable, Set
 from enum import IntEnum
 from pathlib import PurePosixPath
 
@@ -57,7 +57,8 @@ def whole(section: str) -> Change:
 def coalesced(changes: Iterable[Change], limit: int) -> list[Change]:
     """The fewest changes that stand for all of some, in order of their paths.
 
-    A folder stands for what is in it, and a section for its titles when more than `limit` of them changed.
+    A folder stands for what is in it, and a section for its titles when more than `limit` of them changed. A section
+    of which nothing but what is gone is to be told stands for nothing else.
     """
     kept: dict[str, Change] = {}
     for change in changes:
@@ -65,12 +66,14 @@ def coalesced(changes: Iterable[Change], limit: int) -> list[Change]:
         kept[change.path] = merged(before, change) if before else change
     for section in SECTIONS:
         below = [path for path in kept if path.partition("/")[0] == section]
-        if len(below) > limit or section in below:
+        is_scanned = section in kept and kept[section].what != What.DELETED
+        if len(below) > limit or is_scanned:
             for path in below:
                 del kept[path]
             kept[section] = whole(section)
-    return sorted(change for path, change in kept.items() if not _stands_in(path, kept))
+    folders = kept.keys() - set(SECTIONS)
+    return sorted(change for path, change in kept.items() if not _stands_in(path, folders))
 
 
-def _stands_in(path: str, folders: Container[str]) -> bool:
+def _stands_in(path: str, folders: Set[str]) -> bool:
     return any(str(above) in folders for above in PurePosixPath(path).parents)

@@ -19,6 +19,8 @@ from vod2strmfs.notify.places import above, within
 _POLL_SECONDS = 0.3
 _START_SECONDS = 0.5
 """How long a scan may take to begin."""
+_CLEAN_SECONDS = 1.0
+_LONGEST_CLEAN_SECONDS = 6.0
 _BUSY_SECONDS = 300.0
 """How long a scan may take until something else is done meanwhile."""
 _ATTEMPTS = 3
@@ -133,8 +135,11 @@ class Kodi:
         await self._settle()
         for _ in range(_ATTEMPTS):
             await self.call("VideoLibrary.Clean", content=content, directory=path, showdialogs=False)
-            await self._settle(begun=True)
-            if not [target for target in gone if await self._remains(target)]:
+            # It does not say whether it is at it: for that there is only what comes of it.
+            await trio.sleep(_CLEAN_SECONDS)
+            with trio.move_on_after(_LONGEST_CLEAN_SECONDS):
+                while [target for target in gone if await self._remains(target)]:
+                    await trio.sleep(_CLEAN_SECONDS)
                 return
 
     async def _remains(self, target: Target) -> bool:

@@ -214,13 +214,14 @@ class Outbox:
 
     def _add(self, server: str, root: str, changes: Sequence[Change], limit: int) -> None:
         rows = self._connection.execute(
-            "SELECT path, what, lost FROM waiting WHERE server = ? AND root = ?", (server, root)
+            "SELECT path, what, lost, sent FROM waiting WHERE server = ? AND root = ?", (server, root)
         ).fetchall()
-        before = {path: Change(path, what, bool(lost)) for path, what, lost in rows}
+        new = {change.path for change in changes}
+        # What a request under way tells does not stand for what has changed since.
+        before = {path: Change(path, what, bool(lost)) for path, what, lost, sent in rows if not sent or path in new}
         after = {change.path: change for change in coalesced((*before.values(), *changes), limit)}
         gone = [(server, root, path) for path in before if path not in after]
         self._connection.executemany("DELETE FROM waiting WHERE server = ? AND root = ? AND path = ?", gone)
-        new = {change.path for change in changes}
         # A row that is changed gets another number: whoever is just telling the old one does not take it away.
         self._connection.executemany(
             "INSERT OR REPLACE INTO waiting (server, root, path, what, lost, since) VALUES (?, ?, ?, ?, ?, ?)",

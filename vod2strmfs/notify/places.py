@@ -49,7 +49,7 @@ def above(path: str) -> str:
 
 
 def proposals(ours: Iterable[str], theirs: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Mappings that make folders of ours folders of a server's, the likeliest first.
+    """Mappings that make folders of ours folders of a server's, those of the deepest folders first.
 
     Args:
         ours: folders of ours, such as `/mnt/vod/Movies`.
@@ -58,12 +58,9 @@ def proposals(ours: Iterable[str], theirs: Iterable[str]) -> Iterator[tuple[str,
     found: dict[tuple[str, str], int] = {}
     for here in ours:
         for there in theirs:
-            common = _common_end(parts(here), parts(there))
-            if common:
-                pair = _without_end(here, common), _without_end(there, common)
-                if pair[0] != pair[1]:
-                    found[pair] = max(found.get(pair, 0), common)
-    yield from sorted(found, key=lambda pair: -found[pair])
+            for steps in range(1, _common_end(parts(here), parts(there)) + 1):
+                found.setdefault((_without_end(here, steps), _without_end(there, steps)), steps)
+    yield from sorted((pair for pair in found if pair[0] != pair[1]), key=lambda pair: found[pair])
 
 
 def _common_end(here: Sequence[str], there: Sequence[str]) -> int:

@@ -36,7 +36,10 @@ def changed_titles(store: Store, since: int, limit: int, *, write_nfo: bool = Tr
         if len(before) > _MOST_ENTRIES:
             return [whole(section) for section in SECTIONS]
     names = {key: was for key, was in before.items() if write_nfo or not key[1].endswith(".nfo")}
-    return coalesced(_compared(store, Tree(store, write_nfo=write_nfo), names), limit)
+    changes = list(_compared(store, Tree(store, write_nfo=write_nfo), names))
+    # Of a folder that has another name now, nothing is lost under the new one.
+    created = {change.path: change for change in changes if change.what == What.CREATED}
+    return coalesced((created.get(change.path, change) for change in changes), limit)
 
 
 def _compared(store: Store, tree: Tree, before: dict[tuple[int, str], bool]) -> Iterator[Change]:
