@@ -55,7 +55,8 @@ def settings_page() -> str:
         "false has an opposite, `--no-some-name`. Two are called otherwise: `write_nfo` is `--nfo` and `--no-nfo`, and",
         "`output_root` is no option but the directory that stands behind the command (`vod2strmfs mount /data/STRM`).",
         "The file is named by `--config` or `VOD2STRMFS_CONFIG`. `api_key` and `api_password` are no options:",
-        "other users see what stands on a command line.",
+        "other users see what stands on a command line. Nor is `notify`: it is a list of tables, `[[notify]]`, whose",
+        "settings [stand elsewhere](notify.md).",
         "",
         "Settings of the upper table decide names and contents. Use one state directory for each set of them.",
     ]

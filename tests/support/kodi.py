@@ -14,13 +14,20 @@ from typing import Any, Self
 TIMEOUT = 120.0
 """Seconds that anything may take before a test gives up."""
 
+PASSWORD = "kodi-secret"
+"""Of its web server's user, `kodi`."""
+
 _SHARE = Path("/usr/share/kodi")
 _GUI_SETTINGS = """\
 <settings version="2">
     <setting id="general.addonupdates">2</setting>
     <setting id="services.esenabled">true</setting>
     <setting id="services.esallinterfaces">false</setting>
-    <setting id="services.webserver">false</setting>
+    <setting id="services.webserver">true</setting>
+    <setting id="services.webserverport">{web_port}</setting>
+    <setting id="services.webserverauthentication">true</setting>
+    <setting id="services.webserverusername">kodi</setting>
+    <setting id="services.webserverpassword">{password}</setting>
     <setting id="services.upnp">false</setting>
     <setting id="services.zeroconf">false</setting>
     <setting id="weather.addon"></setting>
@@ -180,12 +187,12 @@ class Kodi:
             return dict(message)
 
     def _write_settings(self) -> int:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = int(free.getsockname()[1])
+        with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as another:
+            port, self.web_port = int(free.getsockname()[1]), int(another.getsockname()[1])
         userdata = self._home / ".kodi/userdata"
         userdata.mkdir(parents=True, exist_ok=True)
         sources = "".join(_SOURCE.format(name=path.name, path=path) for path in (*self._movies, *self._series))
-        (userdata / "guisettings.xml").write_text(_GUI_SETTINGS)
+        (userdata / "guisettings.xml").write_text(_GUI_SETTINGS.format(web_port=self.web_port, password=PASSWORD))
         (userdata / "advancedsettings.xml").write_text(_ADVANCED_SETTINGS.format(port=port))
         (userdata / "sources.xml").write_text(_SOURCES.format(sources=sources))
         return port

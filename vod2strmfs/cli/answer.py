@@ -40,7 +40,7 @@ def answer(
     """
     if as_json:
         exit_code = error.exit_code if error else Exit.OK
-        say_json(fields | _end(exit_code, error))
+        say_json(fields | ended(exit_code, error))
         if error:
             raise SystemExit(int(exit_code))
         return
@@ -62,9 +62,9 @@ def say_json(document: object) -> None:
 
 def say_error(message: str, exit_code: int) -> None:
     """Tell a program that a command ended early."""
-    say_json(_end(exit_code, message))
+    say_json(ended(exit_code, message))
 
 
-def _end(exit_code: int, error: object) -> dict[str, object]:
+def ended(exit_code: int, error: object) -> dict[str, object]:
     """The fields that say how a command ended."""
     return {"exit_code": int(exit_code), "error": str(error) if error else None}

@@ -15,6 +15,7 @@ from vod2strmfs.cli.hydrate import hydrate
 from vod2strmfs.cli.install_service import install_service
 from vod2strmfs.cli.materialize import materialize
 from vod2strmfs.cli.mount import mount
+from vod2strmfs.cli.notify import notify
 from vod2strmfs.cli.options import SettingOption, debug_option
 from vod2strmfs.cli.output import LostOutputError, UnreadOutputError, fill_gaps, guard_output
 from vod2strmfs.cli.report import report
@@ -50,7 +51,7 @@ def cli(context: click.Context) -> None:
 
 
 for _command in (
-    mount, materialize, run, hydrate, report, stats, status, doctor, install_service, sync, completion, demo,
+    mount, materialize, run, hydrate, report, stats, status, notify, doctor, install_service, sync, completion, demo,
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -10,6 +10,7 @@ from vod2strmfs.cli.logs.setup import set_up_logs
 from vod2strmfs.cli.options import (
     CATALOGUE,
     LIBRARY,
+    NOTIFY,
     REPORTS,
     SELECTION,
     STATE,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Write nothing but the report, which says what would be done.")
 @click.option("--accept-shrink", is_flag=True, help="Let go of what the shrink brake holds back, and clean it up.")
 @answer_options
-@with_settings(CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, STATE)
+@with_settings(CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, NOTIFY, STATE)
 def materialize(settings: Settings, mode: Mode, dry_run: bool, accept_shrink: bool, quiet: bool, as_json: bool) -> None:
     """Write the library as real files.
 
@@ -41,10 +42,13 @@ def materialize(settings: Settings, mode: Mode, dry_run: bool, accept_shrink: bo
     write, or that were edited since, are left alone. A report says what was done to each file.
     """
     from vod2strmfs.service.export import export
+    from vod2strmfs.service.tell import tell
 
     set_up_logs(settings, quiet=quiet)
     display = partial(shown, quiet=quiet)
     done = export(settings, mode, dry_run=dry_run, accept_shrink=accept_shrink, display=display)
+    if not dry_run:
+        tell(settings)
     error = done.error("run the command again with --accept-shrink")
     answer(done.text(), _fields(done), error, quiet=quiet, as_json=as_json)
 

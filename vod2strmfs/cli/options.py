@@ -43,6 +43,8 @@ HYDRATE = Group(
 mode_option = click.option(
     "--mode", type=click.Choice(get_args(Mode)), default="all", help="What to write.", show_default=True
 )
+NOTIFY = Group("Media servers to tell", ("notify_quiet", "notify_limit", "on_change", "on_change_timeout", "time_zone"))
+
 debug_option = click.option(
     "--debug", is_flag=True, expose_value=False, help="Show where an error came from, as a Python traceback."
 )

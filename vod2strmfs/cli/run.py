@@ -7,6 +7,7 @@ from vod2strmfs.cli.options import (
     CATALOGUE,
     HYDRATE,
     LIBRARY,
+    NOTIFY,
     REPORTS,
     SELECTION,
     STATE,
@@ -24,7 +25,7 @@ from vod2strmfs.settings import Mode, Settings
 @click.command(cls=GroupedCommand)
 @click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False, shell_complete=complete_directory)
 @mode_option
-@with_settings(WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, HYDRATE, STATE)
+@with_settings(WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, HYDRATE, NOTIFY, STATE)
 def run(settings: Settings, mode: Mode) -> None:
     """Materialize on a schedule, or after changes, until ended.
 

@@ -16,6 +16,7 @@ from vod2strmfs.errors import CatalogError, IndexFileError, MountError, ShrinkHe
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:
+    from vod2strmfs.notify.outbox import Account
     from vod2strmfs.status.state import State
 
 _WATCH_SECONDS = 2.0
@@ -115,7 +116,17 @@ def lines(state: "State") -> Iterator[tuple[str, str]]:
     yield "requests", f"{each} a second, {state.requests:,} in all, {state.failed:,} failed"
     share = state.cache_hit_rate
     yield "from memory", "-" if share is None else f"{share:.1%}"
+    for server in state.servers:
+        yield "told", _server(server)
     yield "logged", f"{_number(state.logged_errors, 'errors')}, {_number(state.logged_warnings, 'warnings')}"
+
+
+def _server(server: "Account") -> str:
+    """How it stands with a media server."""
+    told = f"{server.name}: {_number(server.told, 'folders')}, {server.waiting:,} waiting"
+    if not server.failures:
+        return told
+    return f"{told}, failing since {_moment(server.failing_since)}: it {server.error}"
 
 
 def _check(state: "State") -> None:

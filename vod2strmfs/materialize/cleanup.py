@@ -21,7 +21,9 @@ from vod2strmfs.library.rendered import content_digest
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import Folder, FolderState, Manifest, NodeFiles, WantedFile, decode
+from vod2strmfs.materialize.touched import Touched
 from vod2strmfs.materialize.workers import Workers
+from vod2strmfs.notify.change import What
 from vod2strmfs.reports.rows import Action, Reason, Row, Type, reason_of
 from vod2strmfs.reports.writer import Report
 
@@ -81,6 +83,7 @@ class Cleaner:
         manifest: knows what was written.
         workers: remove.
         report: gets the rows.
+        touched: notes what went.
         sections: the nodes of the sections of the library that are cleaned up.
         dry_run: whether nothing was written before, so that no folder is finished.
         temporaries: the temporary files of the root.
@@ -92,6 +95,7 @@ class Cleaner:
     manifest: Manifest
     workers: Workers
     report: Report
+    touched: Touched
     sections: Set[int]
     dry_run: bool
     temporaries: files.Temporaries
@@ -143,7 +147,10 @@ class Cleaner:
         folder = removed.stale.folder
         if not apply or removed.failed:
             return
-        if folder.state == FolderState.GONE:
+        # Also if nothing was there any more: a run that was killed may have removed it.
+        is_gone = folder.state == FolderState.GONE
+        self.touched.note(folder.kind, removed.stale.parts, What.DELETED if is_gone else What.MODIFIED, lost=True)
+        if is_gone:
             self.manifest.forget(folder.id)
         else:
             # A file system may take more names for one than we know of: what went with another name is written again.

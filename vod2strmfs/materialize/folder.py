@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.materialize.manifest import Folder, FolderState, Manifest, NodeFiles, WantedFile, without
+from vod2strmfs.materialize.touched import Touched
 from vod2strmfs.materialize.write import FolderResult
+from vod2strmfs.notify.change import What
 
 
 class Directory:
@@ -80,6 +82,14 @@ class Directory:
             manifest.settle(self.folder.id, self._state(), self._finished_mtime)
         if self.compared and not self._failed and not self._kept and self._is_simpler():
             manifest.note_items(self.folder.id, list(map(_plain, self.items)), without(self.leftovers, self._moved))
+
+    def tell(self, touched: Touched) -> None:
+        """Note what became of it. A run that was killed may have done what there was to do."""
+        was_due = self.folder.state in (FolderState.NEW, FolderState.CHANGED) and self.compared and not self._failed
+        # Of a category, what changed in it is told of; in whose place it stands is told when it moves or goes.
+        if (self.touched or was_due) and self.folder.kind != NodeKind.CATEGORY:
+            what = What.CREATED if self.folder.state == FolderState.NEW else What.MODIFIED
+            touched.note(self.folder.kind, self.parts, what, lost=bool(self._moved))
 
     def _is_simpler(self) -> bool:
         """Whether less is on disk than the manifest says: contents written over are gone, and so are names given up."""

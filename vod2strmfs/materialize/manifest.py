@@ -9,7 +9,7 @@ minutes on a busy disk. After a power failure it is checked, and made again from
 
 import logging
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from enum import IntEnum
 from pathlib import Path
@@ -158,6 +158,8 @@ class Manifest:
         self._dry_run = dry_run
         # SQLite's name for a file that nobody else sees and that goes with the connection.
         self._target = "" if dry_run and not path.exists() else str(path)
+        self.before_commit: Callable[[], None] = lambda: None
+        """Makes last what has to be known before the manifest says that there is nothing to do."""
         try:
             self._connection = self._open()
         except sqlite3.OperationalError as error:
@@ -189,6 +191,7 @@ class Manifest:
     def commit(self) -> None:
         """Make every change so far last, whatever becomes of the run."""
         if not self._dry_run:
+            self.before_commit()
             self._run("COMMIT")
             self._run("BEGIN")
 

@@ -7,6 +7,7 @@ from vod2strmfs.errors import OutputError
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import Folder, Manifest, Plan
+from vod2strmfs.materialize.touched import Touched
 from vod2strmfs.reports.rows import Action, Reason, Row, Type, reason_of
 from vod2strmfs.reports.writer import Report
 
@@ -24,12 +25,14 @@ class Mover:
         root: the descriptor of the output root; None if there is none.
         manifest: knows where folders stand.
         report: gets the rows.
+        touched: notes what was moved.
         dry_run: whether nothing is moved.
     """
 
     root: int | None
     manifest: Manifest
     report: Report
+    touched: Touched
     dry_run: bool
     unmoved: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """The parts of folders that were not moved since this is a dry run, by id."""
@@ -57,6 +60,8 @@ class Mover:
             return False
         if self.dry_run:
             self.unmoved[plan.folder.id] = parts
+        else:
+            self.touched.moved(plan.folder.kind, parts, (*target, name))
         self._report(plan, parent, name)
         return True
 
@@ -71,9 +76,12 @@ class Mover:
             return
         folder, parent, name = moving
         try:
-            moved = self._finish(self._parts(parent), name) or not self._exists(self._parts(folder))
+            parts, target = self._parts(folder), self._parts(parent)
+            moved = self._finish(target, name) or not self._exists(parts)
         except OSError as error:
             raise OutputError(f"output root: what is in it cannot be read ({error}).") from error
+        if moved and not self.dry_run:
+            self.touched.moved(folder.kind, parts, (*target, name))
         self.manifest.end_move(moved=moved)
 
     def _finish(self, target: tuple[str, ...], name: str) -> bool:

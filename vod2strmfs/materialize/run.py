@@ -24,6 +24,7 @@ from vod2strmfs.materialize.plan import Reconciler
 from vod2strmfs.materialize.probe import FileSystem, known_file_system, note_file_system, probe
 from vod2strmfs.materialize.recover import rebuild
 from vod2strmfs.materialize.root import OutputRoot, hold, opened
+from vod2strmfs.materialize.touched import Touched
 from vod2strmfs.materialize.traversal import Traversal
 from vod2strmfs.materialize.workers import StoppedError, Throttle, Workers
 from vod2strmfs.materialize.write import Updater
@@ -47,7 +48,12 @@ _ACTIONS = {
 
 
 def materialize(
-    store: Store, job: Job, *, on_progress: OnProgress | None = None, stop: Event | None = None
+    store: Store,
+    job: Job,
+    *,
+    on_progress: OnProgress | None = None,
+    stop: Event | None = None,
+    touched: Touched | None = None,
 ) -> RunResult:
     """Write the library of one generation to the output root.
 
@@ -56,6 +62,7 @@ def materialize(
         job: the root, and what to do there.
         on_progress: called now and then, in this thread.
         stop: set, perhaps by a signal handler, when the run is to end: it ends as soon as the files at hand are done.
+        touched: notes which titles are touched.
 
     Returns:
         What was done, errors with single files included.
@@ -67,6 +74,7 @@ def materialize(
     """
     stop = stop or Event()
     settings = job.settings
+    touched = touched or Touched()
     if not store.generation:
         raise IndexFileError("The index holds no library yet. Run `vod2strmfs sync` first.")
     with ExitStack() as stack:
@@ -76,6 +84,7 @@ def materialize(
         manifest = stack.enter_context(closing(Manifest(root.manifest, dry_run=job.dry_run)))
         boots = Boots(manifest, job.sections, root.mount_point)
         manifest.begin_run()
+        manifest.before_commit = touched.flush
         workers = stack.enter_context(Workers(settings.concurrency, stop))
         with _reported(root, report):
             _check_mount(root, manifest)
@@ -84,10 +93,12 @@ def materialize(
             file_system = _file_system(root, manifest, descriptor, temporaries, dry_run=job.dry_run)
             _warn_of_short_names(root, file_system, store.settings.name_max)
             _rebuild_if_new(manifest, descriptor, store, workers, file_system)
-            mover = Mover(descriptor, manifest, report, job.dry_run)
+            mover = Mover(descriptor, manifest, report, touched, job.dry_run)
             mover.resume()
         throttle = Throttle(settings.throttle, stop)
-        run = _Run(store, job, descriptor, manifest, report, workers, throttle, file_system, temporaries, mover)
+        run = _Run(
+            store, job, descriptor, manifest, report, workers, throttle, file_system, temporaries, mover, touched
+        )
         held = 0
         try:
             folders = run.write(verify=boots.must_verify, tell=run.teller(on_progress))
@@ -121,6 +132,7 @@ class _Run:
     file_system: FileSystem
     temporaries: Temporaries
     mover: Mover
+    touched: Touched
 
     def write(self, *, verify: bool, tell: Callable[[int], None]) -> int:
         """Write the files that are wanted; returns how many folders were gone through.
@@ -130,7 +142,9 @@ class _Run:
             tell: called now and then with how many folders were gone through.
         """
         job, settings, manifest = self.job, self.job.settings, self.manifest
-        reconciler = Reconciler(self.store, self._tree(), manifest, self.mover, first=manifest.count_folders() == 1)
+        is_first = manifest.count_folders() == 1
+        self.touched.begin(is_first=is_first)
+        reconciler = Reconciler(self.store, self._tree(), manifest, self.mover, first=is_first)
         updater = Updater(
             self.root,
             self.store.settings,
@@ -142,7 +156,7 @@ class _Run:
             self.temporaries,
         )
         traversal = Traversal(
-            self.store, manifest, reconciler, updater, self.workers, self.report, self.mover.unmoved, tell
+            self.store, manifest, reconciler, updater, self.workers, self.report, self.mover.unmoved, tell, self.touched
         )
         compared = traversal.run(job.sections, plan=f"{self.store.generation} {self.store.made} {settings.write_nfo}")
         if compared:
@@ -174,6 +188,7 @@ class _Run:
             self.manifest,
             self.workers,
             self.report,
+            self.touched,
             job.sections,
             job.dry_run,
             self.temporaries,

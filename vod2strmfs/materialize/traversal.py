@@ -13,6 +13,7 @@ from vod2strmfs.materialize.changed import COUNTED, ChangedFinder, compare_mtime
 from vod2strmfs.materialize.folder import Directory
 from vod2strmfs.materialize.manifest import Folder, FolderState, Manifest, NodeFiles, decode
 from vod2strmfs.materialize.plan import Reconciler, Wanted
+from vod2strmfs.materialize.touched import Touched
 from vod2strmfs.materialize.workers import Workers
 from vod2strmfs.materialize.write import FolderResult, FolderWork, Updater
 from vod2strmfs.reports.rows import Action, Reason, Row, Type
@@ -50,6 +51,7 @@ class Traversal:
         report: gets a row for each thing done, and one for each series that matches.
         unmoved: the parts of folders that a dry run would have moved, by id.
         tell: called now and then with the number of folders gone through.
+        touched: notes what was done to titles.
     """
 
     store: Store
@@ -60,6 +62,7 @@ class Traversal:
     report: Report
     unmoved: Mapping[int, tuple[str, ...]]
     tell: Callable[[int], None]
+    touched: Touched
     done: int = 0
     """Folders gone through so far, categories aside."""
     _checks: list[_Check] = field(default_factory=list)
@@ -197,6 +200,7 @@ class Traversal:
             return
         if not self.updater.dry_run:
             directory.settle(self.manifest)
+            directory.tell(self.touched)
         if directory.passed_by and directory.folder.kind == NodeKind.SERIES:
             self.report.add(_matches(directory.folder.name))
         if directory.parent is not None:

@@ -17,7 +17,7 @@ import pyfuse3
 import trio
 
 from vod2strmfs.errors import MountError, SettingsError
-from vod2strmfs.host.notify import notify, watchdog_seconds
+from vod2strmfs.host.service_manager import notify, watchdog_seconds
 from vod2strmfs.index.file import make_directory
 from vod2strmfs.index.order import HydrateOrder, Order
 from vod2strmfs.mount import point
@@ -27,6 +27,8 @@ from vod2strmfs.mount.operations import LibraryOperations, Owner
 from vod2strmfs.mount.people import People, watch
 from vod2strmfs.mount.status import Reporter, report
 from vod2strmfs.mount.trace import trace
+from vod2strmfs.notify.courier import Courier
+from vod2strmfs.notify.order import order as notify_order
 from vod2strmfs.settings import ENVIRONMENT_PREFIX, Settings
 
 _log = logging.getLogger("vod2strmfs")
@@ -91,9 +93,10 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None], *, so
         options.add("allow_other")
     waiter = Waiter(operations.prepare)
     follower = Follower(operations, order.state_dir, settings.write_nfo)
-    reporter = Reporter(mountpoint, operations, follower, waiter, order.accept)
     mounted = partial(_mounted, operations, mountpoint, options)
-    trio.run(partial(_serve, reporter, follower, waiter, people, mounted, order, settings, ready))
+    with Courier(notify_order(settings, order.level, mountpoint)) as courier:
+        reporter = Reporter(mountpoint, operations, follower, waiter, order.accept, courier)
+        trio.run(partial(_serve, reporter, follower, waiter, people, mounted, order, settings, courier, ready))
 
 
 def _hydration(settings: Settings) -> HydrateOrder | None:
@@ -138,6 +141,7 @@ async def _serve(
     mounted: Callable[[], AbstractContextManager[None]],
     order: Order,
     settings: Settings,
+    courier: Courier,
     ready: Callable[[], None],
 ) -> None:
     look_now, orders = trio.open_memory_channel[str](_ORDERS)
@@ -152,7 +156,7 @@ async def _serve(
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_keep_up, _obey_signals, signals, look_now, beside)
                     nursery.start_soon(_keep_up, _keep, _WORKER, [], order.model_dump_json(), orders)
-                    nursery.start_soon(_keep_up, _follow_index, follower, order.state_dir, ready)
+                    nursery.start_soon(_keep_up, _follow_index, follower, order.state_dir, courier, ready)
                     nursery.start_soon(_keep_up, _examine_index, follower, order.state_dir, look_now)
                     nursery.start_soon(_keep_up, report, reporter, order.state_dir)
                     if order.hydrate:
@@ -272,9 +276,9 @@ async def _log_lines(stream: trio.abc.ReceiveStream) -> None:
             _log.log(known or logging.ERROR, "%s", message if known else f"{level} {message}")
 
 
-async def _follow_index(follower: Follower, state_dir: Path, ready: Callable[[], None]) -> None:
-    """Show the newest generation, and tell the kernel what it changed."""
-    announced, untold = False, False
+async def _follow_index(follower: Follower, state_dir: Path, courier: Courier, ready: Callable[[], None]) -> None:
+    """Show the newest generation, tell the kernel what it changed, and then have media servers told."""
+    announced, untold, seen = False, False, 0
     while True:
         step = follower.look()
         # The kernel may wait for a request that this thread has to answer.
@@ -282,6 +286,9 @@ async def _follow_index(follower: Follower, state_dir: Path, ready: Callable[[],
             untold |= not await trio.to_thread.run_sync(forget, state_dir, step)
         elif untold:
             untold = not await trio.to_thread.run_sync(forget_all)
+        if not untold and follower.shows and follower.store is not None and follower.store.generation != seen:
+            seen = follower.store.generation
+            courier.tell(seen)
         if follower.shows and not announced and notify("READY=1"):
             ready()
             announced = True

@@ -15,6 +15,7 @@ from vod2strmfs.library import stats_csv as stats
 from vod2strmfs.mount.follow import Follower
 from vod2strmfs.mount.loop import Waiter
 from vod2strmfs.mount.operations import LibraryOperations
+from vod2strmfs.notify.courier import Courier
 from vod2strmfs.status.channel import listening
 from vod2strmfs.status.state import State, encode
 
@@ -37,16 +38,24 @@ class Reporter:
         follower: what keeps it at the newest generation.
         waiter: what waits for its requests.
         accept: the command that accepts what the shrink brake holds.
+        courier: has media servers told.
     """
 
     def __init__(
-        self, mountpoint: Path, operations: LibraryOperations, follower: Follower, waiter: Waiter, accept: str
+        self,
+        mountpoint: Path,
+        operations: LibraryOperations,
+        follower: Follower,
+        waiter: Waiter,
+        accept: str,
+        courier: Courier,
     ) -> None:
         self._mountpoint = mountpoint
         self._operations = operations
         self._follower = follower
         self._waiter = waiter
         self._accept = accept
+        self._courier = courier
         self._started = time.time()
         self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=_SAMPLES + 1)
         self.logged = LoggedCounts()
@@ -80,6 +89,7 @@ class Reporter:
             cache_missed=store.missed if store else 0,
             logged_errors=self.logged.errors,
             logged_warnings=self.logged.warnings,
+            servers=tuple(self._courier.accounts),
         )
 
     def _rate(self) -> float:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vod2strmfs.errors import OutputError, ShrinkHeldError, UserError
 from vod2strmfs.service.refresh import Display, logged, refresh
+from vod2strmfs.service.tell import noting
 from vod2strmfs.settings import Mode, Settings
 
 if TYPE_CHECKING:
@@ -134,9 +135,12 @@ def export(
     with (
         _stopping() as stop,
         closing(Store(settings.state_dir)) as store,
-        display(doing, "folders") as tell,
+        display(doing, "folders") as progress,
+        noting(settings) as touched,
     ):
-        written = materialize(store, job, on_progress=lambda state: tell(state.done, state.total), stop=stop)
+        written = materialize(
+            store, job, on_progress=lambda state: progress(state.done, state.total), stop=stop, touched=touched
+        )
     return Exported(job, synced, written, time.monotonic() - began)
 
 

@@ -8,15 +8,17 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from vod2strmfs.errors import SettingsError
-from vod2strmfs.host.notify import notify
+from vod2strmfs.host.service_manager import notify
 from vod2strmfs.schedule import next_time, zone
 from vod2strmfs.service.export import export
 from vod2strmfs.service.refresh import Display, logged, refresh
+from vod2strmfs.service.tell import order_of
 from vod2strmfs.service.when import Service
 from vod2strmfs.settings import Mode, Settings
 
 if TYPE_CHECKING:
     from vod2strmfs.hydrate.background import Background
+    from vod2strmfs.notify.courier import Courier
 
 _SETTLE_SECONDS = 30.0
 
@@ -39,8 +41,11 @@ def serve(
     """
     check_when(settings)
     settings.database_url()  # A database that is not set is found out now.
+    from vod2strmfs.notify.courier import Courier
+
+    courier = Courier(order_of(settings))
     service = Service(
-        lambda: _export(settings, mode, display),
+        lambda: _export_and_tell(settings, mode, display, courier),
         sync_once=_syncer(settings) if settings.auto else None,
         next_due=_timer(settings) if settings.schedule else None,
         poll_seconds=settings.poll_interval,
@@ -68,7 +73,9 @@ def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         notify("READY=1", patience=60)
-        service.serve()
+        with courier:
+            courier.tell()
+            service.serve()
     except _StoppedError as stopped:
         _log.info("Stopping on %s.", stopped)
 
@@ -96,6 +103,14 @@ def _filling(settings: Settings) -> "Background | None":
 
 class _StoppedError(BaseException):
     """A signal ends the service. Whatever it is doing can be cut off: the next run finishes the job."""
+
+
+def _export_and_tell(settings: Settings, mode: Mode, display: Display, courier: "Courier") -> None:
+    """Export, and have media servers told of what was done, also if that was not all."""
+    try:
+        _export(settings, mode, display)
+    finally:
+        courier.tell()
 
 
 def _export(settings: Settings, mode: Mode, display: Display) -> None:

@@ -16,6 +16,7 @@ from vod2strmfs.settings.model import (
     dispatcharr_database,
     is_secret,
 )
+from vod2strmfs.settings.servers import NotifiedServer
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -26,6 +27,7 @@ __all__ = [
     "LibrarySettings",
     "MediaServer",
     "Mode",
+    "NotifiedServer",
     "Settings",
     "Versions",
     "dispatcharr_database",

@@ -4,8 +4,10 @@ Each check takes what was given and returns what is meant. A value that it refus
 behind the name of the setting: `base_url: must have a port from 1 to 65535, or none`.
 """
 
+import json
 import os
 import re
+import shlex
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -177,3 +179,38 @@ def _refuse_bare_characters(address: str) -> None:
         raise ValueError(
             "must have special characters of the user and the password percent-encoded: @ as %40, / as %2F, % as %25"
         )
+
+
+def hours(value: str) -> str:
+    """Hours of the day in one form: `HH:MM-HH:MM`."""
+    match = re.fullmatch(r"(\d{1,2}):?(\d\d)?\s*-\s*(\d{1,2}):?(\d\d)?", value.strip())
+    if not value.strip():
+        return ""
+    numbers = [int(each or 0) for each in match.groups()] if match else [99] * 4
+    if any(number > limit for number, limit in zip(numbers, (24, 59, 24, 59), strict=True)):
+        raise ValueError("must be hours of the day, such as 22:00-07:00")
+    begin, end = f"{numbers[0] % 24:02}:{numbers[1]:02}", f"{numbers[2] % 24:02}:{numbers[3]:02}"
+    if begin == end:
+        raise ValueError("must begin and end at different times")
+    return f"{begin}-{end}"
+
+
+def command_line(value: str) -> str:
+    """A command line that a shell would take apart into words."""
+    try:
+        words = shlex.split(value)
+    except ValueError as error:
+        raise ValueError(f"is not a command line: {error}") from None
+    if value and not words:
+        raise ValueError("must name a program")
+    return value
+
+
+def tables(value: object) -> object:
+    """A list of tables, which the environment holds as JSON. One table is a list of one."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ValueError('must be JSON, as in [{"kind": "jellyfin", "url": "http://…"}]') from None
+    return (value,) if isinstance(value, dict) else value

@@ -13,7 +13,14 @@ from pydantic import ValidationError
 
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.settings.checks import without_password
-from vod2strmfs.settings.model import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, LibrarySettings, Settings, is_secret
+from vod2strmfs.settings.model import (
+    CONFIG_VARIABLE,
+    ENVIRONMENT_PREFIX,
+    SECTIONS,
+    LibrarySettings,
+    Settings,
+    is_secret,
+)
 
 _Spell = Callable[[str], str]
 """Makes what a user types for a setting from the name of its field."""
@@ -53,7 +60,7 @@ def load(
     origin: dict[str, str] = {}
     for layer, spell, place in layers:
         for key, value in layer.items():
-            if _is_section(value):
+            if _is_section(value) and key not in SECTIONS:
                 raise SettingsError(
                     f"{place(key)}: sections are not used. Write its settings without the line [{key}]."
                 )
@@ -193,6 +200,7 @@ def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
         field = str(problem["loc"][0])
         reason = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
         kind, _, what = problem["type"].partition("_")
+        reason = {"extra": "there is no such setting", "missing": "is not there, and has to be"}.get(kind, reason)
         if what in ("parsing", "type", "from_float", "parsing_size"):
             reason = _REASONS.get(kind, reason)
         if field in ("uid", "gid") and kind == "int":
@@ -200,8 +208,13 @@ def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
         value = problem["input"]
         shown = without_password(repr(without_password(value) if isinstance(value, str) else value))
         given = "" if is_secret(field) else f" (is {_shortened(shown)})"
-        problems.append(f"{origin[field]}: {reason}{given}.")
+        problems.append(f"{origin[field]}{_within(problem['loc'][1:])}: {reason}{given}.")
     return "\n".join(problems)
+
+
+def _within(place: tuple[int | str, ...]) -> str:
+    """Where in a list of tables something is wrong."""
+    return "".join(f", table {step + 1}" if isinstance(step, int) else f", {step}" for step in place)
 
 
 def _shortened(text: str) -> str:

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,10 +26,29 @@ from pydantic import (
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.settings import checks
 from vod2strmfs.settings.checks import without_password
+from vod2strmfs.settings.servers import NotifiedServer
+from vod2strmfs.settings.types import (
+    CommandLine,
+    Database,
+    Hours,
+    HttpUrl,
+    Location,
+    LoopbackAddress,
+    Pattern,
+    Patterns,
+    Schedule,
+    TimeZone,
+    Umask,
+    UuidPath,
+    Years,
+)
 
 ENVIRONMENT_PREFIX = "VOD2STRMFS_"
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
 """The variable that names the TOML file, where `--config` does not."""
+
+SECTIONS = ("notify",)
+"""Settings that are lists of tables."""
 
 MAX_SHRINK = 20
 """The default of the setting `max_shrink`, in percent."""
@@ -50,17 +68,7 @@ Cleanup = Literal["off", "preview", "apply"]
 EmptySeries = Literal["hide", "show"]
 Hydrate = Literal["off", "background", "on_open"]
 
-HttpUrl = Annotated[str, AfterValidator(checks.http_url)]
-UuidPath = Annotated[str, AfterValidator(checks.uuid_path)]
-Pattern = Annotated[str, AfterValidator(checks.pattern)]
-Patterns = Annotated[tuple[str, ...], BeforeValidator(checks.separated)]
-Years = Annotated[str, AfterValidator(checks.years)]
-Schedule = Annotated[str, AfterValidator(checks.schedule)]
-TimeZone = Annotated[str, AfterValidator(checks.time_zone)]
-LoopbackAddress = Annotated[str, AfterValidator(checks.loopback)]
-Umask = Annotated[int, BeforeValidator(checks.octal), AfterValidator(checks.permissions)]
-Location = Annotated[Path, BeforeValidator(checks.location)]
-Database = Annotated[SecretStr, AfterValidator(checks.database)]
+_Servers = Annotated[tuple[NotifiedServer, ...], BeforeValidator(checks.tables)]
 
 
 def state_directory() -> Path:
@@ -256,6 +264,17 @@ class Settings(LibrarySettings):
         description="the certificate authority that the API's certificate is of, as PEM, if this host does not know it",
     )
 
+    # Media servers to tell.
+    notify: _Servers = Field(
+        (), description="media servers to tell what changed, each a table [[notify]]; in the environment, JSON"
+    )
+    notify_quiet: Hours = Field("", description="hours in which nothing is told, such as 22:00-07:00; it is told later")
+    notify_limit: int = Field(
+        300, ge=1, le=100_000, description="when more titles than this changed, one scan of all of them is asked for"
+    )
+    on_change: CommandLine = Field("", description="a command that gets what changed as JSON lines on standard input")
+    on_change_timeout: float = Field(60, ge=0.1, le=86400, description="seconds after which that command is ended")
+
     _config: Path | None = PrivateAttr(None)
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
     _repeated: tuple[str, ...] = PrivateAttr(())
@@ -364,4 +383,4 @@ def _quoted(value: str) -> str:
 
 def is_secret(field: str) -> bool:
     """Whether the value of a setting must not be shown."""
-    return "SecretStr" in repr(Settings.model_fields[field].annotation)
+    return field in SECTIONS or "SecretStr" in repr(Settings.model_fields[field].annotation)

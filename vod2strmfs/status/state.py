@@ -3,6 +3,7 @@
 import msgspec
 
 from vod2strmfs.index.held import number_held
+from vod2strmfs.notify.outbox import Account
 
 
 class State(msgspec.Struct, frozen=True):
@@ -45,6 +46,8 @@ class State(msgspec.Struct, frozen=True):
     """What the shrink brake holds, and why; empty if it holds nothing."""
     held_advice: str = ""
     """What to do about what the shrink brake holds; empty if it holds nothing."""
+    servers: tuple[Account, ...] = ()
+    """The media servers that are told what changed, as they were when one was told last."""
 
     @property
     def held(self) -> int:

@@ -84,6 +84,16 @@ def _metrics(state: State) -> Iterator[Metric]:
     logged.add_metric(["error"], state.logged_errors)
     logged.add_metric(["warning"], state.logged_warnings)
     yield logged
+    told = CounterMetricFamily("vod2strmfs_told_folders", "Folders that a media server was told of.", labels=["server"])
+    waiting = GaugeMetricFamily("vod2strmfs_waiting_folders", "Folders that it is to be told of.", labels=["server"])
+    failing = GaugeMetricFamily(
+        "vod2strmfs_server_failing_since_seconds", "Since when it cannot be told; 0 while it can.", labels=["server"]
+    )
+    for server in state.servers:
+        told.add_metric([server.name], server.told)
+        waiting.add_metric([server.name], server.waiting)
+        failing.add_metric([server.name], server.failing_since)
+    yield from (told, waiting, failing)
     library = GaugeMetricFamily("vod2strmfs_library", "What .stats.csv counts.", labels=["scope", "metric"])
     for scope, metrics in state.metrics.items():
         for metric, counted in metrics.items():

@@ -1,4 +1,4 @@
-"""Telling systemd how a service is (sd_notify(3))."""
+"""Telling systemd, or another service manager, how a service is (sd_notify(3))."""
 
 import os
 import socket

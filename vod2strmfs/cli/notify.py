@@ -1,0 +1,102 @@
+"""`vod2strmfs notify`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from vod2strmfs.cli.answer import answer_options, ended, say_json
+from vod2strmfs.cli.logs.setup import set_up_logs
+from vod2strmfs.cli.options import NOTIFY, STATE, Group, GroupedCommand, complete_directory, with_settings
+from vod2strmfs.errors import Exit, SettingsError, UserError
+from vod2strmfs.service.tell import TELL_SECONDS, order_of
+from vod2strmfs.settings import Settings
+
+if TYPE_CHECKING:
+    from vod2strmfs.notify.examine import Found
+    from vod2strmfs.notify.order import Order
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("action", type=click.Choice(["test", "send"]))
+@click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False, shell_complete=complete_directory)
+@answer_options
+@with_settings(NOTIFY, Group(STATE.heading, STATE.names))
+def notify(settings: Settings, action: str, quiet: bool, as_json: bool) -> None:
+    """Find out about the media servers that are told what changed, or tell them now.
+
+    `test` tells them nothing: it says what each answers, which libraries it has, and whether it sees our folders, and
+    proposes the right `paths` if it does not. `send` tells them what waits. OUTPUT_ROOT is the mount point or the
+    output root (default: /data/STRM). The exit code of `test` is 9 if something does not work.
+    """
+    set_up_logs(settings, quiet=quiet)
+    order = order_of(settings)
+    if not order.servers:
+        raise SettingsError("notify: no media server is named. Add a table [[notify]] to the settings file.")
+    if action == "test":
+        _test(order, settings, quiet=quiet, as_json=as_json)
+    else:
+        _send(order, quiet=quiet, as_json=as_json)
+
+
+def _test(order: "Order", settings: Settings, *, quiet: bool, as_json: bool) -> None:
+    import trio
+
+    from vod2strmfs.notify.examine import examine
+
+    folders, sample = _folders(settings)
+    found = [trio.run(examine, server, order.root, folders, sample) for server in order.servers]
+    code = Exit.PROBLEMS if any(each.problems for each in found) else Exit.OK
+    if as_json:
+        say_json({"servers": [_fields(each) for each in found]} | ended(code, None))
+    for each in () if as_json else found:
+        if each.problems or not quiet:
+            click.echo("\n  ".join((each.name, *each.lines, *(f"problem: {problem}" for problem in each.problems))))
+    raise SystemExit(int(code))
+
+
+def _fields(found: "Found") -> dict[str, object]:
+    """What was found, for programs; see docs/commands.md."""
+    return {
+        "name": found.name,
+        "about": found.about,
+        "libraries": [{"name": library.name, "folders": list(library.folders)} for library in found.libraries],
+        "problems": list(found.problems),
+        "paths": dict([found.paths]) if found.paths else None,
+    }
+
+
+def _folders(settings: Settings) -> tuple[list[str], str]:
+    """The folders of the library, and one title's that is in the last generation."""
+    from contextlib import closing
+
+    from vod2strmfs.index.store import Store
+    from vod2strmfs.library.kinds import ROOT_INODE, NodeKind, node_of
+    from vod2strmfs.library.tree import Tree
+    from vod2strmfs.notify.change import SECTIONS
+
+    if not Store.exists(settings.state_dir):
+        return list(SECTIONS), ""
+    with closing(Store(settings.state_dir)) as store:
+        for path, entry in Tree(store).walk(ROOT_INODE) if store.generation else ():
+            node = store.node(node_of(entry.inode))
+            if node is not None and node.kind in (NodeKind.MOVIE, NodeKind.SERIES):
+                return list(SECTIONS), path
+    return list(SECTIONS), ""
+
+
+def _send(order: "Order", *, quiet: bool, as_json: bool) -> None:
+    import msgspec
+
+    from vod2strmfs.notify.courier import send
+
+    answer = send(msgspec.structs.replace(order, at_once=True), TELL_SECONDS)
+    accounts = answer.accounts if answer else ()
+    failing = [f"{each.name} {each.error}" for each in accounts if each.error]
+    if as_json:
+        fields: dict[str, object] = {"servers": [msgspec.to_builtins(each) for each in accounts]}
+        say_json(fields | ended(Exit.FAILED if failing else Exit.OK, "; ".join(failing)))
+    for each in () if as_json or quiet else accounts:
+        click.echo(f"{each.name}: told of {each.told} folders, {each.waiting} waiting")
+    if failing and not as_json:
+        raise UserError("\n".join(failing))
+    raise SystemExit(int(Exit.FAILED if failing else Exit.OK))

@@ -1,0 +1,116 @@
+"""What the process that tells media servers is asked to do, and what it answers."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from vod2strmfs.notify.outbox import Account
+from vod2strmfs.settings import NotifiedServer, Settings
+
+COMMAND = "on_change"
+"""The name of the command that is told, among the servers'."""
+
+Kind = Literal["jellyfin", "emby", "plex", "kodi", "command"]
+
+
+class Server(msgspec.Struct, frozen=True):
+    """Who is told. See `settings.NotifiedServer` for what is called the same there."""
+
+    kind: Kind
+    name: str
+    """Of its own: no other has it."""
+    url: str = ""
+    """Of a command, its command line."""
+    token: str = ""
+    token_file: str = ""
+    user: str = ""
+    paths: dict[str, str] = {}
+    libraries: tuple[str, ...] = ()
+    verify_tls: bool = True
+    ca_file: str = ""
+    refresh: bool = False
+    timeout: float = 30
+
+    def __repr__(self) -> str:
+        return f"Server({self.name!r})"
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What to do: plan, if a mount's generation is given, and tell what waits."""
+
+    state_dir: str
+    servers: tuple[Server, ...]
+    limit: int
+    quiet: str = ""
+    """Hours in which nothing is told."""
+    time_zone: str = ""
+    level: int = 20
+    """Of what is logged."""
+    root: str = ""
+    """The mount point, of which a generation can be seen."""
+    generation: int = 0
+    """That; 0: nothing is planned."""
+    write_nfo: bool = True
+    at_once: bool = False
+    """Whether to try servers again whose pause has not ended."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """How it stands when the process ends."""
+
+    accounts: tuple[Account, ...] = ()
+    pause: float = -1
+    """Seconds after which there is something to do again; below 0: as far as is known, never."""
+
+
+def order(settings: Settings, level: int, root: Path) -> Order:
+    """The order that settings describe.
+
+    Args:
+        settings: of the command.
+        level: of what is logged.
+        root: the mount point or the output root.
+    """
+    return Order(
+        state_dir=str(settings.state_dir.absolute()),
+        servers=tuple(_servers(settings)),
+        limit=settings.notify_limit,
+        quiet=settings.notify_quiet,
+        time_zone=settings.time_zone,
+        level=level,
+        root=str(root.absolute()),
+        write_nfo=settings.write_nfo,
+    )
+
+
+def _servers(settings: Settings) -> list[Server]:
+    servers: list[Server] = []
+    taken = {COMMAND}
+    for each in settings.notify:
+        name, number = each.title, 1
+        while name in taken:
+            number += 1
+            name = f"{each.title} ({number})"
+        taken.add(name)
+        servers.append(_server(each, name))
+    if settings.on_change:
+        servers.append(Server("command", COMMAND, settings.on_change, timeout=settings.on_change_timeout))
+    return servers
+
+
+def _server(told: NotifiedServer, name: str) -> Server:
+    return Server(
+        kind=told.kind,
+        name=name,
+        url=told.url,
+        token=told.token.get_secret_value(),
+        token_file=str(told.token_file or ""),
+        user=told.user,
+        paths=told.paths,
+        libraries=told.libraries,
+        verify_tls=told.verify_tls,
+        ca_file=str(told.ca_file or ""),
+        refresh=told.refresh,
+        timeout=told.timeout,
+    )
