@@ -52,7 +52,7 @@ def settings_page() -> str:
         "Each setting `some_name` is `some_name = …` in the TOML file, `VOD2STRMFS_SOME_NAME` in the environment and",
         "`--some-name` on the command line of the [commands that use it](#options). The command line beats the",
         "environment, and that the file. On both a list is written with commas; in TOML it is a list. What is true or",
-        "false has an opposite, `--no-some-name`. Some are called otherwise: `write_nfo` is `--nfo` and `--no-nfo`, and",
+        "false has an opposite, `--no-some-name`. Some are called otherwise: `write_nfo` is `--nfo` and `--no-nfo`;",
         "`output_root` is no option but the directory that stands behind the command (`vod2strmfs mount /data/STRM`).",
         "The file is named by `--config` or `VOD2STRMFS_CONFIG`. `notify` is no option either: it is a list of tables,",
         "`[[notify]]`, whose settings [stand elsewhere](notify.md).",

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,7 +42,7 @@ class MediaServer:
     def __init__(
         self,
         kind: Literal["jellyfin", "emby", "plex"],
-        libraries: dict[str, Sequence[str]],
+        libraries: Mapping[str, Sequence[str]],
         *,
         sees: Callable[[str], bool] = lambda path: True,
         certificate: Path | None = None,
