@@ -35,7 +35,7 @@ ELSEWHERE = {ROOT / "docs/containers.md"}
 STAND_INS = {"apt-get", "docker", "journalctl", "sudo", "systemctl"}
 """Programs that are not run: each says itself why, and what is checked of its command line."""
 
-NOT_COMMANDS = {"", "ini", "text", "xml", "mermaid", "{toctree}", "toml", "yaml"}
+NOT_COMMANDS = {"", "ini", "json", "text", "xml", "mermaid", "{toctree}", "toml", "yaml"}
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 
 
