@@ -3,12 +3,15 @@
 import csv
 import os
 import re
+import socket
 from pathlib import Path
 
 import psycopg
 import pytest
 from dispatcharr_loader import KEY, Dispatcharr, PluginFailed, wait_for
 from plugin_runs import BASE_URL, MANY, Installed, seconds_of
+
+from vod2strmfs.dispatcharr_plugin.launch import is_here
 
 _AT_ONCE = 0.3
 """Seconds in which a button answers, whatever goes on."""
@@ -202,6 +205,23 @@ def test_a_worker_of_celery_that_does_not_know_the_plugin_is_done_without(
     said = plugin.run("generate_all")
     assert said["where"].startswith("a thread of process ")
     assert len(plugin.files()) > 6
+
+
+def test_a_worker_of_celery_in_another_container_is_done_without() -> None:
+    here = socket.gethostname()
+    assert is_here(f"dvr@{here}")
+    assert not is_here(f"dvr@{here}-celery")
+    assert not is_here(f"dvr@celery.{here}")
+    assert not is_here("dvr")
+
+
+def test_a_worker_of_celery_that_another_user_runs_is_done_without(
+    filled_with_redis: Dispatcharr, plugin_zip: Path
+) -> None:
+    plugin = Installed(filled_with_redis, plugin_zip)
+    filled_with_redis.celery("dvr")
+    os.chown(plugin.data, 1000, 1000)
+    assert plugin.run("generate_all")["where"].startswith("a thread of process ")
 
 
 def test_a_run_outlives_the_web_worker_that_began_it(busy_plugin: Installed) -> None:

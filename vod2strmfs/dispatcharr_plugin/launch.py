@@ -8,6 +8,7 @@ the page: so it is always a process that does the work, and what looks after it 
 
 import logging
 import os
+import socket
 import threading
 import time
 
@@ -102,7 +103,7 @@ def _hand_over(places: Places, run: str) -> bool:
 
 
 def dvr_worker() -> str:
-    """Name of a Celery worker that takes tasks of plugins; "" if none answers. Takes a second."""
+    """Name of a Celery worker in this container that takes tasks of plugins; "" if none answers. Takes a second."""
     try:
         from celery import current_app
 
@@ -113,6 +114,20 @@ def dvr_worker() -> str:
         _log.debug("vod2strm: Celery does not answer: %s", type(error).__name__)
         return ""
     for worker, queues in (answers or {}).items():
-        if any(queue.get("name") == QUEUE for queue in queues):
+        if any(queue.get("name") == QUEUE for queue in queues) and is_here(str(worker)):
             return str(worker)
     return ""
+
+
+def is_here(worker: str) -> bool:
+    """Whether a Celery worker is in this container, by its name.
+
+    Where Celery has a container of its own, it runs as root there, and sees only those of our folders that are mounted
+    into both: it would write the library where nobody looks, and files that the web workers cannot read.
+    """
+    return worker.partition("@")[2] == socket.gethostname()
+
+
+def is_same_user(places: Places) -> bool:
+    """Whether this process is run by the user to whom the plugin's data belong."""
+    return places.data.stat().st_uid == os.getuid()

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import runs
-from .launch import QUEUE, dvr_worker, look_after
+from .launch import QUEUE, dvr_worker, is_same_user, look_after
 from .places import Places, read, write
 from .processes import StartError, start, wait
 
@@ -219,6 +219,9 @@ def scheduled(places: Places, who: str) -> None:
             return
     finally:
         _close_connections()
+    if not is_same_user(places):
+        _log.error("vod2strm: the schedule is due, and Celery runs as another user than Dispatcharr's web workers.")
+        return
     try:
         run = runs.ask(places, "generate_all", settings)
     except runs.BusyError as error:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from .launch import TASK, look_after
+from .launch import TASK, is_same_user, look_after
 from .periodic import SCHEDULED, scheduled
 from .places import Places
 
@@ -17,7 +17,9 @@ def register() -> None:
 
     @shared_task(name=TASK, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
     def run(task: Any, folder: str, run: str) -> None:
-        look_after(Places(Path(folder)), run, f"the Celery worker {task.request.hostname}")
+        places = Places(Path(folder))
+        if is_same_user(places):  # else whoever sent it does it
+            look_after(places, run, f"the Celery worker {task.request.hostname}")
 
     @shared_task(name=SCHEDULED, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
     def due(task: Any, folder: str) -> None:
