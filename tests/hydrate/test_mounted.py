@@ -142,7 +142,7 @@ def test_scanners_that_open_everything_get_nothing(library: Callable[..., Databa
         DispatcharrApi(database.owner_url) as api,
         mounted(tmp_path, database.url, *ON_OPEN, "--api-url", api.url) as m,
     ):
-        for scanner in (["find", m.path], ["rclone", "lsf", "-R", m.path]):
+        for scanner in (["find", str(m.path)], ["rclone", "lsf", "-R", str(m.path)]):
             done = subprocess.run(scanner, capture_output=True, text=True, check=True)
             assert done.stdout.count("tvshow.nfo") == 30
         time.sleep(SETTLE + 3)
