@@ -8,7 +8,7 @@ from typing import NamedTuple
 import tomli_w
 
 from vod2strmfs.errors import OutputError, SettingsError
-from vod2strmfs.settings import Settings, load
+from vod2strmfs.settings import MediaServer, Settings, load
 from vod2strmfs.systemd.units import Work, config_of, unit_name, units
 
 _NEVER = ("state_dir",)
@@ -58,9 +58,17 @@ def _values(settings: Settings) -> dict[str, object]:
     """What was given, as the file takes it; the database from Dispatcharr's variables too."""
     values = settings.model_dump(mode="json", include=set(settings.model_fields_set) - {*_NEVER, "database"})
     values |= {name: str(Path(value).absolute()) for name, value in values.items() if _is_path(settings, name)}
+    if "notify" in values:
+        values["notify"] = [_table(server) for server in settings.notify]
     if "umask" in values:
         values["umask"] = f"{settings.umask:03o}"
     return {"database": settings.database_url()} | {name: value for name, value in values.items() if value is not None}
+
+
+def _table(server: MediaServer) -> dict[str, object]:
+    """A media server as it was given, with its token."""
+    given = server.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    return given | ({"token": server.token.get_secret_value()} if "token" in given else {})
 
 
 def _says(config: Path, settings: Settings) -> bool:
