@@ -20,6 +20,7 @@ from vod2strmfs.notify.outbox import FILE_NAME, Outbox
 from vod2strmfs.notify.places import above, proposals, seen_at, within
 from vod2strmfs.notify.plan import changed_titles
 from vod2strmfs.settings import load
+from vod2strmfs.systemd.install import install
 
 ROOT = "/mnt/vod"
 CREATED, MODIFIED, DELETED = What.CREATED, What.MODIFIED, What.DELETED
@@ -261,3 +262,11 @@ def test_what_is_wrong_with_a_server_is_said_without_its_secrets(table: str, mes
         load(config, {}, {})
     assert message in str(raised.value)
     assert "secret-1" not in str(raised.value)
+
+
+def test_an_installed_service_keeps_its_servers(tmp_path: Path) -> None:
+    tables = '[{"kind": "plex", "url": "http://a:1", "token": "secret-1", "paths": {"/mnt": "/m"}, "token_file": "/x"}]'
+    given = {"VOD2STRMFS_NOTIFY": tables, "VOD2STRMFS_DATABASE": "sqlite:////x.db"}
+    install(load(None, {}, given), "mount", "", Path("/usr/bin/vod2strmfs"), root=tmp_path)
+    [config] = tmp_path.rglob("*.toml")
+    assert load(config, {}, {}).notify == load(None, {}, given).notify

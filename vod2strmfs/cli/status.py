@@ -16,7 +16,7 @@ from vod2strmfs.errors import CatalogError, IndexFileError, MountError, ShrinkHe
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:
-    from vod2strmfs.notify.outbox import Account
+    from vod2strmfs.notify.account import Account
     from vod2strmfs.status.state import State
 
 _WATCH_SECONDS = 2.0

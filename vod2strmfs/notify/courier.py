@@ -12,8 +12,8 @@ from typing import Self
 
 import msgspec
 
+from vod2strmfs.notify.account import Account
 from vod2strmfs.notify.order import Answer, Order
-from vod2strmfs.notify.outbox import Account
 
 _RESTART_SECONDS = 30.0
 """After a process that has failed altogether."""

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from vod2strmfs.notify.outbox import Account
+from vod2strmfs.notify.account import Account
 from vod2strmfs.settings import NotifiedServer, Settings
 
 COMMAND = "on_change"

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import NamedTuple, Self
 from zlib import crc32
 
-import msgspec
-
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.host.private import private
+from vod2strmfs.notify.account import Account
 from vod2strmfs.notify.change import SECTIONS, Change, coalesced, merged, whole
 
 FILE_NAME = "notify.db"
@@ -61,23 +60,6 @@ class Waiting(NamedTuple):
     change: Change
     is_sent: bool
     """Whether an attempt to tell it was cut off."""
-
-
-class Account(msgspec.Struct, frozen=True):
-    """How it stands with a server. Times are seconds since the epoch; 0 stands for never."""
-
-    name: str
-    waiting: int
-    """How many folders it is to be told of."""
-    told: int
-    """Of how many it was told."""
-    told_at: float
-    failures: int
-    """How many attempts failed since one succeeded."""
-    failing_since: float
-    next_try: float
-    error: str
-    """Why the last attempt failed; empty if it did not."""
 
 
 class Outbox:

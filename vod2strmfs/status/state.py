@@ -3,7 +3,7 @@
 import msgspec
 
 from vod2strmfs.index.held import number_held
-from vod2strmfs.notify.outbox import Account
+from vod2strmfs.notify.account import Account
 
 
 class State(msgspec.Struct, frozen=True):

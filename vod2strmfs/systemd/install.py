@@ -9,7 +9,7 @@ import tomli_w
 from pydantic import SecretStr
 
 from vod2strmfs.errors import OutputError, SettingsError
-from vod2strmfs.settings import Settings, load
+from vod2strmfs.settings import NotifiedServer, Settings, load
 from vod2strmfs.systemd.units import ServiceKind, config_of, unit_name, units
 
 _NEVER = ("state_dir",)
@@ -61,9 +61,17 @@ def _values(settings: Settings) -> dict[str, object]:
     values |= {name: str(Path(value).absolute()) for name, value in values.items() if _is_path(settings, name)}
     secrets = {name: value for name in values if isinstance(value := getattr(settings, name), SecretStr)}
     values |= {name: secret.get_secret_value() for name, secret in secrets.items()}
+    if "notify" in values:
+        values["notify"] = [_table(server) for server in settings.notify]
     if "umask" in values:
         values["umask"] = f"{settings.umask:03o}"
     return {"database": settings.database_url()} | {name: value for name, value in values.items() if value is not None}
+
+
+def _table(server: NotifiedServer) -> dict[str, object]:
+    """A media server as it was given, with its token."""
+    given = server.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    return given | ({"token": server.token.get_secret_value()} if "token" in given else {})
 
 
 def _says(config: Path, settings: Settings) -> bool:

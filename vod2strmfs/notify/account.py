@@ -1,0 +1,20 @@
+"""How it stands with a server that is told what changed."""
+
+import msgspec
+
+
+class Account(msgspec.Struct, frozen=True):
+    """How it stands with a server. Times are seconds since the epoch; 0 stands for never."""
+
+    name: str
+    waiting: int
+    """How many folders it is to be told of."""
+    told: int
+    """Of how many it was told."""
+    told_at: float
+    failures: int
+    """How many attempts failed since one succeeded."""
+    failing_since: float
+    next_try: float
+    error: str
+    """Why the last attempt failed; empty if it did not."""
