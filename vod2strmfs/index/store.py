@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from vod2strmfs.errors import IndexFileError
-from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change
+from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change, What
 from vod2strmfs.index.file import FILE_NAME, WRONG_TYPES, connect
 from vod2strmfs.index.held import Held
 from vod2strmfs.index.read_ahead import Ahead
 from vod2strmfs.library import stats_csv as stats
 from vod2strmfs.library.contents import Record, long_strm
 from vod2strmfs.library.item_names import mark_of
-from vod2strmfs.library.kinds import KINDS_WITHIN, WAITING_NODE, NodeKind
+from vod2strmfs.library.kinds import KINDS_WITHIN, WAITING_NODE, NodeKind, Slot, slot_of
 from vod2strmfs.library.names import fold
 from vod2strmfs.library.tree import Node
 from vod2strmfs.settings import LibrarySettings
@@ -45,6 +45,7 @@ _CHECK = f"""
         WHERE kind NOT IN ({{kinds}}) OR {WRONG_TYPES})
     FROM node INDEXED BY node_children WHERE parent = ?"""
 _OTHER_KEYS = "SELECT id, name, fold FROM node INDEXED BY node_children WHERE parent = ? AND lower(name) IS NOT fold"
+_NEWEST_CHANGES = "SELECT generation, what, inode, parent FROM change ORDER BY rowid DESC"
 _RECORDS = "SELECT id, kind, uuid, account, stream, item FROM content WHERE id BETWEEN ? AND ?"
 _SEASONS = """
     SELECT content.source FROM node JOIN content USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source"""
@@ -384,6 +385,26 @@ class Store:
                     (since, until),
                 ),
             )
+
+    def changed_folders(self, since: int) -> Iterator[int] | None:
+        """The directories, by their inodes, whose listings the generations after `since` changed, some of them more
+        than once; None if that is no longer known."""
+        if self.generation - since > GENERATIONS_REMEMBERED:
+            return None
+        return self._changed_folders(since)
+
+    def _changed_folders(self, since: int) -> Iterator[int]:
+        last = 0
+        with _reading():
+            # The newest stand last, so this reads no others.
+            for generation, what, inode, parent in self._connection.execute(_NEWEST_CHANGES):
+                if generation <= since:
+                    return
+                if what != What.ATTRIBUTES_CHANGED and parent != last:
+                    yield parent
+                    last = parent
+                if what != What.ATTRIBUTES_CHANGED and slot_of(inode) == Slot.FOLDER:
+                    yield inode
 
     def _read_nodes(self, first: int, last: int) -> dict[int, Node]:
         rows = self._query(_NODES, first, last)
