@@ -130,7 +130,7 @@ class Device:
 
     def _handle(self, request: bytes) -> None:
         if self._waiting and (unique := interrupted(request)) in self._waiting:
-            self._waiting[unique].cancel()
+            self._waiting.pop(unique).cancel()
             self._reply(refused(unique, errno.EINTR))
             return
         try:
@@ -155,7 +155,7 @@ class Device:
                         self._reply(reply)
                     return
             finally:
-                del self._waiting[unique]
+                self._waiting.pop(unique, None)
 
     def _reply(self, reply: bytes) -> None:
         try:

@@ -291,6 +291,8 @@ class LibraryHandlers:
         entry = self._shown().attributes(inode)
         if entry is None:
             return self._still_open(inode)
+        if entry.is_dir:
+            raise RequestError(errno.EISDIR)
         file = Opened(entry, twin.content if twin is not None else self._shown().open(inode))
         if entry.size < _FILES_BYTES // 2:
             self._files[inode] = file
