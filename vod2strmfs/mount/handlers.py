@@ -181,7 +181,7 @@ class LibraryHandlers:
         with self._index:
             tree = self._shown()
             cursor = None
-            if not self._folders.knows(inode):
+            if not self._folders.is_whole(inode):
                 cursor = Cursor(tree, inode, 0, self._listed)
                 if not cursor.whole:
                     tree.check(inode)

@@ -119,8 +119,10 @@ class Openings:
     def __init__(self) -> None:
         self._openings: dict[int, Opening] = {}
         self._last_handle = 0
-        self._known = Directories()
-        """Those that were found to be whole when they were opened, and have not changed since."""
+        self._whole = Directories()
+        """Those that were found to be whole when they were opened, in the tree that is shown."""
+        self._opened = Directories()
+        """Those that were opened since they last changed, so that the kernel may have their listing."""
         self._doubtful = Directories()
         """Those of which the kernel may keep an older listing."""
         self._outdated: Counter[int] = Counter()
@@ -130,20 +132,20 @@ class Openings:
         """What is open under a handle."""
         return self._openings[handle]
 
-    def knows(self, directory: int) -> bool:
-        """Whether a directory was found to be whole, and the kernel may use the listing that it keeps."""
-        is_folder = directory == folder_inode(node_of(directory))
-        return is_folder and directory in self._known and directory not in self._outdated
+    def is_whole(self, directory: int) -> bool:
+        """Whether a directory is known to be whole."""
+        return directory == folder_inode(node_of(directory)) and directory in self._whole
 
     def open(self, directory: int, cursor: Cursor | None) -> tuple[int, int]:
-        """Open a directory that is known, or was just found, to be whole; returns the handle, and flags for OPENDIR."""
+        """Open a directory that is whole; returns the handle, and flags for OPENDIR."""
+        self._whole.add(directory)
         if directory in self._outdated:
             flags = 0
         elif directory in self._doubtful:
             flags = CACHE_DIR
         else:
             flags = CACHE_DIR | KEEP_CACHE
-            self._known.add(directory)
+            self._opened.add(directory)
         self._last_handle += 1
         self._openings[self._last_handle] = Opening(directory, flags, cursor)
         return self._last_handle, flags
@@ -152,7 +154,7 @@ class Openings:
         """The kernel has asked something of an opening, so it has done what it was told at OPENDIR."""
         if opening.flags == CACHE_DIR and not opening.outdated:
             self._doubtful.discard(opening.directory)
-            self._known.add(opening.directory)
+            self._opened.add(opening.directory)
             opening.flags = CACHE_DIR | KEEP_CACHE
 
     def close(self, handle: int) -> None:
@@ -165,20 +167,21 @@ class Openings:
                 del self._outdated[opening.directory]
 
     def changed(self, directories: Collection[int] | None) -> None:
-        """Note that the listings of some directories may have changed; None: of all."""
+        """Note that another tree is shown, in which the listings of some directories differ; None: of all."""
+        self._whole = Directories()
         for opening in self._openings.values():
             opening.cursor = None
             if not opening.outdated and (directories is None or opening.directory in directories):
                 opening.outdated = True
                 self._outdated[opening.directory] += 1
         if directories is None:
-            self._doubtful.update(self._known)
-            self._known = Directories()
-        else:
-            for directory in directories:
-                if directory in self._known:
-                    self._known.discard(directory)
-                    self._doubtful.add(directory)
+            self._doubtful.update(self._opened)
+            self._opened = Directories()
+            return
+        for directory in directories:
+            if directory in self._opened:
+                self._opened.discard(directory)
+                self._doubtful.add(directory)
 
 
 class Directories:

@@ -148,10 +148,13 @@ async def _answer(device: Device, beside: trio.CancelScope) -> None:
     descriptor = await negotiated()
     try:
         await device.serve(descriptor)
-    except Exception:
+    except Exception as error:
         beside.cancel()
-        await device.serve(descriptor)
-        raise
+        try:
+            await device.serve(descriptor)
+        finally:
+            # Whatever ends this, that is what the mount ended with.
+            raise error
     beside.cancel()
 
 
