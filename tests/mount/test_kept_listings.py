@@ -5,6 +5,7 @@ import itertools
 import os
 import random
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -121,6 +122,30 @@ def test_who_is_in_a_folder_or_has_it_open_sees_each_change(tmp_path: Path) -> N
             inside.stdout.close()
 
 
+_TELLS_NOBODY = """
+import sys
+from vod2strmfs.cli import main
+from vod2strmfs.mount import run
+run.forget = lambda state_dir, step: True
+main()
+"""
+"""The program, if it never told the kernel of any change."""
+
+
+def test_a_folder_that_is_opened_is_as_it_is_now_before_the_kernel_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mounts.command", lambda *words: [sys.executable, "-c", _TELLS_NOBODY, *map(str, words)])
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(library())
+    with mounted(tmp_path, database.url, *NEVER) as mount:
+        for number in range(1, 4):
+            assert len(os.listdir(mount.path / "Movies")) == 30
+            find(mount.path)
+            change(database, tmp_path / "state", f"UPDATE vod_movie SET name = 'Ran {number}' WHERE id = 1")
+            eventually(lambda number=number: ask(tmp_path / "state", 10).generation > number)  # type: ignore[misc]
+            assert f"Ran {number}" in os.listdir(mount.path / "Movies")
+
+
 def test_settings_that_change_names_show_in_every_kept_listing(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(library())
     with mounted(tmp_path, database.url, *NEVER) as mount:
@@ -209,10 +234,7 @@ def test_listings_are_never_older_than_what_was_seen_while_names_change(
             chance = random.Random(kind)
             while not stop.is_set():
                 before = seen
-                if kind == 0:
-                    found = os.listdir(movies)
-                else:
-                    found = slowly(movies, chance.random() / 50 if kind == 1 else 0)
+                found = slowly(movies, chance.random() / 50 if kind == 1 else 0) if kind else os.listdir(movies)
                 numbers = [int(name.removeprefix("Number ")) for name in found if name.startswith("Number ")]
                 if len(found) != expected or len(numbers) != 1:
                     wrong.append(f"{len(found)} names, {numbers}")
