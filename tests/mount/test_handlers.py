@@ -134,8 +134,14 @@ def test_requests_that_change_nothing_are_not_sent_again(asked: Kernel) -> None:
     film = asked.find("Movies/Film 3/Film 3.strm").inode
     for opcode in (kernel.FLUSH, kernel.ACCESS, kernel.FSYNCDIR, 20, 39, 40, 46, 50, 52, 4711, 0):
         assert asked.error(opcode, film, bytes(64)) == "ENOSYS"
-    dos = struct.pack("=II", 100, 0) + b"user.DOSATTRIB\0"
-    assert asked.error(kernel.GETXATTR, film, dos) == "ENOSYS"
+
+
+def test_the_attributes_that_samba_asks_of_every_file_are_not_asked_again(asked: Kernel) -> None:
+    film = asked.find("Movies/Film 3/Film 3.strm").inode
+    room = struct.pack("=II", 100, 0)
+    assert asked.error(kernel.LISTXATTR, film, room) == ""
+    assert asked.error(kernel.GETXATTR, film, room + b"user.DOSATTRIB\0") == "ENOSYS"
+    assert asked.error(kernel.LISTXATTR, film, room) == "ENOSYS"
 
 
 def test_what_writes_is_refused(asked: Kernel) -> None:

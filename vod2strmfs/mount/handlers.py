@@ -109,6 +109,7 @@ class LibraryHandlers:
         self._folder = Attributes(stat.S_IFDIR | 0o555 & ~owner.umask, owner.uid, owner.gid, _BLOCK, CACHE_SECONDS)
         self._absent = absent(CACHE_SECONDS)
         self._renewals = 0
+        self._shared_by_samba = False
         self._folders = Openings()
         self._files: LRUCache[int, Opened] = LRUCache(_FILES_BYTES, lambda opened: _OPENED_BYTES + opened.entry.size)
         """Files that were opened lately, by their inodes: several scanners at once open each file in turn."""
@@ -244,8 +245,11 @@ class LibraryHandlers:
 
     def getxattr(self, inode: int, name: bytes) -> bytes:
         """What a file stands for, as a help to scripts: see `Tree.identity`."""
-        # Samba asks this of each file of a listing, unless the kernel knows that there is no such thing here.
+        # Samba asks for this, and for the names of all, for each file of a listing. The kernel answers both itself, for
+        # as long as the mount lasts, once it was told that there is no such request; then it answers ours in this way
+        # too. docs/sharing.md says how to share a folder without Samba asking.
         if name.startswith(_SAMBA_XATTR):
+            self._shared_by_samba = True
             raise RequestError(errno.ENOSYS)
         # `ls -l` asks every file for attributes of others.
         if name.startswith(_XATTR_PREFIX):
@@ -253,6 +257,12 @@ class LibraryHandlers:
                 if name == _XATTR_PREFIX + key.encode():
                     return value.encode()
         raise RequestError(errno.ENODATA)
+
+    def listxattr(self, inode: int) -> bytes:
+        """None: Samba and others ask for each that is named, of each file of a listing."""
+        if self._shared_by_samba:
+            raise RequestError(errno.ENOSYS)
+        return b""
 
     def statfs(self) -> bytes:
         """A full file system: nothing can be written."""

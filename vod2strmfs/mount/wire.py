@@ -106,6 +106,9 @@ class Handlers(Protocol):
     def getxattr(self, inode: int, name: bytes) -> bytes:
         """The value of an extended attribute."""
 
+    def listxattr(self, inode: int) -> bytes:
+        """The names of extended attributes, each with a NUL at its end."""
+
     def statfs(self) -> bytes:
         """The size of the file system, as `sizes` makes it."""
 
@@ -301,8 +304,8 @@ def _getxattr(handlers: Handlers, inode: int, request: bytes) -> bytes:
 
 
 def _listxattr(handlers: Handlers, inode: int, request: bytes) -> bytes:
-    """None: Samba and others ask for each that is named, of each file of a listing."""
-    return _as_asked(b"", _GETXATTR_IN.unpack_from(request, _BODY)[0])
+    [size, _] = _GETXATTR_IN.unpack_from(request, _BODY)
+    return _as_asked(handlers.listxattr(inode), size)
 
 
 def _as_asked(value: bytes, size: int) -> bytes:
