@@ -5,7 +5,7 @@
 # make kodi    what a real Kodi, headless, makes of a library: not in CI, within 10 minutes
 # make lint    ruff, mypy, import-linter
 # make docs    the documents as a site, in build/site; a link that leads nowhere is an error
-# make bench   what it costs, as ratios against bindfs, rclone, \copy, cp and find (see docs/performance.md)
+# make bench   what it costs, as ratios against bindfs, mergerfs, rclone, \copy, cp and find (see docs/performance.md)
 # Each sets up what it needs: system packages, a virtual environment, the project.
 
 PYTHON ?= python3

@@ -35,7 +35,7 @@ class Stand:
 
     def replies(self) -> list[tuple[int, int]]:
         """The `unique` and the error of each reply until now."""
-        found = []
+        found: list[tuple[int, int]] = []
         self._ours.setblocking(False)
         while True:
             try:

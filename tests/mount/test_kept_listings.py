@@ -268,7 +268,7 @@ def slowly(folder: Path, pause: float) -> list[str]:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.opendir.restype = libc.readdir.restype = ctypes.c_void_p
     handle = ctypes.c_void_p(libc.opendir(os.fsencode(folder)))
-    found = []
+    found: list[str] = []
     try:
         while entry := libc.readdir(handle):
             name = ctypes.string_at(entry + 19).decode()
