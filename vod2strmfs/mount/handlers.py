@@ -21,13 +21,10 @@ from vod2strmfs.library.tree import Entry, Tree
 from vod2strmfs.mount.listings import Cursor, Openings
 from vod2strmfs.mount.wire import (
     KEEP_CACHE,
-    TYPE_DIRECTORY,
-    TYPE_FILE,
     Attributes,
     NotYetError,
     RequestError,
     absent,
-    listed,
     opened,
     sizes,
 )
@@ -317,8 +314,9 @@ class LibraryHandlers:
         return (self._folder if entry.is_dir else self._file).entry(entry.inode, generation, entry.size, entry.mtime)
 
     def _listed(self, entry: Entry) -> bytes:
-        kind = TYPE_DIRECTORY if entry.is_dir else TYPE_FILE
-        return listed(entry.name.encode(), entry.inode, entry.inode, kind, self._stands_for(entry))
+        generation = self._renewals << _REUSE_BITS | entry.reuse
+        attributes = self._folder if entry.is_dir else self._file
+        return attributes.listed(entry.name.encode(), entry.inode, generation, entry.size, entry.mtime)
 
 
 class _Index:

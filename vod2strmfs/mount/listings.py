@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 
 from vod2strmfs.library.kinds import folder_inode, node_of
 from vod2strmfs.library.tree import Entry, Tree
-from vod2strmfs.mount.wire import CACHE_DIR, ENTRY_SIZE, KEEP_CACHE, TYPE_DIRECTORY, listed
+from vod2strmfs.mount.wire import CACHE_DIR, ENTRY_SIZE, KEEP_CACHE, dot
 
 DOTDOT = 2
 """The place of `..` in a listing; that of `.` is before it. No entry has these inode numbers."""
@@ -25,7 +25,7 @@ _CHILDREN = 256
 """For how many children the tree is asked at once: more than fit into one answer."""
 
 Pack = Callable[[Entry], bytes]
-"""Makes of an entry what `wire.listed` does."""
+"""Makes of an entry what `Attributes.listed` of `wire` does."""
 
 
 class Cursor:
@@ -63,6 +63,11 @@ class Cursor:
         """
         skipped = 0 if plus else ENTRY_SIZE
         taken: list[bytes] = []
+        if plus and self.whole and not self._position and sum(map(len, self._records)) <= size:
+            # So are most listings: at once.
+            self._position = len(self._records)
+            self.place = self._places[-1] if self._places else self.place
+            return b"".join(self._records)
         while True:
             for position in range(self._position, len(self._records)):
                 record = self._records[position]
@@ -87,7 +92,7 @@ class Cursor:
         # Of these two, the kernel takes nothing but the number and the kind.
         for name, inode, place in ((b".", self._directory, DOTDOT - 1), (b"..", page.above, DOTDOT)):
             if self.place < place:
-                self._records.append(listed(name, inode, place, TYPE_DIRECTORY))
+                self._records.append(dot(name, inode, place))
                 self._places.append(place)
         self._records += map(self._pack, page.entries)
         self._places += [entry.inode for entry in page.entries]

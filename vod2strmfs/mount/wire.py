@@ -7,6 +7,7 @@ later are flags, which an older kernel passes over. Knows nothing of a tree, of 
 """
 
 import errno
+import stat
 from collections.abc import Callable
 from struct import Struct, error
 from typing import Final, Protocol
@@ -15,8 +16,6 @@ KEEP_CACHE: Final = 1 << 1
 """FOPEN_KEEP_CACHE: what the kernel has of the contents stays when they are opened. For a directory, its listing."""
 CACHE_DIR: Final = 1 << 3
 """FOPEN_CACHE_DIR: the kernel may keep the listing that it reads. Since 7.28."""
-TYPE_DIRECTORY: Final = 4
-TYPE_FILE: Final = 8
 
 _HEADER = Struct("=IIQQIIIHH")
 """fuse_in_header: len, opcode, unique, nodeid, uid, gid, pid, total_extlen, padding."""
@@ -55,6 +54,11 @@ _DIRENT = Struct("=QQII")
 ENTRY_SIZE: Final = _ENTRY_OUT.size
 """Before each entry of a listing with attributes (fuse_direntplus) stands a fuse_entry_out."""
 
+_ENTRY_AND_DIRENT = Struct("=QQ" + _VALID + _ATTR + "QQII")
+"""A fuse_direntplus without its name."""
+_DIRECTORY = stat.S_IFDIR >> 12
+"""The type of a directory in a fuse_dirent."""
+_PADDING = tuple(bytes(-length % 8) for length in range(8))
 _NO_ENTRY = bytes(ENTRY_SIZE)
 _BODY = _HEADER.size
 
@@ -88,8 +92,8 @@ class Handlers(Protocol):
         """A handle for listing a directory, as `opened` makes it."""
 
     def readdir(self, handle: int, place: int, size: int, plus: bool) -> bytes:
-        """Entries of a directory after a place, as `listed` makes them, without its first `ENTRY_SIZE` bytes if not
-        `plus`; no more than `size` bytes, and none at the end."""
+        """Entries of a directory after a place, as `dot` and `Attributes.listed` make them, without the first
+        `ENTRY_SIZE` bytes of each if not `plus`; no more than `size` bytes, and none at the end."""
 
     def releasedir(self, handle: int) -> None:
         """Close a directory."""
@@ -128,6 +132,7 @@ class Attributes:
         self._seconds = seconds
         # One link says of a directory that its subdirectories are not counted.
         self._shared = (mode, 1, uid, gid, 0, block, 0)
+        self._type = mode >> 12
 
     def entry(self, inode: int, generation: int, size: int, mtime: int) -> bytes:
         """What a name stands for (fuse_entry_out).
@@ -148,6 +153,22 @@ class Attributes:
             inode, size, (size + 511) // 512, seconds, seconds, seconds, rest, rest, rest, *self._shared,
         )  # fmt: skip
 
+    def listed(self, name: bytes, inode: int, generation: int, size: int, mtime: int) -> bytes:
+        """An entry of a listing (fuse_direntplus), after which the listing goes on at the inode's number.
+
+        Args:
+            name: at most 255 bytes.
+            inode, generation, size, mtime: as those of `entry`; so are the errors.
+        """
+        seconds, rest = divmod(mtime, 1_000_000_000)
+        valid, length = self._seconds, len(name)
+        head = _ENTRY_AND_DIRENT.pack(
+            inode, generation, valid, valid, 0, 0,
+            inode, size, (size + 511) // 512, seconds, seconds, seconds, rest, rest, rest, *self._shared,
+            inode, inode, length, self._type,
+        )  # fmt: skip
+        return head + name + _PADDING[length & 7]
+
     def alone(self, inode: int, size: int, mtime: int) -> bytes:
         """The attributes of an inode (fuse_attr_out); arguments and errors as those of `entry`."""
         seconds, rest = divmod(mtime, 1_000_000_000)
@@ -167,18 +188,9 @@ def opened(handle: int, flags: int) -> bytes:
     return _OPEN_OUT.pack(handle, flags, 0)
 
 
-def listed(name: bytes, inode: int, place: int, kind: int, entry: bytes = _NO_ENTRY) -> bytes:
-    """One entry of a listing (fuse_direntplus).
-
-    Args:
-        name: at most 255 bytes.
-        inode: its number.
-        place: where the listing goes on after it.
-        kind: `TYPE_FILE` or `TYPE_DIRECTORY`.
-        entry: what `Attributes.entry` makes of it; without it, the kernel learns nothing but the name and its kind.
-    """
-    length = len(name)
-    return entry + _DIRENT.pack(inode, place, length, kind) + name + bytes(-length % 8)
+def dot(name: bytes, inode: int, place: int) -> bytes:
+    """`.` or `..` in a listing (fuse_direntplus), of which the kernel takes the number alone."""
+    return _NO_ENTRY + _DIRENT.pack(inode, place, len(name), _DIRECTORY) + name.ljust(8, b"\0")
 
 
 def sizes(blocks: int, files: int, block: int, name_max: int) -> bytes:
