@@ -35,7 +35,8 @@ def test_what_a_kernel_asked_is_answered_byte_for_byte(handlers: LibraryHandlers
         assert now == reply, (wire.describe(request, reply), wire.describe(request, now))
         asked[HEADER.unpack_from(request)[1]] += 1
     # What it asks of a read-only file system, and what it would if this were none.
-    assert asked.keys() >= {1, 2, 3, 4, 8, 9, 10, 11, 13, 14, 15, 17, 18, 22, 23, 25, 27, 29, 44}
+    assert asked.keys() & {2, 42}, "it forgets, one by one or many at once"
+    assert asked.keys() >= {1, 3, 4, 8, 9, 10, 11, 13, 14, 15, 17, 18, 22, 23, 25, 27, 29, 44}
     assert handlers.failures == 0
 
 
