@@ -8,7 +8,7 @@
 #              but for PACKAGE with UPGRADE="--upgrade-package PACKAGE", or all with UPGRADE=--upgrade
 # make docs    the documents as a site, in build/site; a link that leads nowhere is an error
 # make plugin  the plugin for Dispatcharr as a zip, in dist/, and its entry for a plugin repository
-# make bench   what it costs, as ratios against bindfs, rclone, \copy, cp and find (see docs/performance.md)
+# make bench   what it costs, as ratios against bindfs, mergerfs, rclone, \copy, cp and find (see docs/performance.md)
 # Each sets up what it needs: system packages, a virtual environment, the project.
 
 PYTHON ?= python3

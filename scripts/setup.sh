@@ -17,7 +17,7 @@ dev | test) packages="$packages postgresql:postgres rsync:rsync rclone:rclone op
     chromium:chromium chromium-driver:chromedriver groff-base:groff systemd:systemd-analyze
     curl:curl pgbouncer:pgbouncer exfat-fuse:mount.exfat-fuse exfatprogs:mkfs.exfat e2fsprogs:mkfs.ext4
     mount:losetup autofs:automount redis-server:redis-server patchelf:patchelf" ;;
-bench) packages="$packages postgresql:postgres bindfs:bindfs rclone:rclone" ;;
+bench) packages="$packages postgresql:postgres bindfs:bindfs mergerfs:mergerfs rclone:rclone" ;;
 kodi) packages="$packages postgresql:postgres kodi:kodi xvfb:Xvfb ffmpeg:ffmpeg" ;;
 esac
 

@@ -1,49 +1,26 @@
-"""What each request is answered, asked of the handlers themselves: without a kernel, a mount or a process."""
+"""What each request is answered, asked in the kernel's words: without a kernel, a mount or a process."""
 
-import errno
 import os
-from collections.abc import Awaitable, Iterator
+import stat
+import struct
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
 
-import pyfuse3
+import kernel
 import pytest
-import trio
+from kernel import Kernel
 from libraries import Library
-from pyfuse3 import EntryAttributes, FUSEError, InodeT
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import ROOT_INODE
 from vod2strmfs.library.tree import Tree
-from vod2strmfs.mount.operations import CACHE_SECONDS, LibraryOperations, Owner
-
-T = TypeVar("T")
-
-NOBODY: Any = None
-"""Handlers do not look at who asks."""
-ROOT = InodeT(ROOT_INODE)
-
-
-def answer(request: Awaitable[T]) -> T:
-    """What a handler answers."""
-
-    async def wait() -> T:
-        return await request
-
-    return trio.run(wait)
-
-
-def refusal(request: Awaitable[object]) -> int:
-    """The error that a handler answers with."""
-    with pytest.raises(FUSEError) as refused:
-        answer(request)
-    return refused.value.errno
+from vod2strmfs.mount.handlers import CACHE_SECONDS, LibraryHandlers, Owner
 
 
 @pytest.fixture
-def operations(tmp_path: Path) -> Iterator[LibraryOperations]:
+def handlers(tmp_path: Path) -> Iterator[LibraryHandlers]:
     """The handlers of a library with films and a series."""
     catalogue = Catalogue()
     for number in range(30):
@@ -51,133 +28,184 @@ def operations(tmp_path: Path) -> Iterator[LibraryOperations]:
     catalogue.episode(catalogue.series("Lost"), 1, 1, "Pilot")
     library = Library(tmp_path)
     library.show(catalogue)
-    operations = LibraryOperations(Owner(1000, 1001, 0o027))
+    handlers = LibraryHandlers(Owner(1000, 1001, 0o027))
     with closing(Store(library.state_dir)) as store:
-        operations.tree = Tree(store, with_stats=True)
-        yield operations
+        handlers.show(Tree(store, with_stats=True))
+        yield handlers
 
 
-def find(operations: LibraryOperations, path: str) -> EntryAttributes:
-    """The attributes at a path, looked up name by name."""
-    found = answer(operations.getattr(ROOT, NOBODY))
-    for name in path.split("/"):
-        found = answer(operations.lookup(found.st_ino, name.encode(), NOBODY))
-    return found
+@pytest.fixture
+def asked(handlers: LibraryHandlers) -> Kernel:
+    """Who asks these handlers."""
+    return Kernel(handlers)
 
 
-class Listing:
-    """What is listed, with room for so many entries in an answer; stands for the kernel's side of `readdir`."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-        self.names: list[str] = []
-        self.answers = 0
-        self._room = room
-        self._places = [0]
-        monkeypatch.setattr(pyfuse3, "readdir_reply", self._take)
-
-    def read(self, operations: LibraryOperations, inode: InodeT) -> None:
-        """List a directory as the kernel does: from where the answer before ended, until one is empty."""
-        handle = answer(operations.opendir(inode, NOBODY))
-        before = -1
-        while len(self.names) > before:
-            before = len(self.names)
-            self._left = self._room
-            answer(operations.readdir(handle, self._places[-1], NOBODY))
-            self.answers += 1
-        answer(operations.releasedir(handle))
-
-    def _take(self, token: object, name: bytes, attributes: EntryAttributes, place: int) -> bool:
-        if not self._left:
-            return False
-        self._left -= 1
-        self.names.append(name.decode())
-        self._places.append(place)
-        return True
-
-
-@pytest.mark.parametrize("room", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("plus", [True, False])
+@pytest.mark.parametrize("size", [160, 200, 400, 1000, 4096, 32768])
 def test_a_listing_is_whole_and_in_one_order_however_little_fits_into_an_answer(
-    operations: LibraryOperations, monkeypatch: pytest.MonkeyPatch, room: int
+    asked: Kernel, size: int, plus: bool
 ) -> None:
-    listing = Listing(monkeypatch, room)
-    listing.read(operations, find(operations, "Movies").st_ino)
-    assert listing.names == [".", "..", *(f"Film {number}" for number in range(30))]
+    listed = asked.list(asked.find("Movies").inode, size, plus)
+    assert [entry.name for entry in listed] == [".", "..", *(f"Film {number}" for number in range(30))]
+    assert {entry.kind for entry in listed} == {stat.S_IFDIR >> 12}
 
 
-def test_a_name_is_found_with_its_attributes_and_its_absence_is_for_the_kernel_to_remember(
-    operations: LibraryOperations,
-) -> None:
-    film = find(operations, "Movies/Film 3/Film 3.strm")
-    assert (film.st_uid, film.st_gid, oct(film.st_mode)) == (1000, 1001, "0o100440")
-    assert (film.st_nlink, film.entry_timeout, film.attr_timeout) == (1, CACHE_SECONDS, CACHE_SECONDS)
-    nothing = find(operations, "Movies/Film 3/poster.jpg")
-    assert (nothing.st_ino, nothing.entry_timeout) == (0, CACHE_SECONDS)
+def test_a_listing_goes_on_from_any_place(asked: Kernel) -> None:
+    movies = asked.find("Movies").inode
+    whole = asked.list(movies)
+    handle, _ = asked.opendir(movies)
+    for position, entry in enumerate(whole):
+        rest = asked.readdir(movies, handle, entry.place, 1 << 16)
+        assert rest == whole[position + 1 :]
+    assert asked.readdir(movies, handle, 0, 1 << 16) == whole
 
 
-def test_names_that_cannot_be_are_refused(operations: LibraryOperations) -> None:
-    assert refusal(operations.lookup(ROOT, b"x" * 256, NOBODY)) == errno.ENAMETOOLONG
-    assert refusal(operations.lookup(ROOT, b"\xff", NOBODY)) == errno.ENOENT
+def test_an_answer_without_room_for_an_entry_is_an_error_and_not_the_end(asked: Kernel) -> None:
+    movies = asked.find("Movies").inode
+    handle, _ = asked.opendir(movies)
+    body = struct.pack("=QQIIQII", handle, 0, 100, 0, 0, 0, 0)
+    assert asked.error(kernel.READDIRPLUS, movies, body) == "EINVAL"
 
 
-def test_what_is_read_is_as_long_as_was_said_at_any_offset(operations: LibraryOperations) -> None:
-    found = find(operations, "Movies/Film 3/movie.nfo")
-    file = answer(operations.open(found.st_ino, os.O_RDONLY, NOBODY))
-    whole = answer(operations.read(file.fh, 0, 1 << 20))
-    assert len(whole) == found.st_size
-    for offset, size in ((0, 10), (5, 1), (found.st_size - 1, 100), (found.st_size, 10), (found.st_size + 5, 10)):
-        assert answer(operations.read(file.fh, offset, size)) == whole[offset : offset + size]
-    answer(operations.release(file.fh))
+def test_a_listing_tells_the_attributes_that_a_name_has(asked: Kernel) -> None:
+    film = asked.find("Movies/Film 3").inode
+    for entry in asked.list(film)[2:]:
+        found = asked.lookup(film, entry.name.encode())
+        assert entry.entry == found
+        assert (entry.inode, entry.place) == (found.inode, found.inode)
+        assert found.attributes == asked.getattr(found.inode)
+
+
+def test_a_name_is_found_with_its_attributes_and_its_absence_is_for_the_kernel_to_remember(asked: Kernel) -> None:
+    film = asked.find("Movies/Film 3/Film 3.strm")
+    assert (film.attributes.uid, film.attributes.gid, oct(film.attributes.mode)) == (1000, 1001, "0o100440")
+    assert (film.attributes.nlink, film.attributes.blocks, film.entry_valid) == (1, 1, CACHE_SECONDS)
+    nothing = asked.find("Movies/Film 3/poster.jpg")
+    assert (nothing.inode, nothing.entry_valid) == (0, CACHE_SECONDS)
+
+
+def test_names_that_cannot_be_are_refused(asked: Kernel) -> None:
+    assert asked.error(kernel.LOOKUP, ROOT_INODE, b"x" * 256 + b"\0") == "ENAMETOOLONG"
+    assert asked.error(kernel.LOOKUP, ROOT_INODE, b"\xff\0") == "ENOENT"
+    for name in (b"", b"\0", b"Movies"):
+        assert asked.error(kernel.LOOKUP, ROOT_INODE, name) == "EINVAL"
+
+
+def test_what_is_read_is_as_long_as_was_said_at_any_offset(asked: Kernel) -> None:
+    found = asked.find("Movies/Film 3/movie.nfo")
+    length = found.attributes.size
+    handle, flags = asked.open(found.inode)
+    assert flags == kernel.KEEP_CACHE
+    whole = asked.read(found.inode, handle, 0, 1 << 20)
+    assert len(whole) == length
+    for offset, size in ((0, 10), (5, 1), (length - 1, 100), (length, 10), (length + 5, 10), (1 << 62, 10)):
+        assert asked.read(found.inode, handle, offset, size) == whole[offset : offset + size]
+    asked.release(found.inode, handle)
+    body = struct.pack("=QQIIQII", handle, 0, 10, 0, 0, 0, 0)
+    assert asked.error(kernel.READ, found.inode, body) == "EBADF"
 
 
 @pytest.mark.parametrize("flags", [os.O_WRONLY, os.O_RDWR, os.O_RDONLY | os.O_TRUNC, os.O_RDONLY | os.O_APPEND])
-def test_nothing_is_opened_for_writing(operations: LibraryOperations, flags: int) -> None:
-    found = find(operations, "Movies/Film 3/movie.nfo")
-    assert refusal(operations.open(found.st_ino, flags, NOBODY)) == errno.EROFS
+def test_nothing_is_opened_for_writing(asked: Kernel, flags: int) -> None:
+    found = asked.find("Movies/Film 3/movie.nfo")
+    assert asked.error(kernel.OPEN, found.inode, struct.pack("=II", flags, 0)) == "EROFS"
 
 
-def test_dots_are_answered_for_those_who_have_nothing_but_a_number(operations: LibraryOperations) -> None:
-    movies, film = find(operations, "Movies").st_ino, find(operations, "Movies/Film 3").st_ino
-    assert answer(operations.lookup(film, b".", NOBODY)).st_ino == film
-    assert answer(operations.lookup(film, b"..", NOBODY)).st_ino == movies
-    assert answer(operations.lookup(movies, b"..", NOBODY)).st_ino == ROOT
+def test_dots_are_answered_for_those_who_have_nothing_but_a_number(asked: Kernel) -> None:
+    movies, film = asked.find("Movies").inode, asked.find("Movies/Film 3").inode
+    assert asked.lookup(film, b".").inode == film
+    assert asked.lookup(film, b"..").inode == movies
+    assert asked.lookup(movies, b"..").inode == ROOT_INODE
 
 
-def test_no_attribute_is_listed_and_those_of_ours_can_be_asked_for(operations: LibraryOperations) -> None:
-    film = find(operations, "Movies/Film 3/Film 3.strm").st_ino
-    assert answer(operations.listxattr(film, NOBODY)) == []
-    assert answer(operations.getxattr(film, b"user.vod2strmfs.type", NOBODY)) == b"movie"
-    for name in (b"user.vod2strmfs.none", b"security.capability", b"user.DOSATTRIB"):
-        assert refusal(operations.getxattr(film, name, NOBODY)) == pyfuse3.ENOATTR
+def test_no_attribute_is_listed_and_those_of_ours_can_be_asked_for(asked: Kernel) -> None:
+    film = asked.find("Movies/Film 3/Film 3.strm").inode
+    assert asked.ask(kernel.LISTXATTR, film, struct.pack("=II", 0, 0)) == bytes(8)
+    assert asked.ask(kernel.LISTXATTR, film, struct.pack("=II", 100, 0)) == b""
+    name = b"user.vod2strmfs.type"
+    assert asked.getxattr(film, name) == b"movie"
+    assert asked.getxattr(film, name, 0) == struct.pack("=II", len("movie"), 0)
+    assert asked.error(kernel.GETXATTR, film, struct.pack("=II", 4, 0) + name + b"\0") == "ERANGE"
+    for other in (b"user.vod2strmfs.none", b"security.capability", b"user.other"):
+        assert asked.error(kernel.GETXATTR, film, struct.pack("=II", 100, 0) + other + b"\0") == "ENODATA"
 
 
-def test_requests_that_change_nothing_are_not_sent_again(operations: LibraryOperations) -> None:
-    film = find(operations, "Movies/Film 3/Film 3.strm").st_ino
-    file = answer(operations.open(film, os.O_RDONLY, NOBODY))
-    assert refusal(operations.flush(file.fh)) == errno.ENOSYS
-    assert refusal(operations.access(film, os.R_OK, NOBODY)) == errno.ENOSYS
+def test_requests_that_change_nothing_are_not_sent_again(asked: Kernel) -> None:
+    film = asked.find("Movies/Film 3/Film 3.strm").inode
+    for opcode in (kernel.FLUSH, kernel.ACCESS, kernel.FSYNCDIR, 20, 39, 40, 46, 50, 52, 4711, 0):
+        assert asked.error(opcode, film, bytes(64)) == "ENOSYS"
 
 
-def test_an_inode_that_is_not_there_is_stale(operations: LibraryOperations) -> None:
-    for inode in (InodeT(1 << 40), InodeT((1 << 63) - 1)):
-        assert refusal(operations.getattr(inode, NOBODY)) == errno.ESTALE
-        assert refusal(operations.open(inode, os.O_RDONLY, NOBODY)) == errno.ESTALE
+def test_the_attributes_that_samba_asks_of_every_file_are_not_asked_again(asked: Kernel) -> None:
+    film = asked.find("Movies/Film 3/Film 3.strm").inode
+    room = struct.pack("=II", 100, 0)
+    assert asked.error(kernel.LISTXATTR, film, room) == ""
+    assert asked.error(kernel.GETXATTR, film, room + b"user.DOSATTRIB\0") == "ENOSYS"
+    assert asked.error(kernel.LISTXATTR, film, room) == "ENOSYS"
+
+
+def test_what_writes_is_refused(asked: Kernel) -> None:
+    for opcode in (4, 6, 8, 9, 10, 11, 12, 13, kernel.WRITE, 21, 24, kernel.CREATE, kernel.FALLOCATE, 45, 51):
+        assert asked.error(opcode, ROOT_INODE, bytes(100)) == "EROFS"
+
+
+def test_what_expects_no_reply_gets_none(asked: Kernel) -> None:
+    for opcode in (kernel.FORGET, kernel.BATCH_FORGET, kernel.INTERRUPT):
+        assert asked.send(opcode, ROOT_INODE, bytes(24)) is None
+    assert asked.ask(kernel.DESTROY, 0) == b""
+
+
+def test_the_file_system_is_full(asked: Kernel) -> None:
+    blocks, free, available, files, free_files, block, longest, fragment = struct.unpack_from(
+        "=5Q3I", asked.ask(kernel.STATFS, ROOT_INODE)
+    )
+    assert (free, available, free_files, block, longest, fragment) == (0, 0, 0, 4096, 255, 4096)
+    assert (blocks, files) == (0, 0)
+
+
+def test_an_inode_that_is_not_there_is_stale(asked: Kernel) -> None:
+    for inode in (1 << 40, (1 << 63) - 1, (1 << 64) - 1):
+        assert asked.error(kernel.GETATTR, inode, bytes(16)) == "ESTALE"
+        assert asked.error(kernel.OPEN, inode, bytes(8)) == "ESTALE"
+        assert asked.error(kernel.OPENDIR, inode, bytes(8)) == "ESTALE"
+
+
+def test_a_file_is_not_opened_as_a_directory(asked: Kernel) -> None:
+    asked.list(asked.find("Movies/Film 3").inode)
+    film = asked.find("Movies/Film 3/Film 3.strm").inode
+    assert asked.error(kernel.OPENDIR, film, bytes(8)) == "ESTALE"
 
 
 def test_without_a_tree_every_request_is_an_error_and_the_numbers_mean_something_else_afterwards(
-    operations: LibraryOperations,
+    handlers: LibraryHandlers, asked: Kernel
 ) -> None:
-    movies = find(operations, "Movies")
-    inode, before = movies.st_ino, movies.generation
-    tree = operations.tree
-    operations.start_afresh()
-    for request in (
-        operations.lookup(ROOT, b"Movies", NOBODY),
-        operations.getattr(ROOT, NOBODY),
-        operations.opendir(inode, NOBODY),
-        operations.open(inode, os.O_RDONLY, NOBODY),
+    movies = asked.find("Movies")
+    asked.list(movies.inode)
+    tree = handlers.tree
+    handlers.start_afresh()
+    for opcode, body in (
+        (kernel.LOOKUP, b"Movies\0"),
+        (kernel.GETATTR, bytes(16)),
+        (kernel.OPENDIR, bytes(8)),
+        (kernel.OPEN, bytes(8)),
     ):
-        assert refusal(request) == errno.EIO
-    assert operations.failures == 4
-    operations.tree = tree
-    again = find(operations, "Movies")
-    assert (again.st_ino, again.generation) != (inode, before)
+        assert asked.error(opcode, movies.inode, body) == "EIO"
+    assert handlers.failures == 4
+    handlers.show(tree)
+    again = asked.find("Movies")
+    assert again.inode == movies.inode
+    assert again.generation != movies.generation
+
+
+def test_while_a_tree_is_about_to_come_requests_have_to_wait(handlers: LibraryHandlers, asked: Kernel) -> None:
+    from vod2strmfs.mount.wire import NotYetError
+
+    tree = handlers.tree
+    handlers.start_afresh(patience=60)
+    failing = handlers.failures
+    for opcode, body in ((kernel.LOOKUP, b"Movies\0"), (kernel.GETATTR, bytes(16)), (kernel.OPENDIR, bytes(8))):
+        with pytest.raises(NotYetError):
+            asked.send(opcode, ROOT_INODE, body)
+    assert handlers.failures == failing
+    handlers.show(tree)
+    assert asked.find("Movies").inode

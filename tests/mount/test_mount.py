@@ -350,7 +350,7 @@ from pathlib import Path
 import pyfuse3, trio
 from vod2strmfs.cli.start import main
 from vod2strmfs.mount import follow, run
-from vod2strmfs.mount.operations import LibraryOperations
+from vod2strmfs.mount.handlers import LibraryHandlers
 {break_it}
 main()
 """
@@ -369,7 +369,7 @@ def broken_mount(directory: Path, database: str, break_it: str) -> Iterator[Moun
 
 _FAILS_WHILE_THE_KERNEL_IS_TOLD = """
 told = threading.Event()
-statfs = LibraryOperations.statfs
+statfs = LibraryHandlers.statfs
 
 def forget(state_dir, step):
     told.set()
@@ -378,12 +378,12 @@ def forget(state_dir, step):
     os.listdir(Path(sys.argv[2]) / "Movies")
     return True
 
-async def fail(operations, ctx):
+def fail(handlers):
     if told.is_set():
         raise RuntimeError("a bug")
-    return await statfs(operations, ctx)
+    return statfs(handlers)
 
-run.forget, LibraryOperations.statfs = forget, fail
+run.forget, LibraryHandlers.statfs = forget, fail
 """
 
 

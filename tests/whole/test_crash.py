@@ -14,15 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
-import trio
 from databases import Database
+from kernel import Kernel
 from libraries import Library
 from mounts import Mount, eventually, is_mounted, mounted, seen_elsewhere
 from power_cut import Recorder, after_power_cut
-from pyfuse3 import FUSEError, InodeT
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import IndexFileError
@@ -31,13 +30,10 @@ from vod2strmfs.index.file import create, writing
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import MOVIES_NODE, folder_inode
 from vod2strmfs.library.tree import Tree
-from vod2strmfs.mount.operations import LibraryOperations, Owner
+from vod2strmfs.mount.handlers import LibraryHandlers, Owner
 
 Files = dict[str, bytes | None]
 """Content by path; None of a directory."""
-
-CONTEXT: Any = None
-"""Handlers do not look at who asks."""
 
 pytestmark = pytest.mark.complains("The index was damaged or not ours; it was moved")
 
@@ -418,10 +414,8 @@ def test_an_index_lost_under_a_mount_is_an_error_until_it_is_made_anew(tmp_path:
 
 
 def test_damage_is_answered_with_errors_that_the_kernel_understands(
-    tmp_path: Path, soak: bool, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+    tmp_path: Path, soak: bool, record_property: Callable[[str, object], None]
 ) -> None:
-    # The kernel's part, filling its buffer, cannot be had without it; and it would remember what it was told.
-    monkeypatch.setattr("pyfuse3.readdir_reply", lambda *_: True)
     urls, _ = generations(tmp_path, 1, 20)
     state, broken = tmp_path / "state", tmp_path / "broken"
     _sync(state, urls[0]).wait()
@@ -432,21 +426,21 @@ def test_damage_is_answered_with_errors_that_the_kernel_understands(
     chance = random.Random(5)
     answers: Counter[str] = Counter()
 
-    async def ask(operations: LibraryOperations) -> None:
+    def ask(kernel: Kernel) -> None:
         for path, entry in entries:
-            inode, name = InodeT(entry.inode), path.rpartition("/")[2].encode()
-            for handler in (
-                partial(operations.getattr, inode, CONTEXT),
-                partial(operations.readdir, inode, 0, CONTEXT),
-                partial(operations.listxattr, inode, CONTEXT),
-                partial(operations.lookup, inode, name, CONTEXT),
-                partial(_read_whole, operations, inode),
+            inode, name = entry.inode, path.rpartition("/")[2].encode()
+            for request in (
+                partial(kernel.getattr, inode),
+                partial(kernel.list, inode),
+                partial(kernel.getxattr, inode, b"user.vod2strmfs.uuid"),
+                partial(kernel.lookup, inode, name),
+                partial(_read_whole, kernel, inode),
             ):
                 try:
-                    await handler()
+                    request()
                     answers["answered"] += 1
-                except FUSEError as error:
-                    answers[errno.errorcode[error.errno]] += 1
+                except OSError as error:
+                    answers[errno.errorcode[error.errno or 0]] += 1
 
     for _ in range(600 if soak else 40):
         for path in broken.iterdir():
@@ -455,18 +449,18 @@ def test_damage_is_answered_with_errors_that_the_kernel_understands(
         for _ in range(10):
             damaged[chance.randrange(4096, len(whole))] = chance.randrange(256)
         (broken / "index.db").write_bytes(damaged)
-        operations = LibraryOperations(Owner(0, 0, 0))
+        handlers = LibraryHandlers(Owner(0, 0, 0))
         with suppress(IndexFileError), closing(Store(broken)) as store:
-            operations.tree = Tree(store, with_stats=True)
-            trio.run(ask, operations)
+            handlers.show(Tree(store, with_stats=True))
+            ask(Kernel(handlers))
     assert answers["EIO"]
     record_property("answers", dict(answers))
 
 
-async def _read_whole(operations: LibraryOperations, inode: InodeT) -> None:
-    file = await operations.open(inode, os.O_RDONLY, CONTEXT)
-    await operations.read(file.fh, 0, 100_000)
-    await operations.release(file.fh)
+def _read_whole(kernel: Kernel, inode: int) -> None:
+    handle, _ = kernel.open(inode)
+    kernel.read(inode, handle, 0, 100_000)
+    kernel.release(inode, handle)
 
 
 def test_nothing_that_the_kernel_knew_of_a_lost_index_is_seen_again(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vod2strmfs.errors import IndexFileError
-from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change
+from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change, What
 from vod2strmfs.index.file import FILE_NAME, connect
 from vod2strmfs.index.listing_check import ListingCheck, check_names
 from vod2strmfs.index.metrics import Head, read_head, readable
@@ -17,7 +17,7 @@ from vod2strmfs.index.remarks import Remark, remarks
 from vod2strmfs.library import stats_csv
 from vod2strmfs.library.contents import Record
 from vod2strmfs.library.item_names import mark_of
-from vod2strmfs.library.kinds import KINDS_WITHIN, WAITING_NODE, NodeKind
+from vod2strmfs.library.kinds import KINDS_WITHIN, WAITING_NODE, NodeKind, Slot, slot_of
 from vod2strmfs.library.tree import Node
 from vod2strmfs.settings import LibrarySettings
 
@@ -35,6 +35,7 @@ _DETAILS = f"""
         {_OTHER_KEY}, content.kind, uuid, account, stream, item
     FROM node INDEXED BY node_children LEFT JOIN content ON content.id = node.id
     WHERE parent = ? AND node.id > ? ORDER BY node.id LIMIT ?"""
+_NEWEST_CHANGES = "SELECT generation, what, inode, parent FROM change ORDER BY rowid DESC"
 _RECORDS = "SELECT id, kind, uuid, account, stream, item FROM content WHERE id BETWEEN ? AND ?"
 _SEASONS = """
     SELECT content.source FROM node JOIN content USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source"""
@@ -292,6 +293,26 @@ class Store:
                     (since, until),
                 ),
             )
+
+    def changed_folders(self, since: int) -> Iterator[int] | None:
+        """The directories, by their inodes, whose listings the generations after `since` changed, some of them more
+        than once; None if that is no longer known."""
+        if self.generation - since > GENERATIONS_REMEMBERED:
+            return None
+        return self._changed_folders(since)
+
+    def _changed_folders(self, since: int) -> Iterator[int]:
+        last = 0
+        with _reading():
+            # The newest stand last, so this reads no others.
+            for generation, what, inode, parent in self._connection.execute(_NEWEST_CHANGES):
+                if generation <= since:
+                    return
+                if what != What.ATTRIBUTES_CHANGED and parent != last:
+                    yield parent
+                    last = parent
+                if what != What.ATTRIBUTES_CHANGED and slot_of(inode) == Slot.FOLDER:
+                    yield inode
 
     def _read_nodes(self, first: int, last: int) -> dict[int, Node]:
         rows = self._query(_NODES, first, last)

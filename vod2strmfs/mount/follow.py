@@ -1,7 +1,9 @@
 """Following the index: from one generation to the next, and what the kernel has to forget."""
 
 import logging
+from collections.abc import Iterator
 from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,13 +17,15 @@ from vod2strmfs.index.file import checkpoint, is_whole
 from vod2strmfs.index.store import Identity, Store, identity
 from vod2strmfs.library.kinds import ROOT_INODE, SECTIONS, folder_inode
 from vod2strmfs.library.tree import STATS_NAME, Tree
-from vod2strmfs.mount.operations import LibraryOperations
+from vod2strmfs.mount.handlers import LibraryHandlers
 
 _log = logging.getLogger("vod2strmfs")
 
 _DAMAGED = "the index is damaged, or cannot be read everywhere."
 _PATIENCE_SECONDS = 1.5
 """How long requests may wait while one index takes the place of another."""
+_FOLDERS_AT_ONCE = 10_000
+"""So many changes are read within some milliseconds, while requests wait. After more, all listings are read again."""
 _TOPMOST = (ROOT_INODE, *map(folder_inode, SECTIONS.values()))
 
 
@@ -38,13 +42,13 @@ class Follower:
     """Keeps a mount at the newest generation of its index.
 
     Args:
-        operations: whose tree is replaced.
+        handlers: whose tree is replaced.
         state_dir: where the index is, or will be.
         write_nfo: whether the tree has .nfo files.
     """
 
-    def __init__(self, operations: LibraryOperations, state_dir: Path, write_nfo: bool) -> None:
-        self._operations = operations
+    def __init__(self, handlers: LibraryHandlers, state_dir: Path, write_nfo: bool) -> None:
+        self._handlers = handlers
         self._state_dir = state_dir
         self._write_nfo = write_nfo
         self._store: Store | None = None
@@ -52,7 +56,7 @@ class Follower:
         self._error = ""
         self._suspect: Identity | None = None
         """The index file in which a request met damage. Nothing of it is shown until it is found to be whole."""
-        operations.on_damage = self._doubt
+        handlers.on_damage = self._doubt
 
     @property
     def store(self) -> Store | None:
@@ -62,12 +66,12 @@ class Follower:
     @property
     def shows(self) -> bool:
         """Whether there is a tree to be seen."""
-        return self._operations.tree is not None
+        return self._handlers.tree is not None
 
     @property
     def damage(self) -> int:
         """How many requests met something in the index that cannot be."""
-        return self._operations.damage
+        return self._handlers.damage
 
     @property
     def doubted(self) -> bool:
@@ -139,7 +143,7 @@ class Follower:
         nothing: names, which could make it wait, are forgotten later.
         """
         self._suspect = self._store.identity if self._store is not None else None
-        self._operations.tree = None
+        self._handlers.show(None)
         _let_the_kernel_ask()
 
     def _follow(self) -> bool:
@@ -152,17 +156,33 @@ class Follower:
             self._store.refresh()
         else:
             return False
-        if self._store.generation and (self._store.generation != self._shown or self._operations.tree is None):
-            self._operations.tree = Tree(self._store, write_nfo=self._write_nfo, with_stats=True)
-        self._operations.size = self._store.size
+        if self._store.generation:
+            self._show(self._store)
+        self._handlers.size = self._store.size
         return True
 
+    def _show(self, store: Store) -> None:
+        """Show the generation that is read. What it says of itself stands in the root, whether it is another or not."""
+        tree = self._handlers.tree
+        if tree is not None and store.generation == self._shown:
+            self._handlers.show(tree, {ROOT_INODE})
+            return
+        changed = _few(store.changed_folders(self._shown)) if tree is not None else None
+        tree = Tree(store, write_nfo=self._write_nfo, with_stats=True)
+        self._handlers.show(tree, None if changed is None else {ROOT_INODE, *changed})
+
     def _let_go(self, patience: float = 0) -> None:
-        self._operations.start_afresh(patience)
+        self._handlers.start_afresh(patience)
         _let_the_kernel_ask()
         if self._store is not None:
             self._store.close()
             self._store = None
+
+
+def _few(folders: Iterator[int] | None) -> set[int] | None:
+    """So many folders as can be told while requests wait; None if there are more."""
+    few = set(islice(folders, _FOLDERS_AT_ONCE)) if folders is not None else None
+    return few if folders is not None and next(folders, None) is None else None
 
 
 def _let_the_kernel_ask() -> None:
@@ -225,6 +245,7 @@ def forget_all() -> bool:
 
 def _forget_step(state_dir: Path, step: Step) -> None:
     _forget(Change(What.ENTRY_GONE, 0, ROOT_INODE, STATS_NAME))
+    _forget_listing(ROOT_INODE)
     if step.now == 0:
         _forget_all()
         return
@@ -232,11 +253,16 @@ def _forget_step(state_dir: Path, step: Step) -> None:
         return
     with closing(Store(state_dir)) as store:
         changes = store.changes(step.before, step.now)
-        if changes is None:
+        folders = store.changed_folders(step.before)
+        if changes is None or folders is None:
             _forget_all()
-        for change in changes or ():
+            return
+        for change in changes:
             trio.from_thread.check_cancelled()
             _forget(change)
+        for folder in folders:
+            trio.from_thread.check_cancelled()
+            _forget_listing(folder)
 
 
 def _forget_all() -> None:
@@ -244,7 +270,16 @@ def _forget_all() -> None:
     for name in SECTIONS:
         _forget(Change(What.ENTRY_GONE, 0, ROOT_INODE, name))
     for inode in _TOPMOST:
-        _forget(Change(What.ATTRIBUTES_CHANGED, inode, 0, ""))
+        _forget_listing(inode)
+
+
+def _forget_listing(directory: int) -> None:
+    """Let the kernel forget the listing of a directory that it keeps, and its attributes.
+
+    Who opens the directory gets the new listing without this (see `listings`); it is for those who have it open.
+    """
+    with suppress(FileNotFoundError):  # The kernel does not know it.
+        pyfuse3.invalidate_inode(InodeT(directory))
 
 
 def _forget(change: Change) -> None:

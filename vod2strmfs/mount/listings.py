@@ -1,12 +1,31 @@
-"""How far the listings of open directories have come."""
+"""Listings: how far those of open directories have come, and which of them the kernel may go on using by itself.
 
+The kernel keeps a listing that it has read to its end (FOPEN_CACHE_DIR), and asks only OPENDIR and RELEASEDIR when the
+directory is listed again (FOPEN_KEEP_CACHE). What it is told of changes reaches it a moment later, and does not reach a
+listing that somebody is just reading. So it is OPENDIR that decides, for every opening by itself:
+
+* A directory that did not change since it was first opened: the kernel goes on using what it has.
+* One that did: what the kernel has is dropped (no FOPEN_KEEP_CACHE). Only when it has asked something of such an
+  opening has it dropped it, so those that are opened in between drop it as well.
+* One that somebody opened before it changed, and has not closed: that reader may still add to what the kernel keeps, or
+  complete it, with what was. So others read past it (no FOPEN_CACHE_DIR) until all of these are closed.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection
+
+from vod2strmfs.library.kinds import folder_inode, node_of
 from vod2strmfs.library.tree import Entry, Tree
+from vod2strmfs.mount.wire import CACHE_DIR, ENTRY_SIZE, KEEP_CACHE, dot
 
 DOTDOT = 2
 """The place of `..` in a listing; that of `.` is before it. No entry has these inode numbers."""
 
 _CHILDREN = 256
 """For how many children the tree is asked at once: more than fit into one answer."""
+
+Pack = Callable[[Entry], bytes]
+"""Makes of an entry what `Attributes.listed` of `wire` does."""
 
 
 class Cursor:
@@ -16,34 +35,185 @@ class Cursor:
         tree: that is listed.
         directory: the directory's inode.
         place: behind which it begins: 0, that of `.` or `..`, or the inode of an entry, which may have gone since.
+        pack: makes the entries.
 
     Raises:
         FileNotFoundError: there is no such directory (any more).
     """
 
-    __slots__ = ("_directory", "_tree", "above", "entries", "place", "position", "whole")
+    __slots__ = ("_directory", "_pack", "_places", "_position", "_records", "_tree", "place", "whole")
 
-    def __init__(self, tree: Tree, directory: int, place: int) -> None:
+    def __init__(self, tree: Tree, directory: int, place: int, pack: Pack) -> None:
         self._tree = tree
         self._directory = directory
+        self._pack = pack
         self.place = place
         """Of the entry taken last."""
-        self.above: int
-        """The inode of the directory that it is in."""
-        self.entries: list[Entry]
-        """A part of the listing."""
-        self.position: int
-        """In `entries`, of the entry that comes next."""
         self.whole: bool
-        """Whether nothing comes after `entries`."""
-        self.turn()
+        """Whether nothing comes after what was read of the tree until now."""
+        self._position: int
+        self._turn()
 
-    def turn(self) -> None:
+    def take(self, size: int, plus: bool) -> bytes | None:
+        """The next entries, as many as there is room for; None if there is not enough for one.
+
+        Args:
+            size: bytes.
+            plus: whether with attributes.
+        """
+        skipped = 0 if plus else ENTRY_SIZE
+        taken: list[bytes] = []
+        if plus and self.whole and not self._position and sum(map(len, self._records)) <= size:
+            # So are most listings: at once.
+            self._position = len(self._records)
+            self.place = self._places[-1] if self._places else self.place
+            return b"".join(self._records)
+        while True:
+            for position in range(self._position, len(self._records)):
+                record = self._records[position]
+                size -= len(record) - skipped
+                if size < 0:
+                    return b"".join(taken) if taken else None
+                taken.append(record[skipped:] if skipped else record)
+                self._position = position + 1
+                self.place = self._places[position]
+            if self.whole:
+                return b"".join(taken)
+            self._turn()
+
+    def _turn(self) -> None:
         """Go on to the next part of the listing."""
         page = self._tree.page(self._directory, self.place if self.place > DOTDOT else 0, _CHILDREN)
         if page is None:
             raise FileNotFoundError(self._directory)
-        self.above = page.above
-        self.entries = page.entries
+        self._records: list[bytes] = []
+        self._places: list[int] = []
+        self._position = 0
+        # Of these two, the kernel takes nothing but the number and the kind.
+        for name, inode, place in ((b".", self._directory, DOTDOT - 1), (b"..", page.above, DOTDOT)):
+            if self.place < place:
+                self._records.append(dot(name, inode, place))
+                self._places.append(place)
+        self._records += map(self._pack, page.entries)
+        self._places += [entry.inode for entry in page.entries]
         self.whole = page.whole
-        self.position = 0
+
+
+class Opening:
+    """A directory that somebody has opened.
+
+    Args:
+        directory: its inode.
+        flags: what the kernel was told.
+        cursor: where its listing is; None if nothing is known to be asked of it.
+    """
+
+    __slots__ = ("cursor", "directory", "flags", "outdated")
+
+    def __init__(self, directory: int, flags: int, cursor: Cursor | None) -> None:
+        self.directory = directory
+        self.flags = flags
+        self.cursor = cursor
+        self.outdated = False
+        """Whether the directory changed since it was opened."""
+
+
+class Openings:
+    """The directories that are open, by their handles, and what the kernel may use of what it keeps."""
+
+    def __init__(self) -> None:
+        self._openings: dict[int, Opening] = {}
+        self._last_handle = 0
+        self._whole = Directories()
+        """Those that were found to be whole when they were opened, in the tree that is shown."""
+        self._opened = Directories()
+        """Those that were opened since they last changed, so that the kernel may have their listing."""
+        self._doubtful = Directories()
+        """Those of which the kernel may keep an older listing."""
+        self._outdated: Counter[int] = Counter()
+        """How many openings of a directory are older than its last change."""
+
+    def __getitem__(self, handle: int) -> Opening:
+        """What is open under a handle."""
+        return self._openings[handle]
+
+    def is_whole(self, directory: int) -> bool:
+        """Whether a directory is known to be whole."""
+        return directory == folder_inode(node_of(directory)) and directory in self._whole
+
+    def open(self, directory: int, cursor: Cursor | None) -> tuple[int, int]:
+        """Open a directory that is whole; returns the handle, and flags for OPENDIR."""
+        self._whole.add(directory)
+        if directory in self._outdated:
+            flags = 0
+        elif directory in self._doubtful:
+            flags = CACHE_DIR
+        else:
+            flags = CACHE_DIR | KEEP_CACHE
+            self._opened.add(directory)
+        self._last_handle += 1
+        self._openings[self._last_handle] = Opening(directory, flags, cursor)
+        return self._last_handle, flags
+
+    def asked(self, opening: Opening) -> None:
+        """The kernel has asked something of an opening, so it has done what it was told at OPENDIR."""
+        if opening.flags == CACHE_DIR and not opening.outdated:
+            self._doubtful.discard(opening.directory)
+            self._opened.add(opening.directory)
+            opening.flags = CACHE_DIR | KEEP_CACHE
+
+    def close(self, handle: int) -> None:
+        """Close a directory."""
+        opening = self._openings.pop(handle)
+        self.asked(opening)
+        if opening.outdated:
+            self._outdated[opening.directory] -= 1
+            if not self._outdated[opening.directory]:
+                del self._outdated[opening.directory]
+
+    def changed(self, directories: Collection[int] | None) -> None:
+        """Note that another tree is shown, in which the listings of some directories differ; None: of all."""
+        self._whole = Directories()
+        for opening in self._openings.values():
+            opening.cursor = None
+            if not opening.outdated and (directories is None or opening.directory in directories):
+                opening.outdated = True
+                self._outdated[opening.directory] += 1
+        if directories is None:
+            self._doubtful.update(self._opened)
+            self._opened = Directories()
+            return
+        for directory in directories:
+            if directory in self._opened:
+                self._opened.discard(directory)
+                self._doubtful.add(directory)
+
+
+class Directories:
+    """A set of directories, by their inodes: some bits for each, where a set would take some 60 bytes."""
+
+    def __init__(self) -> None:
+        self._bits: dict[int, int] = {}
+        """Of 64 nodes each."""
+
+    def __contains__(self, directory: int) -> bool:
+        node = node_of(directory)
+        return self._bits.get(node >> 6, 0) >> (node & 63) & 1 == 1
+
+    def add(self, directory: int) -> None:
+        """Add a directory."""
+        node = node_of(directory)
+        self._bits[node >> 6] = self._bits.get(node >> 6, 0) | 1 << (node & 63)
+
+    def discard(self, directory: int) -> None:
+        """Take a directory away, if it is there."""
+        node = node_of(directory)
+        if left := self._bits.get(node >> 6, 0) & ~(1 << (node & 63)):
+            self._bits[node >> 6] = left
+        else:
+            self._bits.pop(node >> 6, None)
+
+    def update(self, others: "Directories") -> None:
+        """Add all of another set."""
+        for block, bits in others._bits.items():
+            self._bits[block] = self._bits.get(block, 0) | bits

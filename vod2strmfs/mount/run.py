@@ -20,13 +20,13 @@ from vod2strmfs.errors import MountError, SettingsError
 from vod2strmfs.host.service_manager import notify, watchdog_seconds
 from vod2strmfs.index.file import make_directory
 from vod2strmfs.index.order import HydrateOrder, Order
-from vod2strmfs.mount import point
+from vod2strmfs.mount import point, wire
+from vod2strmfs.mount.device import Device, negotiated
 from vod2strmfs.mount.follow import Follower, forget, forget_all, is_sound
-from vod2strmfs.mount.loop import Waiter, direct
-from vod2strmfs.mount.operations import LibraryOperations, Owner
+from vod2strmfs.mount.handlers import LibraryHandlers, Owner
 from vod2strmfs.mount.people import People, watch
 from vod2strmfs.mount.status import Reporter, report
-from vod2strmfs.mount.trace import trace
+from vod2strmfs.mount.trace import traced
 from vod2strmfs.notify.courier import Courier
 from vod2strmfs.notify.order import order as notify_order
 from vod2strmfs.settings import ENVIRONMENT_PREFIX, Settings
@@ -82,21 +82,20 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None], *, so
     make_directory(order.state_dir)
     for warning in settings.warnings():
         _log.warning("%s", warning)
-    operations = LibraryOperations(Owner(settings.uid, settings.gid, settings.umask))
+    handlers = LibraryHandlers(Owner(settings.uid, settings.gid, settings.umask))
     people = People()
     if order.hydrate:
-        operations.opened = people.note
-    if settings.debug_logging:
-        trace(operations)
+        handlers.opened = people.note
+    answer = partial(wire.answer, handlers)
     options = {"ro", "default_permissions", f"fsname={_escaped(source)}", f"subtype={point.SUBTYPE}", "noatime"}
     if settings.allow_other:
         options.add("allow_other")
-    waiter = Waiter(operations.prepare)
-    follower = Follower(operations, order.state_dir, settings.write_nfo)
-    mounted = partial(_mounted, operations, mountpoint, options)
+    device = Device(traced(answer) if settings.debug_logging else answer, handlers.prepare)
+    follower = Follower(handlers, order.state_dir, settings.write_nfo)
+    mounted = partial(_mounted, mountpoint, options)
     with Courier(notify_order(settings, order.level, mountpoint)) as courier:
-        reporter = Reporter(mountpoint, operations, follower, waiter, order.accept, courier)
-        trio.run(partial(_serve, reporter, follower, waiter, people, mounted, order, settings, courier, ready))
+        reporter = Reporter(mountpoint, handlers, follower, device, order.accept, courier)
+        trio.run(partial(_serve, reporter, follower, device, people, mounted, order, settings, courier, ready))
 
 
 def _hydration(settings: Settings) -> HydrateOrder | None:
@@ -115,14 +114,21 @@ def _escaped(value: str) -> str:
     return re.sub(r"([\\,])", r"\\\1", value)
 
 
+class _Negotiation(pyfuse3.Operations):
+    """What pyfuse3 needs to know to agree with the kernel on features; it is asked nothing else."""
+
+    supports_dot_lookup = True
+    enable_writeback_cache = False
+
+
 @contextmanager
-def _mounted(operations: LibraryOperations, mountpoint: Path, options: set[str]) -> Iterator[None]:
+def _mounted(mountpoint: Path, options: set[str]) -> Iterator[None]:
     """Mount while it lasts. If it ends with an error, the dead mount stays in place.
 
     All who look at that get an error. From an empty folder, media servers would conclude that the library is gone.
     """
     try:
-        pyfuse3.init(operations, str(mountpoint), options)
+        pyfuse3.init(_Negotiation(), str(mountpoint), options)
     except RuntimeError as error:
         raise MountError(f"mount point {mountpoint}: libfuse could not mount ({error}).") from error
     is_over = False
@@ -136,7 +142,7 @@ def _mounted(operations: LibraryOperations, mountpoint: Path, options: set[str])
 async def _serve(
     reporter: Reporter,
     follower: Follower,
-    waiter: Waiter,
+    device: Device,
     people: People,
     mounted: Callable[[], AbstractContextManager[None]],
     order: Order,
@@ -146,12 +152,12 @@ async def _serve(
 ) -> None:
     look_now, orders = trio.open_memory_channel[str](_ORDERS)
     # From here on a signal ends the mount, and does not leave it behind.
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals, mounted(), direct(waiter):
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals, mounted():
         async with trio.open_nursery() as answering:
             # Requests are answered until all else has ended, in whatever way it does: the kernel may keep a
             # notification waiting for a request, and without an answer neither would ever end.
             beside = trio.CancelScope()
-            answering.start_soon(_answer, beside)
+            answering.start_soon(_answer, device, beside)
             with beside:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_keep_up, _obey_signals, signals, look_now, beside)
@@ -166,17 +172,21 @@ async def _serve(
                         places = [str(settings.reports.absolute()), str(order.state_dir)]
                         nursery.start_soon(_keep_up, _keep, _STATUS_PAGE, [settings.status_listen, *places], "", None)
             notify("STOPPING=1")
-            pyfuse3.terminate()
+            answering.cancel_scope.cancel()
 
 
-async def _answer(beside: trio.CancelScope) -> None:
-    """Answer requests until the library is unmounted, or the loop told to end; then end what is beside it."""
+async def _answer(device: Device, beside: trio.CancelScope) -> None:
+    """Answer requests until the library is unmounted, or this is cancelled; then end what is beside it."""
+    descriptor = await negotiated()
     try:
-        await pyfuse3.main(min_tasks=1, max_tasks=1)
-    except Exception:
+        await device.serve(descriptor)
+    except Exception as error:
         beside.cancel()
-        await pyfuse3.main(min_tasks=1, max_tasks=1)
-        raise
+        try:
+            await device.serve(descriptor)
+        finally:
+            # Whatever ends this, that is what the mount ended with.
+            raise error
     beside.cancel()
 
 

@@ -12,9 +12,9 @@ import trio
 from vod2strmfs import __version__
 from vod2strmfs.index.held import advise, explain
 from vod2strmfs.library import stats_csv as stats
+from vod2strmfs.mount.device import Device
 from vod2strmfs.mount.follow import Follower
-from vod2strmfs.mount.loop import Waiter
-from vod2strmfs.mount.operations import LibraryOperations
+from vod2strmfs.mount.handlers import LibraryHandlers
 from vod2strmfs.notify.courier import Courier
 from vod2strmfs.status.channel import listening
 from vod2strmfs.status.state import State, encode
@@ -34,9 +34,9 @@ class Reporter:
 
     Args:
         mountpoint: where it is.
-        operations: its handlers.
+        handlers: what answers its requests.
         follower: what keeps it at the newest generation.
-        waiter: what waits for its requests.
+        device: where they come from.
         accept: the command that accepts what the shrink brake holds.
         courier: has media servers told.
     """
@@ -44,16 +44,16 @@ class Reporter:
     def __init__(
         self,
         mountpoint: Path,
-        operations: LibraryOperations,
+        handlers: LibraryHandlers,
         follower: Follower,
-        waiter: Waiter,
+        device: Device,
         accept: str,
         courier: Courier,
     ) -> None:
         self._mountpoint = mountpoint
-        self._operations = operations
+        self._handlers = handlers
         self._follower = follower
-        self._waiter = waiter
+        self._device = device
         self._accept = accept
         self._courier = courier
         self._started = time.time()
@@ -62,7 +62,7 @@ class Reporter:
 
     def sample(self) -> None:
         """Note how many requests there were until now."""
-        self._samples.append((time.monotonic(), self._waiter.requests))
+        self._samples.append((time.monotonic(), self._device.requests))
 
     def state(self) -> State:
         """How the mount is now. Reads no file."""
@@ -82,9 +82,9 @@ class Reporter:
             metrics=stats.parse(shown.stats()) if shown else {},
             held_because=explain(shown.held) if shown else "",
             held_advice=advise(shown.held, f"run `{self._accept}`") if shown and shown.held else "",
-            requests=self._waiter.requests,
+            requests=self._device.requests,
             requests_per_second=self._rate(),
-            failed=self._operations.failures,
+            failed=self._handlers.failures,
             cache_asked=store.asked if store else 0,
             cache_missed=store.missed if store else 0,
             logged_errors=self.logged.errors,
@@ -94,7 +94,7 @@ class Reporter:
 
     def _rate(self) -> float:
         then, before = self._samples[0]
-        return (self._waiter.requests - before) / max(time.monotonic() - then, _SAMPLE_SECONDS)
+        return (self._device.requests - before) / max(time.monotonic() - then, _SAMPLE_SECONDS)
 
 
 class LoggedCounts(logging.Handler):

@@ -1,0 +1,166 @@
+"""The kernel's side of a mount: requests are read from its device, and replies written to it.
+
+pyfuse3 mounts, and answers the first request (INIT), with which both sides agree on a version and on features. From
+then on its descriptor is ours; see docs/decisions/0019-requests-of-our-own.md.
+
+While a media server scans, the next request comes within microseconds of the last answer. So before waiting through
+trio, we look at the descriptor for about a tenth of a millisecond without going to sleep, and sleep on it for another
+millisecond; every `_TURNS` requests we go through trio all the same, where the other tasks have their turn. Then, if no
+request has come, the loop is an ordinary trio program, and uses no processor time.
+"""
+
+import errno
+import logging
+import os
+import select
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pyfuse3
+import trio
+
+from vod2strmfs.mount.wire import NotYetError, interrupted, refused, unique_of
+
+_log = logging.getLogger("vod2strmfs")
+
+Answer = Callable[[bytes], bytes | None]
+"""Gives the reply to a request, as `wire.answer` does."""
+
+_TURNS = 64
+"""Requests answered between two visits to trio's scheduler."""
+_LOOKS = 100
+"""At the descriptor before going to sleep. A scan on another processor asks again before they are used up, and is
+spared the waking of this one, which is dear in a virtual machine; one on this processor is let run in between."""
+_POLL_MILLISECONDS = 1
+_PATIENCE_STEP = 0.01
+"""Seconds until a request that had to wait is tried again."""
+_ROOM = (1 << 20) + (64 << 10)
+"""Bytes: the kernel hands out no request to a buffer that has no room for the largest write that was agreed upon."""
+
+
+async def negotiated() -> int:
+    """Let pyfuse3 answer INIT, and nothing else; returns the descriptor of the device.
+
+    pyfuse3 waits for requests through its module attribute `trio` (its asyncio mode replaces that too), by which we
+    learn its descriptor, and stop it before it reads a second one.
+    """
+    descriptor = -1
+
+    async def wait_readable(its: int) -> None:
+        nonlocal descriptor
+        if descriptor >= 0:
+            raise trio.ClosedResourceError
+        descriptor = its
+        await trio.lowlevel.wait_readable(its)
+
+    lowlevel = SimpleNamespace(**vars(trio.lowlevel) | {"wait_readable": wait_readable})
+    vars(pyfuse3)["trio"] = SimpleNamespace(**vars(trio) | {"lowlevel": lowlevel})
+    try:
+        await pyfuse3.main(min_tasks=1, max_tasks=1)
+    finally:
+        vars(pyfuse3)["trio"] = trio
+    return descriptor
+
+
+class Device:
+    """Answers the kernel's requests, one after the other.
+
+    Args:
+        answer: gives the replies.
+        prepare: called when there is no request yet. It takes microseconds, never raises, and helps with the next one.
+    """
+
+    def __init__(self, answer: Answer, prepare: Callable[[], None] = lambda: None) -> None:
+        self._answer = answer
+        self._prepare = prepare
+        self._waiting: dict[int, trio.CancelScope] = {}
+        """Requests that are answered later, by their `unique`."""
+        self.requests = 0
+        """How many have come."""
+
+    async def serve(self, descriptor: int) -> None:
+        """Answer requests until the file system is unmounted.
+
+        Raises:
+            OSError: the device cannot be read.
+        """
+        os.set_blocking(descriptor, False)
+        self._descriptor = descriptor
+        self._buffer = memoryview(bytearray(_ROOM))
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
+        async with trio.open_nursery() as self._later:
+            while self._answer_some():
+                await trio.lowlevel.wait_readable(descriptor)
+            self._later.cancel_scope.cancel()
+
+    def _answer_some(self) -> bool:
+        """Answer what comes, until nothing does, or it is the others' turn; returns whether there can be more."""
+        for _ in range(_TURNS):
+            if not self._readable_soon():
+                break
+            try:
+                length = os.readv(self._descriptor, [self._buffer])
+            except OSError as error:
+                if error.errno == errno.ENODEV:
+                    return False
+                self._read_again(error)
+                continue
+            self.requests += 1
+            self._handle(bytes(self._buffer[:length]))
+        return True
+
+    def _readable_soon(self) -> bool:
+        poll = self._poll.poll
+        if poll(0):
+            return True
+        self._prepare()
+        for _ in range(_LOOKS):
+            if poll(0):
+                return True
+            os.sched_yield()
+        return bool(poll(_POLL_MILLISECONDS))
+
+    def _read_again(self, error: OSError) -> None:
+        """Go on if the device can be read again: the request was taken back, or there is too little room for it."""
+        if error.errno == errno.EINVAL and len(self._buffer) < 64 * _ROOM:
+            self._buffer = memoryview(bytearray(2 * len(self._buffer)))
+        elif error.errno not in (errno.ENOENT, errno.EINTR, errno.EAGAIN):
+            raise error
+
+    def _handle(self, request: bytes) -> None:
+        if self._waiting and (unique := interrupted(request)) in self._waiting:
+            self._waiting.pop(unique).cancel()
+            self._reply(refused(unique, errno.EINTR))
+            return
+        try:
+            reply = self._answer(request)
+        except NotYetError:
+            self._later.start_soon(self._answer_later, request)
+            return
+        if reply is not None:
+            self._reply(reply)
+
+    async def _answer_later(self, request: bytes) -> None:
+        unique = unique_of(request)
+        with trio.CancelScope() as self._waiting[unique]:
+            try:
+                while True:
+                    await trio.sleep(_PATIENCE_STEP)
+                    try:
+                        reply = self._answer(request)
+                    except NotYetError:
+                        continue
+                    if reply is not None:
+                        self._reply(reply)
+                    return
+            finally:
+                self._waiting.pop(unique, None)
+
+    def _reply(self, reply: bytes) -> None:
+        try:
+            os.writev(self._descriptor, [reply])
+        except OSError as error:
+            # Whoever asked is gone, or all of the file system.
+            if error.errno not in (errno.ENOENT, errno.ENODEV):
+                _log.debug("The kernel does not take a reply: %s.", error)

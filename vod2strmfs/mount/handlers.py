@@ -1,0 +1,356 @@
+"""The tree as the kernel asks for it: each handler answers one request, and decides nothing."""
+
+import errno
+import logging
+import math
+import os
+import stat
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from types import TracebackType
+from typing import NamedTuple
+
+from cachetools import LRUCache
+
+from vod2strmfs.errors import IndexFileError
+from vod2strmfs.index.store import Size
+from vod2strmfs.library.kinds import content_inode
+from vod2strmfs.library.names import NAME_MAX
+from vod2strmfs.library.tree import Entry, Tree
+from vod2strmfs.mount.listings import Cursor, Openings
+from vod2strmfs.mount.wire import (
+    KEEP_CACHE,
+    Attributes,
+    NotYetError,
+    RequestError,
+    absent,
+    opened,
+    sizes,
+)
+
+_log = logging.getLogger("vod2strmfs")
+
+CACHE_SECONDS = 86400
+"""How long the kernel may keep names and attributes. Whatever changes is invalidated at once."""
+
+_BLOCK = 4096
+_FILES_BYTES = 16 << 20
+_OPENED_BYTES = 1200
+"""Of memory, roughly: a file as it was opened, with what its content is made from."""
+_REUSE_BITS = 16
+"""Of a `generation`, of which the kernel keeps 32 bits."""
+_WRITE = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_APPEND
+_XATTR_PREFIX = b"user.vod2strmfs."
+_SAMBA_XATTR = b"user.DOSATTRIB"
+
+
+class Owner(NamedTuple):
+    """Whose files they appear to be."""
+
+    uid: int
+    gid: int
+    umask: int
+
+
+class Opened:
+    """A file as it was when it was opened; all who open it until it changes share this.
+
+    Args:
+        entry: the file's.
+        render: gives its content.
+    """
+
+    __slots__ = ("_content", "_render", "entry")
+
+    def __init__(self, entry: Entry, render: Callable[[], bytes]) -> None:
+        self.entry = entry
+        self._render = render
+        self._content: bytes | None = None
+
+    def content(self) -> bytes:
+        """All that is in it; made when first asked for, since most readers find it in the kernel's page cache.
+
+        Raises:
+            IndexFileError: it is not as long as was said of it, so the index is damaged.
+        """
+        if self._content is None:
+            content = self._render()
+            if len(content) != self.entry.size:
+                raise IndexFileError(f"the index holds the wrong size of {self.entry.name}")
+            self._content = content
+        return self._content
+
+
+class LibraryHandlers:
+    """What answers the kernel's requests (see `wire.Handlers`). None of it waits for anything.
+
+    Args:
+        owner: whose files they are.
+    """
+
+    def __init__(self, owner: Owner) -> None:
+        self._tree: Tree | None = None
+        self._patient_until = -math.inf
+        self.size = Size(0, 0)
+        """What the tree holds."""
+        self.failures = 0
+        """How many requests were answered with an input/output error."""
+        self.damage = 0
+        """How many of these requests met something in the index that cannot be."""
+        self.on_damage: Callable[[], None] = lambda: None
+        """Called when a name, a listing or attributes cannot be told, before the request is answered."""
+        self.opened: Callable[[int], None] | None = None
+        """Called with the inode of each directory that is opened, if anybody wants to know."""
+        self._index = _Index(self, tells=True)
+        self._contents = _Index(self, tells=False)
+        self._file = Attributes(stat.S_IFREG | 0o444 & ~owner.umask, owner.uid, owner.gid, _BLOCK, CACHE_SECONDS)
+        self._folder = Attributes(stat.S_IFDIR | 0o555 & ~owner.umask, owner.uid, owner.gid, _BLOCK, CACHE_SECONDS)
+        self._absent = absent(CACHE_SECONDS)
+        self._renewals = 0
+        self._shared_by_samba = False
+        self._folders = Openings()
+        self._files: LRUCache[int, Opened] = LRUCache(_FILES_BYTES, lambda opened: _OPENED_BYTES + opened.entry.size)
+        """Files that were opened lately, by their inodes: several scanners at once open each file in turn."""
+        self._opened: dict[int, Opened] = {}
+        self._last_handle = 0
+        self._unread: Opened | None = None
+        """The file that is probably read next."""
+        self._reading = False
+        """Whether anything was read since a file was opened last: what the kernel has in its page cache is not."""
+
+    @property
+    def tree(self) -> Tree | None:
+        """The tree that is shown. While there is none, every request but statfs fails with EIO."""
+        return self._tree
+
+    def show(self, tree: Tree | None, changed: Collection[int] | None = None) -> None:
+        """Show another tree.
+
+        Args:
+            tree: the tree, or none.
+            changed: the directories, by their inodes, whose listings may differ from those of the tree before; None:
+                all of them.
+        """
+        self._tree = tree
+        self._folders.changed(changed)
+        self._files.clear()
+
+    def start_afresh(self, patience: float = 0) -> None:
+        """Show nothing, and let no inode number mean from now on what it meant before: to the kernel, a number with
+        another `generation` is another inode.
+
+        Args:
+            patience: for how many seconds requests may wait for the next tree.
+        """
+        self.show(None)
+        self._patient_until = time.monotonic() + patience
+        self._renewals += 1
+
+    def lookup(self, directory: int, name: bytes) -> bytes:
+        """Find a name in a directory. That it is not there is remembered by the kernel, too."""
+        if len(name) > NAME_MAX:
+            raise RequestError(errno.ENAMETOOLONG)
+        try:
+            text = name.decode()
+        except UnicodeDecodeError:
+            raise RequestError(errno.ENOENT) from None
+        with self._index:
+            tree = self._shown()
+            entry = tree.lookup(directory, text)
+            if entry is None:
+                entry = self._dot(directory, text)
+            if entry is not None:
+                return self._stands_for(entry)
+            if not tree.has_directory(directory):
+                raise RequestError(errno.ENOENT)
+            return self._absent
+
+    def getattr(self, inode: int) -> bytes:
+        """The attributes of an inode."""
+        with self._index:
+            entry = self._entry(inode)
+            return (self._folder if entry.is_dir else self._file).alone(entry.inode, entry.size, entry.mtime)
+
+    def opendir(self, inode: int) -> bytes:
+        """Open a directory, if it can be listed whole.
+
+        An error in the middle of a listing would be too late: Samba, for one, takes it for the end. So the listing is
+        begun here. Of a directory that is known to be whole nothing is read, as the kernel has its listing.
+        """
+        with self._index:
+            tree = self._shown()
+            cursor = None
+            if not self._folders.is_whole(inode):
+                cursor = Cursor(tree, inode, 0, self._listed)
+                if not cursor.whole:
+                    tree.check(inode)
+            answer = opened(*self._folders.open(inode, cursor))
+        if self.opened is not None:
+            self.opened(inode)
+        return answer
+
+    def readdir(self, handle: int, place: int, size: int, plus: bool) -> bytes:
+        """List a directory from a place on; see `Tree.page` for the order of entries."""
+        try:
+            opening = self._folders[handle]
+        except KeyError:
+            raise RequestError(errno.EBADF) from None
+        self._folders.asked(opening)
+        with self._index:
+            cursor = opening.cursor
+            if cursor is None or cursor.place != place:
+                cursor = opening.cursor = Cursor(self._shown(), opening.directory, place, self._listed)
+            entries = cursor.take(size, plus)
+        if entries is None:
+            raise RequestError(errno.EINVAL)
+        return entries
+
+    def releasedir(self, handle: int) -> None:
+        """Close a directory."""
+        with suppress(KeyError):
+            self._folders.close(handle)
+
+    def open(self, inode: int, flags: int) -> bytes:
+        """Open a file; what it holds now is what its readers get until they close it."""
+        if flags & _WRITE:
+            raise RequestError(errno.EROFS)
+        with self._contents:
+            file = self._files.get(inode) or self._open(inode)
+        self._unread = file if self._reading else None
+        self._reading = False
+        self._last_handle += 1
+        self._opened[self._last_handle] = file
+        return opened(self._last_handle, KEEP_CACHE)
+
+    def read(self, handle: int, offset: int, size: int) -> bytes:
+        """Part of an open file."""
+        try:
+            file = self._opened[handle]
+        except KeyError:
+            raise RequestError(errno.EBADF) from None
+        self._reading = True
+        with self._contents:
+            content = file.content()
+        return content[offset : offset + size]
+
+    def prepare(self) -> None:
+        """Make the content that is probably asked for next. A problem shows when it is asked for."""
+        file, self._unread = self._unread, None
+        if file is not None:
+            with suppress(Exception):
+                file.content()
+
+    def release(self, handle: int) -> None:
+        """Close a file."""
+        self._opened.pop(handle, None)
+
+    def getxattr(self, inode: int, name: bytes) -> bytes:
+        """What a file stands for, as a help to scripts: see `Tree.identity`."""
+        # Samba asks for this, and for the names of all, for each file of a listing. The kernel answers both itself, for
+        # as long as the mount lasts, once it was told that there is no such request; then it answers ours in this way
+        # too. docs/sharing.md says how to share a folder without Samba asking.
+        if name.startswith(_SAMBA_XATTR):
+            self._shared_by_samba = True
+            raise RequestError(errno.ENOSYS)
+        # `ls -l` asks every file for attributes of others.
+        if name.startswith(_XATTR_PREFIX):
+            for key, value in self._identity(inode).items():
+                if name == _XATTR_PREFIX + key.encode():
+                    return value.encode()
+        raise RequestError(errno.ENODATA)
+
+    def listxattr(self, inode: int) -> bytes:
+        """None: Samba and others ask for each that is named, of each file of a listing."""
+        if self._shared_by_samba:
+            raise RequestError(errno.ENOSYS)
+        return b""
+
+    def statfs(self) -> bytes:
+        """A full file system: nothing can be written."""
+        return sizes(-(-self.size.bytes // _BLOCK), self.size.entries, _BLOCK, NAME_MAX)
+
+    def _shown(self) -> Tree:
+        """The tree, or an error; for a moment, another may be about to come: to a scanner a passing error is one like
+        any other."""
+        if self._tree is None:
+            if time.monotonic() < self._patient_until:
+                raise NotYetError
+            self.failures += 1
+            raise RequestError(errno.EIO)
+        return self._tree
+
+    def _entry(self, inode: int) -> Entry:
+        entry = self._shown().attributes(inode)
+        return entry if entry is not None else self._still_open(inode).entry
+
+    def _dot(self, inode: int, name: str) -> Entry | None:
+        """What `.` and `..` are, for which the kernel asks when all that it has is an inode number (NFS)."""
+        if name == ".":
+            return self._entry(inode)
+        return self._shown().above(inode) if name == ".." else None
+
+    def _still_open(self, inode: int) -> Opened:
+        """A file that is not in the tree any more. The kernel answers ESTALE by looking the path up again; what is open
+        has no path to look up."""
+        for file in self._opened.values():
+            if file.entry.inode == inode:
+                return file
+        raise RequestError(errno.ESTALE)
+
+    def _open(self, inode: int) -> Opened:
+        twin = self._files.get(content_inode(inode))
+        entry = self._shown().attributes(inode)
+        if entry is None:
+            return self._still_open(inode)
+        if entry.is_dir:
+            raise RequestError(errno.EISDIR)
+        file = Opened(entry, twin.content if twin is not None else self._shown().open(inode))
+        if entry.size < _FILES_BYTES // 2:
+            self._files[inode] = file
+        return file
+
+    def _identity(self, inode: int) -> dict[str, str]:
+        with self._contents:
+            return self._shown().identity(inode)
+
+    def _stands_for(self, entry: Entry) -> bytes:
+        generation = self._renewals << _REUSE_BITS | entry.reuse
+        return (self._folder if entry.is_dir else self._file).entry(entry.inode, generation, entry.size, entry.mtime)
+
+    def _listed(self, entry: Entry) -> bytes:
+        generation = self._renewals << _REUSE_BITS | entry.reuse
+        attributes = self._folder if entry.is_dir else self._file
+        return attributes.listed(entry.name.encode(), entry.inode, generation, entry.size, entry.mtime)
+
+
+class _Index:
+    """What is made from the index within it, and cannot be, is answered with EIO.
+
+    Damage that SQLite does not notice shows as errors of any kind; none of them may end the mount.
+
+    Args:
+        handlers: that answer.
+        tells: whether they tell what is there; contents of files do not.
+    """
+
+    def __init__(self, handlers: LibraryHandlers, *, tells: bool) -> None:
+        self._handlers = handlers
+        self._tells = tells
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            return
+        if isinstance(error, FileNotFoundError):
+            raise RequestError(errno.ESTALE) from error
+        if isinstance(error, Exception) and not isinstance(error, RequestError | NotYetError):
+            self._handlers.failures += 1
+            self._handlers.damage += 1
+            _log.debug("A request failed.", exc_info=error)
+            if self._tells:
+                self._handlers.on_damage()
+            raise RequestError(errno.EIO) from error

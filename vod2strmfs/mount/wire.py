@@ -1,0 +1,366 @@
+"""The protocol that the kernel speaks at /dev/fuse: a request is bytes, and so is its reply.
+
+Structures, numbers and flags are those of the kernel's header <linux/fuse.h>, whose names stand beside each, in the
+byte order of the machine. The kernel and pyfuse3 have settled the minor version when the first of these requests comes.
+What is used here has had its size since 7.9 and READDIRPLUS since 7.21, without which pyfuse3 does not mount; what came
+later are flags, which an older kernel passes over. Knows nothing of a tree, of descriptors or of waiting.
+"""
+
+import errno
+import stat
+from collections.abc import Callable
+from struct import Struct, error
+from typing import Final, Protocol
+
+KEEP_CACHE: Final = 1 << 1
+"""FOPEN_KEEP_CACHE: what the kernel has of the contents stays when they are opened. For a directory, its listing."""
+CACHE_DIR: Final = 1 << 3
+"""FOPEN_CACHE_DIR: the kernel may keep the listing that it reads. Since 7.28."""
+
+_HEADER = Struct("=IIQQIIIHH")
+"""fuse_in_header: len, opcode, unique, nodeid, uid, gid, pid, total_extlen, padding."""
+_START = Struct("=IIQQ")
+"""The part of it that every request is answered by."""
+_PID = Struct("=I")
+_REPLY = Struct("=IiQ")
+"""fuse_out_header: len, error, unique."""
+_OPEN_IN = Struct("=II")
+"""fuse_open_in: flags, open_flags."""
+_READ_IN = Struct("=QQIIQII")
+"""fuse_read_in: fh, offset, size, read_flags, lock_owner, flags, padding. That of a listing, too."""
+_RELEASE_IN = Struct("=QIIQ")
+"""fuse_release_in: fh, flags, release_flags, lock_owner."""
+_GETXATTR_IN = Struct("=II")
+"""fuse_getxattr_in: size, padding; a name follows."""
+_INTERRUPT_IN = Struct("=Q")
+"""fuse_interrupt_in: unique."""
+
+_VALID = "QQII"
+_ATTR = "QQQqqqIIIIIIIIII"
+"""fuse_attr: ino, size, blocks, atime, mtime, ctime, atimensec, mtimensec, ctimensec, mode, nlink, uid, gid, rdev,
+blksize, flags. The kernel takes times for signed, though the header does not say so."""
+_ENTRY_OUT = Struct("=QQ" + _VALID + _ATTR)
+"""fuse_entry_out: nodeid, generation, entry_valid, attr_valid, entry_valid_nsec, attr_valid_nsec, attr."""
+_ATTR_OUT = Struct("=QII" + _ATTR)
+"""fuse_attr_out: attr_valid, attr_valid_nsec, dummy, attr."""
+_OPEN_OUT = Struct("=QII")
+"""fuse_open_out: fh, open_flags, padding."""
+_KSTATFS = Struct("=QQQQQIIII24x")
+"""fuse_kstatfs: blocks, bfree, bavail, files, ffree, bsize, namelen, frsize, padding, spare."""
+_GETXATTR_OUT = Struct("=II")
+"""fuse_getxattr_out: size, padding."""
+_DIRENT = Struct("=QQII")
+"""fuse_dirent: ino, off, namelen, type; the name follows, filled up to a multiple of 8 bytes."""
+ENTRY_SIZE: Final = _ENTRY_OUT.size
+"""Before each entry of a listing with attributes (fuse_direntplus) stands a fuse_entry_out."""
+
+_ENTRY_AND_DIRENT = Struct("=QQ" + _VALID + _ATTR + "QQII")
+"""A fuse_direntplus without its name."""
+_DIRECTORY = stat.S_IFDIR >> 12
+"""The type of a directory in a fuse_dirent."""
+_PADDING = tuple(bytes(-length % 8) for length in range(8))
+_NO_ENTRY = bytes(ENTRY_SIZE)
+_BODY = _HEADER.size
+
+
+class RequestError(Exception):
+    """A request that is answered with an error.
+
+    Args:
+        number: of the error, as in `errno`.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(errno.errorcode.get(number, number))
+        self.errno = number
+
+
+class NotYetError(Exception):
+    """Raised for a request that should be asked again in a moment: what it needs is about to come."""
+
+
+class Handlers(Protocol):
+    """What answers requests: gives the body of the reply, or raises RequestError, or NotYetError."""
+
+    def lookup(self, directory: int, name: bytes) -> bytes:
+        """A name in a directory, as `entry` or `absent` make it."""
+
+    def getattr(self, inode: int) -> bytes:
+        """The attributes of an inode, as `attributes` makes them."""
+
+    def opendir(self, inode: int) -> bytes:
+        """A handle for listing a directory, as `opened` makes it."""
+
+    def readdir(self, handle: int, place: int, size: int, plus: bool) -> bytes:
+        """Entries of a directory after a place, as `dot` and `Attributes.listed` make them, without the first
+        `ENTRY_SIZE` bytes of each if not `plus`; no more than `size` bytes, and none at the end."""
+
+    def releasedir(self, handle: int) -> None:
+        """Close a directory."""
+
+    def open(self, inode: int, flags: int) -> bytes:
+        """A handle for reading a file, as `opened` makes it."""
+
+    def read(self, handle: int, offset: int, size: int) -> bytes:
+        """Part of an open file."""
+
+    def release(self, handle: int) -> None:
+        """Close a file."""
+
+    def getxattr(self, inode: int, name: bytes) -> bytes:
+        """The value of an extended attribute."""
+
+    def listxattr(self, inode: int) -> bytes:
+        """The names of extended attributes, each with a NUL at its end."""
+
+    def statfs(self) -> bytes:
+        """The size of the file system, as `sizes` makes it."""
+
+
+class Attributes:
+    """The attributes of files, or of directories: what all of them share, to be put together with one entry's.
+
+    Args:
+        mode: kind and permissions.
+        uid: whose they are.
+        gid: whose they are.
+        block: size of a block, bytes.
+        seconds: how long the kernel may keep names and attributes.
+    """
+
+    def __init__(self, mode: int, uid: int, gid: int, block: int, seconds: int) -> None:
+        self._seconds = seconds
+        # One link says of a directory that its subdirectories are not counted.
+        self._shared = (mode, 1, uid, gid, 0, block, 0)
+        self._type = mode >> 12
+
+    def entry(self, inode: int, generation: int, size: int, mtime: int) -> bytes:
+        """What a name stands for (fuse_entry_out).
+
+        Args:
+            inode: its number.
+            generation: with another one, the number means another inode.
+            size: bytes.
+            mtime: nanoseconds since the epoch; stands for all three times.
+
+        Raises:
+            struct.error: these are no attributes of anything.
+        """
+        seconds, rest = divmod(mtime, 1_000_000_000)
+        valid = self._seconds
+        return _ENTRY_OUT.pack(
+            inode, generation, valid, valid, 0, 0,
+            inode, size, (size + 511) // 512, seconds, seconds, seconds, rest, rest, rest, *self._shared,
+        )  # fmt: skip
+
+    def listed(self, name: bytes, inode: int, generation: int, size: int, mtime: int) -> bytes:
+        """An entry of a listing (fuse_direntplus), after which the listing goes on at the inode's number.
+
+        Args:
+            name: at most 255 bytes.
+            inode, generation, size, mtime: as those of `entry`; so are the errors.
+        """
+        seconds, rest = divmod(mtime, 1_000_000_000)
+        valid, length = self._seconds, len(name)
+        head = _ENTRY_AND_DIRENT.pack(
+            inode, generation, valid, valid, 0, 0,
+            inode, size, (size + 511) // 512, seconds, seconds, seconds, rest, rest, rest, *self._shared,
+            inode, inode, length, self._type,
+        )  # fmt: skip
+        return head + name + _PADDING[length & 7]
+
+    def alone(self, inode: int, size: int, mtime: int) -> bytes:
+        """The attributes of an inode (fuse_attr_out); arguments and errors as those of `entry`."""
+        seconds, rest = divmod(mtime, 1_000_000_000)
+        return _ATTR_OUT.pack(
+            self._seconds, 0, 0,
+            inode, size, (size + 511) // 512, seconds, seconds, seconds, rest, rest, rest, *self._shared,
+        )  # fmt: skip
+
+
+def absent(seconds: int) -> bytes:
+    """What a name stands for that is not there, to be remembered for some seconds (fuse_entry_out)."""
+    return Struct("=QQ" + _VALID).pack(0, 0, seconds, 0, 0, 0) + bytes(ENTRY_SIZE - 40)
+
+
+def opened(handle: int, flags: int) -> bytes:
+    """The reply to OPEN and OPENDIR (fuse_open_out)."""
+    return _OPEN_OUT.pack(handle, flags, 0)
+
+
+def dot(name: bytes, inode: int, place: int) -> bytes:
+    """`.` or `..` in a listing (fuse_direntplus), of which the kernel takes the number alone."""
+    return _NO_ENTRY + _DIRENT.pack(inode, place, len(name), _DIRECTORY) + name.ljust(8, b"\0")
+
+
+def sizes(blocks: int, files: int, block: int, name_max: int) -> bytes:
+    """The size of a file system in which nothing is free (fuse_statfs_out)."""
+    return _KSTATFS.pack(blocks, 0, 0, files, 0, block, name_max, block, 0)
+
+
+def answer(handlers: Handlers, request: bytes) -> bytes | None:
+    """The reply to a request; None if it gets none.
+
+    Whatever the request holds, it is answered: EINVAL if it is none, ENOSYS if it is unknown, which for some tells the
+    kernel not to send it again.
+
+    Raises:
+        NotYetError: it cannot be answered yet.
+    """
+    if len(request) < _BODY:
+        return None
+    _, opcode, unique, inode = _START.unpack_from(request)
+    if not unique or opcode in _WITHOUT_REPLY:  # 0 would make a notification of the reply.
+        return None
+    handle = _ANSWERS.get(opcode)
+    if handle is None:
+        return refused(unique, errno.EROFS if opcode in _WRITES else errno.ENOSYS)
+    try:
+        body = handle(handlers, inode, request)
+    except RequestError as refusal:
+        return refused(unique, refusal.errno)
+    except error:  # It is shorter than its structure.
+        return refused(unique, errno.EINVAL)
+    return _REPLY.pack(_REPLY.size + len(body), 0, unique) + body
+
+
+def refused(unique: int, number: int) -> bytes:
+    """The reply with an error to the request of that `unique`."""
+    return _REPLY.pack(_REPLY.size, -number, unique)
+
+
+def unique_of(request: bytes) -> int:
+    """What a reply to a request is known by; 0 if it is none."""
+    return int(_START.unpack_from(request)[2]) if len(request) >= _BODY else 0
+
+
+def interrupted(request: bytes) -> int:
+    """The `unique` of the request that an INTERRUPT is about; 0 if a request is no INTERRUPT."""
+    if len(request) < _BODY + _INTERRUPT_IN.size or _START.unpack_from(request)[1] != _INTERRUPT:
+        return 0
+    return int(_INTERRUPT_IN.unpack_from(request, _BODY)[0])
+
+
+def describe(request: bytes, reply: bytes | None) -> tuple[str, str]:
+    """What a request asks, and how it ended, for people."""
+    if len(request) < _BODY:
+        return repr(request), "no request"
+    _, opcode, _, inode, _, _, pid, _, _ = _HEADER.unpack_from(request)
+    arguments = [str(inode)]
+    if opcode in (_LOOKUP, _GETXATTR):
+        start = _BODY + (_GETXATTR_IN.size if opcode == _GETXATTR else 0)
+        arguments.append(repr(request[start:].partition(b"\0")[0].decode(errors="replace")))
+    elif opcode in (_READ, _READDIR, _READDIRPLUS) and len(request) >= _BODY + _READ_IN.size:
+        _, offset, size, *_ = _READ_IN.unpack_from(request, _BODY)
+        arguments += [str(offset), str(size)]
+    asked = f"{_NAMES.get(opcode, f'request {opcode}')}({', '.join(arguments)}, process {pid})"
+    if reply is None:
+        return asked, "no reply"
+    _, number, _ = _REPLY.unpack_from(reply)
+    if opcode == _LOOKUP and not number and not any(reply[_REPLY.size : _REPLY.size + 8]):
+        number = -errno.ENOENT
+    return asked, errno.errorcode.get(-number, str(-number)) if number else "ok"
+
+
+def _name(request: bytes, start: int = _BODY) -> bytes:
+    name, end, _ = request[start:].partition(b"\0")
+    if not name or not end:
+        raise RequestError(errno.EINVAL)
+    return name
+
+
+def _lookup(handlers: Handlers, inode: int, request: bytes) -> bytes:
+    return handlers.lookup(inode, _name(request))
+
+
+def _getattr(handlers: Handlers, inode: int, request: bytes) -> bytes:
+    return handlers.getattr(inode)
+
+
+def _opendir(handlers: Handlers, inode: int, request: bytes) -> bytes:
+    return handlers.opendir(inode)
+
+
+def _readdir(handlers: Handlers, inode: int, request: bytes) -> bytes:
+    handle, place, size, *_ = _READ_IN.unpack_from(request, _BODY)
+    return handlers.readdir(handle, place, size, False)
+
+
+def _readdirplus(handlers: Handlers, inode: int, request: bytes) -> bytes:
+    handle, place, size, *_ = _READ_IN.unpack_from(request, _BODY)
+    return handlers.readdir(handle, place, size, True)
+
+
+def _releasedir(handlers: Handlers, inode: int, request: bytes) -> bytes:
+    handlers.releasedir(_RELEASE_IN.unpack_from(request, _BODY)[0])
+    return b""
+
+
+def _open(handlers: Handlers, inode: int, request: bytes) -> bytes:
+    return handlers.open(inode, _OPEN_IN.unpack_from(request, _BODY)[0])
+
+
+def _read(handlers: Handlers, inode: int, request: bytes) -> bytes:
+    handle, offset, size, *_ = _READ_IN.unpack_from(request, _BODY)
+    return handlers.read(handle, offset, size)
+
+
+def _release(handlers: Handlers, inode: int, request: bytes) -> bytes:
+    handlers.release(_RELEASE_IN.unpack_from(request, _BODY)[0])
+    return b""
+
+
+def _getxattr(handlers: Handlers, inode: int, request: bytes) -> bytes:
+    [size, _] = _GETXATTR_IN.unpack_from(request, _BODY)
+    return _as_asked(handlers.getxattr(inode, _name(request, _BODY + _GETXATTR_IN.size)), size)
+
+
+def _listxattr(handlers: Handlers, inode: int, request: bytes) -> bytes:
+    [size, _] = _GETXATTR_IN.unpack_from(request, _BODY)
+    return _as_asked(handlers.listxattr(inode), size)
+
+
+def _as_asked(value: bytes, size: int) -> bytes:
+    """Who gives no room asks for the size."""
+    if not size:
+        return _GETXATTR_OUT.pack(len(value), 0)
+    if len(value) > size:
+        raise RequestError(errno.ERANGE)
+    return value
+
+
+def _statfs(handlers: Handlers, inode: int, request: bytes) -> bytes:
+    return handlers.statfs()
+
+
+def _destroy(handlers: Handlers, inode: int, request: bytes) -> bytes:
+    return b""
+
+
+_LOOKUP, _READ, _GETXATTR, _READDIR, _INTERRUPT, _READDIRPLUS = 1, 15, 22, 28, 36, 44
+_ANSWERS: dict[int, Callable[[Handlers, int, bytes], bytes]] = {
+    _LOOKUP: _lookup,
+    3: _getattr,
+    14: _open,
+    _READ: _read,
+    17: _statfs,
+    18: _release,
+    _GETXATTR: _getxattr,
+    23: _listxattr,
+    27: _opendir,
+    _READDIR: _readdir,
+    29: _releasedir,
+    38: _destroy,
+    _READDIRPLUS: _readdirplus,
+}
+_WITHOUT_REPLY = frozenset({2, _INTERRUPT, 41, 42})
+"""FORGET, INTERRUPT, NOTIFY_REPLY, BATCH_FORGET."""
+_WRITES = frozenset({4, 6, 8, 9, 10, 11, 12, 13, 16, 21, 24, 35, 43, 45, 51})
+"""SETATTR, SYMLINK, MKNOD, MKDIR, UNLINK, RMDIR, RENAME, LINK, WRITE, SETXATTR, REMOVEXATTR, CREATE, FALLOCATE,
+RENAME2, TMPFILE."""
+_NAMES = {
+    1: "lookup", 2: "forget", 3: "getattr", 14: "open", 15: "read", 17: "statfs", 18: "release", 20: "fsync",
+    22: "getxattr", 23: "listxattr", 25: "flush", 27: "opendir", 28: "readdir", 29: "releasedir", 30: "fsyncdir",
+    34: "access", 36: "interrupt", 38: "destroy", 39: "ioctl", 40: "poll", 42: "forget", 44: "readdir", 46: "lseek",
+    50: "syncfs", 52: "statx",
+}  # fmt: skip
