@@ -18,7 +18,7 @@ from vod2strmfs.cli.status import lines
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
 from vod2strmfs.status.channel import NotRunningError, ask, listening
-from vod2strmfs.status.state import State
+from vod2strmfs.status.state import MountState
 
 
 def fill(folder: Path, movies: int = 2) -> Database:
@@ -33,7 +33,7 @@ def status(state_dir: Path, *options: str) -> "subprocess.CompletedProcess[str]"
     return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=TIMEOUT)
 
 
-def state_of(mount: Mount) -> State:
+def state_of(mount: Mount) -> MountState:
     return ask(mount.path.parent / "state")
 
 
@@ -65,7 +65,7 @@ def test_it_says_what_is_mounted_and_how_that_is(tmp_path: Path) -> None:
     ],
 )
 def test_numbers_are_written_as_people_write_them(changed: dict[str, Any], says: str) -> None:
-    state = State("1", 1, "/mnt", 1000.0, 1000.0, 1, 0.0, 0.0, 0.0, "", {}, 0, 0.0, 0, 0, 0, 0, 0)
+    state = MountState("1", 1, "/mnt", 1000.0, 1000.0, 1, 0.0, 0.0, 0.0, "", {}, 0, 0.0, 0, 0, 0, 0, 0)
     shown = "\n".join(text for _, text in lines(msgspec.structs.replace(state, **changed)))
     assert says in shown
 

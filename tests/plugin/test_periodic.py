@@ -12,11 +12,12 @@ from typing import Any
 import psycopg
 import pytest
 from dispatcharr_loader import KEY, PYTHON, Dispatcharr, wait_for
-from plugin_runs import Installed, is_locked
+from plugin_runs import Installed
 
 from vod2strmfs.dispatcharr_plugin import work
 from vod2strmfs.dispatcharr_plugin.periodic import for_beat
 from vod2strmfs.dispatcharr_plugin.places import Places, read, write
+from vod2strmfs.dispatcharr_plugin.runs import is_locked
 from vod2strmfs.dispatcharr_plugin.work import is_enabled
 
 _TASKS = """

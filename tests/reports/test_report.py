@@ -19,7 +19,7 @@ from terminals import on_terminal
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.reports.files import prune, read, reports
-from vod2strmfs.reports.rows import Action, Reason, Row, Type, inert, original
+from vod2strmfs.reports.rows import Action, Reason, ReportRow, Type, inert, original
 from vod2strmfs.reports.writer import Report
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -36,11 +36,11 @@ with Report(Path(sys.argv[1]), "all") as report:
 """
 
 
-def row(title: str, action: Action = Action.CREATED, reason: str = Reason.NEW, series: str = "") -> Row:
-    return Row(Type.MOVIE, series, "", title, "", action, reason)
+def row(title: str, action: Action = Action.CREATED, reason: str = Reason.NEW, series: str = "") -> ReportRow:
+    return ReportRow(Type.MOVIE, series, "", title, "", action, reason)
 
 
-def write(directory: Path, *rows: Row) -> Path:
+def write(directory: Path, *rows: ReportRow) -> Path:
     with Report(directory, "all") as report:
         report.add(*rows)
     return report.path

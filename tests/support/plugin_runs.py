@@ -1,8 +1,6 @@
 """The plugin inside a Dispatcharr with films, and what becomes of its runs."""
 
-import fcntl
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ from typing import Any
 from dispatcharr_loader import KEY, Dispatcharr, Worker, wait_for
 
 from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.dispatcharr_plugin.runs import is_locked
 
 BASE_URL = "http://192.168.1.10:9191"
 MANY = 2500
@@ -110,21 +109,6 @@ class Installed:
             if self.folder.exists():
                 self.worker.call("set_enabled", KEY, False)
             wait_for(lambda: not is_locked(self.data / "keep.lock"))
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a process holds a lock."""
-    try:
-        lock = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
 
 
 def seconds_of(call: Any, *arguments: Any) -> float:

@@ -16,7 +16,7 @@ from vod2strmfs.errors import OutputError
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:
-    from vod2strmfs.reports.rows import Row
+    from vod2strmfs.reports.rows import ReportRow
 
 _UNLISTED = frozenset({"skipped", "noted"})
 """Actions that did nothing, whose rows are listed on demand alone."""
@@ -76,7 +76,7 @@ class _Layout(NamedTuple):
         line = self._cells(_HEADS)
         return click.style(line, bold=True) + "\n" if self.item else f"{line}\n"
 
-    def line(self, row: "Row") -> str:
+    def line(self, row: "ReportRow") -> str:
         """A row as a line."""
         line = self._cells((row.action, row.type, _item(row), row.reason))
         return click.style(line, fg=_COLORS.get(row.action)) + "\n" if self.item else f"{line}\n"
@@ -88,16 +88,16 @@ class _Layout(NamedTuple):
         return _GAP.join(_fit(text, width) for text, width in zip(texts, widths, strict=True) if width).rstrip()
 
 
-def _item(row: "Row") -> str:
+def _item(row: "ReportRow") -> str:
     """The path or the id of what a row is about."""
     return "/".join(filter(None, (row.series_name, row.season, row.title))) or row.uuid
 
 
-def _sorted(rows: "Iterable[Row]") -> "Iterator[Row]":
+def _sorted(rows: "Iterable[ReportRow]") -> "Iterator[ReportRow]":
     """Rows in the order in which they are read. Millions are sorted on disk, in a file that SQLite looks after."""
     import sqlite3
 
-    from vod2strmfs.reports.rows import COLUMNS, Row
+    from vod2strmfs.reports.rows import COLUMNS, ReportRow
 
     with closing(sqlite3.connect("")) as table:
         try:
@@ -105,14 +105,14 @@ def _sorted(rows: "Iterable[Row]") -> "Iterator[Row]":
             values = ((_place(row), _item(row).casefold(), *row) for row in rows)
             table.executemany(f"INSERT INTO report VALUES (?, ?{', ?' * len(COLUMNS)})", values)
             for cells in table.execute(f"SELECT {', '.join(COLUMNS)} FROM report ORDER BY place, item, rowid"):
-                yield Row._make(cells)
+                yield ReportRow._make(cells)
         except sqlite3.Error as error:
             raise OutputError(
                 f"report: its rows cannot be sorted ({error}). Name a folder with room in the variable TMPDIR."
             ) from error
 
 
-def _place(row: "Row") -> int:
+def _place(row: "ReportRow") -> int:
     return _FIRST.index(row.action) if row.action in _FIRST else len(_FIRST)
 
 
@@ -137,7 +137,7 @@ def _layout() -> _Layout:
     return _Layout(max(width - taken, 8), reason)
 
 
-def _follow(path: Path, rows: "Iterable[Row]", layout: _Layout, everything: bool) -> None:
+def _follow(path: Path, rows: "Iterable[ReportRow]", layout: _Layout, everything: bool) -> None:
     click.echo(f"{path}\n")
     click.echo(layout.heads(), nl=False)
     counts: _Counts = Counter()
@@ -149,15 +149,17 @@ def _follow(path: Path, rows: "Iterable[Row]", layout: _Layout, everything: bool
     click.echo("".join(_summary(counts)), nl=False)
 
 
-def _count(rows: "Iterable[Row]") -> _Counts:
+def _count(rows: "Iterable[ReportRow]") -> _Counts:
     return Counter((row.action, _reason(row)) for row in rows)
 
 
-def _reason(row: "Row") -> str:
+def _reason(row: "ReportRow") -> str:
     return row.reason.partition(":")[0]
 
 
-def _whole(path: Path, counts: _Counts, layout: _Layout, rows: "Iterator[Row]", everything: bool) -> Iterator[str]:
+def _whole(
+    path: Path, counts: _Counts, layout: _Layout, rows: "Iterator[ReportRow]", everything: bool
+) -> Iterator[str]:
     yield f"{path}\n\n"
     yield from _summary(counts)
     hidden = sorted({action for action, _ in counts} & _UNLISTED)

@@ -17,7 +17,7 @@ from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:
     from vod2strmfs.notify.account import Account
-    from vod2strmfs.status.state import State
+    from vod2strmfs.status.state import MountState
 
 _WATCH_SECONDS = 2.0
 _LARGE = 10
@@ -57,7 +57,7 @@ def status(settings: Settings, as_json: bool, watch: bool, timeout: float) -> No
         time.sleep(_WATCH_SECONDS)
 
 
-def _show(state_dir: Path, timeout: float, *, as_json: bool) -> "State":
+def _show(state_dir: Path, timeout: float, *, as_json: bool) -> "MountState":
     import msgspec
 
     from vod2strmfs.hydrate.figures import describe, read_figures
@@ -99,7 +99,7 @@ def _user_name(user: int) -> str:
         return f"#{user}"  # as sudo takes it
 
 
-def lines(state: "State") -> Iterator[tuple[str, str]]:
+def lines(state: "MountState") -> Iterator[tuple[str, str]]:
     """The lines that are shown of a state: a heading, and the text that stands behind it."""
     yield "mount", f"{state.mountpoint}, for {_span(state.now - state.started)} (process {state.pid})"
     if state.generation:
@@ -129,7 +129,7 @@ def _server(server: "Account") -> str:
     return f"{told}, failing since {_moment(server.failing_since)}: it {server.error}"
 
 
-def _check(state: "State") -> None:
+def _check(state: "MountState") -> None:
     """Raise what is wrong with a mount that answers."""
     if not state.generation:
         raise IndexFileError(f"the mount has nothing to show, and answers every request with an error. {state.error}")

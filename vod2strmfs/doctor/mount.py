@@ -13,7 +13,7 @@ from vod2strmfs.host.mount_table import KIND, mount_of, mounted_at, overlay_over
 from vod2strmfs.mount import point
 from vod2strmfs.settings import Settings
 from vod2strmfs.status.channel import NotRunningError, ask
-from vod2strmfs.status.state import State
+from vod2strmfs.status.state import MountState
 
 
 def fuse(settings: Settings) -> Iterator[Finding]:
@@ -145,7 +145,7 @@ def _layers(place: Path) -> Iterator[Finding]:
         )
 
 
-def _running(state: State) -> Finding:
+def _running(state: MountState) -> Finding:
     if not state.generation:
         return Finding(
             "mount",

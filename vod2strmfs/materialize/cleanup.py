@@ -24,7 +24,7 @@ from vod2strmfs.materialize.manifest import Folder, FolderState, Manifest, NodeF
 from vod2strmfs.materialize.touched import Touched
 from vod2strmfs.materialize.workers import Workers
 from vod2strmfs.notify.change import What
-from vod2strmfs.reports.rows import Action, Reason, Row, Type, reason_of
+from vod2strmfs.reports.rows import Action, Reason, ReportRow, Type, reason_of
 from vod2strmfs.reports.writer import Report
 
 _log = logging.getLogger("vod2strmfs")
@@ -64,7 +64,7 @@ class Removed:
     """What was done to a stale folder."""
 
     stale: Stale
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ReportRow] = field(default_factory=list)
     failed: bool = False
     finished_mtime: int = 0
     """The directory's mtime (ns) after that."""
@@ -247,7 +247,7 @@ class Cleaner:
                     files.set_directory_time(descriptor, folder.mtime)
                 self.manifest.settle(folder.id, state, os.fstat(descriptor).st_mtime_ns)
         except OSError as error:
-            row = Row(Type.ERROR, "", "", folder.name, "", Action.FAILED, reason_of(error))
+            row = ReportRow(Type.ERROR, "", "", folder.name, "", Action.FAILED, reason_of(error))
             self.report.add(row)
 
 
@@ -346,7 +346,7 @@ class _Removal:
     def _say(self, kind: Type, title: str, uuid: str, action: Action, reason: Reason) -> None:
         if not self._apply:
             action = action.only_planned()
-        row = Row(kind, self._stale.series_name, self._stale.season, title, uuid, action, reason)
+        row = ReportRow(kind, self._stale.series_name, self._stale.season, title, uuid, action, reason)
         self.removed.rows.append(row)
 
 

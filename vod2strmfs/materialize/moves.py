@@ -8,7 +8,7 @@ from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import Folder, Manifest, Plan
 from vod2strmfs.materialize.touched import Touched
-from vod2strmfs.reports.rows import Action, Reason, Row, Type, reason_of
+from vod2strmfs.reports.rows import Action, Reason, ReportRow, Type, reason_of
 from vod2strmfs.reports.writer import Report
 
 _log = logging.getLogger("vod2strmfs")
@@ -127,15 +127,15 @@ class Mover:
         series = season = ""
         if folder.kind == NodeKind.SEASON:
             series, season = self.manifest.folder(folder.parent).name, folder.name
-        self.report.add(Row(Type.ERROR, series, season, folder.name, plan.uuid, Action.FAILED, reason))
+        self.report.add(ReportRow(Type.ERROR, series, season, folder.name, plan.uuid, Action.FAILED, reason))
 
     def _report(self, plan: Plan, parent: Folder, name: str) -> None:
         action = Action.MOVED.only_planned() if self.dry_run else Action.MOVED
         reason = Reason.RENAMED.about(plan.folder.name)
         match plan.folder.kind:
             case NodeKind.MOVIE:
-                self.report.add(Row(Type.MOVIE, "", "", name, plan.uuid, action, reason))
+                self.report.add(ReportRow(Type.MOVIE, "", "", name, plan.uuid, action, reason))
             case NodeKind.SERIES:
-                self.report.add(Row(Type.SERIES, name, "", "", plan.uuid, action, reason))
+                self.report.add(ReportRow(Type.SERIES, name, "", "", plan.uuid, action, reason))
             case NodeKind.SEASON:
-                self.report.add(Row(Type.SERIES, parent.name, name, "", "", action, reason))
+                self.report.add(ReportRow(Type.SERIES, parent.name, name, "", "", action, reason))

@@ -29,7 +29,7 @@ from vod2strmfs.materialize.traversal import Traversal
 from vod2strmfs.materialize.workers import StoppedError, Throttle, Workers
 from vod2strmfs.materialize.write import Updater
 from vod2strmfs.reports.files import prune
-from vod2strmfs.reports.rows import Action, Reason, Row, Type, reason_of
+from vod2strmfs.reports.rows import Action, Reason, ReportRow, Type, reason_of
 from vod2strmfs.reports.writer import Report
 
 _log = logging.getLogger("vod2strmfs")
@@ -173,7 +173,7 @@ class _Run:
             return True
         _log.debug("flushing the output root: %s", error)
         title = self.job.settings.output_root.name
-        self.report.add(Row(Type.ERROR, "", "", title, "", Action.FAILED, reason_of(error)))
+        self.report.add(ReportRow(Type.ERROR, "", "", title, "", Action.FAILED, reason_of(error)))
         return False
 
     def clean_up(self) -> int:
@@ -219,7 +219,7 @@ def _reported(root: OutputRoot, report: Report) -> Iterator[None]:
         yield
     except OutputError as error:
         if isinstance(error.__cause__, OSError):
-            report.add(Row(Type.ERROR, "", "", root.path.name, "", Action.FAILED, reason_of(error.__cause__)))
+            report.add(ReportRow(Type.ERROR, "", "", root.path.name, "", Action.FAILED, reason_of(error.__cause__)))
         raise
 
 
@@ -282,14 +282,14 @@ def _rebuild_if_new(
     manifest.commit()
 
 
-def remark_rows(store: Store, kinds: Set[int]) -> Iterator[Row]:
+def remark_rows(store: Store, kinds: Set[int]) -> Iterator[ReportRow]:
     """A row for each remark of the index about a node of some kinds."""
     return (_row(remark) for remark in store.remarks() if remark.kind in kinds)
 
 
-def _row(remark: Remark) -> Row:
+def _row(remark: Remark) -> ReportRow:
     kind, reason = NodeKind(remark.kind), Reason(remark.what)
     series = remark.name if kind == NodeKind.SERIES else remark.series
     title = "" if kind == NodeKind.SERIES else remark.name
     action = _ACTIONS.get(reason, Action.NOTED)
-    return Row(_TYPES[kind], series, remark.season, title, remark.uuid, action, reason.about(remark.detail or ""))
+    return ReportRow(_TYPES[kind], series, remark.season, title, remark.uuid, action, reason.about(remark.detail or ""))

@@ -16,7 +16,7 @@ from vod2strmfs.materialize.plan import Reconciler, Wanted
 from vod2strmfs.materialize.touched import Touched
 from vod2strmfs.materialize.workers import Workers
 from vod2strmfs.materialize.write import FolderResult, FolderWork, Updater
-from vod2strmfs.reports.rows import Action, Reason, Row, Type
+from vod2strmfs.reports.rows import Action, Reason, ReportRow, Type
 from vod2strmfs.reports.writer import Report
 
 _FILES_IN_TASK = 32
@@ -290,8 +290,8 @@ def _plan_of(section: int) -> str:
     return f"plan of {section}"
 
 
-def _matches(series: str) -> Row:
-    return Row(Type.SERIES, series, "", "", "", Action.SKIPPED, Reason.MATCHES)
+def _matches(series: str) -> ReportRow:
+    return ReportRow(Type.SERIES, series, "", "", "", Action.SKIPPED, Reason.MATCHES)
 
 
 def _from_both_ends(tasks: Sequence[_Task]) -> Iterator[_Task]:

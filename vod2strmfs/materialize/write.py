@@ -15,7 +15,7 @@ from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import Folder, FolderState, NodeFiles, WantedFile
 from vod2strmfs.materialize.probe import FileSystem
 from vod2strmfs.materialize.workers import StoppedError, Throttle
-from vod2strmfs.reports.rows import Action, Reason, Row, Type, reason_of, type_of
+from vod2strmfs.reports.rows import Action, Reason, ReportRow, Type, reason_of, type_of
 from vod2strmfs.settings import LibrarySettings
 
 _WITHOUT_FILES = frozenset({NodeKind.ROOT, NodeKind.SECTION, NodeKind.CATEGORY})
@@ -46,7 +46,7 @@ class FolderWork(NamedTuple):
 class FolderResult:
     """What came of a FolderWork."""
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[ReportRow] = field(default_factory=list)
     opened: bool = False
     """Whether the folder could be used; in a dry run it need not be there."""
     made: bool = False
@@ -153,7 +153,7 @@ class _FolderUpdate:
         season = folder.name if folder.kind == NodeKind.SEASON else ""
         if self.updater.dry_run:
             action = action.only_planned()
-        self.done.rows.append(Row(kind, self.work.series_name, season, title, uuid, action, reason))
+        self.done.rows.append(ReportRow(kind, self.work.series_name, season, title, uuid, action, reason))
 
     def _open(self) -> None:
         if self._opener is None:

@@ -17,7 +17,7 @@ from vod2strmfs.mount.follow import Follower
 from vod2strmfs.mount.handlers import LibraryHandlers
 from vod2strmfs.notify.courier import Courier
 from vod2strmfs.status.channel import listening
-from vod2strmfs.status.state import State, encode
+from vod2strmfs.status.state import MountState, encode
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -64,11 +64,11 @@ class Reporter:
         """Note how many requests there were until now."""
         self._samples.append((time.monotonic(), self._device.requests))
 
-    def state(self) -> State:
+    def state(self) -> MountState:
         """How the mount is now. Reads no file."""
         store = self._follower.store
         shown = store if store is not None and self._follower.shows else None
-        return State(
+        return MountState(
             version=__version__,
             pid=os.getpid(),
             mountpoint=str(self._mountpoint),

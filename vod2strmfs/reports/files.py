@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, get_args
 
 from vod2strmfs.errors import OutputError
-from vod2strmfs.reports.rows import COLUMNS, Row, original
+from vod2strmfs.reports.rows import COLUMNS, ReportRow, original
 from vod2strmfs.settings import Mode
 
 TIMESTAMP = "%Y%m%d_%H%M%S"
@@ -54,7 +54,7 @@ def prune(directory: Path, keep: int, days: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def read(path: Path, *, follow: bool = False) -> Iterator[Row]:
+def read(path: Path, *, follow: bool = False) -> Iterator[ReportRow]:
     """The rows of a report, without what keeps spreadsheets from taking a cell for a formula.
 
     Types and actions are plain strings: those of another version may be others. The last row of a run that was
@@ -74,7 +74,7 @@ def read(path: Path, *, follow: bool = False) -> Iterator[Row]:
             if tuple(next(rows, ())) != COLUMNS:
                 raise OutputError(f"report {path}: is not a report: its first line is not {','.join(COLUMNS)}.")
             for cells in rows:
-                yield Row._make([*map(original, cells), *[""] * len(COLUMNS)][: len(COLUMNS)])
+                yield ReportRow._make([*map(original, cells), *[""] * len(COLUMNS)][: len(COLUMNS)])
     except OSError as error:
         raise OutputError(f"report {path}: cannot be read ({error.strerror}).") from error
     except csv.Error as error:

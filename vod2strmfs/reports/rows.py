@@ -152,7 +152,7 @@ _NFO_TYPES: dict[int, Type] = {
 }
 
 
-class Row(NamedTuple):
+class ReportRow(NamedTuple):
     """A row of a report. Series, season and title are called as their folders and files are."""
 
     type: Type

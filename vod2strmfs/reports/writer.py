@@ -16,7 +16,7 @@ from typing import TextIO
 from vod2strmfs.errors import OutputError
 from vod2strmfs.host.private import private
 from vod2strmfs.reports.files import TIMESTAMP, began, reports
-from vod2strmfs.reports.rows import COLUMNS, WRITING, Action, Reason, Row, inert
+from vod2strmfs.reports.rows import COLUMNS, WRITING, Action, Reason, ReportRow, inert
 from vod2strmfs.settings import Mode
 
 _IN_STEP = timedelta(minutes=1)
@@ -62,7 +62,7 @@ class Report:
         self.flush()
         self._file.close()
 
-    def add(self, *rows: Row) -> None:
+    def add(self, *rows: ReportRow) -> None:
         """Add rows. Readers see them within a second or so, if other rows follow."""
         for row in rows:
             self.counts[row.action] += 1

@@ -17,7 +17,7 @@ import msgspec
 
 from vod2strmfs.errors import MountError
 from vod2strmfs.host.private import private
-from vod2strmfs.status.state import State, decode
+from vod2strmfs.status.state import MountState, decode
 
 SOCKET_NAME = "status.sock"
 LOCK_NAME = "status.lock"
@@ -34,7 +34,7 @@ class NoMountError(NotRunningError):
     """No mount of this state directory is running."""
 
 
-def ask(state_dir: Path, timeout: float = TIMEOUT_SECONDS) -> State:
+def ask(state_dir: Path, timeout: float = TIMEOUT_SECONDS) -> MountState:
     """The state of the mount with this state directory.
 
     Args:

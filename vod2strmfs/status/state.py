@@ -6,7 +6,7 @@ from vod2strmfs.index.held import number_held
 from vod2strmfs.notify.account import Account
 
 
-class State(msgspec.Struct, frozen=True):
+class MountState(msgspec.Struct, frozen=True):
     """A mount at a moment. Times are seconds since the epoch; 0 stands for never."""
 
     version: str
@@ -60,13 +60,13 @@ class State(msgspec.Struct, frozen=True):
         return 1 - self.cache_missed / self.cache_asked if self.cache_asked else None
 
 
-def encode(state: State) -> bytes:
+def encode(state: MountState) -> bytes:
     """A state as JSON, with the properties that are computed."""
     derived = {"held": state.held, "cache_hit_rate": state.cache_hit_rate}
     return msgspec.json.encode(msgspec.structs.asdict(state) | derived)
 
 
-def for_programs(state: State) -> dict[str, object]:
+def for_programs(state: MountState) -> dict[str, object]:
     """The fields of a state for programs: with what is computed, and counted metrics as numbers."""
     metrics = {
         scope: {metric: int(value) if value.isdecimal() else value for metric, value in counted.items()}
@@ -76,10 +76,10 @@ def for_programs(state: State) -> dict[str, object]:
     return fields | {"metrics": metrics}
 
 
-def decode(text: bytes) -> State:
+def decode(text: bytes) -> MountState:
     """The state that `encode` wrote.
 
     Raises:
         msgspec.MsgspecError: the text is not what `encode` writes.
     """
-    return msgspec.json.decode(text, type=State)
+    return msgspec.json.decode(text, type=MountState)

@@ -6,12 +6,12 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, gener
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from vod2strmfs.hydrate.figures import Figures
-from vod2strmfs.status.state import State
+from vod2strmfs.status.state import MountState
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
-def render(state: State | None, hydrate: Figures | None = None) -> bytes:
+def render(state: MountState | None, hydrate: Figures | None = None) -> bytes:
     """The metrics in Prometheus' text format.
 
     Args:
@@ -24,7 +24,7 @@ def render(state: State | None, hydrate: Figures | None = None) -> bytes:
 
 
 class _Collector:
-    def __init__(self, state: State | None, hydrate: Figures | None) -> None:
+    def __init__(self, state: MountState | None, hydrate: Figures | None) -> None:
         self._state = state
         self._hydrate = hydrate
 
@@ -59,7 +59,7 @@ def _filling(figures: Figures) -> Iterator[Metric]:
         yield GaugeMetricFamily(f"vod2strmfs_hydrate_{name}", text, value=value)
 
 
-def _metrics(state: State) -> Iterator[Metric]:
+def _metrics(state: MountState) -> Iterator[Metric]:
     about = {"version": state.version, "mountpoint": state.mountpoint}
     yield InfoMetricFamily("vod2strmfs_mount", "Which mount this is.", value=about)
     gauges = {

@@ -14,9 +14,9 @@ from vod2strmfs.hydrate.figures import Figures, read_figures
 from vod2strmfs.index.recent import changed_titles, gone_names
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.reports.files import read, reports
-from vod2strmfs.reports.rows import COLUMNS, Row
+from vod2strmfs.reports.rows import COLUMNS, ReportRow
 from vod2strmfs.status.channel import NotRunningError, ask
-from vod2strmfs.status.state import State
+from vod2strmfs.status.state import MountState
 
 _RECENT = 25
 _REPORTS = 25
@@ -44,7 +44,7 @@ class Pages:
         )  # fmt: skip
         self._templates.filters["moment"] = _moment
 
-    def state(self) -> State | None:
+    def state(self) -> MountState | None:
         """The state of the mount; None if it does not answer."""
         try:
             return ask(self._state_dir)
@@ -107,11 +107,11 @@ class Pages:
         return self._templates.get_template(template).render(**values)
 
 
-def _read(path: Path, action: str, skip: int) -> tuple[Counter[str], list[Row]]:
+def _read(path: Path, action: str, skip: int) -> tuple[Counter[str], list[ReportRow]]:
     """The number of rows of each action in a report, and the rows of one page, after `skip` others."""
     counts: Counter[str] = Counter()
 
-    def wanted() -> Iterator[Row]:
+    def wanted() -> Iterator[ReportRow]:
         for row in read(path):
             if row.action:  # The last row may be half written.
                 counts[row.action] += 1
