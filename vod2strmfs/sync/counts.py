@@ -19,11 +19,11 @@ _INDEX = {
     " AND NOT EXISTS (SELECT 1 FROM node AS below WHERE below.parent = node.id)",
     "collisions": "plain IS NOT NULL",
     "names_cut": "cut",
-    "movies_held": f"kind = {NodeKind.MOVIE:d} AND held = 1",
-    "episodes_held": f"kind = {NodeKind.EPISODE:d} AND held = 1",
-    "movies_not_renamed": f"kind = {NodeKind.MOVIE:d} AND held = 2",
-    "series_not_renamed": f"kind = {NodeKind.SERIES:d} AND held = 2",
-    "episodes_not_renamed": f"kind = {NodeKind.EPISODE:d} AND held = 2",
+    "movies_held": f"kind = {NodeKind.MOVIE:d} AND held = {HELD_GONE}",
+    "episodes_held": f"kind = {NodeKind.EPISODE:d} AND held = {HELD_GONE}",
+    "movies_not_renamed": f"kind = {NodeKind.MOVIE:d} AND held = {HELD_NAME}",
+    "series_not_renamed": f"kind = {NodeKind.SERIES:d} AND held = {HELD_NAME}",
+    "episodes_not_renamed": f"kind = {NodeKind.EPISODE:d} AND held = {HELD_NAME}",
     "long_urls": "strm_size >= :long",
 }
 _CONTENT = {
@@ -131,7 +131,8 @@ def _limit(connection: sqlite3.Connection, kind: NodeKind, held: int, number: in
     if too_many(number, total, max_shrink):
         return f"more than {percent}"
     if held == HELD_GONE:
-        gone = {node for (node,) in connection.execute("SELECT id FROM node WHERE kind = ? AND held = 1", (kind,))}
+        nodes = connection.execute("SELECT id FROM node WHERE kind = ? AND held = ?", (kind, HELD_GONE))
+        gone = {node for (node,) in nodes}
         if is_replaced(connection, kind, gone, total, max_shrink):
             return "other titles have their stream ids"
     if (kind, held) == (NodeKind.EPISODE, HELD_GONE) and not connection.execute(_HAS_OTHERS).fetchone():

@@ -7,6 +7,7 @@ from vod2strmfs.library.contents import Record, decode, encode, nfo_file
 from vod2strmfs.library.item_names import node_name, version_name
 from vod2strmfs.library.items import Season, Series, Version
 from vod2strmfs.library.kinds import TV_NODE, WAITING_NODE, NodeKind
+from vod2strmfs.sync.brake import HELD_GONE
 from vod2strmfs.sync.draft import Draft
 
 _EMPTY = "NOT EXISTS (SELECT 1 FROM node AS below WHERE below.parent = content.id)"
@@ -21,7 +22,7 @@ def settle_folders(draft: Draft, lost_series: Set[int]) -> None:
     """
     draft.remove(_nodes(draft, _EMPTY, NodeKind.SEASON))
     draft.hold(lost_series)
-    draft.remove(_nodes(draft, f"held = 1 AND {_EMPTY}", NodeKind.SERIES))
+    draft.remove(_nodes(draft, f"held = {HELD_GONE} AND {_EMPTY}", NodeKind.SERIES))
     if draft.settings.empty_series == "hide":
         for node in _nodes(draft, f"parent != {WAITING_NODE} AND {_EMPTY}", NodeKind.SERIES):
             draft.place(node, WAITING_NODE, node_name(_series(draft, node), draft.settings))

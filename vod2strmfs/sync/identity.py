@@ -23,7 +23,7 @@ _OTHERS = """NOT (
 _OTHER_TITLES = f"({_OTHERS.format('')} OR {_OTHERS.format('series_')})"
 """Two items, or the series of two episodes, have ids that differ, and none that is the same."""
 
-_EPISODE_PLACE = "CASE node.kind WHEN 5 THEN node.parent END"
+_EPISODE_PLACE = f"CASE node.kind WHEN {NodeKind.EPISODE:d} THEN node.parent END"
 
 _KEYS = (
     ((_EPISODE_PLACE, "content.uuid", "content.account", "content.stream"), "true"),

@@ -250,8 +250,8 @@ class _Run:
         return self.settings.versions == "all"
 
     def _held(self) -> Counts:
-        gone = {(kind, "held"): len(self._nodes(kind, "held = 1")) for kind in KINDS if kind != "series"}
-        return Counter(gone | {(kind, "not_renamed"): len(self._nodes(kind, "held = 2")) for kind in KINDS})
+        gone = {(kind, "held"): len(self._nodes(kind, f"held = {HELD_GONE}")) for kind in KINDS if kind != "series"}
+        return Counter(gone | {(kind, "not_renamed"): len(self._nodes(kind, f"held = {HELD_NAME}")) for kind in KINDS})
 
     def _is_quiet(self, quiet: str, written: str, patient: bool) -> bool:
         """Whether there is nothing to compare; see `Source.marker`."""
@@ -333,7 +333,7 @@ class _Run:
         if kind == "version" and not self._all_versions:
             return self._nodes(kind)
         blocks = self._blocks_to_read(kind, snapshot, draft)
-        gone = self._nodes(kind, "held = 1")
+        gone = self._nodes(kind, f"held = {HELD_GONE}")
         where = "AND " + in_blocks(blocks).format(id="source") if blocks else ""
         if blocks is None or blocks:
             self.connection.execute(f"DELETE FROM filtered WHERE kind = ? {where}", (kind,))
@@ -458,7 +458,8 @@ class _Run:
         held: Set[int] = set()
         if kind == "version":
             # They go with their movie, and are held with it, but where it has a .strm of its own now.
-            held = gone & self._nodes(kind, "parent IN (SELECT id FROM node WHERE held = 1 AND strm_size = 0)")
+            of_held = f"SELECT id FROM node WHERE held = {HELD_GONE} AND strm_size = 0"
+            held = gone & self._nodes(kind, f"parent IN ({of_held})")
         elif self.accept_shrink:
             pass
         elif limit.holds(NODE_KINDS[kind], gone, counts[kind, "added"]):
