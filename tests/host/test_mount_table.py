@@ -31,7 +31,7 @@ def test_a_mount_is_found_whatever_its_path_holds(tmp_path: Path, name: str) -> 
         assert at is not None
         assert above is not None
         assert at.path == above.path == str(place)
-        assert locate(place / "Movies", tmp_path).mount_point == str(place)
+        assert locate(place / "Movies", tmp_path / "state").mount_point == str(place)
 
 
 def test_a_path_is_on_the_mount_that_hides_the_others(tmp_path: Path) -> None:

@@ -225,9 +225,9 @@ def test_run_fills_in_the_background_and_writes_what_came(library: Callable[...,
     database = library(unopened(5))
     with DispatcharrApi(database.owner_url) as api:
         serve = (
-            "import json, sys; from vod2strmfs.cli import logs; from vod2strmfs.cli.run import serve;"
-            " from vod2strmfs.settings import load; import os; s = load(None, json.loads(sys.argv[1]), os.environ);"
-            " logs.set_up(s); serve(s, quiet=0.5)"
+            "import json, os, sys; from vod2strmfs.cli.logs.setup import set_up_logs;"
+            " from vod2strmfs.service.serve import serve; from vod2strmfs.settings import load;"
+            " s = load(None, json.loads(sys.argv[1]), os.environ); set_up_logs(s); serve(s, 'all', settle_seconds=0.5)"
         )
         settings = {
             "output_root": str(tmp_path / "out"), "database": database.url, "state_dir": str(tmp_path / "state"),

@@ -124,7 +124,7 @@ def test_who_is_in_a_folder_or_has_it_open_sees_each_change(tmp_path: Path) -> N
 
 _TELLS_NOBODY = """
 import sys
-from vod2strmfs.cli import main
+from vod2strmfs.cli.start import main
 from vod2strmfs.mount import run
 run.forget = lambda state_dir, step: True
 main()
