@@ -108,7 +108,7 @@ def test_a_signal_while_a_command_starts_ends_it_without_a_word(
     database: Database, tmp_path: Path, name: str, number: signal.Signals, code: int
 ) -> None:
     """From the moment on in which the first of our modules runs."""
-    arguments = {"sync": (), "run": (tmp_path / "output", "--auto"), "stats": ("--database", database.url)}[name]
+    arguments = {"sync": (), "run": (tmp_path / "output", "--auto"), "stats": ()}[name]
     options = () if name == "stats" else ("--database", database.url)
     whole = command(name, *arguments, *options, "--state-dir", tmp_path / "state")
     # Our first module is loaded, then a moment passes in which the others are.
