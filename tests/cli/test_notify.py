@@ -14,7 +14,7 @@ from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.index.store import Store
 from vod2strmfs.notify.change import Change, What, coalesced, merged, whole
-from vod2strmfs.notify.deliver import rest_of_quiet
+from vod2strmfs.notify.deliver import next_due, rest_of_quiet
 from vod2strmfs.notify.order import order
 from vod2strmfs.notify.outbox import FILE_NAME, Outbox
 from vod2strmfs.notify.places import above, proposals, seen_at, within
@@ -168,6 +168,17 @@ def test_a_server_that_was_off_for_long_gets_one_scan(tmp_path: Path) -> None:
         # What a server that is no longer named was to be told is forgotten.
         outbox.add(["kodi"], ROOT, [], 5)
         assert [account.name for account in outbox.accounts()] == ["kodi"]
+
+
+def test_a_command_that_knows_other_servers_forgets_none_of_another_root(tmp_path: Path) -> None:
+    with Outbox(tmp_path) as outbox:
+        outbox.add(["jellyfin"], ROOT, [Change("Movies/Heat", CREATED)], 300)
+        outbox.add(["on_change"], "/data/other", [Change("Movies/Ran", CREATED)], 300)
+        assert [row.change.path for row in outbox.waiting("jellyfin")] == ["Movies/Heat"]
+        assert {account.name for account in outbox.accounts()} == {"jellyfin", "on_change"}
+        # What waits for a server that this command does not tell is no work for it.
+        assert next_due(outbox, set(), "", "") == -1
+        assert next_due(outbox, {"on_change"}, "", "") == 0
 
 
 _ADD = """

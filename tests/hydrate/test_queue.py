@@ -200,6 +200,23 @@ def test_what_a_killed_process_asked_for_is_in_its_way_until_an_answer_is_due(
     assert ask(queue, clock) == 1
 
 
+def test_what_was_cut_off_in_this_process_is_settled_when_the_queue_is_opened_again(
+    queue: Queue, clock: Clock, tmp_path: Path
+) -> None:
+    queue.look([entry(1), entry(2)])
+    item = queue.next(FAST)
+    assert isinstance(item, Item)
+    assert queue.claim(item, FAST)
+    clock.wait(1)
+    with closing(Queue(tmp_path, Patience())) as again:
+        clock.wait(1)
+        assert isinstance(again.next(FAST), Pause)  # An answer may come still.
+        clock.wait(2 * Patience().answer)
+        again.next(FAST)
+        clock.wait(3600)
+        assert isinstance(again.next(FAST), Item)
+
+
 def test_what_a_killed_process_asked_for_and_got_is_done(queue: Queue, clock: Clock, tmp_path: Path) -> None:
     queue.look([entry(1), entry(2)])
     dead = "import pathlib, sys; from vod2strmfs.hydrate import queue as q; from vod2strmfs.hydrate.outcomes import"

@@ -162,6 +162,25 @@ def test_a_request_that_waits_can_be_interrupted(stand: Stand) -> None:
     stand.close()
 
 
+def test_a_request_is_interrupted_before_it_has_begun_to_wait(stand: Stand) -> None:
+    def answer(request: bytes) -> bytes | None:
+        if struct.unpack_from("=I", request, 4)[0] == _INTERRUPT:
+            return None
+        raise NotYetError
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            stand.ask(2)
+            stand.ask(3, _INTERRUPT, struct.pack("=Q", 2))  # Both are read before any other task has its turn.
+            nursery.start_soon(Device(answer).serve, stand.descriptor)
+            await trio.sleep(0.1)
+            assert stand.replies() == [(2, errno.EINTR)]
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    stand.close()
+
+
 def test_what_comes_next_is_prepared_only_while_nothing_waits(stand: Stand) -> None:
     prepared = 0
 
@@ -188,6 +207,8 @@ def test_an_error_in_a_handler_is_not_taken_for_an_answer(stand: Stand) -> None:
 
     with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="a bug"), flatten_subgroups=True):
         trio.run(serving, Device(answer), stand, lambda: stand.ask(2))
+    # Whoever asked may be what the end of the mount waits for.
+    assert stand.replies() == [(2, errno.EIO)]
     stand.close()
 
 

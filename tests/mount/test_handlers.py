@@ -197,6 +197,21 @@ def test_without_a_tree_every_request_is_an_error_and_the_numbers_mean_something
     assert again.generation != movies.generation
 
 
+def test_a_listing_that_was_begun_in_an_index_that_is_lost_ends_with_an_error(
+    handlers: LibraryHandlers, asked: Kernel
+) -> None:
+    movies = asked.find("Movies").inode
+    handle, _ = asked.opendir(movies)
+    begun = asked.readdir(movies, handle, 0, 1000)
+    tree = handlers.tree
+    handlers.start_afresh(patience=60)
+    body = struct.pack("=QQIIQII", handle, begun[-1].place, 1 << 16, 0, 0, 0, 0)
+    for shown in (None, tree):
+        handlers.show(shown)
+        assert asked.error(kernel.READDIRPLUS, movies, body) == "EIO"
+    assert len(asked.list(asked.find("Movies").inode)) == 32
+
+
 def test_while_a_tree_is_about_to_come_requests_have_to_wait(handlers: LibraryHandlers, asked: Kernel) -> None:
     from vod2strmfs.mount.wire import NotYetError
 

@@ -46,7 +46,7 @@ _ASKING = Group(
 @click.option("--rate", type=click.FloatRange(0, 6000, min_open=True), help="So many a minute at most (hydrate_rate).")
 @click.option(
     "--older-than",
-    type=click.FloatRange(0, 3650),
+    type=click.FloatRange(1, 3650),
     metavar="DAYS",
     help="Also ask anew for series with episodes that were asked for so many days ago.",
 )
@@ -127,7 +127,7 @@ def _summary(done: "Result") -> str:
     from vod2strmfs.hydrate.outcomes import Kind
 
     asked, filled = done.counts.total(), done.counts[Kind.FILLED]
-    lines = [f"{asked:,} series asked for, {filled:,} filled; {done.missing - filled:,} have no episodes yet."]
+    lines = [f"{asked:,} series asked for, {filled:,} filled; {done.missing:,} have no episodes yet."]
     if not asked and not done.missing:
         lines = ["Every series has episodes."]
     lines += [f"{number:,} failed: {why}." for why, number in done.reasons.most_common()]

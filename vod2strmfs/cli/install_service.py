@@ -12,6 +12,7 @@ from vod2strmfs.cli.options import (
     HYDRATE,
     LIBRARY,
     MOUNT,
+    NOTIFY,
     REPORTS,
     SELECTION,
     STATE,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--root", type=click.Path(path_type=Path), default="/", show_default=True, help="Write below this directory."
 )
-@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, WRITING, REPORTS, WHEN, HYDRATE, STATE)
+@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, WRITING, REPORTS, WHEN, HYDRATE, NOTIFY, STATE)
 def install_service(settings: Settings, name: str, work: "ServiceKind", force: bool, root: Path) -> None:
     """Write systemd units for these settings.
 

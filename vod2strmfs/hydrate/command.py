@@ -4,13 +4,13 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
 
-from vod2strmfs.errors import SettingsError
+from vod2strmfs.errors import CatalogError, SettingsError
 from vod2strmfs.extract.filters import matching
 from vod2strmfs.hydrate.api import Api
 from vod2strmfs.hydrate.catalogue import Catalogue
@@ -116,6 +116,8 @@ class _Run:
                 if not dry_run:
                     self._begun(len(result.planned))
                     await self._fill()
+                    with suppress(CatalogError):  # Else the numbers are those of the last look.
+                        queue.look(await trio.to_thread.run_sync(catalogue.entries))
             result.missing = queue.missing()
             result.over_budget = filler.paused is not None and filler.paused.why == "budget"
         return result

@@ -166,6 +166,7 @@ class Queue:
         self._path = state_dir / FILE_NAME
         self._patience = patience
         self._me = myself()
+        self._opened = time.time()
         try:
             self._connection = _open(self._path)
         except sqlite3.Error as error:
@@ -202,7 +203,9 @@ class Queue:
         """Settle requests whose asker is dead, when it is clear what came of them, or nobody will know any more."""
         rows = connection.execute("SELECT account, stream, missing, asking, asker FROM series WHERE asking != 0")
         for account, stream, missing, asking, asker in rows.fetchall():
-            if asker == self._me or (lives(asker) and asking > now - 2 * self._patience.answer):
+            # What this process began before it opened the queue again was cut off, and is settled like another's.
+            ours = asker == self._me and asking >= self._opened
+            if ours or (lives(asker) and asking > now - 2 * self._patience.answer):
                 continue
             if not missing:
                 self._end(connection, Key(account, stream), Outcome(Kind.FILLED), now)

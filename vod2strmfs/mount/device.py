@@ -14,6 +14,7 @@ import logging
 import os
 import select
 from collections.abc import Callable
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pyfuse3
@@ -125,7 +126,8 @@ class Device:
         """Go on if the device can be read again: the request was taken back, or there is too little room for it."""
         if error.errno == errno.EINVAL and len(self._buffer) < 64 * _ROOM:
             self._buffer = memoryview(bytearray(2 * len(self._buffer)))
-        elif error.errno not in (errno.ENOENT, errno.EINTR, errno.EAGAIN):
+        # Out of memory, the kernel has refused the request itself.
+        elif error.errno not in (errno.ENOENT, errno.EINTR, errno.EAGAIN, errno.ENOMEM):
             raise error
 
     def _handle(self, request: bytes) -> None:
@@ -134,28 +136,34 @@ class Device:
             self._reply(refused(unique, errno.EINTR))
             return
         try:
+            self._answer_now(request)
+        except NotYetError:
+            scope = self._waiting[unique_of(request)] = trio.CancelScope()
+            self._later.start_soon(self._answer_later, request, scope)
+
+    def _answer_now(self, request: bytes) -> None:
+        try:
             reply = self._answer(request)
         except NotYetError:
-            self._later.start_soon(self._answer_later, request)
-            return
+            raise
+        except Exception:
+            # The mount ends now; whoever waits for this answer could keep it from doing so.
+            self._reply(refused(unique_of(request), errno.EIO))
+            raise
         if reply is not None:
             self._reply(reply)
 
-    async def _answer_later(self, request: bytes) -> None:
+    async def _answer_later(self, request: bytes, scope: trio.CancelScope) -> None:
         unique = unique_of(request)
-        with trio.CancelScope() as self._waiting[unique]:
-            try:
-                while True:
-                    await trio.sleep(_PATIENCE_STEP)
-                    try:
-                        reply = self._answer(request)
-                    except NotYetError:
-                        continue
-                    if reply is not None:
-                        self._reply(reply)
+        with scope:
+            while True:
+                await trio.sleep(_PATIENCE_STEP)
+                if unique not in self._waiting:  # It was interrupted when this had been woken already.
                     return
-            finally:
-                self._waiting.pop(unique, None)
+                with suppress(NotYetError):
+                    self._answer_now(request)
+                    del self._waiting[unique]
+                    return
 
     def _reply(self, reply: bytes) -> None:
         try:

@@ -144,6 +144,7 @@ class LibraryHandlers:
             patience: for how many seconds requests may wait for the next tree.
         """
         self.show(None)
+        self._folders.lose()
         self._patient_until = time.monotonic() + patience
         self._renewals += 1
 
@@ -196,12 +197,17 @@ class LibraryHandlers:
             opening = self._folders[handle]
         except KeyError:
             raise RequestError(errno.EBADF) from None
+        if opening.lost:
+            # What was listed of another index can only go on by leaving something out.
+            raise RequestError(errno.EIO)
         self._folders.asked(opening)
         with self._index:
             cursor = opening.cursor
             if cursor is None or cursor.place != place:
                 cursor = opening.cursor = Cursor(self._shown(), opening.directory, place, self._listed)
             entries = cursor.take(size, plus)
+        if not entries:
+            opening.cursor = None  # Somebody may keep the directory open for long.
         if entries is None:
             raise RequestError(errno.EINVAL)
         return entries
@@ -251,6 +257,8 @@ class LibraryHandlers:
         # as long as the mount lasts, once it was told that there is no such request; then it answers ours in this way
         # too. docs/sharing.md says how to share a folder without Samba asking.
         if name.startswith(_SAMBA_XATTR):
+            if not self._shared_by_samba:
+                _log.info("Samba asks for its attributes: until the next mount, user.vod2strmfs.* cannot be read.")
             self._shared_by_samba = True
             raise RequestError(errno.ENOSYS)
         # `ls -l` asks every file for attributes of others.

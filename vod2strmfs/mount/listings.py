@@ -108,7 +108,7 @@ class Opening:
         cursor: where its listing is; None if nothing is known to be asked of it.
     """
 
-    __slots__ = ("cursor", "directory", "flags", "outdated")
+    __slots__ = ("cursor", "directory", "flags", "lost", "outdated")
 
     def __init__(self, directory: int, flags: int, cursor: Cursor | None) -> None:
         self.directory = directory
@@ -116,6 +116,8 @@ class Opening:
         self.cursor = cursor
         self.outdated = False
         """Whether the directory changed since it was opened."""
+        self.lost = False
+        """Whether its inode numbers have come to mean something else since it was opened."""
 
 
 class Openings:
@@ -170,6 +172,11 @@ class Openings:
             self._outdated[opening.directory] -= 1
             if not self._outdated[opening.directory]:
                 del self._outdated[opening.directory]
+
+    def lose(self) -> None:
+        """Note that no inode number means any more what it meant to those who have a directory open."""
+        for opening in self._openings.values():
+            opening.lost = True
 
     def changed(self, directories: Collection[int] | None) -> None:
         """Note that another tree is shown, in which the listings of some directories differ; None: of all."""

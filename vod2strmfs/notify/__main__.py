@@ -56,7 +56,8 @@ def carry_out(order: Order) -> Answer:
         busy: frozenset[str] = frozenset()
         if not rest_of_quiet(order.quiet, datetime.now(zone(order.time_zone))):
             busy = trio.run(_deliver, order, outbox)
-        return Answer(tuple(outbox.accounts()), next_due(outbox, order.quiet, order.time_zone, busy))
+        names = {server.name for server in order.servers}
+        return Answer(tuple(outbox.accounts()), next_due(outbox, names, order.quiet, order.time_zone, busy))
 
 
 def plan(order: Order, outbox: Outbox) -> None:

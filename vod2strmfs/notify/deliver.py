@@ -17,6 +17,8 @@ from vod2strmfs.schedule import zone
 
 _FIRST_PAUSE = 5.0
 """Seconds after a failed attempt, doubled each time."""
+_BUSY_PAUSE = 30.0
+"""Seconds until it is looked again whether another process is done, which goes on with all that waits."""
 _LONGEST_PAUSE = 600.0
 
 _log = logging.getLogger("vod2strmfs")
@@ -122,17 +124,19 @@ async def _libraries(server: Server, client: Client) -> list[Library]:
     return [] if server.libraries and server.kind != "plex" else await client.libraries()
 
 
-def next_due(outbox: Outbox, quiet: str, time_zone: str, busy: Set[str] = frozenset()) -> float:
+def next_due(outbox: Outbox, servers: Set[str], quiet: str, time_zone: str, busy: Set[str] = frozenset()) -> float:
     """Seconds until there is something to do; below 0: nothing waits.
 
     Args:
         outbox: what waits.
+        servers: the names of those that are told.
         quiet: see `rest_of_quiet`.
         time_zone: in which these hours are meant.
         busy: servers that another process is just telling.
     """
-    soon = time.time() + _FIRST_PAUSE
-    times = [soon if each.name in busy else each.next_try for each in outbox.accounts() if each.waiting]
+    later = time.time() + _BUSY_PAUSE
+    waiting = (each for each in outbox.accounts() if each.waiting and each.name in servers)
+    times = [later if each.name in busy else each.next_try for each in waiting]
     if not times:
         return -1.0
     return max(0.0, min(times) - time.time(), rest_of_quiet(quiet, datetime.now(zone(time_zone))))

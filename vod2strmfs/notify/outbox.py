@@ -174,24 +174,26 @@ class Outbox:
         """Have servers told of changes.
 
         Args:
-            servers: their names. What others were to be told is forgotten.
+            servers: their names. What others were to be told of this root is forgotten.
             root: below which the changes are.
             changes: what changed.
             limit: see `coalesced`.
             source: the inode of the index, and the generation up to which this is everything that a mount shows.
         """
         with self._writing():
-            self._keep(servers)
+            self._keep(servers, root)
             for server in servers:
                 self._add(server, root, list(changes), limit)
             if source is not None:
                 self._connection.execute("INSERT OR REPLACE INTO source VALUES (?, ?, ?)", (root, *source))
 
-    def _keep(self, servers: Sequence[str]) -> None:
-        """Know of these servers, and of no others."""
+    def _keep(self, servers: Sequence[str], root: str) -> None:
+        """Know of these servers, and below this root of no others; another command may tell others of another."""
         marks = ", ".join("?" * len(servers))
-        for table, column in (("waiting", "server"), ("server", "name")):
-            self._connection.execute(f"DELETE FROM {table} WHERE {column} NOT IN ({marks})", servers)
+        self._connection.execute(f"DELETE FROM waiting WHERE root = ? AND server NOT IN ({marks})", (root, *servers))
+        self._connection.execute(
+            f"DELETE FROM server WHERE name NOT IN ({marks}) AND name NOT IN (SELECT server FROM waiting)", servers
+        )
         self._connection.executemany("INSERT OR IGNORE INTO server (name) VALUES (?)", [(name,) for name in servers])
 
     def _add(self, server: str, root: str, changes: Sequence[Change], limit: int) -> None:
@@ -230,7 +232,7 @@ class Outbox:
         """Have servers told of what was staged for an output root."""
         with self._writing():
             rows = self._connection.execute("SELECT path, what, lost FROM staged WHERE root = ?", (root,)).fetchall()
-            self._keep(servers)
+            self._keep(servers, root)
             for server in servers:
                 self._add(server, root, [Change(path, what, bool(lost)) for path, what, lost in rows], limit)
             self._connection.execute("DELETE FROM staged WHERE root = ?", (root,))

@@ -81,13 +81,15 @@ def serve(
 
 
 def check_when(settings: Settings) -> None:
-    """Make sure that there is something to wait for.
+    """Make sure that there is something to wait for, and nothing that only a mount can do.
 
     Raises:
-        SettingsError: neither a schedule nor `auto` is set.
+        SettingsError: neither a schedule nor `auto` is set, or folders that people open are to be filled.
     """
     if not settings.schedule and not settings.auto:
         raise SettingsError('schedule: is not set, nor is auto. Give --schedule "daily 03:30", a crontab, or --auto.')
+    if settings.hydrate == "on_open":
+        raise SettingsError("hydrate: on_open is for a mount, whose folders people open. Set hydrate = background.")
 
 
 def _filling(settings: Settings) -> "Background | None":
@@ -95,8 +97,6 @@ def _filling(settings: Settings) -> "Background | None":
     from vod2strmfs.hydrate.background import begin
     from vod2strmfs.index.order import HydrateOrder
 
-    if settings.hydrate == "on_open":
-        raise SettingsError("hydrate: on_open is for a mount, whose folders people open. Set hydrate = background.")
     order = None if settings.hydrate == "off" else HydrateOrder.of(settings, settings.base_url)
     return begin(order, settings.database_url(), settings.library(), settings.state_dir.absolute())
 

@@ -71,6 +71,7 @@ def _values(settings: Settings) -> dict[str, object]:
 def _table(server: NotifiedServer) -> dict[str, object]:
     """A media server as it was given, with its token."""
     given = server.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    given |= {name: str(Path(given[name]).absolute()) for name in ("token_file", "ca_file") if name in given}
     return given | ({"token": server.token.get_secret_value()} if "token" in given else {})
 
 
