@@ -36,7 +36,7 @@ COMMANDS = (
 )  # fmt: skip
 
 _AS_NOBODY = """
-import os, unicodedata, _strptime
+import logging.handlers, os, unicodedata, _strptime
 import vod2strmfs.catalog.sqlite, vod2strmfs.cli.main, vod2strmfs.cli.daemon, vod2strmfs.sync.run
 import vod2strmfs.materialize.run
 import vod2strmfs.mount.run

@@ -13,7 +13,7 @@ from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.dispatcharr_plugin.runs import is_locked
 
 BASE_URL = "http://192.168.1.10:9191"
-MANY = 2500
+MANY = 6000
 """So many films that a run takes some seconds."""
 
 

@@ -25,7 +25,7 @@ from power_cut import Recorder, after_power_cut
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import IndexFileError
-from vod2strmfs.index import store as store_module
+from vod2strmfs.index import listing_check
 from vod2strmfs.index.file import create, writing
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import MOVIES_NODE, folder_inode
@@ -307,7 +307,7 @@ def lose_a_child(state: Path) -> None:
 def test_a_listing_that_lacks_something_is_an_error_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int
 ) -> None:
-    monkeypatch.setattr(store_module, "_LARGE_DIRECTORY", large)
+    monkeypatch.setattr(listing_check, "_LARGE_DIRECTORY", large)
     state = tmp_path / "state"
     urls, _ = generations(tmp_path, 1, 8)
     _sync(state, urls[0]).wait()

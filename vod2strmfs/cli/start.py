@@ -25,6 +25,8 @@ def main() -> None:
             for number, handler in before.items():
                 signal.signal(number, handler)
         run()
+    except KeyboardInterrupt:  # While an error is told, for example.
+        sys.exit(128 + signal.SIGINT)
     finally:
         # A traceback from an interpreter that takes itself apart helps nobody.
         atexit.register(lambda: signal.signal(signal.SIGINT, leave))
