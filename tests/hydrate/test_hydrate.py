@@ -156,7 +156,7 @@ def test_the_limit_and_the_budget_hold(library: Callable[..., Database], tmp_pat
         runner = Runner(tmp_path, database, api.url)
         assert runner.json("--limit", "3")["asked"] == 3
         done = runner.json("--hydrate-budget", "5")
-        assert (done["asked"], done["budget_used_up"], done["missing"]) == (2, True, 9)
+        assert (done["asked"], done["budget_used_up"], done["missing"]) == (2, True, 7)
         assert runner.json("--hydrate-budget", "5")["asked"] == 0
         assert runner.json("--limit", "4")["asked"] == 4
     assert len(api.asked) == 9

@@ -77,7 +77,7 @@ def test_autofs_mounts_it_when_somebody_looks_and_again_after_an_umount(
         f"""
         mount -t tmpfs tmpfs /run
         # In a process group of its own: what is in its group sees no automount.
-        setsid automount --foreground {tmp_path}/master & automount=$!
+        setsid automount --foreground {tmp_path}/master >&2 & automount=$!
         trap 'kill $automount; wait $automount' EXIT
         until grep -q ' {tmp_path}/mount autofs ' /proc/mounts; do sleep 0.05; done
         ls {tmp_path}/mount

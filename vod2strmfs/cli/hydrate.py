@@ -46,7 +46,7 @@ _ASKING = Group(
 @click.option("--rate", type=click.FloatRange(0, 6000, min_open=True), help="So many a minute at most (hydrate_rate).")
 @click.option(
     "--older-than",
-    type=click.FloatRange(1, 3650),
+    type=click.FloatRange(0, 3650, min_open=True),
     metavar="DAYS",
     help="Also ask anew for series with episodes that were asked for so many days ago.",
 )

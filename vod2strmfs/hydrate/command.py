@@ -126,8 +126,9 @@ class _Run:
         job, order = self._job, self._job.order
         # Who says how many, or which, has thought of the budget.
         budget = 0 if job.series or job.limit is not None else order.budget
-        older = 0 if job.older_than is None else max(job.older_than * DAY, 1e-9)
-        return Limits(order.rate, budget, order.parallel, older, chosen_since=time.time() if job.series else 0)
+        older = 0 if job.older_than is None else job.older_than * DAY
+        now = time.time()
+        return Limits(order.rate, budget, order.parallel, older, now, chosen_since=now if job.series else 0)
 
     def _check_limit(self) -> None:
         limit = self._job.limit

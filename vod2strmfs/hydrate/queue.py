@@ -70,7 +70,7 @@ _ARRIVED = """
 _ORDER = """
     wished = 0, wished, NOT (missing = 1 AND asked = 0 AND seen > (SELECT min(seen) FROM series)),
     iif(used > :used_since, -used, 0), missing = 0, iif(missing = 1, -created, max(asked, seen)), series"""
-_DUE = """((missing = 1 OR :old > 0 AND max(asked, seen) < :now - :old) AND not_before <= :now)"""
+_DUE = """((missing = 1 OR :old > 0 AND max(asked, seen) < :aged - :old) AND not_before <= :now)"""
 _CHOSEN = "(account, stream) IN (SELECT account, stream FROM temp.chosen) AND asked < :began"
 _WISHED = "wished != 0 AND missing = 1 AND not_before <= :now"
 _NOT_ASKED = (Kind.BUSY, Kind.AWAY)
@@ -135,6 +135,8 @@ class Limits(NamedTuple):
     """Requests of one account at once."""
     older_than: float = 0
     """Seconds after which a series is asked for again; 0: never."""
+    aged_at: float = 0
+    """When these seconds end, so that a run asks for none twice; 0: now."""
     wished_only: bool = False
     """Whether only what somebody opened is asked for; of that, `wishes` an hour, and no budget holds for them."""
     wishes: int = 20
@@ -416,6 +418,7 @@ class Queue:
     def _due(self, limits: Limits, now: float, only: Key | None) -> tuple[str, dict[str, object]]:
         """The condition that a series is to be asked for, whatever holds it up, and the values of its parameters."""
         values: dict[str, object] = {"now": now, "old": limits.older_than, "began": limits.chosen_since}
+        values["aged"] = limits.aged_at or now
         due = _CHOSEN if limits.chosen_since else _WISHED if limits.wished_only else _DUE
         condition = f"there = 1 AND asking = 0 AND {due}"
         if only is None:
