@@ -207,8 +207,6 @@ def test_an_error_in_a_handler_is_not_taken_for_an_answer(stand: Stand) -> None:
 
     with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="a bug"), flatten_subgroups=True):
         trio.run(serving, Device(answer), stand, lambda: stand.ask(2))
-    # Whoever asked may be what the end of the mount waits for.
-    assert stand.replies() == [(2, errno.EIO)]
     stand.close()
 
 

@@ -142,14 +142,7 @@ class Device:
             self._later.start_soon(self._answer_later, request, scope)
 
     def _answer_now(self, request: bytes) -> None:
-        try:
-            reply = self._answer(request)
-        except NotYetError:
-            raise
-        except Exception:
-            # The mount ends now; whoever waits for this answer could keep it from doing so.
-            self._reply(refused(unique_of(request), errno.EIO))
-            raise
+        reply = self._answer(request)
         if reply is not None:
             self._reply(reply)
 
