@@ -139,15 +139,17 @@ def test_a_request_that_has_to_wait_is_answered_later_and_stops_no_other(stand: 
     stand.close()
 
 
-def test_a_request_that_waits_can_be_interrupted(stand: Stand) -> None:
-    def answer(request: bytes) -> bytes | None:
-        if struct.unpack_from("=I", request, 4)[0] == _INTERRUPT:
-            return None
-        raise NotYetError
+def never(request: bytes) -> bytes | None:
+    """Has every request wait, and no interruption."""
+    if struct.unpack_from("=I", request, 4)[0] == _INTERRUPT:
+        return None
+    raise NotYetError
 
+
+def test_a_request_that_waits_can_be_interrupted(stand: Stand) -> None:
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(Device(answer).serve, stand.descriptor)
+            nursery.start_soon(Device(never).serve, stand.descriptor)
             stand.ask(2)
             stand.ask(4)
             await trio.sleep(0.1)
@@ -163,16 +165,11 @@ def test_a_request_that_waits_can_be_interrupted(stand: Stand) -> None:
 
 
 def test_a_request_is_interrupted_before_it_has_begun_to_wait(stand: Stand) -> None:
-    def answer(request: bytes) -> bytes | None:
-        if struct.unpack_from("=I", request, 4)[0] == _INTERRUPT:
-            return None
-        raise NotYetError
-
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             stand.ask(2)
             stand.ask(3, _INTERRUPT, struct.pack("=Q", 2))  # Both are read before any other task has its turn.
-            nursery.start_soon(Device(answer).serve, stand.descriptor)
+            nursery.start_soon(Device(never).serve, stand.descriptor)
             await trio.sleep(0.1)
             assert stand.replies() == [(2, errno.EINTR)]
             nursery.cancel_scope.cancel()

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
+from loopback import LoopbackServer
 
 KEY = "an-admin's-key"
 USER, PASSWORD = "admin", "the-admin's-password"
@@ -47,7 +47,7 @@ _FETCHED = """
         coalesce(custom_properties, '{}') || '{"episodes_fetched": true, "detailed_fetched": true}' WHERE id = %s"""
 
 
-class DispatcharrApi:
+class DispatcharrApi(LoopbackServer):
     """Use it as a context manager.
 
     Args:
@@ -109,18 +109,6 @@ class DispatcharrApi:
             context.load_cert_chain(certificate)
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
             self.url = f"https://localhost:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def note(self, what: str, series: int) -> None:
         """Write a line into the journal, if there is one."""

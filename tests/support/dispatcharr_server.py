@@ -1,18 +1,18 @@
 """An HTTP server on loopback that answers as Dispatcharr does where films are played."""
 
 import re
-import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
+
+from loopback import LoopbackServer
 
 _FILM = b"\x1aE\xdf\xa3" + bytes(1 << 16)
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
-class DispatcharrServer:
+class DispatcharrServer(LoopbackServer):
     """Use it as a context manager.
 
     GET of a film's URL is redirected once, to the same path with a session, and then plays. HEAD is refused. What is
@@ -46,18 +46,6 @@ class DispatcharrServer:
         """Method and path of each request."""
         self._server = ThreadingHTTPServer(address, self._handler())
         self.url = f"http://{address[0]}:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def wait(self) -> None:
         """Wait until it is ended."""

@@ -2,11 +2,12 @@
 
 import re
 import subprocess
-import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
+
+from loopback import LoopbackServer
 
 
 def make_film(path: Path, seconds: int = 20) -> bytes:
@@ -19,7 +20,7 @@ def make_film(path: Path, seconds: int = 20) -> bytes:
     return path.read_bytes()
 
 
-class FilmServer:
+class FilmServer(LoopbackServer):
     """Use it as a context manager. Every path is the same film.
 
     Args:
@@ -33,16 +34,6 @@ class FilmServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def _handler(outer) -> type[BaseHTTPRequestHandler]:  # noqa: N805
         class Handler(BaseHTTPRequestHandler):
