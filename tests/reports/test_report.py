@@ -27,11 +27,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 _WRITER = """
 import sys
 from pathlib import Path
-from vod2strmfs.reports.rows import Action, Reason, Row, Type
+from vod2strmfs.reports.rows import Action, Reason, ReportRow, Type
 from vod2strmfs.reports.writer import Report
 with Report(Path(sys.argv[1]), "all") as report:
     for line in sys.stdin:
-        report.add(Row(Type.MOVIE, "", "", line.strip(), "", Action.CREATED, Reason.NEW))
+        report.add(ReportRow(Type.MOVIE, "", "", line.strip(), "", Action.CREATED, Reason.NEW))
         report.flush()
 """
 
