@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -34,7 +35,12 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="vod2strmfs-bench-") as directory:
             for figure in importlib.import_module((PARTS | LONG)[part]).measure(Path(directory)):
                 figures.append(figure)
-                print(f"{part}: {table([figure]).splitlines()[-1]}", file=sys.stderr, flush=True)
+                # The busier the machine, the better we look beside what does less in its own process.
+                print(
+                    f"{part}: {table([figure]).splitlines()[-1]} load {os.getloadavg()[0]:.1f}",
+                    file=sys.stderr,
+                    flush=True,
+                )
     print(table(figures))
     return int(not all(figure.met for figure in figures))
 

@@ -85,7 +85,8 @@ def measure(directory: Path) -> Iterator[Figure]:
         shutil.rmtree(directory / "copy", ignore_errors=True)
         os.sync()
         idle = [library.materialize() for _ in range(PAIRS)]
-        yield _against("materialize: nothing changed", idle, "the first run", firsts, target=1 / 50)
+        pairs = list(zip(idle, firsts, strict=True))
+        yield Figure.of_pairs("materialize: nothing changed", "the first run", pairs, target=1 / 50)
         library.export()  # loads what it needs
         yield ratio(
             "materialize: nothing changed, the interpreter's start aside",
@@ -115,11 +116,6 @@ def _with_output(library: _Library, work: Measure) -> Measure:
         return work()
 
     return measured
-
-
-def _against(work: str, ours: list[float], against: str, theirs: list[float], target: float) -> Figure:
-    values = sorted(own / other for own, other in zip(ours, theirs, strict=True))
-    return Figure(work, against, values[len(values) // 2], values[0], values[-1], target)
 
 
 def _slow_share(directory: Path) -> Figure:

@@ -35,17 +35,19 @@ def measure(directory: Path) -> Iterator[Figure]:
         paths = _movies(state_dir)
         lookups[items] = [_lookup(directory, state_dir, paths) for _ in range(PAIRS)]
         microseconds = [1e6 * seconds for seconds in lookups[items]]
-        yield Figure.of(f"a lookup among {items:,} items", "", microseconds, math.inf, "µs")
+        yield Figure.of(f"a lookup among {items:,} items", microseconds, math.inf, "µs")
     growth = [mine / statistics.median(lookups[small]) for mine in lookups[large]]
     target = math.log(large) / math.log(small)
-    yield Figure.of(f"a lookup among {large:,} items", f"among {small:,}", growth, target)
-    yield Figure.of(f"an item of the first sync of {large:,}", f"of {small:,}", [syncs[large] / syncs[small]], 1.5)
-    yield Figure.of("peak memory of that sync", "", [needs.megabytes], 300, "MB")
+    yield Figure.of(f"a lookup among {large:,} items, against {small:,}", growth, target, "")
+    yield Figure.of_pairs(
+        f"an item of the first sync of {large:,}", f"of {small:,}", [(syncs[large], syncs[small])], 1.5
+    )
+    yield Figure.of("peak memory of that sync", [needs.megabytes], 300, "MB")
     starts = [_start(directory, state_dir) for _ in range(PAIRS)]
-    yield Figure.of("start, until the first `ls` answers", "", starts, 1.0, "s")
+    yield Figure.of("start, until the first `ls` answers", starts, 1.0, "s")
     memory, pause = _scan(directory, state_dir, paths)
-    yield Figure.of("memory of the mount after a full scan", "", [memory / _MEGABYTE], 250, "MB")
-    yield Figure.of("longest pause while `Movies` is listed", "", [pause], 1.0, "s")
+    yield Figure.of("memory of the mount after a full scan", [memory / _MEGABYTE], 250, "MB")
+    yield Figure.of("longest pause while `Movies` is listed", [pause], 1.0, "s")
 
 
 def _movies(state_dir: Path) -> list[str]:

@@ -52,7 +52,7 @@ def measure(directory: Path) -> Iterator[Figure]:
         yield ratio("sync after one row changed", change_and_look, _COPY, copy, 1.5)
 
         look()
-        yield Figure.of("sync when nothing changed", "", [1000 * look() for _ in range(_QUIET_LOOKS)], 20, "ms")
+        yield Figure.of("sync when nothing changed", [1000 * look() for _ in range(_QUIET_LOOKS)], 20, "ms")
 
 
 def _copy(url: str) -> Callable[[], float]:
