@@ -79,6 +79,7 @@ class Kodi:
 
     def steps(self, targets: Sequence[Target], libraries: Sequence[Library]) -> Iterator[Step]:
         """See `Client`. What is there first, then what is gone: a film at a time, and all series at once."""
+        self._listed.clear()  # What it remembers of them is older than these changes.
         for target in targets:
             if not target.is_gone:
                 rest = What.DELETED if target.row.change.lost else None
@@ -102,16 +103,17 @@ class Kodi:
         path = target.path
         parent = above(path)
         await self._settle()
-        if parent not in self._listed and not target.row.change.is_section:
-            # It takes what is new in a folder for missing as long as it remembers how that was.
-            await self.call("Files.GetDirectory", directory=f"{parent}/", media="files")
-            self._listed.add(parent)
-        # A scan of its own that begins just then ends ours.
+        # A scan of its own that begins just then ends ours, and the folder above may have changed since it was listed.
         for _ in range(_ATTEMPTS):
+            if parent not in self._listed and not target.row.change.is_section:
+                # It takes what is new in a folder for missing as long as it remembers how that was.
+                await self.call("Files.GetDirectory", directory=f"{parent}/", media="files")
+                self._listed.add(parent)
             await self.call("VideoLibrary.Scan", directory=f"{path}/", showdialogs=False)
             await self._settle(begun=True)
             if target.row.change.is_section or await self._titles(target):
                 break
+            self._listed.discard(parent)
         if self._refresh and target.row.change.what == What.MODIFIED and not target.row.change.is_section:
             await self._read_again(target)
 
