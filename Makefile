@@ -23,7 +23,7 @@ demo:
 
 test:
 	@scripts/setup.sh test
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
 
 test-fast:
 	@scripts/setup.sh dev

@@ -86,6 +86,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _choose(config, items, chosen)
     if config.getoption("fast"):
         _choose(config, items, [item for item in items if is_fast(item)])
+    for item in items:
+        # Processes share the tests by files; those of the plugin have one zip, and one Python of Dispatcharr's.
+        folder = item.path.parent
+        item.add_marker(pytest.mark.xdist_group(str(folder if folder.name == "plugin" else item.path)))
 
 
 def _choose(config: pytest.Config, items: list[pytest.Item], chosen: list[pytest.Item]) -> None:

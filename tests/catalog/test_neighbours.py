@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from databases import Database
 from mounts import command, eventually, mounted
+from others import let_others_in
 from postgres_server import PostgresServer, free_port
 from psycopg.conninfo import conninfo_to_dict
 
@@ -179,8 +180,7 @@ def pooler(postgres: PostgresServer, database: Database, tmp_path: Path) -> Iter
     if user:
         for path in (tmp_path, *tmp_path.iterdir()):
             os.chown(path, user.pw_uid, user.pw_gid)
-        for folder in tmp_path.parents[:2]:
-            folder.chmod(0o711)
+        let_others_in(tmp_path)
     process = subprocess.Popen(
         ["/usr/sbin/pgbouncer", "-q", tmp_path / "pgbouncer.ini"],
         user=user.pw_uid if user else None, stderr=subprocess.DEVNULL,

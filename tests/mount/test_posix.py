@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from databases import Database
 from mounts import Mount, eventually, mounted
+from others import let_others_in
 from postgres_server import PostgresServer
 
 from vod2strmfs.demo.catalogue import Catalogue
@@ -266,8 +267,7 @@ def test_a_hundred_readers_at_once(mount: Mount) -> None:
 
 
 def test_another_user_can_read_it(mount: Mount, nfo: Path) -> None:
-    for folder in list(mount.path.parents)[:3]:
-        folder.chmod(0o755)  # pytest keeps its folders to itself
+    let_others_in(mount.path.parent)
     done = subprocess.run(
         ["cat", nfo], capture_output=True, check=False, user="nobody", group="nogroup", extra_groups=[]
     )

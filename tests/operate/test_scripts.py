@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from mounts import TIMEOUT, eventually, is_mounted
+from others import let_others_in
 
 ROOT = Path(__file__).parents[2]
 
@@ -108,8 +109,7 @@ def pids_of(checkout: Path) -> list[int]:
 
 
 def test_as_an_ordinary_user_make_test_says_that_it_needs_root_and_installs_nothing(checkout: Path) -> None:
-    for folder in (checkout, *checkout.parents[:3]):
-        folder.chmod(folder.stat().st_mode | 0o755)
+    let_others_in(checkout)
     as_nobody = ["setpriv", "--reuid=nobody", "--clear-groups"] if os.geteuid() == 0 else []
     # These tests may run under make themselves.
     alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
