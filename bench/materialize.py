@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -51,6 +52,12 @@ class _Library:
         self.clear()
         return self.materialize()
 
+    def write_again(self) -> float:
+        """A run onto an empty disk, with an index; seconds."""
+        for path in (self.output, *(self._directory / "state").glob("output-*")):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return self.materialize()
+
     def clear(self) -> None:
         """Have nothing of it left, and nothing of anybody's still to be written to the disk."""
         for name in ("output", "state", "copy"):
@@ -96,7 +103,21 @@ def measure(directory: Path) -> Iterator[Figure]:
             target=1.0,
         )
         library.clear()
+        yield _in_memory(database)
     yield _slow_share(directory)
+
+
+def _in_memory(database: str) -> Figure:
+    with tempfile.TemporaryDirectory(prefix="vod2strmfs-bench-", dir="/dev/shm") as directory:
+        library = _Library(Path(directory), database)
+        library.materialize()
+        return ratio(
+            "materialize: first run in memory (tmpfs), sync done before",
+            library.write_again,
+            "`cp -r` of that tree",
+            library.copy,
+            target=1.5,
+        )
 
 
 def _remembered(work: Measure, times: list[float]) -> Measure:

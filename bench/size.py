@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.catalogues import SIZES, catalogue
 from bench.harness import PAIRS, Figure, needs_of, timed
+from bench.sync import looks
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import MOVIES_NODE, folder_inode
 from vod2strmfs.library.tree import Tree
@@ -31,6 +32,8 @@ def measure(directory: Path) -> Iterator[Figure]:
         state_dir = directory / f"{items}"
         with catalogue(size) as url:
             needs = needs_of("sync", "--database", url, "--state-dir", state_dir)
+            if items == max(SIZES):
+                yield from looks(url, state_dir)
         syncs[items] = needs.seconds / items
         paths = _movies(state_dir)
         lookups[items] = [_lookup(directory, state_dir, paths) for _ in range(PAIRS)]

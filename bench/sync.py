@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from bench.harness import Figure, ratio, timed
 from vod2strmfs.catalog.postgresql import PostgreSQLSource
 from vod2strmfs.catalog.queries import KINDS, POSTGRESQL, Queries
 from vod2strmfs.catalog.schema import OPTIONAL, REQUIRED
+from vod2strmfs.index.file import connect
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync.run import sync
 
@@ -23,6 +25,7 @@ _COLUMNS = {
     for table in REQUIRED.keys() | OPTIONAL.keys()
 }
 _QUIET_LOOKS = 15
+_EVERY_ROW = "the same, with every row hashed"
 
 
 def measure(directory: Path) -> Iterator[Figure]:
@@ -36,7 +39,7 @@ def measure(directory: Path) -> Iterator[Figure]:
         copy()  # the first reader sets hint bits
 
         numbers = count()
-        yield ratio("first sync", lambda: _first_sync(url, directory / f"{next(numbers)}"), _COPY, copy, 5)
+        yield ratio("first sync", lambda: _first_sync(url, directory / f"{next(numbers)}"), _COPY, copy, 3.5)
 
         kept = directory / "kept"
 
@@ -51,8 +54,44 @@ def measure(directory: Path) -> Iterator[Figure]:
         look()
         yield ratio("sync after one row changed", change_and_look, _COPY, copy, 1.5)
 
+        yield from looks(url, kept)
+
         look()
         yield Figure.of("sync when nothing changed", [1000 * look() for _ in range(_QUIET_LOOKS)], 20, "ms")
+
+
+def looks(url: str, state_dir: Path) -> Iterator[Figure]:
+    """Looks that know what was written since the last one, against looks that do not.
+
+    Args:
+        url: of the database.
+        state_dir: its index, up to date.
+    """
+    knowing, forgetful = Path(f"{state_dir}-knowing"), Path(f"{state_dir}-forgetful")
+    with closing(PostgreSQLSource(url)) as source, psycopg.connect(url, autocommit=True) as session:
+
+        def look(directory: Path, *changes: str) -> float:
+            for change in changes:
+                session.execute(change.encode())
+            if directory == forgetful:
+                with closing(connect(directory, writable=True)) as index:
+                    index.execute("DELETE FROM seen")
+            return timed(lambda: sync(source, LibrarySettings(), directory))
+
+        one = ["UPDATE vod_movie SET name = name || '!' WHERE id = 4711"]
+        all_relations = [
+            f"UPDATE vod_m3u{kind}relation SET last_seen = now()" for kind in ("movie", "series", "episode")
+        ]
+        all_relations.append("VACUUM")
+        for directory in (knowing, forgetful):
+            shutil.copytree(state_dir, directory)
+            look(directory, *all_relations)
+        for work, changes, target in (
+            ("sync after one row changed", one, 1 / 10),
+            ("sync after every relation was touched and nothing changed", all_relations, 1 / 4),
+        ):
+            ours, theirs = partial(look, knowing, *changes), partial(look, forgetful, *changes)
+            yield ratio(work, ours, _EVERY_ROW, theirs, target)
 
 
 def _copy(url: str) -> Callable[[], float]:

@@ -16,15 +16,21 @@ from postgres_server import PostgresServer
 
 from vod2strmfs.catalog.open import open_source
 from vod2strmfs.catalog.postgresql import PostgreSQLSource
-from vod2strmfs.catalog.queries import KINDS, POSTGRESQL, Choice, Queries
+from vod2strmfs.catalog.queries import COUNTED, KINDS, POSTGRESQL, Choice, Queries
 from vod2strmfs.catalog.schema import OPTIONAL, REQUIRED, tables
+from vod2strmfs.catalog.written import WRITTEN, Written
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.demo.generator import write_demo
 from vod2strmfs.errors import CatalogError, Exit
 from vod2strmfs.index.order import Order
 
 ROLE = Path(__file__).parents[2] / "docs" / "database-role.sql"
-READ = {table: REQUIRED.get(table, frozenset()) | OPTIONAL.get(table, frozenset()) for table in tables()}
+XMIN = {"xmin"}
+"""Who wrote a row."""
+READ = {
+    table: REQUIRED.get(table, frozenset()) | OPTIONAL.get(table, frozenset()) | (XMIN if table in WRITTEN else set())
+    for table in tables()
+}
 SECRETS = (b"role-secret", b"panel-password", b"moved-secret")
 
 
@@ -47,7 +53,8 @@ def test_every_granted_column_is_needed_by_a_query(postgres: PostgresServer) -> 
     for versions in (False, True):
         queries = Queries(POSTGRESQL, READ, versions=versions, choice=Choice(frozenset([1]), frozenset([1])))
         texts += [queries.rows(kind) for kind in KINDS] + [queries.digests(kind) for kind in KINDS]
-        texts += [count.query for count in queries.counts()]
+        texts += [queries.count(name) for name in COUNTED]
+    texts += Written(lambda query: [], POSTGRESQL, READ).texts()
     with (
         psycopg.connect(owner, autocommit=True) as session,
         psycopg.connect(reader, autocommit=True) as reading,

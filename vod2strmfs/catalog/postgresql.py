@@ -22,6 +22,7 @@ from vod2strmfs.catalog.queries import (
     BLOCK_BITS,
     CATEGORIES,
     CATEGORY_NAMES,
+    COUNTED,
     CREDENTIALS,
     POSTGRESQL,
     POSTGRESQL_13,
@@ -29,12 +30,15 @@ from vod2strmfs.catalog.queries import (
     Groups,
     Kind,
     Queries,
+    add_up,
+    are_few,
     in_blocks,
     series_of,
 )
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, FillableRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.schema import REQUIRED, check_schema, schema_version, tables
 from vod2strmfs.catalog.source import Facts, Row
+from vod2strmfs.catalog.written import Counts, Look, Seen, Written
 from vod2strmfs.errors import CatalogError
 
 _MAKERS: dict[Kind, Callable[[tuple[Any, ...]], Row]] = {
@@ -250,6 +254,8 @@ class PostgreSQLSnapshot:
         self._schema = dialect, columns, versions
         self.choose(ALL)
         self._digests: dict[Kind, dict[int, str]] = {}
+        self._written = Written(self._execute, dialect, columns)
+        self._counts: Counts | None = None
 
     def groups(self) -> Groups:
         """See `Snapshot.groups`."""
@@ -264,12 +270,25 @@ class PostgreSQLSnapshot:
         """See `Snapshot.position`."""
         return str(Position.of(self._connection).following(self._known))
 
-    def digests(self, kind: Kind) -> dict[int, str]:
+    def look(self, before: Seen | None) -> Look | None:
+        """See `Snapshot.look`."""
+        look = self._written.look(self._queries, Position.of(self._connection).location, before)
+        if look:
+            self._counts = look.seen.counts
+        return look
+
+    def digests(self, kind: Kind, blocks: Set[int] | None = None) -> dict[int, str]:
         """See `Snapshot.digests`."""
+        if blocks is not None and are_few(blocks):
+            return self._digested(self._queries.digests(kind, in_blocks(blocks))) if blocks else {}
         if kind not in self._digests:
-            rows = self._execute(self._queries.digests(kind))
-            self._digests[kind] = {int(str(block)): f"{count}:{total}" for block, count, total in rows}
-        return self._digests[kind]
+            self._digests[kind] = self._digested(self._queries.digests(kind))
+        if blocks is None:
+            return self._digests[kind]
+        return {block: digest for block, digest in self._digests[kind].items() if block in blocks}
+
+    def _digested(self, query: str) -> dict[int, str]:
+        return {int(str(block)): f"{count}:{total}" for block, count, total in self._execute(query)}
 
     def rows(self, kind: Kind, blocks: Set[int] | None = None) -> Iterator[Row]:
         """See `Snapshot.rows`. The server sends while the rows before are worked on."""
@@ -295,11 +314,9 @@ class PostgreSQLSnapshot:
 
     def counts(self) -> dict[str, int]:
         """See `Snapshot.counts`."""
-        counts: dict[str, int] = {}
-        for query, metrics in self._queries.counts():
-            [row] = self._execute(query)
-            counts.update(zip(metrics, (int(str(number)) for number in row), strict=True))
-        return counts
+        if self._counts is None:
+            self._counts = {name: self._written.count(self._queries, name) for name in COUNTED}
+        return add_up(self._counts)
 
     def fillable(self, series: int | None = None) -> list[FillableRow]:
         """See `Snapshot.fillable`."""
@@ -313,7 +330,7 @@ class PostgreSQLSnapshot:
         """See `Snapshot.credentials`."""
         return [Credentials._make(row) for row in self._execute(CREDENTIALS)]
 
-    def _execute(self, query: str) -> list[tuple[object, ...]]:
+    def _execute(self, query: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(query.encode()).fetchall()
 
 

@@ -8,7 +8,7 @@ leaves the narrow rows in the order in which all are wanted, and PostgreSQL keep
 ones: no wide row is ever sorted, and the first ones come while the rest are still being looked up.
 """
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -18,6 +18,20 @@ KINDS: tuple[Kind, ...] = ("movie", "version", "series", "episode")
 
 BLOCK_BITS = 10
 """Rows are compared in blocks of 2 ** BLOCK_BITS consecutive ids."""
+_MOST_RANGES = 32
+
+COUNTED: Mapping[str, Kind | None] = {"movies": "movie", "series": "series", "episodes": "episode", "accounts": None}
+"""What `Queries.count` counts, and the kind by whose blocks."""
+_WHY_NOT = ("without_relation", "of_inactive_accounts")
+_METRICS = {
+    name: (name, *(f"{name}_{metric}" for metric in metrics))
+    for name, metrics in {
+        "movies": ("eligible", *_WHY_NOT, "of_disabled_categories"),
+        "series": ("eligible", *_WHY_NOT, "of_disabled_categories"),
+        "episodes": ("eligible", *_WHY_NOT, "of_ineligible_series"),
+        "accounts": ("active",),
+    }.items()
+}
 
 
 class Dialect(NamedTuple):
@@ -98,6 +112,11 @@ def in_blocks(blocks: Iterable[int]) -> str:
     return "(" + " OR ".join(conditions) + ")"
 
 
+def are_few(blocks: Set[int]) -> bool:
+    """Whether it pays to ask for these blocks alone, as `in_blocks` does."""
+    return len([block for block in blocks if block - 1 not in blocks]) <= _MOST_RANGES
+
+
 class Groups(NamedTuple):
     """What relations are grouped by: accounts and categories, each its name by its id."""
 
@@ -151,12 +170,17 @@ _OF_EPISODES = _Relations("vod_m3uepisoderelation", "episode_id", _ACTIVE, "true
 """They have no category of their own: their series' decides."""
 
 
-class Count(NamedTuple):
-    """A query of one row."""
+def add_up(counts: Mapping[str, Mapping[int, Sequence[int]]]) -> dict[str, int]:
+    """What there is in all, by metric.
 
-    query: str
-    metrics: tuple[str, ...]
-    """What its columns are called."""
+    Args:
+        counts: the numbers of each block, by what is counted.
+    """
+    return {
+        metric: sum(numbers[place] for numbers in counts[name].values())
+        for name, metrics in _METRICS.items()
+        for place, metric in enumerate(metrics)
+    }
 
 
 class Queries:
@@ -202,10 +226,15 @@ class Queries:
             f"SELECT q.*, {self._dialect.hash.format('q')} FROM ({self._select(kind, self._columns(kind))} OFFSET 0) q"
         )
 
-    def digests(self, kind: Kind) -> str:
-        """A digest of every block of rows (PostgreSQL only): `block, number of rows, sum of hashes`."""
+    def digests(self, kind: Kind, where: str = "") -> str:
+        """A digest of every block of rows (PostgreSQL only): `block, number of rows, sum of hashes`.
+
+        Args:
+            kind: the kind of row.
+            where: a condition on `{id}`, for some blocks alone.
+        """
         row_hash = self._dialect.hash.format(f"ROW({self._columns(kind)})")
-        hashes = self._select(kind, f"{self._key(kind)} AS id, {row_hash} AS hash", ordered=False)
+        hashes = self._select(kind, f"{self._key(kind)} AS id, {row_hash} AS hash", where, ordered=False)
         # OFFSET 0: hash first, then sort by block; not the other way round, with wide rows.
         return f"SELECT id >> {BLOCK_BITS}, count(*), sum(hash) FROM ({hashes} OFFSET 0) q GROUP BY 1"
 
@@ -245,27 +274,32 @@ class Queries:
                 {d.json.format("r.custom_properties")}, {self._others(_OF_EPISODES)}, chosen.passes""",
         }[kind]
 
-    def counts(self) -> list["Count"]:
-        """What the database holds, eligible or not, and why not."""
-        return [
-            self._titles("movies", "vod_movie", "vod_m3umovierelation", "movie_id"),
-            self._titles("series", "vod_series", "vod_m3useriesrelation", "series_id"),
-            Count(
-                f"""SELECT count(*), count(*) FILTER (WHERE active > 0 AND open),
-                    count(*) FILTER (WHERE active IS NULL), count(*) FILTER (WHERE active = 0),
-                    count(*) FILTER (WHERE active > 0 AND NOT open)
-                FROM (SELECT related.active, e.series_id IN ({_OPEN_SERIES}) AS open FROM vod_episode e LEFT JOIN (
-                    SELECT r.episode_id, count(*) FILTER (WHERE a.is_active) AS active
-                    FROM vod_m3uepisoderelation r JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id GROUP BY 1
-                ) related ON related.episode_id = e.id) episode""",
-                ("episodes", "episodes_eligible", "episodes_without_relation", "episodes_of_inactive_accounts",
-                 "episodes_of_ineligible_series"),
-            ),
-            Count(
-                "SELECT count(*), count(*) FILTER (WHERE is_active) FROM m3u_m3uaccount",
-                ("accounts", "accounts_active"),
-            ),
-        ]  # fmt: skip
+    def count(self, name: str, blocks: Set[int] | None = None) -> str:
+        """What the database holds, eligible or not, and why not: a block, and its numbers in the order of the metrics.
+
+        Args:
+            name: what is counted, of `COUNTED`.
+            blocks: those that are wanted, if not all.
+        """
+        where = in_blocks(blocks) if blocks is not None else "true"
+        match name:
+            case "movies":
+                return self._titles("vod_movie", _OF_MOVIES, where)
+            case "series":
+                return self._titles("vod_series", _OF_SERIES, where)
+            case "episodes":
+                return f"""
+                    SELECT block, count(*), count(*) FILTER (WHERE active > 0 AND open),
+                        count(*) FILTER (WHERE active IS NULL), count(*) FILTER (WHERE active = 0),
+                        count(*) FILTER (WHERE active > 0 AND NOT open)
+                    FROM (SELECT e.id >> {BLOCK_BITS} AS block, related.active, e.series_id IN ({_OPEN_SERIES}) AS open
+                        FROM vod_episode e LEFT JOIN (
+                            SELECT r.episode_id, count(*) FILTER (WHERE a.is_active) AS active
+                            FROM vod_m3uepisoderelation r JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id
+                            WHERE {where.format(id="r.episode_id")} GROUP BY 1
+                        ) related ON related.episode_id = e.id WHERE {where.format(id="e.id")}) episode GROUP BY 1"""
+            case _:
+                return "SELECT 0, count(*), count(*) FILTER (WHERE is_active) FROM m3u_m3uaccount"
 
     def fillable(self, series: int | None = None) -> str:
         """The series whose episodes Dispatcharr may be asked for, with the columns of `FillableRow`.
@@ -293,19 +327,18 @@ class Queries:
             JOIN m3u_m3uaccount ea ON ea.id = er.m3u_account_id AND ea.is_active
             WHERE e.series_id = s.id AND {condition})"""
 
-    def _titles(self, name: str, table: str, relations: str, item: str) -> "Count":
+    def _titles(self, table: str, relations: _Relations, where: str) -> str:
         """Of a title with several relations, the one that gets farthest tells why it is not eligible."""
-        return Count(
-            f"""WITH total AS (SELECT count(*) AS n FROM {table})
-            SELECT (SELECT n FROM total), count(*) FILTER (WHERE open > 0), (SELECT n FROM total) - count(*),
-                count(*) FILTER (WHERE active = 0), count(*) FILTER (WHERE active > 0 AND open = 0)
-            FROM (
-                SELECT r.{item}, count(*) FILTER (WHERE a.is_active) AS active,
+        return f"""
+            SELECT t.id >> {BLOCK_BITS}, count(*), count(*) FILTER (WHERE open > 0),
+                count(*) FILTER (WHERE active IS NULL), count(*) FILTER (WHERE active = 0),
+                count(*) FILTER (WHERE active > 0 AND open = 0)
+            FROM {table} t LEFT JOIN (
+                SELECT r.{relations.item} AS item, count(*) FILTER (WHERE a.is_active) AS active,
                     count(*) FILTER (WHERE a.is_active AND {_COUNTS}) AS open
-                FROM {relations} r JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id {_ENABLED} GROUP BY 1) title""",
-            (name, f"{name}_eligible", f"{name}_without_relation", f"{name}_of_inactive_accounts",
-             f"{name}_of_disabled_categories"),
-        )  # fmt: skip
+                FROM {relations.table} r JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id {_ENABLED}
+                WHERE {where.format(id=f"r.{relations.item}")} GROUP BY 1
+            ) title ON title.item = t.id WHERE {where.format(id="t.id")} GROUP BY 1"""
 
     def _chosen(self, relations: _Relations) -> str:
         category, names = "", ""

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from vod2strmfs.catalog.queries import Choice, Groups, Kind
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, FillableRow, MovieRow, SeriesRow, VersionRow
+from vod2strmfs.catalog.written import Look, Seen
 
 Row = MovieRow | VersionRow | SeriesRow | EpisodeRow
 
@@ -21,10 +22,23 @@ class Snapshot(Protocol):
     def choose(self, choice: Choice) -> None:
         """Have the relations of some accounts or categories only; before any rows or digests are asked for."""
 
-    def digests(self, kind: Kind) -> dict[int, str] | None:
+    def look(self, before: Seen | None) -> Look | None:
+        """Which blocks of rows were written since a comparison; None if the source cannot tell.
+
+        It knows of each item's chosen relation, and not of every version.
+
+        Args:
+            before: what that comparison saw, if there is one. What is chosen must be the same.
+        """
+
+    def digests(self, kind: Kind, blocks: Set[int] | None = None) -> dict[int, str] | None:
         """A digest by block of ids, equal as long as no row of the block changed; None if the source has none.
 
-        They cost next to nothing once all rows of the kind were read.
+        All of them cost next to nothing once all rows of the kind were read.
+
+        Args:
+            kind: of the rows.
+            blocks: those that are wanted, if not all. One without rows has no digest.
         """
 
     def rows(self, kind: Kind, blocks: Set[int] | None = None) -> Iterator[Row]:

@@ -13,18 +13,21 @@ from vod2strmfs.catalog.queries import (
     ALL,
     CATEGORIES,
     CATEGORY_NAMES,
+    COUNTED,
     CREDENTIALS,
     SQLITE,
     Choice,
     Groups,
     Kind,
     Queries,
+    add_up,
     in_blocks,
     series_of,
 )
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, FillableRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.schema import check_schema, schema_version, tables
 from vod2strmfs.catalog.source import Facts, Row
+from vod2strmfs.catalog.written import Seen
 from vod2strmfs.errors import CatalogError
 
 
@@ -140,7 +143,10 @@ class SQLiteSnapshot:
         """There is one file, and it does not go back."""
         return ""
 
-    def digests(self, kind: Kind) -> None:
+    def look(self, before: Seen | None) -> None:
+        """SQLite does not say who wrote a row."""
+
+    def digests(self, kind: Kind, blocks: Set[int] | None = None) -> None:
         """SQLite has no hash function to digest rows with."""
 
     def rows(self, kind: Kind, blocks: Set[int] | None = None) -> Iterator[Row]:
@@ -151,11 +157,11 @@ class SQLiteSnapshot:
 
     def counts(self) -> dict[str, int]:
         """See `Snapshot.counts`."""
-        counts: dict[str, int] = {}
-        for query, metrics in self._queries.counts():
+        counts = {}
+        for name in COUNTED:
             with _errors(self._path):
-                counts.update(zip(metrics, self._connection.execute(query).fetchone(), strict=True))
-        return counts
+                counts[name] = {row[0]: row[1:] for row in self._connection.execute(self._queries.count(name))}
+        return add_up(counts)
 
     def fillable(self, series: int | None = None) -> list[FillableRow]:
         """See `Snapshot.fillable`."""

@@ -133,6 +133,14 @@ CREATE TABLE IF NOT EXISTS renamed (   -- for the shrink brake: what was renamed
 )"""
 """A table that a sync makes when it first writes an index: those of earlier versions lack it, and need none."""
 
+SEEN = """
+CREATE TABLE IF NOT EXISTS seen (      -- what the last comparison saw of the catalogue's tables; at most one row
+    compared INTEGER NOT NULL,         -- which one: attempt.compared
+    whole INTEGER NOT NULL,            -- when all blocks were compared the last time, nanoseconds since the epoch
+    data BLOB NOT NULL                 -- catalog.written.encode
+)"""
+"""A table like `RENAMED`."""
+
 _FIXED_NODES = [
     (ROOT_NODE, NodeKind.ROOT, ROOT_NODE, ""),
     *((node, NodeKind.SECTION, ROOT_NODE, name) for name, node in SECTIONS.items()),

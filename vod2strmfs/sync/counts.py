@@ -1,7 +1,9 @@
 """Counting a generation, for `.stats.csv`, and what the shrink brake holds."""
 
+import json
 import sqlite3
 from collections import Counter
+from collections.abc import Mapping, Set
 
 from vod2strmfs.index.held import GONE, RENAMED, Held
 from vod2strmfs.library.contents import long_strm
@@ -57,31 +59,67 @@ _HAS_OTHERS = f"""
 
 
 def count(
-    connection: sqlite3.Connection, in_database: dict[str, int], media_server: MediaServer
+    connection: sqlite3.Connection, media_server: MediaServer, nodes: Set[int] | None = None
 ) -> dict[str, dict[str, int]]:
     """Metrics by scope and name.
 
     Args:
         connection: to the index.
-        in_database: what the catalogue holds, by metric.
         media_server: for which the library is made.
+        nodes: those that are counted, if not all. What the filters keep out is counted in either case.
     """
+    among = "" if nodes is None else "AND id IN (SELECT value FROM json_each(:nodes))"
+    values = {"long": long_strm(media_server), "nodes": json.dumps(sorted(nodes or ()))}
     filters = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in _INDEX.values())
-    nodes = connection.execute(f"SELECT {filters} FROM node", {"long": long_strm(media_server)}).fetchone()
+    found = connection.execute(f"SELECT {filters} FROM node WHERE true {among}", values).fetchone()
     filters = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in _CONTENT.values())
-    contents = connection.execute(f"SELECT {filters}, coalesce(sum(bad_fields), 0) FROM content").fetchone()
-    # Titles, and episodes of titles that are shown.
-    filtered = connection.execute(
-        "SELECT iif(kind = 'episode', 'episodes_', '') || 'filtered_by_' || setting, count(*) FROM filtered"
-        " GROUP BY 1 ORDER BY 1"
-    )
+    contents = connection.execute(
+        f"SELECT {filters}, coalesce(sum(bad_fields), 0) FROM content WHERE true {among}", values
+    ).fetchone()
     counted = ", ".join(_FILES.values()).format(nfos=_NFOS.get(media_server, _ALL_NFOS))
-    files = connection.execute(f"SELECT {counted} FROM node WHERE parent != {WAITING_NODE} AND id != 0").fetchone()
+    files = connection.execute(
+        f"SELECT {counted} FROM node WHERE parent != {WAITING_NODE} AND id != 0 {among}", values
+    ).fetchone()
+    index = dict(zip((*_INDEX, *_CONTENT, "bad_fields"), (*found, *contents), strict=True))
     return {
-        "database": in_database,
-        "index": dict(zip((*_INDEX, *_CONTENT, "bad_fields"), (*nodes, *contents), strict=True)) | dict(filtered),
-        "filesystem": dict(zip(_FILES, files, strict=True)),
+        "index": index | _filtered(connection),
+        "filesystem": dict(zip(_FILES, (number or 0 for number in files), strict=True)),
     }
+
+
+def recount(
+    connection: sqlite3.Connection,
+    before: Mapping[str, Mapping[str, int]],
+    gone: Mapping[str, Mapping[str, int]],
+    come: Mapping[str, Mapping[str, int]],
+) -> dict[str, dict[str, int]]:
+    """Metrics of a generation, by those of the one before it.
+
+    Args:
+        connection: to the index.
+        before: the metrics of that one.
+        gone: what those nodes counted in it that are otherwise now.
+        come: what they count now, and those that were added.
+    """
+    changed = {
+        scope: {metric: before[scope][metric] - number + come[scope][metric] for metric, number in numbers.items()}
+        for scope, numbers in (("index", _without_filtered(gone["index"])), ("filesystem", gone["filesystem"]))
+    }
+    return changed | {"index": changed["index"] | _filtered(connection)}
+
+
+def _filtered(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many titles, and episodes of titles that are shown, the filters keep out."""
+    return dict(
+        connection.execute(
+            "SELECT iif(kind = 'episode', 'episodes_', '') || 'filtered_by_' || setting, count(*) FROM filtered"
+            " GROUP BY 1 ORDER BY 1"
+        )
+    )
+
+
+def _without_filtered(numbers: Mapping[str, int]) -> dict[str, int]:
+    return {metric: number for metric, number in numbers.items() if "filtered_by_" not in metric}
 
 
 def find_held(connection: sqlite3.Connection, settings: LibrarySettings, max_shrink: int) -> list[Held]:

@@ -276,7 +276,10 @@ class Draft:
         """Make every directory as old as the newest thing in it, as in a first generation: the same on every host."""
         newest = "SELECT max(max(mtime, strm_mtime, nfo_mtime)) FROM node AS below WHERE below.parent = node.id"
         update = f"UPDATE node SET mtime = max(mtime, coalesce(({newest}), 0)) WHERE kind = ?"
-        for kind in (NodeKind.MOVIE, NodeKind.SEASON, NodeKind.SERIES, NodeKind.CATEGORY, NodeKind.SECTION):
+        kinds = [NodeKind.SEASON, NodeKind.SERIES, NodeKind.CATEGORY, NodeKind.SECTION]
+        if self.settings.versions == "all":
+            kinds.insert(0, NodeKind.MOVIE)
+        for kind in kinds:
             self.connection.execute(update, (kind,))
         self.connection.execute(f"UPDATE node SET mtime = coalesce(({newest} AND id != 0), 0) WHERE id = 0")
 

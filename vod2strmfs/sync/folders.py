@@ -20,7 +20,9 @@ def settle_folders(draft: Draft, lost_series: Set[int]) -> None:
         draft: with all episodes in place.
         lost_series: the series that are no longer in the catalogue. One that still has episodes is held.
     """
-    draft.remove(_nodes(draft, _EMPTY, NodeKind.SEASON))
+    # Of a draft that goes on from a generation, only what lost something, or came, can be empty.
+    changed = "true" if draft.first or draft.everything else f"content.id IN ({_list(draft.dirty | draft.added)})"
+    draft.remove(_nodes(draft, f"{changed} AND {_EMPTY}", NodeKind.SEASON))
     draft.hold(lost_series)
     draft.remove(_nodes(draft, f"held = {HELD_GONE} AND {_EMPTY}", NodeKind.SERIES))
     if draft.settings.empty_series == "hide":
@@ -41,7 +43,7 @@ def render_series(draft: Draft) -> None:
 
 def _shown_series(draft: Draft) -> list[int]:
     """The series that are shown, and may be otherwise than before."""
-    only = "" if draft.first or draft.everything else f"AND content.id IN ({', '.join(map(str, draft.series))})"
+    only = "" if draft.first or draft.everything else f"AND content.id IN ({_list(draft.series)})"
     shown = "true" if draft.settings.empty_series == "show" else f"NOT {_EMPTY}"
     return _nodes(draft, f"{shown} {only}", NodeKind.SERIES)
 
@@ -75,6 +77,10 @@ def name_versions(draft: Draft) -> None:
 def _series(draft: Draft, node: int) -> Series:
     [data] = draft.connection.execute("SELECT item FROM content WHERE id = ?", (node,)).fetchone()
     return decode(data, Series)
+
+
+def _list(nodes: Set[int]) -> str:
+    return ", ".join(map(str, nodes))
 
 
 def _nodes(draft: Draft, condition: str, kind: NodeKind) -> list[int]:
