@@ -48,7 +48,8 @@ def measure(directory: Path) -> Iterator[Figure]:
     yield Figure.of("peak memory of that sync", [needs.megabytes], 300, "MB")
     starts = [_start(directory, state_dir) for _ in range(PAIRS)]
     yield Figure.of("start, until the first `ls` answers", starts, 1.0, "s")
-    memory, pause = _scan(directory, state_dir, paths)
+    listed, memory, pause = _scan(directory, state_dir, paths)
+    yield Figure.of("memory of mount and worker after listing all", [listed / _MEGABYTE], 100, "MB")
     yield Figure.of("memory of the mount after a full scan", [memory / _MEGABYTE], 250, "MB")
     yield Figure.of("longest pause while `Movies` is listed", [pause], 1.0, "s")
 
@@ -92,9 +93,9 @@ def _start(directory: Path, state_dir: Path) -> float:
         return time.perf_counter() - started
 
 
-def _scan(directory: Path, state_dir: Path, names: list[str]) -> tuple[int, float]:
-    """List and read everything; returns the mount's memory (bytes), and the longest pause of a reader (seconds) while
-    the largest directory is listed."""
+def _scan(directory: Path, state_dir: Path, names: list[str]) -> tuple[int, int, float]:
+    """List and read everything; returns the memory (bytes) of the mount and its worker when all is listed, that of the
+    mount when all is read, and the longest pause of a reader (seconds) while the largest directory is listed."""
     with _mounted(directory, state_dir) as path:
         with subprocess.Popen(["ls", "-f", path / "Movies"], stdout=subprocess.DEVNULL) as listing:
             pauses = [0.0]
@@ -103,13 +104,26 @@ def _scan(directory: Path, state_dir: Path, names: list[str]) -> tuple[int, floa
                     break
                 pauses.append(timed(partial(os.stat, path / "Movies" / name)))
                 time.sleep(0.002)
+        subprocess.run(["find", path, "-type", "f"], check=True, stdout=subprocess.DEVNULL)
+        process = _process(path)
+        listed = sum(map(_memory, [process, *_children(process)]))
         reading = ("find", path, "-type", "f", "-exec", "cat", "{}", "+")
         subprocess.run(reading, check=True, stdout=subprocess.DEVNULL)
-        return _memory(path), max(pauses)
+        return listed, _memory(process), max(pauses)
 
 
-def _memory(mount: Path) -> int:
-    """The resident memory of the process that serves a mount, in bytes."""
+def _process(mount: Path) -> str:
+    """The process that serves a mount."""
     found = subprocess.run(["pgrep", "-f", f"vod2strmfs mount {mount}"], check=True, capture_output=True, text=True)
-    status = Path("/proc", found.stdout.split()[0], "status").read_text()
+    return found.stdout.split()[0]
+
+
+def _children(process: str) -> list[str]:
+    threads = Path("/proc", process, "task").glob("*/children")
+    return " ".join(children.read_text() for children in threads).split()
+
+
+def _memory(process: str) -> int:
+    """The resident memory of a process, in bytes."""
+    status = Path("/proc", process, "status").read_text()
     return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmRSS"))

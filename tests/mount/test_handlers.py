@@ -91,6 +91,48 @@ def test_names_that_cannot_be_are_refused(asked: Kernel) -> None:
         assert asked.error(kernel.LOOKUP, ROOT_INODE, name) == "EINVAL"
 
 
+def test_the_kernel_is_given_a_file_when_it_is_first_opened(handlers: LibraryHandlers, asked: Kernel) -> None:
+    told: list[bytes] = []
+    handlers.tell = told.append
+    for name in ("movie.nfo", "Film 3.strm"):
+        found = asked.find(f"Movies/Film 3/{name}")
+        for _ in range(2):
+            handle, flags = asked.open(found.inode)
+            assert flags == kernel.KEEP_CACHE
+            handlers.show(handlers.tree)
+        content = asked.read(found.inode, handle, 0, 1 << 20)
+        # fuse_out_header: len, error (FUSE_NOTIFY_STORE), unique; fuse_notify_store_out: nodeid, offset, size, padding.
+        head = struct.pack("=IiQQQII", 40 + len(content), 4, 0, found.inode, 0, len(content), 0)
+        assert told == [head + content]
+        told.clear()
+        handlers.prepare()
+
+
+def test_an_open_file_stays_what_it_was_though_nobody_has_read_it(tmp_path: Path) -> None:
+    catalogue = Catalogue()
+    film = catalogue.movie("Heat", description="Of men and money.")
+    library = Library(tmp_path)
+    library.show(catalogue)
+    handlers = LibraryHandlers(Owner(0, 0, 0))
+    with closing(Store(library.state_dir)) as store:
+        handlers.show(Tree(store))
+        asked = Kernel(handlers)
+        before = asked.find("Movies/Heat/movie.nfo")
+        handle, _ = asked.open(before.inode)
+        film.description = "Of something else, told at length."
+        library.show(catalogue)
+        handlers.settle()
+        store.refresh()
+        handlers.show(Tree(store))
+        after = asked.find("Movies/Heat/movie.nfo")
+        assert after.inode != before.inode
+        content = asked.read(before.inode, handle, 0, 1 << 20)
+        assert len(content) == before.attributes.size
+        assert b"Of men and money." in content
+        again, _ = asked.open(after.inode)
+        assert b"Of something else" in asked.read(after.inode, again, 0, 1 << 20)
+
+
 def test_what_is_read_is_as_long_as_was_said_at_any_offset(asked: Kernel) -> None:
     found = asked.find("Movies/Film 3/movie.nfo")
     length = found.attributes.size

@@ -146,6 +146,22 @@ def test_a_folder_that_is_opened_is_as_it_is_now_before_the_kernel_is_told(
             assert f"Ran {number}" in os.listdir(mount.path / "Movies")
 
 
+def test_a_listing_that_somebody_left_half_way_is_right_after_a_change(tmp_path: Path) -> None:
+    """The kernel keeps half of it then; see docs/decisions/0021."""
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(library(600))
+    with mounted(tmp_path, database.url, *NEVER) as mount:
+        movies = mount.path / "Movies"
+        for number in range(1, 4):
+            with os.scandir(movies) as listing:
+                next(listing)
+            change(database, tmp_path / "state", f"UPDATE vod_movie SET name = 'Ran {number}' WHERE id = {number}")
+            eventually(partial(_has, mount, f"Ran {number}"))
+            for _ in range(2):
+                found = os.listdir(movies)
+                assert len(found) == 600
+                assert {f"Ran {each}" for each in range(1, number + 1)} <= {*found}
+
+
 def test_settings_that_change_names_show_in_every_kept_listing(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(library())
     with mounted(tmp_path, database.url, *NEVER) as mount:

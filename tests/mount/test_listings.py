@@ -11,10 +11,10 @@ from libraries import Library
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.store import Store
-from vod2strmfs.library.kinds import ROOT_INODE, folder_inode
+from vod2strmfs.library.kinds import ROOT_INODE
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.mount.handlers import LibraryHandlers, Owner
-from vod2strmfs.mount.listings import Directories
+from vod2strmfs.mount.numbers import Numbers
 
 KEPT = CACHE_DIR | KEEP_CACHE
 """What the kernel has of the directory, it may use; what it has not, it may keep."""
@@ -175,16 +175,16 @@ def test_a_handle_that_is_not_open_is_an_error(shown: Shown) -> None:
     assert shown.asked.error(kernel.READDIR, shown.movies, b"too short") == "EINVAL"
 
 
-def test_a_set_of_directories() -> None:
-    numbers = [*range(130), 1 << 30, (0x6A00_0000 << 16) + 5]
-    directories = Directories()
+def test_a_set_of_numbers() -> None:
+    numbers = [*range(600), 1 << 30, (0x6A00_0000 << 16) + 5]
+    some = Numbers()
     for number in numbers[::2]:
-        directories.add(folder_inode(number))
+        some.add(number)
     for number in numbers[::4]:
-        directories.discard(folder_inode(number))
-        directories.discard(folder_inode(number))
-    others = Directories()
-    others.add(folder_inode(1))
-    directories.update(others)
-    there = {number for number in numbers if folder_inode(number) in directories}
+        some.discard(number)
+        some.discard(number)
+    others = Numbers()
+    others.add(1)
+    some.update(others)
+    there = {number for number in numbers if number in some}
     assert there == {*numbers[::2]} - {*numbers[::4]} | {1}

@@ -41,10 +41,11 @@ _SEASONS = """
     SELECT content.source FROM node JOIN content USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source"""
 
 _NO_KINDS: frozenset[int] = frozenset()
-_NODES_BYTES = 32 << 20
-"""Memory for 80,000 nodes: a node that a scan has listed is still there when the scan asks for it."""
-_RECORDS_BYTES = 8 << 20
-_NODE_BYTES = 400
+_NODES_BYTES = 4 << 20
+"""Memory for 9,000 nodes. What a scan of a larger library has listed, it reads again when it comes to it: 2 µs each,
+in blocks."""
+_RECORDS_BYTES = 2 << 20
+_NODE_BYTES = 450
 _RECORD_BYTES = 400
 """Memory of a node, and of a record without its item, roughly."""
 

@@ -63,13 +63,15 @@ WAITING_NODE = -1
 """The parent of series that have no episodes yet: they are known, and not shown."""
 FIRST_FREE_NODE = 16
 
-_SLOT_BITS = 3
+SLOT_BITS: Final = 3
 _VERSION_BITS = 8
-_NODE_SHIFT = _SLOT_BITS + _VERSION_BITS
+NODE_SHIFT: Final = SLOT_BITS + _VERSION_BITS
+"""Bits of an inode number below its node's; those of a directory are 0, but for the root's."""
 _NODE_BITS = 48
 _MORE_BITS = 4
 """Bits above the node for the high bits of a version that does not fit into its own: numbers stay below 2**63."""
 _VERSIONS = 1 << (_VERSION_BITS + _MORE_BITS)
+_LOW_VERSIONS = (1 << _VERSION_BITS) - 1
 
 ROOT_INODE = 1
 """The inode number that FUSE demands of the root."""
@@ -81,9 +83,11 @@ def inode_of(node: int, slot: int, version: int = 0) -> int:
     A file whose content changes becomes another inode, as if it had been written anew and renamed over the old one:
     what the kernel has cached of an inode is always right, and who has the old file open goes on reading it.
     """
+    if version <= _LOW_VERSIONS:
+        return node << NODE_SHIFT | version << SLOT_BITS | slot
     more = version >> _VERSION_BITS & (1 << _MORE_BITS) - 1
-    low = version & (1 << _VERSION_BITS) - 1
-    return more << (_NODE_SHIFT + _NODE_BITS) | node << _NODE_SHIFT | low << _SLOT_BITS | slot
+    low = version & _LOW_VERSIONS
+    return more << (NODE_SHIFT + _NODE_BITS) | node << NODE_SHIFT | low << SLOT_BITS | slot
 
 
 def reuse_of(version: int) -> int:
@@ -96,12 +100,12 @@ def reuse_of(version: int) -> int:
 
 def node_of(inode: int) -> int:
     """The node to which an inode belongs."""
-    return inode >> _NODE_SHIFT & (1 << _NODE_BITS) - 1
+    return inode >> NODE_SHIFT & (1 << _NODE_BITS) - 1
 
 
 def slot_of(inode: int) -> int:
     """The Slot of an inode: which of a node's files, or its directory, it is."""
-    return inode & ((1 << _SLOT_BITS) - 1)
+    return inode & ((1 << SLOT_BITS) - 1)
 
 
 def content_inode(inode: int) -> int:
@@ -111,4 +115,4 @@ def content_inode(inode: int) -> int:
 
 def folder_inode(node: int) -> int:
     """The inode number of a node's directory."""
-    return node << _NODE_SHIFT or ROOT_INODE
+    return node << NODE_SHIFT or ROOT_INODE

@@ -5,7 +5,7 @@ This is defined here and only here. The mount and the writer of real files trans
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -74,12 +74,20 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """How often the inode number has stood for other content of the file before."""
 
 
-class Page(msgspec.Struct, frozen=True, gc=False):
-    """A part of a directory's entries."""
+Made = TypeVar("Made")
+
+Form = Callable[[str, int, int, int, bool, int], Made]
+"""What an entry is made into, by its name, inode, size, mtime, whether it is a directory, and reuse, in the order of
+`Entry`, which is one. A mount makes its replies at once, since a listing of a hundred thousand files needs no objects.
+"""
+
+
+class Page(msgspec.Struct, Generic[Made], frozen=True, gc=False):
+    """A part of a directory's entries, in some form."""
 
     above: int
     """The inode of the directory's parent; of the root, its own."""
-    entries: list[Entry]
+    entries: list[Made]
     whole: bool
     """Whether these entries are the last ones."""
 
@@ -135,7 +143,7 @@ class Tree:
     def attributes(self, inode: int) -> Entry | None:
         """The entry of an inode, or None if there is no such inode (any more)."""
         if self._is_stats(inode):
-            stats = self._stats_entry()
+            stats = self._stats(Entry)
             return stats if stats.inode == inode else None
         node = self._node(inode)
         if node is None:
@@ -143,7 +151,7 @@ class Tree:
         if inode == folder_inode(node.id):
             return folder_entry(node) if node.kind not in FILE_KINDS else None
         make = self._makers.get(node.kind, {}).get(slot_of(inode))
-        entry = make(node) if make is not None else None
+        entry = make(node, Entry) if make is not None else None
         return entry if entry is not None and entry.inode == inode else None
 
     def lookup(self, directory: int, name: str) -> Entry | None:
@@ -152,7 +160,7 @@ class Tree:
         if parent is None or directory != folder_inode(parent.id):
             return None
         if name == STATS_NAME and parent.id == ROOT_NODE and self._with_stats:
-            return self._stats_entry()
+            return self._stats(Entry)
         for entry in self.files(parent):
             if entry.name == name:
                 return entry
@@ -161,10 +169,15 @@ class Tree:
         child = self._store.child(parent.id, fold(name))
         return folder_entry(child) if child is not None and child.name == name else None
 
-    def page(self, directory: int, after: int = 0, limit: int = 256) -> Page | None:
+    def page(self, directory: int, after: int = 0, limit: int = 256) -> Page[Entry] | None:
+        """A part of a directory's entries; see `page_of`."""
+        return self.page_of(Entry, directory, after, limit)
+
+    def page_of(self, form: Form[Made], directory: int, after: int, limit: int) -> Page[Made] | None:
         """A part of a directory's entries, in a stable order.
 
         Args:
+            form: what the entries are made into.
             directory: the directory's inode.
             after: the inode of the last entry that was given before, or 0. It may have gone since.
             limit: the number of children whose entries are wanted.
@@ -176,29 +189,27 @@ class Tree:
         node = self._node(directory)
         if node is None or directory != folder_inode(node.id):
             return None
-        is_movie = node.kind == NodeKind.MOVIE
+        is_movie = node.kind == _MOVIE
         is_single = is_movie and self._settings.versions == "best"
         if node.strm_size <= 0 if is_single else node.strm_size and not is_movie:
             raise IndexFileError(f"the index is damaged: the kind of directory {node.id} cannot be.")
         above = folder_inode(node.parent)
         last, slot = node_of(after), slot_of(after)
-        entries: list[Entry] = []
+        entries: list[Made] = []
         if after == 0 or last == node.id:
-            entries = self._own_files(node)
-            if slot:
-                entries = [entry for entry in entries if slot_of(entry.inode) > slot]
+            entries = self._own_files(node, form, slot)
             if is_single:
                 return Page(above, entries, True)
             last = 0
         elif slot != Slot.FOLDER and (child := self._store.node(last)) is not None and child.parent == node.id:
             # The rest of the files of a child of which some were seen.
-            entries = [entry for entry in self.files(child) if slot_of(entry.inode) > slot]
+            entries = _files(child, self._makers, form, slot)
         children = self._store.children(node.id, last, limit)
         for child in children:
             if child.kind in FILE_KINDS:
-                entries += self.files(child)
+                entries += _files(child, self._makers, form)
             else:
-                entries.append(folder_entry(child))
+                entries.append(_folder(child, form))
         return Page(above, entries, len(children) < limit)
 
     def check(self, directory: int) -> None:
@@ -215,15 +226,21 @@ class Tree:
         node = self._node(directory) if self.has_directory(directory) else None
         return self.attributes(folder_inode(node.parent)) if node is not None else None
 
-    def _own_files(self, node: Node) -> list[Entry]:
-        """The files that stand in a node's own directory, and are not its children's."""
+    def _own_files(self, node: Node, form: Form[Made], after: int) -> list[Made]:
+        """The files that stand in a node's own directory, and are not its children's, from a slot on."""
         if node.id == ROOT_NODE and self._with_stats:
-            return [self._stats_entry()]
-        return self.files(node)
+            return [self._stats(form)] if after < Slot.STATS else []
+        return _files(node, self._makers, form, after)
 
     def files(self, node: Node) -> list[Entry]:
         """The files of a node: in its directory, or (an episode's) in its season's."""
-        return _files(node, self._makers)
+        return _files(node, self._makers, Entry)
+
+    def beside(self, inode: int) -> Entry | None:
+        """The file of the same node that is listed after one, if there is one: the NFO after the .strm."""
+        node = self._node(inode)
+        rest = _files(node, self._makers, Entry, slot_of(inode)) if node is not None else []
+        return rest[0] if rest else None
 
     def open(self, inode: int) -> Callable[[], bytes]:
         """A function that gives the whole content of a file as it is now, whenever it is called."""
@@ -280,10 +297,10 @@ class Tree:
                     return entry
         return None
 
-    def _stats_entry(self) -> Entry:
+    def _stats(self, form: Form[Made]) -> Made:
         inode = inode_of(ROOT_NODE, Slot.STATS, self._store.stats_version)
         size, reuse = len(self._store.stats()), reuse_of(self._store.stats_version)
-        return Entry(STATS_NAME, inode, size, self._store.stats_mtime(), False, reuse)
+        return form(STATS_NAME, inode, size, self._store.stats_mtime(), False, reuse)
 
     def _is_stats(self, inode: int) -> bool:
         return self._with_stats and node_of(inode) == ROOT_NODE and slot_of(inode) == Slot.STATS
@@ -294,7 +311,7 @@ def placed(node: Node, settings: LibrarySettings) -> dict[tuple[int, str], Entry
     if node.parent == WAITING_NODE:
         return {}
     inside = folder_inode(node.parent if node.kind in FILE_KINDS else node.id)
-    files = _files(node, _makers(settings.media_server, settings.versions))
+    files = _files(node, _makers(settings.media_server, settings.versions), Entry)
     entries = {(inside, entry.name): entry for entry in files}
     if node.kind not in FILE_KINDS:
         entries[folder_inode(node.parent), node.name] = folder_entry(node)
@@ -303,13 +320,21 @@ def placed(node: Node, settings: LibrarySettings) -> dict[tuple[int, str], Entry
 
 def folder_entry(node: Node) -> Entry:
     """The entry of a node's directory."""
-    return Entry(node.name, folder_inode(node.id), 0, node.mtime, True)
+    return _folder(node, Entry)
 
 
-_Maker = Callable[[Node], Entry | None]
-"""Makes the entry of one of a node's files; None if this node does not have it."""
+def _folder(node: Node, form: Form[Made]) -> Made:
+    return form(node.name, folder_inode(node.id), 0, node.mtime, True, 0)
+
+
+class _Maker(Protocol):
+    def __call__(self, node: Node, form: Form[Made]) -> Made | None:
+        """Makes the entry of one of a node's files; None if this node does not have it."""
+
+
 _Makers = Mapping[int, Mapping[int, _Maker]]
-"""Makers by the kind of node and the slot of the file."""
+"""Makers by the kind of node and the slot of the file, in ascending order of slot."""
+_MOVIE = int(NodeKind.MOVIE)
 
 
 @cache
@@ -333,38 +358,42 @@ def _makers(server: MediaServer, versions: Versions, write_nfo: bool = True) -> 
     return makers
 
 
-def _files(node: Node, makers: _Makers) -> list[Entry]:
+def _files(node: Node, makers: _Makers, form: Form[Made], after: int = 0) -> list[Made]:
+    """The files of a node that stand in slots after one."""
     if node.kind not in makers:
         return []
-    return [entry for make in makers[node.kind].values() if (entry := make(node)) is not None]
+    return [made for slot, make in makers[node.kind].items() if slot > after and (made := make(node, form)) is not None]
 
 
-def _strm(node: Node) -> Entry:
+def _strm(node: Node, form: Form[Made]) -> Made:
     inode = inode_of(node.id, Slot.STRM, node.strm_version)
-    return Entry(f"{node.name}.strm", inode, node.strm_size, node.strm_mtime, False, reuse_of(node.strm_version))
+    return form(f"{node.name}.strm", inode, node.strm_size, node.strm_mtime, False, reuse_of(node.strm_version))
 
 
-def _strm_if_any(node: Node) -> Entry | None:
-    return _strm(node) if node.strm_size else None
+def _strm_if_any(node: Node, form: Form[Made]) -> Made | None:
+    return _strm(node, form) if node.strm_size else None
 
 
-def _own_nfo(node: Node) -> Entry:
-    return _nfo(node, node.name, Slot.NFO)
+def _own_nfo(node: Node, form: Form[Made]) -> Made:
+    return _nfo(node, node.name, Slot.NFO, form)
 
 
-def _own_nfo_if_single(node: Node) -> Entry | None:
+def _own_nfo_if_single(node: Node, form: Form[Made]) -> Made | None:
     """The NFO of an episode that has no second one, since that would have the same name."""
-    return None if node.alias else _own_nfo(node)
+    return None if node.alias else _own_nfo(node, form)
 
 
-def _alias_nfo(node: Node) -> Entry | None:
-    return _nfo(node, node.alias, Slot.ALIAS) if node.alias else None
+def _alias_nfo(node: Node, form: Form[Made]) -> Made | None:
+    return _nfo(node, node.alias, Slot.ALIAS, form) if node.alias else None
 
 
 def _nfo_called(stem: str) -> _Maker:
-    return lambda node: _nfo(node, stem, Slot.NFO)
+    def make(node: Node, form: Form[Made]) -> Made | None:
+        return _nfo(node, stem, Slot.NFO, form)
+
+    return make
 
 
-def _nfo(node: Node, stem: str, slot: int) -> Entry:
+def _nfo(node: Node, stem: str, slot: int, form: Form[Made]) -> Made:
     inode = inode_of(node.id, slot, node.nfo_version)
-    return Entry(f"{stem}.nfo", inode, node.nfo_size, node.nfo_mtime, False, reuse_of(node.nfo_version))
+    return form(f"{stem}.nfo", inode, node.nfo_size, node.nfo_mtime, False, reuse_of(node.nfo_version))

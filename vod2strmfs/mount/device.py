@@ -87,7 +87,7 @@ class Device:
         """
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
-        self._buffer = memoryview(bytearray(_ROOM))
+        self._buffers = [memoryview(bytearray(_ROOM))]
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
         async with trio.open_nursery() as self._later:
@@ -101,14 +101,14 @@ class Device:
             if not self._readable_soon():
                 break
             try:
-                length = os.readv(self._descriptor, [self._buffer])
+                length = os.readv(self._descriptor, self._buffers)
             except OSError as error:
                 if error.errno == errno.ENODEV:
                     return False
                 self._read_again(error)
                 continue
             self.requests += 1
-            self._handle(bytes(self._buffer[:length]))
+            self._handle(self._buffers[0][:length].tobytes())
         return True
 
     def _readable_soon(self) -> bool:
@@ -124,8 +124,8 @@ class Device:
 
     def _read_again(self, error: OSError) -> None:
         """Go on if the device can be read again: the request was taken back, or there is too little room for it."""
-        if error.errno == errno.EINVAL and len(self._buffer) < 64 * _ROOM:
-            self._buffer = memoryview(bytearray(2 * len(self._buffer)))
+        if error.errno == errno.EINVAL and len(self._buffers[0]) < 64 * _ROOM:
+            self._buffers = [memoryview(bytearray(2 * len(self._buffers[0])))]
         # Out of memory, the kernel has refused the request itself.
         elif error.errno not in (errno.ENOENT, errno.EINTR, errno.EAGAIN, errno.ENOMEM):
             raise error
@@ -133,7 +133,7 @@ class Device:
     def _handle(self, request: bytes) -> None:
         if self._waiting and (unique := interrupted(request)) in self._waiting:
             self._waiting.pop(unique).cancel()
-            self._reply(refused(unique, errno.EINTR))
+            self.tell(refused(unique, errno.EINTR))
             return
         try:
             self._answer_now(request)
@@ -144,7 +144,7 @@ class Device:
     def _answer_now(self, request: bytes) -> None:
         reply = self._answer(request)
         if reply is not None:
-            self._reply(reply)
+            self.tell(reply)
 
     async def _answer_later(self, request: bytes, scope: trio.CancelScope) -> None:
         unique = unique_of(request)
@@ -158,10 +158,11 @@ class Device:
                     del self._waiting[unique]
                     return
 
-    def _reply(self, reply: bytes) -> None:
+    def tell(self, message: bytes) -> None:
+        """Write a reply or a notification."""
         try:
-            os.writev(self._descriptor, [reply])
+            os.writev(self._descriptor, [message])
         except OSError as error:
-            # Whoever asked is gone, or all of the file system.
+            # Whoever asked is gone, or what it is about, or all of the file system.
             if error.errno not in (errno.ENOENT, errno.ENODEV):
-                _log.debug("The kernel does not take a reply: %s.", error)
+                _log.debug("The kernel does not take an answer: %s.", error)

@@ -95,6 +95,7 @@ class Follower:
         As long as the index cannot be read, the tree is none, and every request fails. So it is as well between one
         index and another, until the kernel has forgotten the first.
         """
+        self._handlers.settle()
         try:
             if not self._look():
                 return None

@@ -11,22 +11,23 @@ from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple
 
-from cachetools import LRUCache
-
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.store import Size
-from vod2strmfs.library.kinds import content_inode
+from vod2strmfs.library.kinds import SLOT_BITS, content_inode, node_of, slot_of
 from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.library.tree import Entry, Tree
 from vod2strmfs.mount.listings import Cursor, Openings
+from vod2strmfs.mount.numbers import Numbers
 from vod2strmfs.mount.wire import (
     KEEP_CACHE,
     Attributes,
     NotYetError,
     RequestError,
     absent,
+    lister,
     opened,
     sizes,
+    stored,
 )
 
 _log = logging.getLogger("vod2strmfs")
@@ -35,11 +36,9 @@ CACHE_SECONDS = 86400
 """How long the kernel may keep names and attributes. Whatever changes is invalidated at once."""
 
 _BLOCK = 4096
-_FILES_BYTES = 16 << 20
-_OPENED_BYTES = 1200
-"""Of memory, roughly: a file as it was opened, with what its content is made from."""
 _REUSE_BITS = 16
 """Of a `generation`, of which the kernel keeps 32 bits."""
+_RECENT = 2048
 _WRITE = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_APPEND
 _XATTR_PREFIX = b"user.vod2strmfs."
 _SAMBA_XATTR = b"user.DOSATTRIB"
@@ -54,32 +53,40 @@ class Owner(NamedTuple):
 
 
 class Opened:
-    """A file as it was when it was opened; all who open it until it changes share this.
+    """A file as it was when it was opened.
+
+    Most readers find its content in the kernel's page cache. So nothing is read for it until it is asked for, or until
+    the tree goes on to another generation, which may hold another content.
 
     Args:
         entry: the file's.
-        render: gives its content.
+        tree: in which it is.
     """
 
-    __slots__ = ("_content", "_render", "entry")
+    __slots__ = ("_render", "_tree", "entry")
 
-    def __init__(self, entry: Entry, render: Callable[[], bytes]) -> None:
+    def __init__(self, entry: Entry, tree: Tree) -> None:
         self.entry = entry
-        self._render = render
-        self._content: bytes | None = None
+        self._tree: Tree | None = tree
+        self._render: Callable[[], bytes] | None = None
+
+    def settle(self) -> None:
+        """Read what the content is made from, if that has not been done: the tree is about to go on."""
+        tree, self._tree = self._tree, None
+        if tree is not None:
+            self._render = tree.open(self.entry.inode)
 
     def content(self) -> bytes:
-        """All that is in it; made when first asked for, since most readers find it in the kernel's page cache.
+        """All that is in it.
 
         Raises:
-            IndexFileError: it is not as long as was said of it, so the index is damaged.
+            IndexFileError: it cannot be told, or is not as long as was said of it, so the index is damaged.
         """
-        if self._content is None:
-            content = self._render()
-            if len(content) != self.entry.size:
-                raise IndexFileError(f"the index holds the wrong size of {self.entry.name}")
-            self._content = content
-        return self._content
+        self.settle()
+        content = self._render() if self._render is not None else b""
+        if len(content) != self.entry.size:
+            raise IndexFileError(f"the index holds the wrong size of {self.entry.name}")
+        return content
 
 
 class LibraryHandlers:
@@ -102,22 +109,26 @@ class LibraryHandlers:
         """Called when a name, a listing or attributes cannot be told, before the request is answered."""
         self.opened: Callable[[int], None] | None = None
         """Called with the inode of each directory that is opened, if anybody wants to know."""
+        self.tell: Callable[[bytes], None] | None = None
+        """Takes what the kernel is told without having asked, if it can be told."""
         self._index = _Index(self, tells=True)
         self._contents = _Index(self, tells=False)
         self._file = Attributes(stat.S_IFREG | 0o444 & ~owner.umask, owner.uid, owner.gid, _BLOCK, CACHE_SECONDS)
         self._folder = Attributes(stat.S_IFDIR | 0o555 & ~owner.umask, owner.uid, owner.gid, _BLOCK, CACHE_SECONDS)
         self._absent = absent(CACHE_SECONDS)
-        self._renewals = 0
+        self._begin_era(0)
         self._shared_by_samba = False
         self._folders = Openings()
-        self._files: LRUCache[int, Opened] = LRUCache(_FILES_BYTES, lambda opened: _OPENED_BYTES + opened.entry.size)
-        """Files that were opened lately, by their inodes: several scanners at once open each file in turn."""
         self._opened: dict[int, Opened] = {}
+        self._recent: dict[int, Opened] = {}
+        """Files that were opened lately, by their inodes: several scanners at once open each file in turn."""
+        self._read = 0, b""
+        """What was read last, and its `content_inode`: an episode's second NFO is read after its first."""
         self._last_handle = 0
-        self._unread: Opened | None = None
-        """The file that is probably read next."""
-        self._reading = False
-        """Whether anything was read since a file was opened last: what the kernel has in its page cache is not."""
+        self._given = Numbers()
+        """The files that the kernel was given when they were first opened, by node and slot."""
+        self._given_last = 0
+        """The inode of the one that it was given last, until what is beside it was prepared."""
 
     @property
     def tree(self) -> Tree | None:
@@ -134,7 +145,14 @@ class LibraryHandlers:
         """
         self._tree = tree
         self._folders.changed(changed)
-        self._files.clear()
+        self._read = 0, b""
+        self._recent.clear()
+
+    def settle(self) -> None:
+        """Get ready for the tree's going on to another generation: what is open stays what it was."""
+        for file in self._opened.values():
+            with suppress(Exception):  # Who reads it gets an error.
+                file.settle()
 
     def start_afresh(self, patience: float = 0) -> None:
         """Show nothing, and let no inode number mean from now on what it meant before: to the kernel, a number with
@@ -146,7 +164,7 @@ class LibraryHandlers:
         self.show(None)
         self._folders.lose()
         self._patient_until = time.monotonic() + patience
-        self._renewals += 1
+        self._begin_era(self._renewals + 1)
 
     def lookup(self, directory: int, name: bytes) -> bytes:
         """Find a name in a directory. That it is not there is remembered by the kernel, too."""
@@ -221,10 +239,10 @@ class LibraryHandlers:
         """Open a file; what it holds now is what its readers get until they close it."""
         if flags & _WRITE:
             raise RequestError(errno.EROFS)
-        with self._contents:
-            file = self._files.get(inode) or self._open(inode)
-        self._unread = file if self._reading else None
-        self._reading = False
+        file = self._recent.get(inode)
+        if file is None:
+            with self._contents:
+                file = self._open(inode)
         self._last_handle += 1
         self._opened[self._last_handle] = file
         return opened(self._last_handle, KEEP_CACHE)
@@ -235,17 +253,33 @@ class LibraryHandlers:
             file = self._opened[handle]
         except KeyError:
             raise RequestError(errno.EBADF) from None
-        self._reading = True
         with self._contents:
-            content = file.content()
+            content = self._content(file)
         return content[offset : offset + size]
 
+    def _give(self, file: Opened, tell: Callable[[bytes], None]) -> None:
+        """Give the kernel all that is in a file that is opened for the first time: it is about to be read.
+
+        Only then. The kernel waits for a page of which it has asked us, and this would wait with it. What was never
+        opened it cannot have asked for; whatever it gives up later, it asks for.
+        """
+        number = node_of(file.entry.inode) << SLOT_BITS | slot_of(file.entry.inode)
+        if number in self._given:
+            return
+        self._given.add(number)
+        if file.entry.size:
+            with suppress(Exception):  # A problem shows when it is read.
+                tell(stored(file.entry.inode, self._content(file)))
+                self._given_last = file.entry.inode
+
     def prepare(self) -> None:
-        """Make the content that is probably asked for next. A problem shows when it is asked for."""
-        file, self._unread = self._unread, None
-        if file is not None:
+        """Make the content that is probably opened next: that of the file beside the one that was just given."""
+        inode, self._given_last = self._given_last, 0
+        if inode and self._tree is not None:
             with suppress(Exception):
-                file.content()
+                entry = self._tree.beside(inode)
+                if entry is not None:
+                    self._content(Opened(entry, self._tree))
 
     def release(self, handle: int) -> None:
         """Close a file."""
@@ -307,29 +341,39 @@ class LibraryHandlers:
         raise RequestError(errno.ESTALE)
 
     def _open(self, inode: int) -> Opened:
-        twin = self._files.get(content_inode(inode))
-        entry = self._shown().attributes(inode)
+        tree = self._shown()
+        entry = tree.attributes(inode)
         if entry is None:
             return self._still_open(inode)
         if entry.is_dir:
             raise RequestError(errno.EISDIR)
-        file = Opened(entry, twin.content if twin is not None else self._shown().open(inode))
-        if entry.size < _FILES_BYTES // 2:
-            self._files[inode] = file
+        file = Opened(entry, tree)
+        if len(self._recent) >= _RECENT:
+            self._recent.clear()
+        self._recent[inode] = file
+        if self.tell is not None:
+            self._give(file, self.tell)
         return file
+
+    def _content(self, file: Opened) -> bytes:
+        inode = content_inode(file.entry.inode)
+        read, content = self._read
+        if inode != read:
+            content = file.content()
+            self._read = inode, content
+        return content
 
     def _identity(self, inode: int) -> dict[str, str]:
         with self._contents:
             return self._shown().identity(inode)
 
+    def _begin_era(self, renewals: int) -> None:
+        self._renewals = renewals
+        self._listed = lister(self._file, self._folder, renewals << _REUSE_BITS)
+
     def _stands_for(self, entry: Entry) -> bytes:
         generation = self._renewals << _REUSE_BITS | entry.reuse
         return (self._folder if entry.is_dir else self._file).entry(entry.inode, generation, entry.size, entry.mtime)
-
-    def _listed(self, entry: Entry) -> bytes:
-        generation = self._renewals << _REUSE_BITS | entry.reuse
-        attributes = self._folder if entry.is_dir else self._file
-        return attributes.listed(entry.name.encode(), entry.inode, generation, entry.size, entry.mtime)
 
 
 class _Index:

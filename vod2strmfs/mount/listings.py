@@ -12,20 +12,18 @@ listing that somebody is just reading. So it is OPENDIR that decides, for every 
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
-from vod2strmfs.library.kinds import folder_inode, node_of
-from vod2strmfs.library.tree import Entry, Tree
-from vod2strmfs.mount.wire import CACHE_DIR, ENTRY_SIZE, KEEP_CACHE, dot
+from vod2strmfs.library.kinds import NODE_SHIFT, folder_inode
+from vod2strmfs.library.tree import Form, Tree
+from vod2strmfs.mount.numbers import Numbers
+from vod2strmfs.mount.wire import CACHE_DIR, ENTRY_SIZE, KEEP_CACHE, dot, place_of
 
 DOTDOT = 2
 """The place of `..` in a listing; that of `.` is before it. No entry has these inode numbers."""
 
 _CHILDREN = 256
 """For how many children the tree is asked at once: more than fit into one answer."""
-
-Pack = Callable[[Entry], bytes]
-"""Makes of an entry what `Attributes.listed` of `wire` does."""
 
 
 class Cursor:
@@ -35,22 +33,23 @@ class Cursor:
         tree: that is listed.
         directory: the directory's inode.
         place: behind which it begins: 0, that of `.` or `..`, or the inode of an entry, which may have gone since.
-        pack: makes the entries.
+        form: makes entries as those of `wire.lister`.
 
     Raises:
         FileNotFoundError: there is no such directory (any more).
     """
 
-    __slots__ = ("_directory", "_pack", "_places", "_position", "_records", "_tree", "place", "whole")
+    __slots__ = ("_directory", "_form", "_position", "_records", "_tree", "place", "whole")
 
-    def __init__(self, tree: Tree, directory: int, place: int, pack: Pack) -> None:
+    def __init__(self, tree: Tree, directory: int, place: int, form: Form[bytes]) -> None:
         self._tree = tree
         self._directory = directory
-        self._pack = pack
+        self._form = form
         self.place = place
         """Of the entry taken last."""
         self.whole: bool
         """Whether nothing comes after what was read of the tree until now."""
+        self._records: list[bytes]
         self._position: int
         self._turn()
 
@@ -61,41 +60,42 @@ class Cursor:
             size: bytes.
             plus: whether with attributes.
         """
+        if plus and self.whole and not self._position and self._records:
+            # So are most listings: at once.
+            answer = b"".join(self._records)
+            if len(answer) <= size:
+                self._move_to(len(self._records))
+                return answer
         skipped = 0 if plus else ENTRY_SIZE
         taken: list[bytes] = []
-        if plus and self.whole and not self._position and sum(map(len, self._records)) <= size:
-            # So are most listings: at once.
-            self._position = len(self._records)
-            self.place = self._places[-1] if self._places else self.place
-            return b"".join(self._records)
         while True:
             for position in range(self._position, len(self._records)):
                 record = self._records[position]
                 size -= len(record) - skipped
                 if size < 0:
                     return b"".join(taken) if taken else None
-                taken.append(record[skipped:] if skipped else record)
-                self._position = position + 1
-                self.place = self._places[position]
+                taken.append(record[skipped:])
+                self._move_to(position + 1)
             if self.whole:
                 return b"".join(taken)
             self._turn()
 
+    def _move_to(self, position: int) -> None:
+        self._position = position
+        self.place = place_of(self._records[position - 1])
+
     def _turn(self) -> None:
         """Go on to the next part of the listing."""
-        page = self._tree.page(self._directory, self.place if self.place > DOTDOT else 0, _CHILDREN)
+        place = self.place
+        page = self._tree.page_of(self._form, self._directory, place if place > DOTDOT else 0, _CHILDREN)
         if page is None:
             raise FileNotFoundError(self._directory)
-        self._records: list[bytes] = []
-        self._places: list[int] = []
+        self._records = page.entries
+        if place < DOTDOT:
+            # Of these two, the kernel takes nothing but the number and the kind.
+            dots = dot(b".", self._directory, DOTDOT - 1), dot(b"..", page.above, DOTDOT)
+            self._records[:0] = dots[place:]
         self._position = 0
-        # Of these two, the kernel takes nothing but the number and the kind.
-        for name, inode, place in ((b".", self._directory, DOTDOT - 1), (b"..", page.above, DOTDOT)):
-            if self.place < place:
-                self._records.append(dot(name, inode, place))
-                self._places.append(place)
-        self._records += map(self._pack, page.entries)
-        self._places += [entry.inode for entry in page.entries]
         self.whole = page.whole
 
 
@@ -126,11 +126,11 @@ class Openings:
     def __init__(self) -> None:
         self._openings: dict[int, Opening] = {}
         self._last_handle = 0
-        self._whole = Directories()
-        """Those that were found to be whole when they were opened, in the tree that is shown."""
-        self._opened = Directories()
+        self._whole = Numbers()
+        """Those, by their nodes, that were found to be whole when they were opened, in the tree that is shown."""
+        self._opened = Numbers()
         """Those that were opened since they last changed, so that the kernel may have their listing."""
-        self._doubtful = Directories()
+        self._doubtful = Numbers()
         """Those of which the kernel may keep an older listing."""
         self._outdated: Counter[int] = Counter()
         """How many openings of a directory are older than its last change."""
@@ -141,18 +141,20 @@ class Openings:
 
     def is_whole(self, directory: int) -> bool:
         """Whether a directory is known to be whole."""
-        return directory == folder_inode(node_of(directory)) and directory in self._whole
+        node = directory >> NODE_SHIFT
+        return node in self._whole and directory == folder_inode(node)
 
     def open(self, directory: int, cursor: Cursor | None) -> tuple[int, int]:
         """Open a directory that is whole; returns the handle, and flags for OPENDIR."""
-        self._whole.add(directory)
+        node = directory >> NODE_SHIFT
+        self._whole.add(node)
         if directory in self._outdated:
             flags = 0
-        elif directory in self._doubtful:
+        elif node in self._doubtful:
             flags = CACHE_DIR
         else:
             flags = CACHE_DIR | KEEP_CACHE
-            self._opened.add(directory)
+            self._opened.add(node)
         self._last_handle += 1
         self._openings[self._last_handle] = Opening(directory, flags, cursor)
         return self._last_handle, flags
@@ -160,8 +162,8 @@ class Openings:
     def asked(self, opening: Opening) -> None:
         """The kernel has asked something of an opening, so it has done what it was told at OPENDIR."""
         if opening.flags == CACHE_DIR and not opening.outdated:
-            self._doubtful.discard(opening.directory)
-            self._opened.add(opening.directory)
+            self._doubtful.discard(opening.directory >> NODE_SHIFT)
+            self._opened.add(opening.directory >> NODE_SHIFT)
             opening.flags = CACHE_DIR | KEEP_CACHE
 
     def close(self, handle: int) -> None:
@@ -180,7 +182,7 @@ class Openings:
 
     def changed(self, directories: Collection[int] | None) -> None:
         """Note that another tree is shown, in which the listings of some directories differ; None: of all."""
-        self._whole = Directories()
+        self._whole = Numbers()
         for opening in self._openings.values():
             opening.cursor = None
             if not opening.outdated and (directories is None or opening.directory in directories):
@@ -188,39 +190,10 @@ class Openings:
                 self._outdated[opening.directory] += 1
         if directories is None:
             self._doubtful.update(self._opened)
-            self._opened = Directories()
+            self._opened = Numbers()
             return
         for directory in directories:
-            if directory in self._opened:
-                self._opened.discard(directory)
-                self._doubtful.add(directory)
-
-
-class Directories:
-    """A set of directories, by their inodes: some bits for each, where a set would take some 60 bytes."""
-
-    def __init__(self) -> None:
-        self._bits: dict[int, int] = {}
-        """Of 64 nodes each."""
-
-    def __contains__(self, directory: int) -> bool:
-        node = node_of(directory)
-        return self._bits.get(node >> 6, 0) >> (node & 63) & 1 == 1
-
-    def add(self, directory: int) -> None:
-        """Add a directory."""
-        node = node_of(directory)
-        self._bits[node >> 6] = self._bits.get(node >> 6, 0) | 1 << (node & 63)
-
-    def discard(self, directory: int) -> None:
-        """Take a directory away, if it is there."""
-        node = node_of(directory)
-        if left := self._bits.get(node >> 6, 0) & ~(1 << (node & 63)):
-            self._bits[node >> 6] = left
-        else:
-            self._bits.pop(node >> 6, None)
-
-    def update(self, others: "Directories") -> None:
-        """Add all of another set."""
-        for block, bits in others._bits.items():
-            self._bits[block] = self._bits.get(block, 0) | bits
+            node = directory >> NODE_SHIFT
+            if node in self._opened:
+                self._opened.discard(node)
+                self._doubtful.add(node)

@@ -20,6 +20,7 @@ from vod2strmfs.errors import MountError, SettingsError
 from vod2strmfs.host.service_manager import notify, watchdog_seconds
 from vod2strmfs.index.file import make_directory
 from vod2strmfs.index.order import HydrateOrder, Order
+from vod2strmfs.index.store import Store
 from vod2strmfs.mount import point, wire
 from vod2strmfs.mount.device import Device, negotiated
 from vod2strmfs.mount.follow import Follower, forget, forget_all, is_sound
@@ -36,6 +37,10 @@ _log = logging.getLogger("vod2strmfs")
 _WATCH_SECONDS = 0.3
 """How often a mount looks for a new generation in its index."""
 _RESTART_SECONDS = 5.0
+_FIRST_SCAN_SECONDS = 5.0
+"""For so long, at the most, the worker waits for a scan that comes right after the start."""
+_QUIET_SECONDS, _QUIET_REQUESTS = 0.3, 100
+"""Nobody scans if there were fewer requests than that in this time."""
 _ORDERS = 8
 """So many orders may wait for the worker; what it does not take is forgotten."""
 _EXAMINE_SECONDS = 600.0
@@ -91,6 +96,7 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None], *, so
     if settings.allow_other:
         options.add("allow_other")
     device = Device(traced(answer) if settings.debug_logging else answer, handlers.prepare)
+    handlers.tell = device.tell
     follower = Follower(handlers, order.state_dir, settings.write_nfo)
     mounted = partial(_mounted, mountpoint, options)
     with Courier(notify_order(settings, order.level, mountpoint)) as courier:
@@ -161,7 +167,7 @@ async def _serve(
             with beside:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_keep_up, _obey_signals, signals, look_now, beside)
-                    nursery.start_soon(_keep_up, _keep, _WORKER, [], order.model_dump_json(), orders)
+                    nursery.start_soon(_work, device, order, orders)
                     nursery.start_soon(_keep_up, _follow_index, follower, order.state_dir, courier, ready)
                     nursery.start_soon(_keep_up, _examine_index, follower, order.state_dir, look_now)
                     nursery.start_soon(_keep_up, report, reporter, order.state_dir)
@@ -227,6 +233,26 @@ async def _obey_signals(
             return
         with suppress(trio.WouldBlock):
             look_now.send_nowait("")
+
+
+async def _work(device: Device, order: Order, orders: trio.MemoryReceiveChannel[str]) -> None:
+    """Keep the worker running.
+
+    Its start and its first look at the whole index are a second of work or more, just when media servers that have
+    found the mount scan it. They would wait for it; so it waits for them, unless there is no library yet.
+    """
+    if Store.exists(order.state_dir):
+        await first_scan(device)
+    await _keep_up(_keep, _WORKER, [], order.model_dump_json(), orders)
+
+
+async def first_scan(device: Device) -> None:
+    """Wait until nobody scans, but not for long."""
+    with trio.move_on_after(_FIRST_SCAN_SECONDS):
+        before = -_QUIET_REQUESTS
+        while device.requests - before >= _QUIET_REQUESTS:
+            before = device.requests
+            await trio.sleep(_QUIET_SECONDS)
 
 
 async def _keep(

@@ -49,17 +49,22 @@ _KSTATFS = Struct("=QQQQQIIII24x")
 """fuse_kstatfs: blocks, bfree, bavail, files, ffree, bsize, namelen, frsize, padding, spare."""
 _GETXATTR_OUT = Struct("=II")
 """fuse_getxattr_out: size, padding."""
-_DIRENT = Struct("=QQII")
-"""fuse_dirent: ino, off, namelen, type; the name follows, filled up to a multiple of 8 bytes."""
 ENTRY_SIZE: Final = _ENTRY_OUT.size
-"""Before each entry of a listing with attributes (fuse_direntplus) stands a fuse_entry_out."""
+"""Before each entry of a listing (a fuse_dirent: ino, off, namelen, type, and the name, filled up to a multiple of 8
+bytes) stands a fuse_entry_out, if it has attributes (fuse_direntplus)."""
 
-_ENTRY_AND_DIRENT = Struct("=QQ" + _VALID + _ATTR + "QQII")
-"""A fuse_direntplus without its name."""
+_LISTED = tuple(Struct(f"=QQ24sQQQqqqIII28sQQII{length}s").pack for length in range(0, 264, 8))
+"""Make a fuse_direntplus, by the length of its name in steps of 8 bytes. What all entries share stands in them as
+bytes, which takes less time than numbers: how long they are valid, and the attributes from `mode` on."""
+_SHARED = Struct("=IIIIIII")
+_VALID_OUT = Struct("=" + _VALID)
+_PLACE = Struct("=Q")
+_DOT = Struct(f"={ENTRY_SIZE}xQQII8s")
+_STORE_OUT = Struct("=QQII")
+"""fuse_notify_store_out: nodeid, offset, size, padding; the data follow."""
+_NOTIFY_STORE = 4
 _DIRECTORY = stat.S_IFDIR >> 12
 """The type of a directory in a fuse_dirent."""
-_PADDING = tuple(bytes(-length % 8) for length in range(8))
-_NO_ENTRY = bytes(ENTRY_SIZE)
 _BODY = _HEADER.size
 
 
@@ -92,7 +97,7 @@ class Handlers(Protocol):
         """A handle for listing a directory, as `opened` makes it."""
 
     def readdir(self, handle: int, place: int, size: int, plus: bool) -> bytes:
-        """Entries of a directory after a place, as `dot` and `Attributes.listed` make them, without the first
+        """Entries of a directory after a place, as `dot` and `lister` make them, without the first
         `ENTRY_SIZE` bytes of each if not `plus`; no more than `size` bytes, and none at the end."""
 
     def releasedir(self, handle: int) -> None:
@@ -132,7 +137,8 @@ class Attributes:
         self._seconds = seconds
         # One link says of a directory that its subdirectories are not counted.
         self._shared = (mode, 1, uid, gid, 0, block, 0)
-        self._type = mode >> 12
+        self.listed = _VALID_OUT.pack(seconds, seconds, 0, 0), _SHARED.pack(*self._shared), mode >> 12
+        """What entries of a listing share; see `lister`."""
 
     def entry(self, inode: int, generation: int, size: int, mtime: int) -> bytes:
         """What a name stands for (fuse_entry_out).
@@ -153,22 +159,6 @@ class Attributes:
             inode, size, (size + 511) // 512, seconds, seconds, seconds, rest, rest, rest, *self._shared,
         )  # fmt: skip
 
-    def listed(self, name: bytes, inode: int, generation: int, size: int, mtime: int) -> bytes:
-        """An entry of a listing (fuse_direntplus), after which the listing goes on at the inode's number.
-
-        Args:
-            name: at most 255 bytes.
-            inode, generation, size, mtime: as those of `entry`; so are the errors.
-        """
-        seconds, rest = divmod(mtime, 1_000_000_000)
-        valid, length = self._seconds, len(name)
-        head = _ENTRY_AND_DIRENT.pack(
-            inode, generation, valid, valid, 0, 0,
-            inode, size, (size + 511) // 512, seconds, seconds, seconds, rest, rest, rest, *self._shared,
-            inode, inode, length, self._type,
-        )  # fmt: skip
-        return head + name + _PADDING[length & 7]
-
     def alone(self, inode: int, size: int, mtime: int) -> bytes:
         """The attributes of an inode (fuse_attr_out); arguments and errors as those of `entry`."""
         seconds, rest = divmod(mtime, 1_000_000_000)
@@ -176,6 +166,37 @@ class Attributes:
             self._seconds, 0, 0,
             inode, size, (size + 511) // 512, seconds, seconds, seconds, rest, rest, rest, *self._shared,
         )  # fmt: skip
+
+
+def lister(files: Attributes, directories: Attributes, era: int) -> Callable[[str, int, int, int, bool, int], bytes]:
+    """What makes the entries of listings (fuse_direntplus), after each of which the listing goes on at its inode's
+    number: of a name of at most 255 bytes, and the inode, size, mtime, whether it is a directory, and reuse, as those
+    of `library.tree.Entry`.
+
+    Args:
+        files: the attributes of files.
+        directories: the attributes of directories.
+        era: is put before reuse in each `generation`.
+    """
+    of_files, of_directories = files.listed, directories.listed
+
+    def listed(name: str, inode: int, size: int, mtime: int, is_dir: bool, reuse: int) -> bytes:
+        valid, shared, kind = of_directories if is_dir else of_files
+        seconds, rest = divmod(mtime, 1_000_000_000)
+        encoded = name.encode()
+        length = len(encoded)
+        return _LISTED[length + 7 >> 3](
+            inode, era | reuse, valid,
+            inode, size, size + 511 >> 9, seconds, seconds, seconds, rest, rest, rest, shared,
+            inode, inode, length, kind, encoded,
+        )  # fmt: skip
+
+    return listed
+
+
+def place_of(listed: bytes) -> int:
+    """Where a listing goes on after an entry of it."""
+    return int(_PLACE.unpack_from(listed, ENTRY_SIZE + 8)[0])
 
 
 def absent(seconds: int) -> bytes:
@@ -188,9 +209,15 @@ def opened(handle: int, flags: int) -> bytes:
     return _OPEN_OUT.pack(handle, flags, 0)
 
 
+def stored(inode: int, content: bytes) -> bytes:
+    """A notification by which the kernel has all that is in a file, and need not ask for it (FUSE_NOTIFY_STORE)."""
+    size = _REPLY.size + _STORE_OUT.size + len(content)
+    return _REPLY.pack(size, _NOTIFY_STORE, 0) + _STORE_OUT.pack(inode, 0, len(content), 0) + content
+
+
 def dot(name: bytes, inode: int, place: int) -> bytes:
     """`.` or `..` in a listing (fuse_direntplus), of which the kernel takes the number alone."""
-    return _NO_ENTRY + _DIRENT.pack(inode, place, len(name), _DIRECTORY) + name.ljust(8, b"\0")
+    return _DOT.pack(inode, place, len(name), _DIRECTORY, name)
 
 
 def sizes(blocks: int, files: int, block: int, name_max: int) -> bytes:
