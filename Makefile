@@ -1,4 +1,6 @@
 # make demo    build, mount and materialize a demo library, and show them
+# make install     the program for this host, its man page and completion: /opt/vod2strmfs, /usr/local; needs root
+# make uninstall   takes that away; settings, state and libraries stay
 # make test    all tests, with a real PostgreSQL and real mounts; needs root
 # make test-fast   the tests that start no mount, no server and no other process: 2 to 4 minutes, for anyone
 # make soak    the long forms of the tests that have one: within 45 minutes (see docs/reliability.md); needs root
@@ -7,19 +9,27 @@
 # make lock    the exact versions of what testing needs, after a change of the dependencies; those that there are stay,
 #              but for PACKAGE with UPGRADE="--upgrade-package PACKAGE", or all with UPGRADE=--upgrade
 # make docs    the documents as a site, in build/site; a link that leads nowhere is an error
+# make release     wheel, sdist, plugin, image where a container engine is, checksums and notes, in dist/; publishes nothing
 # make plugin  the plugin for Dispatcharr as a zip, in dist/, and its entry for a plugin repository
 # make bench   what it costs, as ratios against bindfs, mergerfs, rclone, \copy, cp and find (see docs/performance.md)
+# make clean   takes away what all of these have made in this folder, also while a demo is mounted
 # Each sets up what it needs: system packages, a virtual environment, the project.
 
 PYTHON ?= python3
 BIN := .venv/bin
-export PYTHON
+VENV ?= /opt/vod2strmfs
+PREFIX ?= /usr/local
+export PYTHON VENV PREFIX
 
-.PHONY: demo test test-fast soak kodi lint lock docs plugin bench format clean
+.PHONY: demo install uninstall test test-fast soak kodi lint lock docs plugin release bench format clean
 
 demo:
+	@scripts/demo.sh about
 	@scripts/setup.sh
 	@scripts/demo.sh
+
+install uninstall:
+	@scripts/install.sh $@
 
 test:
 	@scripts/setup.sh test
@@ -53,10 +63,15 @@ lock:
 docs:
 	@scripts/setup.sh dev
 	$(BIN)/sphinx-build -EaW --keep-going -q docs build/site
+	@echo "The site begins at $(CURDIR)/build/site/index.html"
 
 plugin:
 	@scripts/setup.sh dev
 	$(BIN)/python scripts/build_plugin.py $(if $(ROOT_URL),--root-url $(ROOT_URL))
+
+release:
+	@scripts/setup.sh dev
+	$(BIN)/python scripts/release.py
 
 bench:
 	@scripts/setup.sh bench

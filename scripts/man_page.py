@@ -6,22 +6,9 @@ from inspect import cleandoc
 
 import click
 
+from vod2strmfs.cli.examples import EPILOGS, MEANINGS
 from vod2strmfs.cli.main import cli
 from vod2strmfs.cli.options import SettingOption
-from vod2strmfs.errors import Exit
-
-_MEANINGS = {
-    Exit.OK: "Done.",
-    Exit.FAILED: "An unexpected error.",
-    Exit.USAGE: "A setting, option or argument is unknown or cannot be used.",
-    Exit.DATABASE: "The database cannot be read.",
-    Exit.INDEX: "The index cannot be read or written.",
-    Exit.MOUNT: "The file system cannot be mounted here, or no mount is running.",
-    Exit.OUTPUT: "Some or all of the output could not be written.",
-    Exit.SHRINK: "The shrink brake holds removals back.",
-    Exit.WARNINGS: "doctor found something that one should look at.",
-    Exit.PROBLEMS: "doctor found something that does not work.",
-}
 
 
 def man_page() -> str:
@@ -53,14 +40,20 @@ def _page() -> Iterator[str]:
         yield f".SS {_text(heading)}"
         yield from _options(options, context)
     yield ".SH EXIT STATUS"
-    for code, meaning in _MEANINGS.items():
+    for code, meaning in MEANINGS.items():
         yield from (".TP", f".B {code:d}", _text(meaning))
+    yield ".SH EXAMPLES"
+    for name in ("vod2strmfs", *cli.list_commands(context)):
+        for line, does in EPILOGS[name].examples:
+            yield from (".TP", f".B {_text(f'vod2strmfs {line}')}", _text(does))
     yield ".SH ENVIRONMENT"
-    yield from (".TP", ".B VOD2STRMFS_CONFIG", "The TOML file, if --config does not name it.")
+    yield from (".TP", ".B VOD2STRMFS_CONFIG", "The TOML file, if --config does not name it; empty: none is read.")
     yield from (".TP", r".B VOD2STRMFS_\fISETTING", "Any setting, such as VOD2STRMFS_BASE_URL.")
     yield from (".TP", ".B POSTGRES_HOST, POSTGRES_PORT, POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD")
     yield "Dispatcharr's own names for its database, read if none is given otherwise."
     yield ".SH FILES"
+    yield from (".TP", r".I \(ti/.config/vod2strmfs/config.toml", "The settings of this user, if no file is named.")
+    yield from (".TP", ".I /etc/vod2strmfs.toml", "Else the settings of this host.")
     yield from (".TP", ".I /var/lib/vod2strmfs", "The state directory of root. That of others is")
     yield r".IR \(ti/.local/state/vod2strmfs ."
     yield ".SH SEE ALSO"

@@ -3,6 +3,7 @@
 # apt where they are missing, a virtual environment, the project and its tools.
 #
 #   scripts/setup.sh          what running needs
+#   scripts/setup.sh packages only the system packages of that: `make install` has an environment of its own
 #   scripts/setup.sh dev      what testing needs as well
 #   scripts/setup.sh test     the same, for root alone: tests mount, and make devices and network namespaces
 #   scripts/setup.sh bench    what the benchmarks need as well
@@ -70,6 +71,8 @@ if [ -n "$missing" ]; then
     }
 fi
 
+[ "${1:-}" != packages ] || exit 0
+
 # What a virtual environment was made from is noted in it, so that setting up again costs nothing.
 state="$("$python" -c 'import sys; print(sys.version)') $(cat pyproject.toml requirements-dev.lock | cksum)"
 installed() {
@@ -86,7 +89,10 @@ if ! installed "$kind" && ! installed -dev; then
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
     # shellcheck disable=SC2086  # several words, or none
-    .venv/bin/python -m pip install --quiet --editable . $group
+    .venv/bin/python -m pip install --quiet --editable . $group || {
+        echo "setup: pip could not install: see above. Is the package registry (pypi.org) reachable from here?" >&2
+        exit 1
+    }
     echo "$state" >".venv/.installed$kind"
 fi
 case ${1:-} in

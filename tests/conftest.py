@@ -121,8 +121,10 @@ def kodi_home(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the environment's settings nor the files that commands read of themselves are the tests'."""
+    monkeypatch.setenv("VOD2STRMFS_CONFIG", "")
     for name in os.environ:
-        if name.startswith(("VOD2STRMFS_", "POSTGRES_")):
+        if name.startswith(("VOD2STRMFS_", "POSTGRES_")) and name != "VOD2STRMFS_CONFIG":
             monkeypatch.delenv(name)
 
 

@@ -31,8 +31,8 @@ from vod2strmfs.index.store import Store
 from vod2strmfs.settings import load
 
 COMMANDS = (
-    "completion", "demo", "doctor", "install-service", "materialize", "mount", "report", "run", "stats", "status",
-    "sync",
+    "completion", "demo", "doctor", "help", "init", "install-service", "materialize", "mount", "report", "run", "stats",
+    "status", "sync", "umount",
 )  # fmt: skip
 
 _AS_NOBODY = """
@@ -303,7 +303,7 @@ def test_materialize_fails_while_the_brake_holds_something(run: Run, tmp_path: P
 def test_an_output_root_that_would_be_a_mistake_is_refused_with_advice_that_can_be_followed(
     run: Run, demo: str, tmp_path: Path
 ) -> None:
-    advice = "`vod2strmfs materialize DIRECTORY`, or output_root in the settings"
+    advice = f"`vod2strmfs materialize DIRECTORY --database sqlite:///{tmp_path}/demo.db"
     for root in ("/", Path.home(), "/etc/passwd", "/etc/passwd/films", "/proc/films"):
         assert_refused(run("materialize", root, *demo.split()), Exit.OUTPUT, f"output root {root}: ", advice)
     with mounted(tmp_path, f"sqlite:///{tmp_path}/demo.db") as mount:

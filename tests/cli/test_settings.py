@@ -145,6 +145,15 @@ def test_a_bad_value_is_an_error_that_names_the_key_the_file_the_value_and_the_r
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("host", ["h:99999", "h:0", "h:x", "[::1]:99999", "a:5432,b:99999"])
+def test_a_port_that_a_database_cannot_have_is_refused_and_the_password_not_shown(tmp_path: Path, host: str) -> None:
+    message = refusal(tmp_path, f'database = "postgresql://kim:geheim@{host}/dispatcharr"')
+    assert "port from 1 to 65535" in message
+    assert "geheim" not in message
+    for right in (host.replace("99999", "5433").replace(":0", "").replace(":x", ""), ""):
+        from_toml(tmp_path, f'database = "postgresql://kim:geheim@{right}/dispatcharr"')
+
+
 def test_every_bad_value_has_a_line_of_its_own(tmp_path: Path) -> None:
     lines = refusal(tmp_path, "uid = -1\ngid = -1\n").splitlines()
     assert [line.partition(" ")[0] for line in lines] == ["uid", "gid"]

@@ -227,7 +227,7 @@ def test_a_state_directory_without_room_for_sockets_costs_the_status_and_not_the
     (tmp_path / "state/status.sock").mkdir()
     with mounted(tmp_path, fill(tmp_path).url) as mount:
         assert os.listdir(mount.path / "Movies")
-        eventually(lambda: "`vod2strmfs status` cannot ask this mount" in mount.log.read_text())
+        eventually(lambda: "` cannot ask this mount" in mount.log.read_text())
 
 
 def test_watching_shows_it_again_and_again(tmp_path: Path) -> None:

@@ -31,9 +31,9 @@ def test_every_setting_is_an_option_but_for_those_that_the_page_names() -> None:
     options = {
         each.name for command in cli.commands.values() for each in command.params if isinstance(each, click.Option)
     }
-    assert set(Settings.model_fields) - options == {"output_root", "api_key", "api_password", "notify"}
+    assert set(Settings.model_fields) - options == {"output_root", "api_key", "api_password", "notify", "status_token"}
     assert "`output_root` is no option" in page
-    assert "`api_key` and `api_password` are no options" in page
+    assert "`api_key`, `api_password` and `status_token` are no options" in page
     assert "Nor is `notify`" in page
     for command, lists in re.findall(r"^\| (`--.*`) \| (.*) \|$", page, re.M):
         for name in lists.split(", "):

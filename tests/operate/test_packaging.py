@@ -1,6 +1,7 @@
 """What is installed is whole: wheel, sdist, man page, completion."""
 
 import os
+import runpy
 import subprocess
 import sys
 import sysconfig
@@ -74,6 +75,68 @@ def test_the_wheel_installs_and_is_whole(packages: Path, tmp_path: Path) -> None
     page = "from pathlib import Path as P; from vod2strmfs.web.pages import Pages; print(Pages(P('.'), P('.')).front())"
     assert "The mount does not answer" in run(python, "-c", page)
     assert (place / "share/man/man1/vod2strmfs.1").read_text().startswith('.\\" Made by')
+
+
+def test_the_program_is_installed_with_its_man_page_and_taken_away_again(tmp_path: Path) -> None:
+    places = {"VENV": str(tmp_path / "opt"), "PREFIX": str(tmp_path / "usr"), "UNITS": str(tmp_path / "units")}
+    # Offline, pip installs this project alone; what it needs is that of these tests.
+    offline = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PYTHON": sys.executable}
+    environment = {**os.environ, **places, **offline, "PYTHONPATH": sysconfig.get_path("purelib")}
+
+    def make(target: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["make", "--no-print-directory", target], cwd=ROOT, env=environment, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+
+    done = make("install")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"installed: vod2strmfs, version {__version__}" in done.stdout
+    program = tmp_path / "usr/bin/vod2strmfs"
+    shown = subprocess.run([program, "--version"], env=environment, capture_output=True, text=True, check=True)
+    assert __version__ in shown.stdout
+    assert (tmp_path / "usr/share/man/man1/vod2strmfs.1").read_text() == (ROOT / "docs/vod2strmfs.1").read_text()
+    assert "_vod2strmfs" in (tmp_path / "usr/share/bash-completion/completions/vod2strmfs").read_text()
+    assert make("install").returncode == 0  # an upgrade
+    (tmp_path / "units").mkdir()
+    (tmp_path / "units/vod2strmfs.service").touch()
+    done = make("uninstall")
+    assert "First: sudo vod2strmfs install-service --remove" in done.stderr
+    assert program.exists()
+    (tmp_path / "units/vod2strmfs.service").unlink()
+    done = make("uninstall")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
+
+
+def test_a_release_has_everything_with_checksums_and_notes(tmp_path: Path) -> None:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    release: list[str | Path] = [sys.executable, ROOT / "scripts/release.py", "--dist", tmp_path / "dist"]
+    done = subprocess.run(release, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = {path.name for path in (tmp_path / "dist").iterdir()}
+    wanted = {
+        f"vod2strmfs-{__version__}-py3-none-any.whl", f"vod2strmfs-{__version__}.tar.gz",
+        f"vod2strm-{__version__}.zip", "manifest.json", "NOTES.md", "SHA256SUMS",
+    }  # fmt: skip
+    assert wanted <= names
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=tmp_path / "dist", check=True)
+    assert len((tmp_path / "dist/SHA256SUMS").read_text().splitlines()) == len(names) - 1
+    notes = (tmp_path / "dist/NOTES.md").read_text()
+    assert notes.startswith(f"# vod2strmfs {__version__}\n\n* ")
+    assert "sudo make install" in notes
+    assert (
+        "no image: neither docker nor podman is here" in done.stdout or f"image vod2strmfs:{__version__}" in done.stdout
+    )
+
+
+def test_notes_are_those_of_the_version_and_there_is_no_release_without() -> None:
+    notes = runpy.run_path(str(ROOT / "scripts/release.py"))["notes"]
+    text = notes("# Changelog\n\n## 0.0.2 (unreleased)\n\n* new\n\n## 0.0.1\n\n* old\n", "0.0.2")
+    assert "* new" in text
+    assert "* old" not in text
+    with pytest.raises(SystemExit, match=r"says nothing of 0\.0\.3"):
+        notes("## 0.0.2\n\n* new\n", "0.0.3")
 
 
 def test_the_man_page_is_one() -> None:

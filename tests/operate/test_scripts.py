@@ -1,6 +1,7 @@
 """`make demo`, `make clean` and `make test`, as somebody uses them who has only just come."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -77,11 +78,30 @@ def test_a_demo_says_that_it_has_unmounted_when_it_has(checkout: Path) -> None:
         assert process.wait(TIMEOUT) == 0
 
 
+def test_a_demo_says_first_what_it_does_and_shows_one_films_way_and_what_next(checkout: Path) -> None:
+    make = ["make", "--no-print-directory", "demo"]
+    (checkout / "scripts/setup.sh").write_text("exit 7\n")  # What is said comes before what takes long.
+    done = subprocess.run(make, cwd=checkout, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    assert "It takes about" in done.stdout
+    with demo(checkout) as process:
+        out, _ = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0, out
+    row = re.search(r"^  name +(.+)\n  year +(\d+)\n.*?uuid +(\w+)$", out, re.M | re.S)
+    assert row, out
+    name, year, uuid = row.groups()
+    assert f"mount/Movies/{name} ({year})/{name} ({year}).strm" in out
+    assert uuid in out.partition("a player opens")[2].replace("-", "")
+    assert f"<title>{name}</title>" in out
+    assert re.search(r"http://127.0.0.1:\d+/ \(its first lines\):\n  \S", out)
+    assert len(out.splitlines()) < 60
+    assert "make demo STAY=1" in out.partition("What next?")[2]
+
+
 def test_a_demo_needs_no_mtab(checkout: Path, tmp_path: Path) -> None:
     with demo(checkout, "unshare", "--mount", "sh", "-ec", WITHOUT_MTAB, tmp_path, "") as process:
         out, _ = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, out
-    assert out.endswith("== Unmounted\n")
+    assert "\n== Unmounted\nWhat next?\n" in out
 
 
 @pytest.mark.parametrize("dead", [False, True], ids=["alive", "dead"])

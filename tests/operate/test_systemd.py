@@ -165,6 +165,38 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, database: str, n
     assert not (tmp_path / "root").exists()
 
 
+def test_what_was_installed_is_taken_away_and_settings_stay(tmp_path: Path, database: str) -> None:
+    settings = (f"--database={database}", "--base-url=http://192.168.1.10:9191")
+    units_of = tmp_path / "root/etc/systemd/system"
+    for options in ((), ("--materialize",), ("--run", "--auto", "--force")):
+        assert install(tmp_path / "root", *settings, *options).returncode == 0
+    wants = units_of / "multi-user.target.wants"
+    wants.mkdir()
+    (wants / "vod2strmfs.service").symlink_to("/etc/systemd/system/vod2strmfs.service")
+    (units_of / "other.service").touch()
+    done = install(tmp_path / "root", "--remove")
+    assert (done.returncode, done.stdout.count("removed: ")) == (0, 4)
+    assert [path.name for path in units_of.rglob("*") if not path.is_dir()] == ["other.service"]
+    assert f"What is left: {tmp_path}/root/etc/vod2strmfs.toml" in done.stdout
+    assert (tmp_path / "root/etc/vod2strmfs.toml").exists()
+    assert "no units to remove" in install(tmp_path / "root", "--remove").stdout
+
+
+def test_a_template_stays_while_another_library_uses_it(tmp_path: Path, database: str) -> None:
+    units_of = tmp_path / "etc/systemd/system"
+    for name in ("films", "series"):
+        options = (f"--name={name}", f"--database={database}", "--base-url=http://192.168.1.10:9191")
+        assert install(tmp_path, *options).returncode == 0
+        wants = units_of / "multi-user.target.wants"
+        wants.mkdir(exist_ok=True)
+        (wants / f"vod2strmfs@{name}.service").symlink_to("/etc/systemd/system/vod2strmfs@.service")
+    assert install(tmp_path, "--remove", "--name=films").returncode == 0
+    assert [path.name for path in wants.iterdir()] == ["vod2strmfs@series.service"]
+    assert (units_of / "vod2strmfs@.service").exists()
+    assert install(tmp_path, "--remove", "--name=series").returncode == 0
+    assert [path for path in units_of.rglob("*") if not path.is_dir()] == []
+
+
 @pytest.fixture
 def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     """Stands for systemd, at its notification socket."""

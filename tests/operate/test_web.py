@@ -250,15 +250,25 @@ def test_a_port_in_use_is_told_and_costs_the_page_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "0.0.0.0:9192", "192.168.1.10:9192", "[::]:9192", "localhost:9192", "127.0.0.1", ":9192", "9192",
+        "localhost:9192", "127.0.0.1", ":9192", "9192",
         "127.0.0.1:0", "127.0.0.1:99999", "127.0.0.1:x", "http://127.0.0.1:9192", "127.0.0.1:9192/x", "a@127.0.0.1:1",
     ],
 )  # fmt: skip
-def test_it_listens_on_loopback_alone(value: str) -> None:
-    with pytest.raises(SettingsError, match="must be a loopback address and a port"):
+def test_it_listens_at_an_address_and_a_port_alone(value: str) -> None:
+    with pytest.raises(SettingsError, match="must be an address of this host and a port"):
         load(None, {"status_listen": value}, {})
 
 
 @pytest.mark.parametrize("value", ["", "127.0.0.1:9192", "127.9.9.9:80", "[::1]:9192"])
 def test_a_loopback_address_is_taken(value: str) -> None:
-    assert load(None, {"status_listen": value}, {}).status_listen == value
+    settings = load(None, {"status_listen": value}, {})
+    assert settings.status_listen == value
+    assert not any("status_listen" in warning for warning in settings.warnings())
+
+
+@pytest.mark.parametrize("value", ["0.0.0.0:9192", "192.168.1.10:9192", "[::]:9192"])
+def test_another_address_is_taken_with_a_warning_if_there_is_no_token(value: str) -> None:
+    settings = load(None, {"status_listen": value}, {})
+    assert any("Set status_token" in warning for warning in settings.warnings())
+    assert not any("status_" in warning for warning in load(None, {}, {
+        "VOD2STRMFS_STATUS_LISTEN": value, "VOD2STRMFS_STATUS_TOKEN": "geheim"}).warnings())  # fmt: skip

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
+from vod2strmfs.cli.pasteable import pasteable
 from vod2strmfs.errors import Exit, UserError
 
 JSON_FLAG = "--json"
 """The flag that asks for JSON. The group looks for it too, since an error is a document as well."""
 
-quiet_option = click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 json_option = click.option(
     JSON_FLAG, "as_json", is_flag=True, help="Give the answer as JSON on one line, for programs; errors too."
 )
@@ -45,7 +46,7 @@ def answer(
             raise SystemExit(int(exit_code))
         return
     if not quiet:
-        click.echo(text)
+        click.echo(pasteable(text))
     if error:
         raise error
 

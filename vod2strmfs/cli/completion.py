@@ -2,10 +2,10 @@
 
 import click
 
-from vod2strmfs.cli.options import debug_option
+from vod2strmfs.cli.options import GroupedCommand, debug_option
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @debug_option
 @click.pass_context

@@ -2,10 +2,10 @@
 
 import click
 
-from vod2strmfs.cli.options import debug_option
+from vod2strmfs.cli.options import GroupedCommand, debug_option
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("file")
 @click.option("--movies", type=click.IntRange(0), default=200, show_default=True, help="How many movies.")
 @click.option("--series", type=click.IntRange(0), default=20, show_default=True, help="How many series.")

@@ -1,7 +1,6 @@
 """`vod2strmfs doctor`."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,14 +11,16 @@ from vod2strmfs.cli.options import (
     HYDRATE,
     LIBRARY,
     MOUNT,
+    PAGE,
     SELECTION,
     STATE,
     GroupedCommand,
     complete_directory,
     with_settings,
 )
+from vod2strmfs.cli.pasteable import pasteable
 from vod2strmfs.errors import Exit
-from vod2strmfs.settings import Settings
+from vod2strmfs.settings import ConfigFile, Settings
 
 if TYPE_CHECKING:
     from vod2strmfs.doctor.finding import Finding
@@ -31,7 +32,7 @@ _COLOURS = {"ok": "green", "note": "blue", "warning": "yellow", "problem": "red"
 @click.argument("output_root", metavar="[MOUNTPOINT]", required=False, shell_complete=complete_directory)
 @json_option
 @click.option("--play/--no-play", default=True, help="Ask Dispatcharr for a film, as a player would.  [default: on]")
-@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, HYDRATE, STATE)
+@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, PAGE, HYDRATE, STATE)
 def doctor(settings: Settings, as_json: bool, play: bool) -> None:
     """Examine the set-up, and say what to do about it.
 
@@ -41,9 +42,10 @@ def doctor(settings: Settings, as_json: bool, play: bool) -> None:
     from vod2strmfs.doctor.examine import examine
     from vod2strmfs.doctor.finding import Level, worst
 
-    config: Path | None = click.get_current_context().meta.get("config")
+    config: ConfigFile = click.get_current_context().meta["config"]
     findings: list[Finding] = []
-    for finding in examine(settings, config, play=play):
+    for found in examine(settings, config.path, play=play, is_usual=config.is_usual):
+        finding = found._replace(text=pasteable(found.text), advice=pasteable(found.advice))
         findings.append(finding)
         if not as_json:
             _show(finding)

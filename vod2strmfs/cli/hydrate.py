@@ -50,7 +50,7 @@ _ASKING = Group(
     metavar="DAYS",
     help="Also ask anew for series with episodes that were asked for so many days ago.",
 )
-@click.option("--dry-run", is_flag=True, help="Ask for nothing; say what would be asked for, and in which order.")
+@click.option("-n", "--dry-run", is_flag=True, help="Ask for nothing; say what would be asked for, and in which order.")
 @answer_options
 @with_settings(_ASKING, CATALOGUE, SELECTION, LIBRARY, STATE)
 def hydrate(

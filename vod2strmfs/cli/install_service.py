@@ -13,6 +13,7 @@ from vod2strmfs.cli.options import (
     LIBRARY,
     MOUNT,
     NOTIFY,
+    PAGE,
     REPORTS,
     SELECTION,
     STATE,
@@ -34,13 +35,14 @@ if TYPE_CHECKING:
 @click.option("--mount", "work", flag_value="mount", default="mount", help="A service that mounts (the default).")
 @click.option("--materialize", "work", flag_value="materialize", help="A service that materializes, and its timer.")
 @click.option("--run", "work", flag_value="run", help="A service that materializes when --schedule or --auto say so.")
+@click.option("--remove", is_flag=True, help="Stop the units and take them away; settings and library stay.")
 @click.option("--force", is_flag=True, help="Write over files that are there and differ.")
 @click.option(
     "--root", type=click.Path(path_type=Path), default="/", show_default=True, help="Write below this directory."
 )
-@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, WRITING, REPORTS, WHEN, HYDRATE, NOTIFY, STATE)
-def install_service(settings: Settings, name: str, work: "ServiceKind", force: bool, root: Path) -> None:
-    """Write systemd units for these settings.
+@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, PAGE, WRITING, REPORTS, WHEN, HYDRATE, NOTIFY, STATE)
+def install_service(settings: Settings, name: str, work: "ServiceKind", remove: bool, force: bool, root: Path) -> None:
+    """Write systemd units for these settings, or remove them.
 
     The settings that are given go into /etc/vod2strmfs.toml, or with --name into /etc/vod2strmfs/NAME.toml, which
     only root can read. The units go into /etc/systemd/system. Nothing is started.
@@ -48,12 +50,27 @@ def install_service(settings: Settings, name: str, work: "ServiceKind", force: b
     from vod2strmfs.service.serve import check_when
     from vod2strmfs.systemd.install import install
 
+    if remove:
+        _remove(settings, name, root)
+        return
     if work == "run":
         check_when(settings)
     installed = install(settings, work, name, _program(), root=root, force=force)
     for path in installed.files:
         click.echo(f"written: {path}")
     click.echo(f"Start it with: systemctl daemon-reload && systemctl enable --now {installed.unit}")
+
+
+def _remove(settings: Settings, name: str, root: Path) -> None:
+    from vod2strmfs.systemd.install import remove
+
+    removed = remove(name, root=root)
+    for path in removed.files:
+        click.echo(f"removed: {path}")
+    if not removed.files:
+        click.echo("There are no units to remove, or other libraries use them.")
+    state = f"the state directory {settings.state_dir / name}"
+    click.echo(f"What is left: {removed.config}, {state}, and the library's files.")
 
 
 def _program() -> Path:

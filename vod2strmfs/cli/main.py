@@ -1,5 +1,6 @@
 """The group of all commands, the messages of errors, and exit codes."""
 
+import os
 import sys
 import traceback
 
@@ -10,19 +11,22 @@ from vod2strmfs.cli.answer import JSON_FLAG, say_error
 from vod2strmfs.cli.completion import completion
 from vod2strmfs.cli.demo import demo
 from vod2strmfs.cli.doctor import doctor
+from vod2strmfs.cli.examples import write_epilog
 from vod2strmfs.cli.fstab import as_mount_command, is_mount_call
 from vod2strmfs.cli.hydrate import hydrate
+from vod2strmfs.cli.init import init
 from vod2strmfs.cli.install_service import install_service
 from vod2strmfs.cli.materialize import materialize
 from vod2strmfs.cli.mount import mount
 from vod2strmfs.cli.notify import notify
-from vod2strmfs.cli.options import SettingOption, debug_option
+from vod2strmfs.cli.options import GroupedCommand, SettingOption, debug_option
 from vod2strmfs.cli.output import LostOutputError, UnreadOutputError, fill_gaps, guard_output
 from vod2strmfs.cli.report import report
 from vod2strmfs.cli.run import run
 from vod2strmfs.cli.stats import stats
 from vod2strmfs.cli.status import status
 from vod2strmfs.cli.sync import sync
+from vod2strmfs.cli.umount import umount
 from vod2strmfs.errors import Exit, UserError
 from vod2strmfs.settings import without_password
 
@@ -34,24 +38,69 @@ _INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended, as shells have it."""
 
 
+_NAMED_ELSEWHERE = {"unmount": "umount", "config": "init", "setup": "init", "version": "-V"}
+"""What people try who know other programs, and what it is called here."""
+
+
+class _Commands(click.Group):
+    """The group of all commands."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See click."""
+        super().format_epilog(ctx, formatter)
+        write_epilog("vod2strmfs", formatter)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """See click."""
+        if args and (name := _NAMED_ELSEWHERE.get(args[0])):
+            ctx.fail(f"No such command '{args[0]}'. Write `vod2strmfs {name}`.")
+        return super().resolve_command(ctx, args)
+
+
 @click.group(
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     invoke_without_command=True,
-    epilog="`vod2strmfs COMMAND --help` lists a command's options. Those that are settings can also stand in a TOML"
+    epilog="`vod2strmfs help COMMAND` lists a command's options. Those that are settings can also stand in a TOML"
     " file and in the environment: --base-url is base_url in the file that --config names, and VOD2STRMFS_BASE_URL."
     " A password is safer there than on the command line, which other users can see.",
 )
-@click.version_option(__version__, prog_name="vod2strmfs")
+@click.version_option(__version__, "-V", "--version", prog_name="vod2strmfs")
 @debug_option
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Show a Dispatcharr film library as a file system of .strm and .nfo files."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        context.color = False
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
+@cli.command("help", cls=GroupedCommand)
+@click.argument("command", required=False, shell_complete=lambda _, __, incomplete: _names(incomplete))
+@debug_option
+@click.pass_context
+def show_help(context: click.Context, command: str | None) -> None:
+    """List the commands, or the options of one."""
+    root = context.find_root()
+    if command is None:
+        click.echo(root.get_help())
+        return
+    _, found, _ = cli.resolve_command(root, [command])
+    assert found is not None
+    click.echo(found.get_help(click.Context(found, parent=root, info_name=command)))
+
+
+def _names(incomplete: str) -> list[str]:
+    """The commands that begin so."""
+    return [name for name in cli.commands if name.startswith(incomplete)]
+
+
 for _command in (
     mount, materialize, run, hydrate, report, stats, status, notify, doctor, install_service, sync, completion, demo,
+    init, umount,
 ):  # fmt: skip
     cli.add_command(_command)
 

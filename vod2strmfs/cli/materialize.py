@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.command(cls=GroupedCommand)
 @click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False, shell_complete=complete_directory)
 @mode_option
-@click.option("--dry-run", is_flag=True, help="Write nothing but the report, which says what would be done.")
+@click.option("-n", "--dry-run", is_flag=True, help="Write nothing but the report, which says what would be done.")
 @click.option("--accept-shrink", is_flag=True, help="Let go of what the shrink brake holds back, and clean it up.")
 @answer_options
 @with_settings(CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, NOTIFY, STATE)
@@ -41,7 +41,7 @@ def materialize(settings: Settings, mode: Mode, dry_run: bool, accept_shrink: bo
     OUTPUT_ROOT is made if need be (default: /data/STRM). Only what differs is written. Files that this command did not
     write, or that were edited since, are left alone. A report says what was done to each file.
     """
-    from vod2strmfs.service.export import export
+    from vod2strmfs.service.export import accept_command, export
     from vod2strmfs.service.tell import tell
 
     set_up_logs(settings, quiet=quiet)
@@ -49,7 +49,7 @@ def materialize(settings: Settings, mode: Mode, dry_run: bool, accept_shrink: bo
     done = export(settings, mode, dry_run=dry_run, accept_shrink=accept_shrink, display=display)
     if not dry_run:
         tell(settings)
-    error = done.error("run the command again with --accept-shrink")
+    error = done.error(f"run `{accept_command(settings, mode)}`")
     answer(done.text(), _fields(done), error, quiet=quiet, as_json=as_json)
 
 

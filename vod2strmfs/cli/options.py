@@ -2,14 +2,16 @@
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple, get_args, get_origin
 
 import click
 from click.shell_completion import CompletionItem
 from pydantic_core import PydanticUndefined
 
-from vod2strmfs.settings import CONFIG_VARIABLE, LibrarySettings, Mode, Settings, load
+from vod2strmfs.cli.examples import write_epilog
+from vod2strmfs.cli.pasteable import begin_pasting
+from vod2strmfs.errors import UserError
+from vod2strmfs.settings import LibrarySettings, Mode, Settings, config_file, load
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -29,7 +31,9 @@ LIBRARY = Group("Library", tuple(name for name in LibrarySettings.model_fields i
 WRITING = Group("Writing", ("cleanup", "write_nfo", "concurrency", "throttle", "verify", "overwrite"))
 REPORTS = Group("Reports", ("report_dir", "keep_reports", "keep_report_days"))
 WHEN = Group("When", ("schedule", "time_zone", "auto", "poll_interval"))
-MOUNT = Group("Mount", ("write_nfo", "poll_interval", "allow_other", "uid", "gid", "umask", "status_listen"))
+MOUNT = Group("Mount", ("write_nfo", "poll_interval", "allow_other", "uid", "gid", "umask"))
+PAGE = Group("Status page", ("status_listen",))
+"""The token is no option: other users see what stands on a command line."""
 
 HYDRATE = Group(
     "Episodes that are missing",
@@ -55,7 +59,7 @@ _FLAGS = {"write_nfo": "--nfo/--no-nfo"}
 
 
 class GroupedCommand(click.Command):
-    """A command whose help shows the options of settings under the headings of their groups."""
+    """A command whose help shows settings under the headings of their groups, then examples and exit codes."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """See click."""
@@ -66,6 +70,10 @@ class GroupedCommand(click.Command):
         for heading, records in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See click."""
+        write_epilog(str(self.name), formatter)
 
 
 class SettingOption(click.Option):
@@ -84,12 +92,21 @@ def with_settings(*groups: Group) -> Decorator:
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
-        def run(config: Path | None, **values: Any) -> Any:
+        def run(config: str | None, verbose: bool, **values: Any) -> Any:
             names = [name for name in values if name in Settings.model_fields]
             given = {name: value for name in names if (value := values.pop(name)) is not None}
             context = click.get_current_context()
-            context.meta["config"] = config
-            return command(load(config, given, spelling=_spelling(context)), **values)
+            file = context.meta["config"] = config_file(config)
+            context.meta["verbose"] = verbose
+            settings = load(file.path, given, spelling=_spelling(context), is_usual=file.is_usual)
+            if verbose:
+                click.echo(f"vod2strmfs: settings from {file.path or 'no file'}", err=True)
+            pasting = begin_pasting(context, settings)
+            try:
+                return command(settings, **values)
+            except UserError as error:
+                error.args = (pasting.complete(str(error)),)
+                raise
 
         decorated: Callable[..., Any] = run
         # A setting may be in several groups; the first one has it.
@@ -97,12 +114,16 @@ def with_settings(*groups: Group) -> Decorator:
         for name in reversed([name for group in groups for name in group.names if headings[name] == group.heading]):
             decorated = _option(name, headings[name])(decorated)
         config = click.option(
+            "-c",
             "--config",
-            type=click.Path(path_type=Path, readable=False),
-            envvar=CONFIG_VARIABLE,
-            help='A TOML file with settings: a line `base_url = "…"` stands for --base-url, and so on.',
+            type=click.Path(readable=False),
+            help="A TOML file with settings: a line `base_url = \"…\"` stands for --base-url, and so on. '': no file."
+            "  [default: ~/.config/vod2strmfs/config.toml, else /etc/vod2strmfs.toml]",
         )
-        return config(debug_option(decorated))
+        verbose = click.option(
+            "-v", "--verbose", is_flag=True, help="Say on standard error what is done, and which file was read."
+        )
+        return config(verbose(debug_option(decorated)))
 
     return decorate
 
@@ -110,7 +131,7 @@ def with_settings(*groups: Group) -> Decorator:
 def _spelling(context: click.Context) -> dict[str, str]:
     """The name that a user types for each parameter of a command, by the parameter's name."""
     return {
-        parameter.name: parameter.opts[0]
+        parameter.name: parameter.opts[-1]
         if isinstance(parameter, click.Option)
         else parameter.human_readable_name.strip("[]")
         for parameter in context.command.params

@@ -8,6 +8,7 @@ from vod2strmfs.cli.options import (
     HYDRATE,
     LIBRARY,
     NOTIFY,
+    PAGE,
     REPORTS,
     SELECTION,
     STATE,
@@ -25,7 +26,7 @@ from vod2strmfs.settings import Mode, Settings
 @click.command(cls=GroupedCommand)
 @click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False, shell_complete=complete_directory)
 @mode_option
-@with_settings(WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, HYDRATE, NOTIFY, STATE)
+@with_settings(WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, PAGE, HYDRATE, NOTIFY, STATE)
 def run(settings: Settings, mode: Mode) -> None:
     """Materialize on a schedule, or after changes, until ended.
 

@@ -6,17 +6,19 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from vod2strmfs.cli.answer import json_option, say_json
 from vod2strmfs.cli.options import STATE, Group, GroupedCommand, with_settings
-from vod2strmfs.errors import CatalogError, IndexFileError, MountError, ShrinkHeldError, UserError
+from vod2strmfs.errors import CatalogError, Exit, IndexFileError, MountError, ShrinkHeldError, UserError
 from vod2strmfs.settings import Settings
+from vod2strmfs.status.words import counted, library_text
 
 if TYPE_CHECKING:
     from vod2strmfs.notify.account import Account
+    from vod2strmfs.status.runs import Runs
     from vod2strmfs.status.state import MountState
 
 _WATCH_SECONDS = 2.0
@@ -32,16 +34,17 @@ _LARGE = 10
 )
 @with_settings(Group(STATE.heading, ("state_dir",)))
 def status(settings: Settings, as_json: bool, watch: bool, timeout: float) -> None:
-    """Say how the running mount is.
+    """Say how the running mount is, or what materializes.
 
     The mount's process is asked, never the mount itself, so an answer or an error comes in time. The exit code is 0
-    while all is well, 5 if no mount is running or it does not answer, 4 if it has nothing to show, 3 if the database
-    cannot be read and what it shows is getting old, 7 if the shrink brake holds items back.
+    while all is well, 5 if nothing is running or it does not answer, 4 if it has nothing to show, 3 if the database
+    cannot be read and what is shown is getting old, 7 if the shrink brake holds items back. Without a mount it is that
+    of the last run of `materialize` or `run`.
     """
     if not watch:
-        state = _show(settings.state_dir, timeout, as_json=as_json)
+        seen = _show(settings.state_dir, timeout, as_json=as_json)
         try:
-            _check(state)
+            _check(seen)
         except UserError as error:
             if as_json:  # The state says it; another document behind it could not be read.
                 raise SystemExit(int(error.exit_code)) from None
@@ -57,26 +60,48 @@ def status(settings: Settings, as_json: bool, watch: bool, timeout: float) -> No
         time.sleep(_WATCH_SECONDS)
 
 
-def _show(state_dir: Path, timeout: float, *, as_json: bool) -> "MountState":
+class _Seen(NamedTuple):
+    """All that is known of a state directory."""
+
+    mount: "MountState | None"
+    """None if no mount is running."""
+    runs: "Runs | None"
+    """None if nothing was ever materialized. Never None without a mount."""
+    now: float
+
+
+def _look(state_dir: Path, timeout: float) -> _Seen:
+    from vod2strmfs.status.channel import NoMountError, ask
+    from vod2strmfs.status.runs import read_runs
+
+    runs = read_runs(state_dir)
+    try:
+        mount = ask(state_dir, timeout)
+    except NoMountError as error:
+        if runs is None:
+            raise NoMountError(f"{str(error).splitlines()[0]}\n{_instead()}") from error
+        mount = None
+    return _Seen(mount, runs, time.time())
+
+
+def _show(state_dir: Path, timeout: float, *, as_json: bool) -> _Seen:
     import msgspec
 
     from vod2strmfs.hydrate.figures import describe, read_figures
-    from vod2strmfs.status.channel import NoMountError, ask
     from vod2strmfs.status.state import for_programs
 
-    try:
-        state = ask(state_dir, timeout)
-    except NoMountError as error:
-        raise NoMountError(f"{str(error).splitlines()[0]}\n{_instead()}") from error
+    seen = _look(state_dir, timeout)
     figures = read_figures(state_dir)
     if as_json:
-        say_json(for_programs(state) | {"hydrate": figures and msgspec.structs.asdict(figures)})
+        fields = for_programs(seen.mount) if seen.mount else {}
+        runs = seen.runs and msgspec.to_builtins(seen.runs)
+        say_json(fields | {"runs": runs, "hydrate": figures and msgspec.structs.asdict(figures)})
     else:
-        for heading, text in lines(state):
+        for heading, text in (*(lines(seen.mount) if seen.mount else ()), *run_lines(seen.runs, seen.now)):
             click.echo(f"{heading:<14}{text}")
         if figures:
-            click.echo(f"{'hydrate':<14}{describe(figures, state.now)}")
-    return state
+            click.echo(f"{'hydrate':<14}{describe(figures, seen.now)}")
+    return seen
 
 
 def _instead() -> str:
@@ -108,8 +133,7 @@ def lines(state: "MountState") -> Iterator[tuple[str, str]]:
         yield "generation", "none"
     yield "last sync", f"{_span(state.now - state.synced)} ago" if state.synced else "none"
     yield "stale since", f"{_moment(state.stale_since)}: {state.error}" if state.stale_since else "-"
-    index = state.metrics.get("index", {})
-    yield "library", ", ".join(f"{_number(index.get(kind, '0'), kind)}" for kind in ("movies", "series", "episodes"))
+    yield "library", library_text(state.metrics)
     yield "held", str(state.held)
     rate = state.requests_per_second
     each = f"{rate:,.0f}" if rate >= _LARGE else f"{rate:.1f}"
@@ -118,19 +142,54 @@ def lines(state: "MountState") -> Iterator[tuple[str, str]]:
     yield "from memory", "-" if share is None else f"{share:.1%}"
     for server in state.servers:
         yield "told", _server(server)
-    yield "logged", f"{_number(state.logged_errors, 'errors')}, {_number(state.logged_warnings, 'warnings')}"
+    yield "logged", f"{counted(state.logged_errors, 'errors')}, {counted(state.logged_warnings, 'warnings')}"
+
+
+def run_lines(runs: "Runs | None", now: float) -> Iterator[tuple[str, str]]:
+    """The lines that are shown of materializing: a heading, and the text that stands behind it."""
+    if runs is None:
+        return
+    service, last = runs.service, runs.last
+    if service:
+        running = f"for {_span(now - service.started)} (process {service.pid})"
+        yield "run", f"{service.output_root}, {service.when}, {running if runs.is_alive else 'not running any more'}"
+    if service and runs.is_alive:
+        if service.running_since:
+            yield "running", f"a run, for {_span(now - service.running_since)}"
+        if service.stale_since:
+            yield "stale since", f"{_moment(service.stale_since)}: {service.error}"
+    if last:
+        done = ", ".join(counted_action(action, number) for action, number in last.actions.items())
+        took = f"{_span(now - last.ended)} ago, in {last.ended - last.began:,.1f} s"
+        yield "last run", f"{last.output_root}, {took}: {done or ('nothing to do' if not last.exit_code else 'failed')}"
+        if last.report:
+            yield "report", last.report
+    if service and runs.is_alive:
+        yield "next run", _moment(service.next_run) if service.next_run else "when the catalogue has changed"
+
+
+def counted_action(action: str, number: int) -> str:
+    """How often something was done, as people read it: `12 would delete`."""
+    return f"{number:,} {action.replace('_', ' ')}"
 
 
 def _server(server: "Account") -> str:
     """How it stands with a media server."""
-    told = f"{server.name}: {_number(server.told, 'folders')}, {server.waiting:,} waiting"
+    told = f"{server.name}: {counted(server.told, 'folders')}, {server.waiting:,} waiting"
     if not server.failures:
         return told
     return f"{told}, failing since {_moment(server.failing_since)}: it {server.error}"
 
 
-def _check(state: "MountState") -> None:
-    """Raise what is wrong with a mount that answers."""
+def _check(seen: _Seen) -> None:
+    """Raise what is wrong with what there is."""
+    if seen.mount:
+        _check_mount(seen.mount)
+    elif seen.runs:
+        _check_runs(seen.runs)
+
+
+def _check_mount(state: "MountState") -> None:
     if not state.generation:
         raise IndexFileError(f"the mount has nothing to show, and answers every request with an error. {state.error}")
     if state.stale_since:
@@ -139,6 +198,23 @@ def _check(state: "MountState") -> None:
         )
     if state.held:
         raise ShrinkHeldError(f"{state.held_because}\n{state.held_advice}")
+
+
+def _check_runs(runs: "Runs") -> None:
+    if runs.service and not runs.is_alive:
+        raise MountError(
+            f"the service that materializes {runs.service.output_root} (process {runs.service.pid}) has ended without a"
+            " word. See its log, and start it again."
+        )
+    if runs.service and runs.service.stale_since:
+        raise CatalogError(
+            f"the database cannot be read since {_moment(runs.service.stale_since)}. What was written stays as it is."
+        )
+    if runs.last and runs.last.exit_code:
+        error = UserError(f"the last run ended with exit code {runs.last.exit_code}: {runs.last.error}")
+        known = runs.last.exit_code in list(Exit)
+        error.exit_code = Exit(runs.last.exit_code) if known else Exit.FAILED  # 130: it was ended in the middle
+        raise error
 
 
 def _moment(seconds: float) -> str:
@@ -150,10 +226,4 @@ def _span(seconds: float) -> str:
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
-    return _number(round(max(seconds, 0)), "seconds")
-
-
-def _number(number: int | str, things: str) -> str:
-    """A number and the things counted, which have a plural in -s: `1 movie`, `1,904 movies`, `1 series`."""
-    counted = int(number)
-    return f"{counted:,} {things.removesuffix('s') if counted == 1 and things != 'series' else things}"
+    return counted(round(max(seconds, 0)), "seconds")

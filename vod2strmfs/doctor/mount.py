@@ -174,7 +174,8 @@ def propagation(settings: Settings) -> Iterator[Finding]:
                 "containers",
                 Level.NOTE,
                 f"{above.path} is not shared: containers would not see the library once it is mounted anew",
-                f"Run `mount --make-rshared {above.path}` before they start, and give them {place.parent} with rslave.",
+                f"If the media server runs in one: run `mount --make-rshared {above.path}` before it starts, and"
+                f" give it {place.parent} with rslave.",
             )
 
 

@@ -1,9 +1,10 @@
 """A check whether a film plays: a .strm's URL is asked for as a player would."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from urllib.parse import urljoin, urlsplit
+from uuid import UUID
 
 import httpx
 
@@ -51,13 +52,22 @@ def ask(url: str) -> Finding:
     HEAD will not do: Dispatcharr answers it with 405. The message names the host alone, since a direct URL holds
     the account's password; so does the address to which some installations redirect, which is never shown.
     """
+    return _asked(url, _answer)
+
+
+def probe(settings: Settings) -> Finding:
+    """Whether `base_url` is Dispatcharr's, asked for a title that nobody has, which costs no provider anything."""
+    return _asked(settings.base_url + settings.movie_path.replace("{uuid}", str(UUID(int=0))), _known)
+
+
+def _asked(url: str, answer: Callable[[httpx.Client, str, str], Finding]) -> Finding:
     host = urlsplit(url).netloc.rpartition("@")[2]
     try:
         # A proxy of this shell's would not be the media server's.
         with httpx.Client(
             timeout=_SECONDS, trust_env=False, headers={"User-Agent": f"vod2strmfs/{__version__}"}
         ) as client:
-            return _answer(client, url, host)
+            return answer(client, url, host)
     except httpx.TimeoutException:
         return Finding(
             _CHECK,
@@ -72,6 +82,24 @@ def ask(url: str) -> Finding:
             f"{host} cannot be reached ({_reason(error)})",
             "base_url has to be Dispatcharr's address as media servers reach it: its host, and its web page's port.",
         )
+
+
+def _known(client: httpx.Client, url: str, host: str) -> Finding:
+    with client.stream("GET", url) as answer:
+        # Dispatcharr adds a session to the path, even of a title that it does not know.
+        there = urljoin(url, answer.headers.get("Location", ""))
+        if answer.is_redirect and urlsplit(there).path.startswith(urlsplit(url).path + "/"):
+            return Finding("address", Level.OK, f"{host} is Dispatcharr")
+        if answer.is_redirect:
+            return _elsewhere(there, host)
+        if answer.is_success or answer.status_code == httpx.codes.NOT_FOUND:
+            return Finding(
+                "address",
+                Level.PROBLEM,
+                f"{host} answers, and is not Dispatcharr (it says {answer.status_code} to the address of a film)",
+                "Check host and port: they are those of Dispatcharr's web page.",
+            )
+        return _judge(answer, host)
 
 
 def _answer(client: httpx.Client, url: str, host: str) -> Finding:

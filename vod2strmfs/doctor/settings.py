@@ -6,18 +6,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vod2strmfs.doctor.finding import Finding, Level
-from vod2strmfs.settings import Settings, is_secret, without_password
+from vod2strmfs.settings import SYSTEM_FILE, Settings, is_secret, without_password
 
 
-def origins(settings: Settings, config: Path | None) -> Iterator[Finding]:
+def origins(settings: Settings, config: Path | None, *, is_usual: bool = False) -> Iterator[Finding]:
     """A finding for each setting that is not left at its default, with where it comes from."""
-    yield Finding("settings", Level.OK, f"from {config}" if config else "no file; --config names one")
+    yield Finding("settings", Level.OK, _file(config, is_usual=is_usual))
     for name in Settings.model_fields:
         if origin := settings.origin(name):
             value = "(secret)" if is_secret(name) else _shown(getattr(settings, name))
             yield Finding("setting", Level.OK, f"{name} = {value}, from {origin}")
     if not settings.origin("database") and os.environ.get("POSTGRES_HOST"):
         yield Finding("setting", Level.OK, "database = (secret), from POSTGRES_HOST and the like")
+
+
+def _file(config: Path | None, *, is_usual: bool) -> str:
+    if config is None:
+        return "no file; --config names one"
+    if is_usual and config != SYSTEM_FILE and os.path.lexists(SYSTEM_FILE):
+        return f"from {config}, in place of {SYSTEM_FILE}"
+    return f"from {config}{', which is read unless --config names another' if is_usual else ''}"
 
 
 def secrets(settings: Settings, config: Path | None) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vod2strmfs.errors import MountError
-from vod2strmfs.host.mount_table import KIND, mounted_at
+from vod2strmfs.host.mount_table import KIND, libraries, mounted_at
 
 SUBTYPE = KIND.removeprefix("fuse.")
 """What the mount is asked to be, so that the mount table shows it as `KIND`."""
@@ -62,6 +62,40 @@ def detach(mountpoint: Path) -> None:
     done = subprocess.run([*command, str(mountpoint)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise MountError(f"mount point {mountpoint}: cannot detach the dead mount: {done.stderr.strip()}")
+
+
+def unmount(mountpoint: Path, *, lazy: bool = False) -> None:
+    """Unmount a library; a dead mount goes even if somebody uses it.
+
+    Args:
+        mountpoint: where it is mounted.
+        lazy: whether it goes even if somebody uses it; for them it ends when they are done.
+
+    Raises:
+        MountError: no library is mounted there, or it cannot be unmounted.
+    """
+    mount = mounted_at(mountpoint)
+    if mount is None or mount.kind != KIND:
+        there = f"a {mount.kind} file system, and no library, is mounted there" if mount else "nothing is mounted there"
+        others = [path for path, _ in libraries()]
+        elsewhere = f" Libraries are mounted at {', '.join(others)}." if others else ""
+        raise MountError(f"mount point {mountpoint}: {there}.{elsewhere}")
+    if is_dead(mountpoint):
+        detach(mountpoint)
+        return
+    command = ["umount"] if os.geteuid() == 0 else ["fusermount3", "-u"]
+    lazily = [] if not lazy else ["-l"] if os.geteuid() == 0 else ["-z"]
+    done = subprocess.run([*command, *lazily, str(mountpoint)], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return
+    if "busy" in done.stderr:
+        raise MountError(
+            f"mount point {mountpoint}: is in use; `fuser -vm {mountpoint}` says by whom.\n"
+            f"`vod2strmfs umount --lazy {mountpoint}` takes it away all the same."
+        )
+    if os.geteuid() != mount.user:
+        raise MountError(f"mount point {mountpoint}: another user has mounted it. Run this as that user, or with sudo.")
+    raise MountError(f"mount point {mountpoint}: cannot be unmounted ({done.stderr.strip()}).")
 
 
 def check_fuse(*, allow_other: bool) -> None:

@@ -21,6 +21,7 @@ from vod2strmfs.host.service_manager import notify, watchdog_seconds
 from vod2strmfs.index.file import make_directory
 from vod2strmfs.index.order import HydrateOrder, Order
 from vod2strmfs.index.store import Store
+from vod2strmfs.library import stats_csv
 from vod2strmfs.mount import point, wire
 from vod2strmfs.mount.device import Device, negotiated
 from vod2strmfs.mount.follow import Follower, forget, forget_all, is_sound
@@ -30,7 +31,9 @@ from vod2strmfs.mount.status import Reporter, report
 from vod2strmfs.mount.trace import traced
 from vod2strmfs.notify.courier import Courier
 from vod2strmfs.notify.order import order as notify_order
-from vod2strmfs.settings import ENVIRONMENT_PREFIX, Settings
+from vod2strmfs.settings import Settings
+from vod2strmfs.status import page
+from vod2strmfs.status.words import library_text
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -57,7 +60,7 @@ class Program(NamedTuple):
 
 
 _WORKER = Program("vod2strmfs.sync.worker", "reads the database")
-_STATUS_PAGE = Program("vod2strmfs.web", "serves the status page", (ENVIRONMENT_PREFIX, "POSTGRES_", "PG"))
+_STATUS_PAGE = Program(page.MODULE, "serves the status page", page.HIDDEN)
 
 
 def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None], *, source: str = point.SUBTYPE) -> None:
@@ -100,8 +103,16 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None], *, so
     follower = Follower(handlers, order.state_dir, settings.write_nfo)
     mounted = partial(_mounted, mountpoint, options)
     with Courier(notify_order(settings, order.level, mountpoint)) as courier:
+        announce = partial(_announce, follower, mountpoint, ready)
         reporter = Reporter(mountpoint, handlers, follower, device, order.accept, courier)
-        trio.run(partial(_serve, reporter, follower, device, people, mounted, order, settings, courier, ready))
+        trio.run(partial(_serve, reporter, follower, device, people, mounted, order, settings, courier, announce))
+
+
+def _announce(follower: Follower, mountpoint: Path, ready: Callable[[], None]) -> None:
+    """Say that the library can be seen, and what is in it."""
+    if follower.store is not None:
+        _log.info("Mounted at %s: %s.", mountpoint, library_text(stats_csv.parse(follower.store.stats())))
+    ready()
 
 
 def _hydration(settings: Settings) -> HydrateOrder | None:
@@ -175,8 +186,8 @@ async def _serve(
                         nursery.start_soon(_keep_up, watch, people, follower, look_now)
                     nursery.start_soon(_keep_up, _say_alive)
                     if settings.status_listen:
-                        places = [str(settings.reports.absolute()), str(order.state_dir)]
-                        nursery.start_soon(_keep_up, _keep, _STATUS_PAGE, [settings.status_listen, *places], "", None)
+                        told = page.page_order(settings)
+                        nursery.start_soon(_keep_up, _keep, _STATUS_PAGE, page.page_arguments(settings), told, None)
             notify("STOPPING=1")
             answering.cancel_scope.cancel()
 

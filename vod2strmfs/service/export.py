@@ -9,10 +9,14 @@ from threading import Event
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from vod2strmfs.errors import OutputError, ShrinkHeldError, UserError
+from vod2strmfs.errors import Exit, OutputError, ShrinkHeldError, UserError
 from vod2strmfs.service.refresh import Display, logged, refresh
 from vod2strmfs.service.tell import noting
 from vod2strmfs.settings import Mode, Settings
+from vod2strmfs.status.runs import LastRun, note_last
+
+_INTERRUPTED = 130
+"""The exit code that shells have for a command that was ended by Ctrl-C."""
 
 if TYPE_CHECKING:
     from vod2strmfs.materialize.job import Job, RunResult
@@ -38,6 +42,10 @@ class Exported:
     def text(self) -> str:
         """Lines that tell people what was done, what one has to know to read that, and where the report is."""
         return "\n".join((self._summary(), *self._notes(), f"report: {self.written.report}"))
+
+    def actions(self) -> dict[str, int]:
+        """How many rows of each action the report has."""
+        return {action.value: number for action, number in sorted(self.written.counts.items())}
 
     def error(self, accept: str) -> UserError | None:
         """The error that says what could not be done; None if all was.
@@ -124,6 +132,37 @@ def export(
     Raises:
         UserError: it could not be done. What could not be done of it is said by `Exported.error`.
     """
+    if dry_run:
+        return _export(settings, mode, dry_run=True, accept_shrink=accept_shrink, display=display)
+    began, root = time.time(), str(settings.output_root.absolute())
+    try:
+        done = _export(settings, mode, dry_run=False, accept_shrink=accept_shrink, display=display)
+    except UserError as error:
+        note_last(settings.state_dir, LastRun(root, began, time.time(), int(error.exit_code), str(error)))
+        raise
+    except BaseException as error:
+        code = Exit.FAILED if isinstance(error, Exception) else _INTERRUPTED
+        text = f"{type(error).__name__}: {error}" if code == Exit.FAILED else "It was ended before it was done."
+        note_last(settings.state_dir, LastRun(root, began, time.time(), int(code), text))
+        raise
+    problem = done.error(f"run `{accept_command(settings, mode)}`")
+    code, text = (problem.exit_code, str(problem)) if problem else (Exit.OK, "")
+    report = str(done.written.report)
+    note_last(settings.state_dir, LastRun(root, began, time.time(), int(code), text, done.actions(), report))
+    return done
+
+
+def accept_command(settings: Settings, mode: Mode) -> str:
+    """The command that does what a run does, and lets go of what the shrink brake holds."""
+    same = ["--mode", mode] if mode != "all" else []
+    if settings.cleanup != "off":
+        same += ["--cleanup", settings.cleanup]
+    if not settings.write_nfo:
+        same.append("--no-nfo")
+    return settings.command("materialize", str(settings.output_root.absolute()), "--accept-shrink", *same)
+
+
+def _export(settings: Settings, mode: Mode, *, dry_run: bool, accept_shrink: bool, display: Display) -> Exported:
     from vod2strmfs.index.store import Store
     from vod2strmfs.materialize.job import Job
     from vod2strmfs.materialize.run import materialize

@@ -1,7 +1,9 @@
 """The long-running service: materializes when it is time, and obeys signals."""
 
 import logging
+import os
 import signal
+import time
 from collections.abc import Callable
 from datetime import datetime
 from types import FrameType
@@ -9,12 +11,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.host.service_manager import notify
+from vod2strmfs.index.file import make_directory
 from vod2strmfs.schedule import next_time, zone
-from vod2strmfs.service.export import export
+from vod2strmfs.service.export import accept_command, export
+from vod2strmfs.service.page import serving_page
 from vod2strmfs.service.refresh import Display, logged, refresh
 from vod2strmfs.service.tell import order_of
 from vod2strmfs.service.when import Service
 from vod2strmfs.settings import Mode, Settings
+from vod2strmfs.status.runs import ServiceState, noting
 
 if TYPE_CHECKING:
     from vod2strmfs.hydrate.background import Background
@@ -51,6 +56,7 @@ def serve(
         poll_seconds=settings.poll_interval,
         settle_seconds=settle_seconds,
     )
+    state = ServiceState(os.getpid(), time.time(), str(settings.output_root.absolute()), _when(settings))
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
         for again in (signal.SIGTERM, signal.SIGINT):
@@ -59,6 +65,9 @@ def serve(
         service.stop()
         raise _StoppedError(signal.Signals(number).name)
 
+    make_directory(settings.state_dir)
+    for warning in settings.page_warnings():
+        _log.warning("%s", warning)
     filling = _filling(settings)
 
     def run_now() -> None:
@@ -73,11 +82,19 @@ def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         notify("READY=1", patience=60)
-        with courier:
+        with noting(settings.state_dir, state) as note, serving_page(settings), courier:
+            service.tell = note.change
             courier.tell()
             service.serve()
     except _StoppedError as stopped:
         _log.info("Stopping on %s.", stopped)
+
+
+def _when(settings: Settings) -> str:
+    """What the service waits for, in words."""
+    zone_of = f" ({settings.time_zone})" if settings.time_zone and settings.schedule else ""
+    changes = "after changes of the catalogue" if settings.auto else ""
+    return " and ".join(filter(None, (f"{settings.schedule}{zone_of}", changes)))
 
 
 def check_when(settings: Settings) -> None:
@@ -121,18 +138,8 @@ def _export(settings: Settings, mode: Mode, display: Display) -> None:
     """
     done = export(settings, mode, display=display)
     _log.info("%s", done.text().replace("\n", "; "))
-    if error := done.error(f"run `{_accept(settings, mode)}`"):
+    if error := done.error(f"run `{accept_command(settings, mode)}`"):
         raise error
-
-
-def _accept(settings: Settings, mode: Mode) -> str:
-    """The command that does what a run does, and lets go of what the shrink brake holds."""
-    same = ["--mode", mode] if mode != "all" else []
-    if settings.cleanup != "off":
-        same += ["--cleanup", settings.cleanup]
-    if not settings.write_nfo:
-        same.append("--no-nfo")
-    return settings.command("materialize", str(settings.output_root.absolute()), "--accept-shrink", *same)
 
 
 def _syncer(settings: Settings) -> Callable[[], bool]:

@@ -50,6 +50,8 @@ class Service:
         self._next_due = next_due
         self._poll_seconds = poll_seconds
         self._settle_seconds = settle_seconds
+        self.tell: Callable[..., None] = _tell_nobody
+        """Called with fields of `ServiceState` that may have other values now."""
         self._woken: SimpleQueue[None] = SimpleQueue()
         """A queue that holds something when there is something to do. A signal handler may put that in at any moment:
         of the ways to wake a thread, this one is reentrant; an Event's lock may be held by the very thread that is
@@ -88,6 +90,7 @@ class Service:
         self._tell_due()
         while not self._stopped:
             self._step()
+            self.tell(next_run=self._next_run())
             with suppress(Empty):
                 self._woken.get(timeout=self._pause())
 
@@ -105,6 +108,14 @@ class Service:
 
     def _is_ripe(self) -> bool:
         return self._wanted and time.monotonic() >= self._not_before
+
+    def _next_run(self) -> float:
+        """When the next run comes (seconds since the epoch, whole ones), if nothing happens; 0 if none does."""
+        at = self._due
+        if self._wanted:
+            # Rounded, since the two clocks do not go alike, and each other value is a note.
+            at = min(at, 5 * round((time.time() + max(self._not_before - time.monotonic(), 0)) / 5))
+        return 0.0 if at == float("inf") else at
 
     def _pause(self) -> float:
         """The time (seconds) for which nothing is to be done."""
@@ -146,6 +157,13 @@ class Service:
         self._not_before = max(self._not_before, self._sync_at)
 
     def _run(self) -> None:
+        self.tell(running_since=time.time())
+        try:
+            self._run_once()
+        finally:
+            self.tell(running_since=0.0)
+
+    def _run_once(self) -> None:
         self._wanted = False
         try:
             self._export()
@@ -170,6 +188,7 @@ class Service:
         """Note that the catalogue cannot be read; returns the seconds until the next attempt."""
         if not self._away:
             _log.error("%s What was written stays as it is; it is tried again.", _line(error))
+            self.tell(stale_since=time.time(), error=str(error))
         self._away += 1
         return retry_pause(self._away, _LONGEST_PAUSE)
 
@@ -177,7 +196,12 @@ class Service:
         """Note that the catalogue can be read."""
         if self._away:
             _log.info("The catalogue can be read again after %d failed attempts.", self._away)
+            self.tell(stale_since=0.0, error="")
         self._away = 0
+
+
+def _tell_nobody(**_: object) -> None:
+    """Nobody wants to know."""
 
 
 def _tell(error: Exception) -> None:

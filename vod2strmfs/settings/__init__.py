@@ -16,13 +16,16 @@ from vod2strmfs.settings.model import (
     dispatcharr_database,
     is_secret,
 )
+from vod2strmfs.settings.place import SYSTEM_FILE, ConfigFile, config_file, user_file
 from vod2strmfs.settings.servers import NotifiedServer
 
 __all__ = [
     "CONFIG_VARIABLE",
     "ENVIRONMENT_PREFIX",
     "MAX_SHRINK",
+    "SYSTEM_FILE",
     "Cleanup",
+    "ConfigFile",
     "FolderIds",
     "LibrarySettings",
     "MediaServer",
@@ -30,8 +33,10 @@ __all__ = [
     "NotifiedServer",
     "Settings",
     "Versions",
+    "config_file",
     "dispatcharr_database",
     "is_secret",
     "load",
+    "user_file",
     "without_password",
 ]

@@ -103,19 +103,27 @@ def time_zone(value: str) -> str:
     return value
 
 
-def loopback(value: str) -> str:
-    """A loopback address and a port, or an empty text."""
+def listen_address(value: str) -> str:
+    """An address of this host and a port, or an empty text."""
     if not value:
         return value
     parts = urlsplit(f"//{value}")
     try:
-        is_loopback = ip_address(parts.hostname or "").is_loopback
+        ip_address(parts.hostname or "")
         port = parts.port
     except ValueError:
-        is_loopback, port = False, None
-    if not (is_loopback and port and value == parts.netloc and "@" not in value):
-        raise ValueError("must be a loopback address and a port, such as 127.0.0.1:9192 or [::1]:9192")
+        port = None
+    if not (port and value == parts.netloc and "@" not in value):
+        raise ValueError(
+            "must be an address of this host and a port: 127.0.0.1:9192 or [::1]:9192 for this host alone,"
+            " 0.0.0.0:9192 for all that can reach it"
+        )
     return value
+
+
+def is_loopback(address: str) -> bool:
+    """Whether what listens at an address and port can be reached from this host alone."""
+    return ip_address(urlsplit(f"//{address}").hostname or "").is_loopback
 
 
 def separated(value: object) -> object:
@@ -179,6 +187,10 @@ def _refuse_bare_characters(address: str) -> None:
         raise ValueError(
             "must have special characters of the user and the password percent-encoded: @ as %40, / as %2F, % as %25"
         )
+    for place in (host if at else address).partition("/")[0].partition("?")[0].split(","):
+        port = re.search(r":([^:\]]*)$", place)
+        if port and port[1] and not (port[1].isdecimal() and 1 <= int(port[1]) <= 65535):
+            raise ValueError("must have a port from 1 to 65535, or none")
 
 
 def hours(value: str) -> str:

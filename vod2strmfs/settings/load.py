@@ -34,6 +34,8 @@ def load(
     options: Mapping[str, Any],
     environment: Mapping[str, str] = os.environ,
     spelling: Mapping[str, str] | None = None,
+    *,
+    is_usual: bool = False,
 ) -> Settings:
     """The settings of one command.
 
@@ -42,6 +44,7 @@ def load(
         options: the command line's values by field name, only those that were given.
         environment: where `VOD2STRMFS_…` variables are looked up. One that is empty counts as not set.
         spelling: what the command line calls the fields, where that is not the name with dashes.
+        is_usual: whether the file is read without being named (see `place`).
 
     Raises:
         SettingsError: a key is unknown, a value is bad, or the file cannot be read; the message names it.
@@ -52,7 +55,7 @@ def load(
         return spelled.get(key, "--" + key.replace("_", "-"))
 
     layers: tuple[tuple[Mapping[str, Any], _Spell, _Spell], ...] = (
-        (_from_file(config) if config else {}, str, lambda key: f"{key} in {config}"),
+        (_from_file(config, is_usual=is_usual) if config else {}, str, lambda key: f"{key} in {config}"),
         (_from_environment(environment), _variable, _variable),
         (options, option, option),
     )
@@ -72,24 +75,24 @@ def load(
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError(_explain(error, origin)) from None
-    settings.come_from(config, origin, tuple(_repeated(config, options)))
+    settings.come_from(config, origin, tuple(_repeated(None if is_usual else config, options)))
     return settings
 
 
-def _repeated(config: Path | None, options: Mapping[str, Any]) -> Iterator[str]:
-    """The options that a command has to be given for it to be about the same library."""
+def _repeated(config: Path | None, options: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The options that a command has to be given for it to be about the same library, each with its value if any."""
     if config:
-        yield from ("--config", str(config.absolute()))
+        yield "--config", str(config.absolute())
     for name, value in options.items():
         option = "--" + name.replace("_", "-")
         if isinstance(value, bool) and name in LibrarySettings.model_fields:
-            yield option if value else f"--no-{option[2:]}"
+            yield (option if value else f"--no-{option[2:]}",)
         elif name == "state_dir":
-            yield from (option, str(Path(value).absolute()))
+            yield option, str(Path(value).absolute())
         elif name == "database":
-            yield from (option, "URL" if _has_password(value) else value)
+            yield option, "URL" if _has_password(value) else value
         elif name == "max_shrink" or name in LibrarySettings.model_fields:
-            yield from (option, without_password(str(value)))
+            yield option, without_password(str(value))
 
 
 def _has_password(database: str) -> bool:
@@ -104,11 +107,13 @@ def _variable(key: str) -> str:
     return ENVIRONMENT_PREFIX + key.upper()
 
 
-def _from_file(path: Path) -> dict[str, Any]:
+def _from_file(path: Path, *, is_usual: bool) -> dict[str, Any]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror}).{_who_may_read(path, error)}") from None
+        without = "\nIt is read since no other file is named; with --config '' none is." if is_usual else ""
+        who = _who_may_read(path, error)
+        raise SettingsError(f"{path}: cannot be read ({error.strerror}).{who}{without}") from None
     try:
         text = data.decode("utf-8-sig")  # Windows' editor begins files with a mark.
     except UnicodeDecodeError as error:

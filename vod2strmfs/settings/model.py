@@ -7,7 +7,7 @@ line, in rising precedence (`load.py`). Dispatcharr's own `POSTGRES_*` variables
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 from urllib.parse import urlsplit
@@ -32,8 +32,8 @@ from vod2strmfs.settings.types import (
     Database,
     Hours,
     HttpUrl,
+    ListenAddress,
     Location,
-    LoopbackAddress,
     Pattern,
     Patterns,
     Schedule,
@@ -230,11 +230,15 @@ class Settings(LibrarySettings):
     gid: int = Field(
         default_factory=os.getgid, ge=0, le=_HIGHEST_ID, description="group of every file (default: who mounts)"
     )
-    status_listen: LoopbackAddress = Field(
+    status_listen: ListenAddress = Field(
         "",
-        description="where a mount serves its status page and its metrics, such as 127.0.0.1:9192 (default: nowhere)",
+        description="where a mount, or `run`, serves its status page and its metrics, such as 127.0.0.1:9192, or"
+        " 0.0.0.0:9192 with status_token (default: nowhere)",
     )
     umask: Umask = Field(0o022, description="permission bits to take away, in octal")
+    status_token: SecretStr | None = Field(
+        None, description="what the status page wants to be told: a browser's password, or a bearer token"
+    )
 
     # Episodes that are missing.
     hydrate: Hydrate = Field(
@@ -277,15 +281,15 @@ class Settings(LibrarySettings):
 
     _config: Path | None = PrivateAttr(None)
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
-    _repeated: tuple[str, ...] = PrivateAttr(())
+    _repeated: tuple[tuple[str, ...], ...] = PrivateAttr(())
 
-    def come_from(self, config: Path | None, origins: Mapping[str, str], repeated: Sequence[str]) -> None:
+    def come_from(self, config: Path | None, origins: Mapping[str, str], repeated: Sequence[tuple[str, ...]]) -> None:
         """Note where these settings come from, as `load` knows it.
 
         Args:
             config: the settings file, if there is one.
             origins: where each setting that is not left at its default was given, as the user wrote it there.
-            repeated: the options of a command that is about the same library.
+            repeated: the options of a command that is about the same library, each with its value if it has one.
         """
         self._config = config
         self._origins = origins
@@ -294,7 +298,17 @@ class Settings(LibrarySettings):
     def command(self, *arguments: str) -> str:
         """A command for the same library, to be pasted into a shell: with the settings file that was given to this one,
         and with its options that `sync` has too. A password is left out."""
-        return shlex.join(("vod2strmfs", *arguments, *self._repeated))
+        return shlex.join(("vod2strmfs", *arguments, *self.repeated()))
+
+    def repeated(self, known: Container[str] | None = None) -> Iterator[str]:
+        """The words that make a command one about the same library.
+
+        Args:
+            known: the options that the command takes; None: all.
+        """
+        for option in self._repeated:
+            if known is None or option[0] in known:
+                yield from option
 
     # Only here: an index that was made with such values, when they were taken, can still be read.
     @field_validator("base_url")
@@ -317,6 +331,19 @@ class Settings(LibrarySettings):
     def origin(self, name: str) -> str:
         """The place where a setting was given, as the user wrote it there; empty for its default."""
         return self._origins.get(name, "")
+
+    def warnings(self, given: Set[str] | None = None) -> Iterator[str]:
+        """See `LibrarySettings`."""
+        yield from super().warnings(given)
+        yield from self.page_warnings()
+
+    def page_warnings(self) -> Iterator[str]:
+        """The warning about a status page that is open to all."""
+        if self.status_listen and not self.status_token and not checks.is_loopback(self.status_listen):
+            yield (
+                f"status_listen is {self.status_listen}: whoever reaches that port can read titles and reports there."
+                " Set status_token, or listen at 127.0.0.1."
+            )
 
     @property
     def is_library_given(self) -> bool:
@@ -346,7 +373,15 @@ class Settings(LibrarySettings):
         """
         if self.database is not None:
             return self.database.get_secret_value()
-        return dispatcharr_database(os.environ)
+        try:
+            return dispatcharr_database(os.environ)
+        except SettingsError as error:
+            read = (
+                f"Read was {self._config}"
+                if self._config
+                else "There is no settings file; `vod2strmfs init` writes one"
+            )
+            raise SettingsError(f"{error} {read}.") from None
 
 
 def dispatcharr_database(environment: Mapping[str, str]) -> str:

@@ -2,15 +2,17 @@
 
 import os
 import re
+import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import tomli_w
 from pydantic import SecretStr
 
 from vod2strmfs.errors import OutputError, SettingsError
 from vod2strmfs.settings import NotifiedServer, Settings, load
-from vod2strmfs.systemd.units import ServiceKind, config_of, unit_name, units
+from vod2strmfs.systemd.units import UNIT_DIRECTORY, ServiceKind, config_of, unit_name, units
 
 _NEVER = ("state_dir",)
 """Settings that the units give themselves."""
@@ -53,6 +55,61 @@ def install(
         _write(path, text, 0o600 if path.suffix == ".toml" else 0o644)
     kind = "timer" if work == "materialize" else "service"
     return Installed(list(contents), unit_name(work, kind, instance))
+
+
+class Removed(NamedTuple):
+    """What was taken away, and what was left."""
+
+    files: list[Path]
+    config: Path
+    """The settings file, which stays."""
+
+
+def remove(instance: str, *, root: Path = Path("/")) -> Removed:
+    """Take the units of a library away; before, they are stopped and disabled, if systemd runs here.
+
+    The templates of units that have several libraries stay while another one is enabled.
+
+    Args:
+        instance: the library's name; empty for the one without a name.
+        root: below which to look.
+
+    Raises:
+        OutputError: they cannot be taken away, or systemd does not stop one.
+    """
+    folder = root / UNIT_DIRECTORY.relative_to("/")
+    kinds = [(work, kind) for work in get_args(ServiceKind) for kind in ("service", "timer")]
+    names = [unit_name(work, kind, instance) for work, kind in kinds]
+    files = [folder / (name.replace(f"@{instance}.", "@.") if instance else name) for name in names]
+    there = [(name, file) for name, file in zip(names, files, strict=True) if file.exists()]
+    is_running = root == Path("/") and Path("/run/systemd/system").is_dir()
+    removed = []
+    try:
+        for name, file in there:
+            if is_running:
+                _systemctl("disable", "--now", name)
+            for link in _links(folder, name):
+                link.unlink()
+            others = instance and _links(folder, file.name.replace("@.", "@*."))
+            if not others:
+                file.unlink()
+                removed.append(file)
+        if is_running and there:
+            _systemctl("daemon-reload")
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be changed ({error.strerror}). Run this as root.") from error
+    return Removed(removed, root / config_of(instance).relative_to("/"))
+
+
+def _links(folder: Path, pattern: str) -> list[Path]:
+    """The links with which units are enabled; their targets need not exist."""
+    return [link for wants in folder.glob("*.wants") for link in wants.iterdir() if fnmatch(link.name, pattern)]
+
+
+def _systemctl(*arguments: str) -> None:
+    done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OutputError(f"systemctl {' '.join(arguments)}: {done.stderr.strip()}. Nothing more was removed.")
 
 
 def _values(settings: Settings) -> dict[str, object]:

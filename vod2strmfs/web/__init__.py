@@ -1,1 +1,1 @@
-"""The status page and the metrics: a process of its own beside a mount, which only reads and only on loopback."""
+"""The status page and the metrics: a process of its own beside a mount or a service, which only reads."""

@@ -6,35 +6,64 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, gener
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from vod2strmfs.hydrate.figures import Figures
+from vod2strmfs.status.runs import Runs
 from vod2strmfs.status.state import MountState
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
-def render(state: MountState | None, hydrate: Figures | None = None) -> bytes:
+def render(state: MountState | None, hydrate: Figures | None = None, runs: Runs | None = None) -> bytes:
     """The metrics in Prometheus' text format.
 
     Args:
         state: the state of the mount; None if it does not answer.
         hydrate: how far filling series is; None where nothing is filled.
+        runs: how materializing goes; None if there was never any.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(state, hydrate))
+    registry.register(_Collector(state, hydrate, runs))
     return generate_latest(registry)
 
 
 class _Collector:
-    def __init__(self, state: MountState | None, hydrate: Figures | None) -> None:
+    def __init__(self, state: MountState | None, hydrate: Figures | None, runs: Runs | None) -> None:
         self._state = state
+        self._runs = runs
         self._hydrate = hydrate
 
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client."""
-        yield GaugeMetricFamily("vod2strmfs_up", "Whether the mount answers.", value=self._state is not None)
+        is_up = self._state is not None or (self._runs is not None and self._runs.is_alive)
+        yield GaugeMetricFamily("vod2strmfs_up", "Whether the mount answers, or the service runs.", value=is_up)
         if self._state is not None:
             yield from _metrics(self._state)
         if self._hydrate is not None:
             yield from _filling(self._hydrate)
+        if self._runs is not None:
+            yield from _materializing(self._runs)
+
+
+def _materializing(runs: Runs) -> Iterator[Metric]:
+    gauges: dict[str, tuple[str, float]] = {}
+    if runs.service:
+        gauges |= {
+            "service_start_time_seconds": ("When the service that materializes started.", runs.service.started),
+            "next_run_time_seconds": ("When it runs next; 0: when the catalogue changes.", runs.service.next_run),
+            "running_since_seconds": ("Since when a run is in progress; 0: none is.", runs.service.running_since),
+            "service_stale_since_seconds": ("Since when it cannot read the database.", runs.service.stale_since),
+        }
+    if runs.last:
+        gauges |= {
+            "last_run_time_seconds": ("When the last run ended.", runs.last.ended),
+            "last_run_seconds": ("How long it took.", runs.last.ended - runs.last.began),
+            "last_run_exit_code": ("Its exit code; 0: all was done.", runs.last.exit_code),
+        }
+        files = GaugeMetricFamily("vod2strmfs_last_run_rows", "Rows of its report.", labels=["action"])
+        for action, number in runs.last.actions.items():
+            files.add_metric([action], number)
+        yield files
+    for name, (text, value) in gauges.items():
+        yield GaugeMetricFamily(f"vod2strmfs_{name}", text, value=value)
 
 
 def _filling(figures: Figures) -> Iterator[Metric]:

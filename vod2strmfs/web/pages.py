@@ -16,6 +16,7 @@ from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.reports.files import read, reports
 from vod2strmfs.reports.rows import COLUMNS, ReportRow
 from vod2strmfs.status.channel import NotRunningError, ask
+from vod2strmfs.status.runs import Runs, read_runs
 from vod2strmfs.status.state import MountState
 
 _RECENT = 25
@@ -51,6 +52,10 @@ class Pages:
         except NotRunningError:
             return None
 
+    def runs(self) -> Runs | None:
+        """How materializing goes; None if there was never any."""
+        return read_runs(self._state_dir)
+
     def hydrate(self) -> Figures | None:
         """How far filling series is; None where nothing is filled."""
         return read_figures(self._state_dir)
@@ -72,6 +77,7 @@ class Pages:
             titles=[(NodeKind(title.kind).name.lower(), title.name, title.changed / 1e9) for title in titles],
             gone=gone,
             hydrate=self.hydrate(),
+            runs=self.runs(),
             reports=[path.name for path in reports(self._report_dir)[:_REPORTS]],
         )
 

@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+import click
+
 from vod2strmfs import __version__
 from vod2strmfs.cli.logs.repetitions import Repetitions
+from vod2strmfs.cli.pasteable import current_pasting
 from vod2strmfs.errors import OutputError
 from vod2strmfs.settings import Settings
 
@@ -43,6 +46,8 @@ class _JournalFormatter(logging.Formatter):
 def set_up_logs(settings: Settings, *, to_file: bool = False, quiet: bool = False) -> None:
     """Send the program's messages to standard error, and to the log file if that is wanted.
 
+    With the command's option --verbose, standard error gets every message.
+
     Args:
         settings: of the command. With `debug_logging`, the file gets every message.
         to_file: whether the file gets the messages of standard error otherwise.
@@ -55,20 +60,24 @@ def set_up_logs(settings: Settings, *, to_file: bool = False, quiet: bool = Fals
     logging.raiseExceptions = False
     logger = logging.getLogger("vod2strmfs")
     logger.propagate = False
-    logger.setLevel(logging.DEBUG if settings.debug_logging else logging.INFO)
+    context = click.get_current_context(silent=True)
+    verbose = context is not None and context.meta.get("verbose", False)
+    logger.setLevel(logging.DEBUG if settings.debug_logging or verbose else logging.INFO)
     for handler in logger.handlers[:]:
         logger.removeHandler(handler)
         handler.close()
     for old in logger.filters[:]:
         logger.removeFilter(old)
     stream = _StandardError()
-    stream.setLevel(logging.ERROR if quiet else logging.INFO)
+    stream.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
     stream.setFormatter(_JournalFormatter() if _goes_to_journal() else logging.Formatter(_FORM))
     logger.addHandler(stream)
     if settings.debug_logging or to_file:
         file = _file(settings.logs / FILE_NAME)
         file.setFormatter(logging.Formatter(_FORM))
         logger.addHandler(file)
+    if pasting := current_pasting():
+        logger.addFilter(pasting)
     repetitions = Repetitions(logger, _REPEAT_SECONDS)
     logger.addFilter(repetitions)
     atexit.register(repetitions.tell)
