@@ -356,3 +356,33 @@ def test_versions_are_never_taken_for_parts_of_one_film(tmp_path: Path, kodi_hom
     with Kodi(kodi_home, movies=(output.root / "Movies",)) as kodi:
         kodi.scan()
         assert sorted(film["file"] for film in kodi.movies()) == sorted(map(str, output.root.rglob("*.strm")))
+
+
+def catalogue_with_doubles() -> Catalogue:
+    """Films and series as two accounts send them, in several languages and qualities."""
+    catalogue = Catalogue()
+    alpha, beta = catalogue.account("Alpha"), catalogue.account("Beta", priority=5)
+    for number in range(20):
+        for mark, account in (("", alpha), ("EN - ", alpha), ("4K-EN - ", beta), ("|FR| ", beta)):
+            catalogue.movie(f"{mark}Film {number} (1999)", relations=[account])
+            series = catalogue.series(f"{mark}Show {number} (1999)", relations=[account])
+            for episode in range(1, 4):
+                catalogue.episode(series, 1 + (episode > 2), episode, f"{mark}Part {episode}", relations=[account])
+    return catalogue
+
+
+@pytest.mark.parametrize("media_server", ["any", "kodi"])
+def test_titles_of_several_rows_and_their_episodes_are_found_once(
+    media_server: str, postgres: PostgresServer, tmp_path: Path, kodi_home: Path
+) -> None:
+    database = Database(postgres.new_database()).fill(catalogue_with_doubles())
+    with mounted(tmp_path, database.url, "--media-server", media_server, "--merge", "titles") as mount:
+        movies, series = mount.path / "Movies", mount.path / "TV"
+        with Kodi(kodi_home, movies=(movies,), series=(series,), separate_folders=media_server == "any") as kodi:
+            assert_finds_all(kodi, mount.path)
+            assert sorted(Counter(film["label"] for film in kodi.movies()).values()) == [1] * 20
+            assert sorted(Counter(show["label"] for show in kodi.shows()).values()) == [1] * 20
+            episodes = Counter(
+                (each["showtitle"], each["season"], each["episode"]) for each in kodi.episodes("showtitle")
+            )
+            assert sorted(episodes.values()) == [1] * 60

@@ -71,7 +71,7 @@ SQLITE = Dialect(
     together="group_concat({}, char(30))",
 )
 
-ACCOUNTS = "SELECT id, name FROM m3u_m3uaccount WHERE is_active"
+ACCOUNTS = "SELECT id, name, priority FROM m3u_m3uaccount WHERE is_active"
 CATEGORY_NAMES = """
     SELECT c.id, c.name, EXISTS (SELECT 1 FROM vod_m3uvodcategoryrelation r
         JOIN m3u_m3uaccount a ON a.id = r.m3u_account_id AND a.is_active WHERE r.category_id = c.id AND r.enabled)
@@ -126,16 +126,19 @@ class Groups(NamedTuple):
     """None stands for relations without a category."""
     enabled: Set[int | None]
     """The categories that are enabled for an active account, and None."""
+    priorities: Mapping[int, int] = {}
+    """Of the accounts. Dispatcharr plays the highest first."""
 
     @classmethod
     def of(cls, accounts: Iterable[tuple[Any, ...]], categories: Iterable[tuple[Any, ...]]) -> "Groups":
         """From the rows of the queries `ACCOUNTS` and `CATEGORY_NAMES`."""
-        named = list(categories)
+        named, active = list(categories), list(accounts)
         return cls(
             # SQLite holds what it is given: a name may be a number, or null.
-            {number: str(name or "") for number, name in accounts},
+            {number: str(name or "") for number, name, _ in active},
             {None: "", **{number: str(name or "") for number, name, _ in named}},
             {None, *(number for number, _, enabled in named if enabled)},
+            {number: priority if isinstance(priority, int) else 0 for number, _, priority in active},
         )
 
 
@@ -207,6 +210,10 @@ class Queries:
         self._series_relation = "series_relation_id" in columns["vod_m3uepisoderelation"]
         self._dialect = dialect
         self._adult = "m.is_adult" if "is_adult" in columns["vod_movie"] else "false"
+        self._language = {
+            table: f"{short}.language" if "language" in columns.get(table, ()) else "CAST('' AS text)"
+            for table, short in (("vod_movie", "m"), ("vod_series", "s"))
+        }
         self._logos = "vod_vodlogo" in columns and "logo_id" in columns["vod_movie"]
         self._logo_url = "logo.url" if self._logos else "CAST(NULL AS text)"
 
@@ -260,13 +267,14 @@ class Queries:
                 m.duration_secs, m.tmdb_id, m.imdb_id, {self._adult}, {d.json.format("m.custom_properties")},
                 {d.epoch.format("m.created_at")}, {self._logo_url}, account_id, account_name, r.stream_id,
                 category, r.container_extension, {d.json.format("r.custom_properties")},
-                {self._others(_OF_MOVIES)}, chosen.passes""",
+                {self._language["vod_movie"]}, {self._others(_OF_MOVIES)}, chosen.passes""",
             "version": f"""r.id, {d.uuid.format("m.uuid")}, m.id, {d.epoch.format("m.created_at")}, a.id, a.name,
                 r.stream_id, r.container_extension""",
             "series": f"""s.id, {d.uuid.format("s.uuid")}, s.name, s.description, s.year, s.rating, s.genre,
                 s.tmdb_id, s.imdb_id, {d.json.format("s.custom_properties")}, {d.epoch.format("s.created_at")},
                 {self._logo_url}, account_id, account_name, r.external_series_id, category,
-                {d.json.format("r.custom_properties")}, {self._others(_OF_SERIES)}, chosen.passes""",
+                {d.json.format("r.custom_properties")}, {self._language["vod_series"]},
+                {self._others(_OF_SERIES)}, chosen.passes""",
             "episode": f"""{self._key("episode")}, {d.uuid.format("e.uuid")}, e.series_id, e.name, e.description,
                 {d.date.format("e.air_date")}, e.rating, e.duration_secs, e.season_number, e.episode_number,
                 e.tmdb_id, e.imdb_id, {d.json.format("e.custom_properties")}, {d.epoch.format("e.created_at")},

@@ -34,6 +34,8 @@ class MovieRow(NamedTuple):
     container_extension: str | None
     relation_properties: str | None
     """The relation's `custom_properties` as JSON text."""
+    language: str = ""
+    """The two letters of ISO 639-1, where Dispatcharr knows it; "" where the column does not exist."""
     others: str | None = None
     """The same of the movie's other relations that count, in the order in which Dispatcharr would play them. Between
     two of them stands U+001E, which no JSON text holds."""
@@ -62,6 +64,8 @@ class SeriesRow(NamedTuple):
     """The relation's `external_series_id`."""
     category: str | None
     relation_properties: str | None
+    language: str = ""
+    """As a movie's."""
     others: str | None = None
     """As a movie's."""
     passes: bool = True

@@ -37,6 +37,9 @@ OPTIONAL: Mapping[str, frozenset[str]] = {
 }
 """What later migrations added: logos in v0.12, an episode's series relation in v0.20, `is_adult` in v0.29."""
 
+PROPOSED: Mapping[str, frozenset[str]] = {"vod_movie": _columns("language"), "vod_series": _columns("language")}
+"""What Dispatcharr may have one day (its pull request 1703), and what is read where it is there."""
+
 
 def schema_version(columns: Mapping[str, Set[str]]) -> str:
     """Dispatcharr's version, by what its migrations have added."""

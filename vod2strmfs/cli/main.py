@@ -26,6 +26,7 @@ from vod2strmfs.cli.run import run
 from vod2strmfs.cli.stats import stats
 from vod2strmfs.cli.status import status
 from vod2strmfs.cli.sync import sync
+from vod2strmfs.cli.titles import titles
 from vod2strmfs.cli.umount import umount
 from vod2strmfs.errors import Exit, UserError
 from vod2strmfs.settings import without_password
@@ -99,8 +100,8 @@ def _names(incomplete: str) -> list[str]:
 
 
 for _command in (
-    mount, materialize, run, hydrate, report, stats, status, notify, doctor, install_service, sync, completion, demo,
-    init, umount,
+    mount, materialize, run, hydrate, report, stats, titles, status, notify, doctor, install_service, sync, completion,
+    demo, init, umount,
 ):  # fmt: skip
     cli.add_command(_command)
 

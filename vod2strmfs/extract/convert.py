@@ -11,6 +11,7 @@ from vod2strmfs.extract import items as extract
 from vod2strmfs.extract.filters import Filter
 from vod2strmfs.extract.incoming import Incoming, Keys, files_of, names_of
 from vod2strmfs.extract.titles import TitleCleaner
+from vod2strmfs.extract.versions import known_language
 from vod2strmfs.library.contents import Item, encode
 from vod2strmfs.library.item_names import version_name
 from vod2strmfs.library.items import Movie, Version
@@ -70,7 +71,9 @@ class Converter:
         """Whether the filters keep out a movie: to render its files for nothing takes longer than to look."""
         if not self._filter.active or not (isinstance(row, MovieRow) and isinstance(item, Movie)):
             return False
-        return not row.passes or bool(self._filter.refuses(item, self._cleaner.language(row.name), row.uuid))
+        return not row.passes or bool(
+            self._filter.refuses(item, known_language(item) or self._cleaner.language(row.name), row.uuid)
+        )
 
     def _fresh(self, row: Row, kind: NodeKind, item: Item, tmdb: str = "", imdb: str = "") -> Incoming:
         bad_fields = 0

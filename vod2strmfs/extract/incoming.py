@@ -40,6 +40,8 @@ class Incoming:
     """Nanoseconds since the epoch."""
     parent: int = 0
     """Of a series: where it waits for its first episode; one that is in the index stays where it is."""
+    own: int = 0
+    """Of an episode whose series is joined with others: the node of its own series' row."""
     files: tuple[FileFacts, FileFacts] | None = None
     """What `files_of` gives, once that was asked for."""
 

@@ -51,7 +51,7 @@ from vod2strmfs.extract.panel import (
 from vod2strmfs.extract.raw import PartlyJunkError, remembering
 from vod2strmfs.extract.texts import MAX_LINE, MAX_PLOT, one_line, parse_category, parse_line, parse_names, parse_plot
 from vod2strmfs.extract.times import parse_added, parse_day, parse_seconds, parse_year
-from vod2strmfs.extract.titles import TitleCleaner, may_have_ids, title_ids
+from vod2strmfs.extract.titles import TitleCleaner, language_code, may_have_ids, title_ids
 from vod2strmfs.extract.values import (
     FiveStars,
     parse_channels,
@@ -65,7 +65,7 @@ from vod2strmfs.extract.values import (
     parse_url,
     parse_urls,
 )
-from vod2strmfs.library.items import Episode, Movie, Series, Video
+from vod2strmfs.library.items import Episode, Movie, Series, SpokenMovie, SpokenSeries, Video
 from vod2strmfs.library.names import PLACEHOLDER
 
 T = TypeVar("T")
@@ -96,7 +96,9 @@ def movie(row: MovieRow, cleaner: TitleCleaner, problems: Counter[str]) -> Movie
     fields = _read(panels, columns, row.properties, problems)
     seconds = _set_runtime(fields)
     _set_identity(fields, row, detail, entry, cleaner, problems)
-    return Movie(
+    if row.language:
+        fields["language"] = language_code(row.language)
+    return (SpokenMovie if row.language else Movie)(
         adult=_adult(entries, row.is_adult, problems),
         extension=_usable("extension", parse_extension, row.container_extension, problems) or "",
         video=_video(detail, seconds, problems),
@@ -124,7 +126,10 @@ def series(row: SeriesRow, cleaner: TitleCleaner, problems: Counter[str]) -> Ser
     fields = _read(entries, columns, row.properties, problems)
     _set_runtime(fields)
     _set_identity(fields, row, NO_PANEL, entry, cleaner, problems)
-    return Series(adult=_adult(entries, False, problems), **fields)
+    adult = _adult(entries, False, problems)
+    if row.language:
+        return SpokenSeries(adult=adult, language=language_code(row.language), **fields)
+    return Series(adult=adult, **fields)
 
 
 def episode(row: EpisodeRow, series_title: str, cleaner: TitleCleaner, problems: Counter[str]) -> Episode:

@@ -35,6 +35,9 @@ _CODES = {
 }  # fmt: skip
 _LANGUAGES = {word: code for code, words in _CODES.items() for word in (code, *words.split())}
 """The words for a language or country, and the code that stands for each."""
+_LANGUAGE_NAMES = {
+    code: next((word.capitalize() for word in words.split() if len(word) > 4), code) for code, words in _CODES.items()
+}
 
 _QUALITIES = frozenset(
     "4K 8K UHD FHD QHD HD HDR HDR+ HDR10 HDR10+ HEVC H264 H265 X264 X265 2160P 1440P 1080P 1080I 720P 576P 480P 3840P"
@@ -226,9 +229,13 @@ class TitleCleaner:
 
         `ENG` and `ENGLISH` are `EN` too. The mark before the title counts first, then the last one after it.
         """
+        return next(iter(self.languages(raw)), "")
+
+    def languages(self, raw: str) -> tuple[str, ...]:
+        """All languages or countries that the panel's marks name, in the order of `language`."""
         codes: list[str] = []
         _without_end(_without_prefix(_without_ids(_tidy(raw)), codes), codes)
-        return next(filter(None, codes), "")
+        return tuple(dict.fromkeys(filter(None, codes)))
 
     def _prepared(self, raw: str) -> str:
         text = _tidy(raw)
@@ -241,6 +248,16 @@ class TitleCleaner:
                 pass
         self.timeouts += 1
         return text
+
+
+def language_code(word: str) -> str:
+    """The code of a language that a mark names, such as `EN` for `ENG` or `english`; an unknown word in capitals."""
+    return _LANGUAGES.get(word.upper(), word.upper())
+
+
+def language_name(code: str) -> str:
+    """The English name of a language, by its code; of a country, the code."""
+    return _LANGUAGE_NAMES.get(code, code)
 
 
 def _compile(pattern: str) -> regex.Pattern[str]:

@@ -11,6 +11,7 @@ from vod2strmfs.catalog.source import Snapshot
 from vod2strmfs.extract.filters import Filter
 from vod2strmfs.extract.items import series as series_item
 from vod2strmfs.extract.titles import TitleCleaner
+from vod2strmfs.extract.versions import known_language
 from vod2strmfs.hydrate.queue import Entry
 from vod2strmfs.settings import LibrarySettings
 
@@ -67,7 +68,7 @@ class Catalogue:
         for row in snapshot.rows("series"):
             assert isinstance(row, SeriesRow)
             item = series_item(row, self._cleaner, problems)
-            if wanted.refuses(item, self._cleaner.language(row.name), row.uuid):
+            if wanted.refuses(item, known_language(item) or self._cleaner.language(row.name), row.uuid):
                 refused.add(row.id)
         return refused
 

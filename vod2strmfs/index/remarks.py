@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from vod2strmfs.index.titles import has_titles
 from vod2strmfs.library.contents import long_strm
 from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
 from vod2strmfs.settings import LibrarySettings
@@ -29,6 +30,8 @@ class RemarkKind(StrEnum):
     """Something that the provider said of it was left out."""
     FILTERED = "filtered"
     """A setting keeps it out of the tree."""
+    MERGED = "merged"
+    """Another row of the catalogue stands for its title."""
 
 
 _REMARKS = f"""
@@ -40,7 +43,7 @@ _REMARKS = f"""
             FROM node WHERE held
         UNION ALL SELECT id, '{RemarkKind.LONG_URL}' FROM node WHERE strm_size >= :long
         UNION ALL SELECT id, '{RemarkKind.NO_EPISODES}' FROM node
-            WHERE kind = {NodeKind.SERIES:d} AND parent = {WAITING_NODE}
+            WHERE kind = {NodeKind.SERIES:d} AND parent = {WAITING_NODE} {{series}}
         UNION ALL SELECT id, '{RemarkKind.BAD_FIELDS}' FROM content WHERE bad_fields > 0
     ) JOIN node USING (id) JOIN content USING (id)
     LEFT JOIN node AS season ON season.id = node.parent AND season.kind = {NodeKind.SEASON:d}
@@ -49,6 +52,11 @@ _REMARKS = f"""
     SELECT CASE kind WHEN 'movie' THEN {NodeKind.MOVIE:d} WHEN 'series' THEN {NodeKind.SERIES:d}
         ELSE {NodeKind.EPISODE:d} END, '', '', title, uuid, '{RemarkKind.FILTERED}', setting
     FROM filtered"""
+_NOT_MERGED = "AND NOT EXISTS (SELECT 1 FROM joined WHERE joined.node = node.id AND host != node.id)"
+_MERGED = f"""
+    SELECT node.kind, '', '', node.name, content.uuid, '{RemarkKind.MERGED}', host.name || ' (' || joined.why || ')'
+    FROM joined JOIN node ON node.id = joined.node JOIN content USING (id) JOIN node AS host ON host.id = joined.host
+    WHERE joined.node != joined.host"""
 
 
 class Remark(NamedTuple):
@@ -66,9 +74,13 @@ class Remark(NamedTuple):
     what: str
     """A RemarkKind."""
     detail: str | None
-    """The name that what collides would have; the setting that filters; else None."""
+    """The name that what collides would have; the setting that filters; of what is merged, the name under which it
+    stands, and why; else None."""
 
 
 def remarks(connection: sqlite3.Connection, settings: LibrarySettings) -> Iterator[Remark]:
     """All remarks about the generation that a connection sees, which was made with these settings."""
-    return map(Remark._make, connection.execute(_REMARKS, {"long": long_strm(settings.media_server)}))
+    query = _REMARKS.format(series="")
+    if has_titles(connection):
+        query = f"{_REMARKS.format(series=_NOT_MERGED)} UNION ALL {_MERGED}"
+    return map(Remark._make, connection.execute(query, {"long": long_strm(settings.media_server)}))

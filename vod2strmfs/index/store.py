@@ -14,6 +14,7 @@ from vod2strmfs.index.listing_check import ListingCheck, check_names
 from vod2strmfs.index.metrics import Head, read_head, readable
 from vod2strmfs.index.read_ahead import Ahead
 from vod2strmfs.index.remarks import Remark, remarks
+from vod2strmfs.index.titles import plays_others
 from vod2strmfs.library import stats_csv
 from vod2strmfs.library.contents import Record
 from vod2strmfs.library.item_names import mark_of
@@ -37,6 +38,18 @@ _DETAILS = f"""
     WHERE parent = ? AND node.id > ? ORDER BY node.id LIMIT ?"""
 _NEWEST_CHANGES = "SELECT generation, what, inode, parent FROM change ORDER BY rowid DESC"
 _RECORDS = "SELECT id, kind, uuid, account, stream, item FROM content WHERE id BETWEEN ? AND ?"
+_PLAYED_COLUMNS = (
+    "coalesce(played.uuid, content.uuid), coalesce(played.account, content.account),"
+    " coalesce(played.stream, content.stream), coalesce(played.item, content.item)"
+)
+_PLAYED_RECORDS = f"""
+    SELECT content.id, kind, {_PLAYED_COLUMNS} FROM content LEFT JOIN played USING (id)
+    WHERE content.id BETWEEN ? AND ?"""
+_PLAYED_DETAILS = _DETAILS.replace("uuid, account, stream, item", _PLAYED_COLUMNS).replace(
+    "LEFT JOIN content ON content.id = node.id",
+    "LEFT JOIN content ON content.id = node.id LEFT JOIN played ON played.id = node.id",
+)
+"""The same, where the files of some nodes are made of other rows than their own; see `index.titles`."""
 _SEASONS = """
     SELECT content.source FROM node JOIN content USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source"""
 
@@ -154,6 +167,7 @@ class Store:
             self._version = self._watch.execute("PRAGMA data_version").fetchone()[0]
             head = self._begin()
             self._providers: dict[int, str] = dict(self._connection.execute("SELECT account, url FROM provider"))
+            self._others_play = plays_others(self._connection)
         with readable():
             if head.number and head.number != self.generation:
                 self.settings = head.library_settings()
@@ -221,7 +235,7 @@ class Store:
     def details(self, parent: int, after: int, limit: int) -> list[Detail]:
         """The nodes that `children` gives, with details. The parent must not be the root."""
         width = len(Node.__struct_fields__)
-        rows = self._query(_DETAILS, parent, after, limit)
+        rows = self._query(_PLAYED_DETAILS if self._others_play else _DETAILS, parent, after, limit)
         check_names((row[0], row[_NAME], row[width + 2]) for row in rows if row[width + 2] is not None)
         details = [
             Detail(
@@ -322,7 +336,8 @@ class Store:
 
     def _read_records(self, first: int, last: int) -> dict[int, Record]:
         """Records by node, without the seasons of series."""
-        return {row[0]: self._make_record(*row[1:]) for row in self._query(_RECORDS, first, last)}
+        query = _PLAYED_RECORDS if self._others_play else _RECORDS
+        return {row[0]: self._make_record(*row[1:]) for row in self._query(query, first, last)}
 
     def _make_record(self, kind: int, uuid: str, account: int, stream: str, item: bytes) -> Record:
         return Record(kind, uuid, account, stream, item, provider=self._providers.get(account, ""))

@@ -7,7 +7,17 @@ from urllib.parse import quote
 import msgspec
 
 from vod2strmfs.library import nfo
-from vod2strmfs.library.items import Category, Episode, Movie, Season, Series, Version
+from vod2strmfs.library.items import (
+    Category,
+    Episode,
+    LabelledVersion,
+    Movie,
+    Season,
+    Series,
+    SpokenMovie,
+    SpokenSeries,
+    Version,
+)
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.settings import LibrarySettings, MediaServer
 
@@ -15,12 +25,12 @@ Item = Movie | Series | Season | Episode | Category | Version
 ItemT = TypeVar("ItemT", Movie, Series, Season, Episode, Category, Version)
 
 _ITEMS: dict[int, type[Item]] = {
-    NodeKind.MOVIE: Movie,
-    NodeKind.SERIES: Series,
+    NodeKind.MOVIE: SpokenMovie,
+    NodeKind.SERIES: SpokenSeries,
     NodeKind.SEASON: Season,
     NodeKind.EPISODE: Episode,
     NodeKind.CATEGORY: Category,
-    NodeKind.VERSION: Version,
+    NodeKind.VERSION: LabelledVersion,
 }
 _FOR_KODI = b"#KODIPROP:mimetype=video/x-matroska\n"
 """The line from which Kodi takes a film's type, right or wrong. Without it, Kodi asks the server first: with HEAD,

@@ -66,6 +66,11 @@ def version_name(folder: str, label: str, settings: LibrarySettings, tag: str = 
     return fit(f"{folder} - {safe_name(label)}", tag, reserve=len(".strm"), name_max=settings.name_max)
 
 
+def account_tag(account: str) -> str:
+    """The tag of a version that has the label of another one. It is short enough to leave the folder's name whole."""
+    return fit(f" {safe_name(account)}", name_max=30)
+
+
 def alias_name(item: Item, settings: LibrarySettings, tag: str = "") -> str:
     """The name, without extension, of an episode's second NFO; "" where there is none.
 

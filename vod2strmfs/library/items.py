@@ -67,6 +67,23 @@ class Series(Title, frozen=True, array_like=True, omit_defaults=True, kw_only=Tr
     """A series; its seasons are separate."""
 
 
+# What most items lack has a class of its own: another field would be another item in every index that is there.
+
+
+class SpokenMovie(Movie, frozen=True, array_like=True, omit_defaults=True, kw_only=True):
+    """A movie of which Dispatcharr knows the language."""
+
+    language: str = ""
+    """A code such as `EN`."""
+
+
+class SpokenSeries(Series, frozen=True, array_like=True, omit_defaults=True, kw_only=True):
+    """A series of which Dispatcharr knows the language."""
+
+    language: str = ""
+    """A code such as `EN`."""
+
+
 class Episode(Title, frozen=True, array_like=True, omit_defaults=True, kw_only=True):
     """An episode."""
 
@@ -89,9 +106,16 @@ class Version(msgspec.Struct, frozen=True, array_like=True):
     """One relation of a movie, where each has a .strm of its own."""
 
     label: str
-    """The account's name."""
+    """The account's name; of a `LabelledVersion` another one."""
     extension: str
     """As of a movie."""
+
+
+class LabelledVersion(Version, frozen=True, array_like=True):
+    """A version that language and quality tell from others."""
+
+    account: str = ""
+    """The account's name; "" where that is the label."""
 
 
 class Category(msgspec.Struct, frozen=True, array_like=True):

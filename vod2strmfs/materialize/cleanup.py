@@ -199,7 +199,10 @@ class Cleaner:
         """Why a file is to be removed; None if it has to stay for now."""
         node = self.store.node(item.node)
         if node is None or node.parent == WAITING_NODE or self.store.record(node.id).uuid != item.uuid:
-            return None if self._is_last(folder, file) else Reason.GONE
+            if self._is_last(folder, file):
+                return None
+            is_merged = node is not None and node.parent == WAITING_NODE and node.kind == NodeKind.MOVIE
+            return Reason.MERGED if is_merged else Reason.GONE
         place = node.parent if node.kind in FILE_KINDS else node.id
         if file.slot == Slot.STRM and not self._keeps_strm(node.id, place):
             return None  # See `_is_last`.

@@ -101,6 +101,8 @@ class Reason(StrEnum):
     """noted: its name had no room for all of its title."""
     LONG_URL = "long url"
     """noted: its URL has 4,095 bytes or more; Kodi leaves it out, and says nothing."""
+    MERGED = "merged"
+    """noted: it is a version of another title, which stands under that name; and why. deleted: so it is now."""
     HELD = "held"
     """noted: it is gone from the catalogue, and the shrink brake of the sync keeps it in the library."""
     NOT_RENAMED = "not renamed"

@@ -63,6 +63,8 @@ MediaServer = Literal["any", "jellyfin", "emby", "kodi", "plex", "spec"]
 FolderIds = Literal["none", "plex", "jellyfin"]
 GroupBy = Literal["none", "category", "category_tv"]
 Versions = Literal["best", "all"]
+Merge = Literal["titles", "ids", "off"]
+PreferQuality = Literal["highest", "up_to_1080p", "lowest"]
 Adult = Literal["include", "exclude", "only"]
 Cleanup = Literal["off", "preview", "apply"]
 EmptySeries = Literal["hide", "show"]
@@ -121,6 +123,17 @@ class LibrarySettings(BaseModel):
         ge=128,
         le=255,
         description="how many bytes a name may have; 143 for eCryptfs and Synology's encrypted folders",
+    )
+    merge: Merge = Field(
+        "off",
+        description="which films of several rows are one title: titles, those with the same id, or, where one has none,"
+        " with the same title and year; ids, the former alone",
+    )
+    prefer_languages: Patterns = Field(
+        (), description="of a title's versions, show the one in the first of these languages (EN, FR …) that there is"
+    )
+    prefer_quality: PreferQuality = Field(
+        "highest", description="of a title's versions in the same language, which to show"
     )
 
     accounts: Patterns = Field((), description="only what these accounts have; globs, a leading ! excludes")

@@ -25,6 +25,12 @@ _JUMP = 100 * WINDOW
 """So long without any sync is a clock that was wrong."""
 
 
+_TOTAL = """
+    SELECT (SELECT count(*) FROM content WHERE kind = ?1)
+        - (SELECT count(*) FROM joined JOIN content ON content.id = joined.node WHERE kind = ?1 AND node != host)"""
+"""How many items of a kind there are to be seen: those that wait for others of their title are not."""
+
+
 class Place(NamedTuple):
     """Where an item stands."""
 
@@ -84,7 +90,7 @@ class Brake:
             gone: the nodes of all items of that kind that are no longer in the catalogue, which are still there.
             added: how many this sync has added.
         """
-        [total] = self.connection.execute("SELECT count(*) FROM content WHERE kind = ?", (kind,)).fetchone()
+        [total] = self.connection.execute(_TOTAL, (kind,)).fetchone()
         before = total - added
         if gone or added:
             self._mark(kind, before)

@@ -8,8 +8,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 
 from vod2strmfs.library.contents import Item, decode_kind
-from vod2strmfs.library.item_names import alias_name, node_name, version_name
-from vod2strmfs.library.items import Version
+from vod2strmfs.library.item_names import account_tag, alias_name, node_name, version_name
+from vod2strmfs.library.items import LabelledVersion, Version
+from vod2strmfs.library.kinds import WAITING_NODE
 from vod2strmfs.library.names import disambiguator, fold
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync.draft import Draft
@@ -38,7 +39,8 @@ def _colliding(draft: Draft, column: str) -> Iterator[tuple[int, Iterable[str]]]
         "" if draft.first else f"AND (parent, {column}) IN (SELECT parent, {column} FROM node JOIN unnamed USING (id))"
     )
     groups = draft.connection.execute(
-        f"SELECT parent, {column} FROM node WHERE {column} != '' {only} GROUP BY 1, 2 HAVING count(*) > 1"
+        f"SELECT parent, {column} FROM node WHERE {column} != '' AND parent != {WAITING_NODE} {only}"
+        " GROUP BY 1, 2 HAVING count(*) > 1"
     ).fetchall()
     query = _MEMBERS.format(condition=f"node.parent = ? AND node.{column} = ?")
     for group in groups:
@@ -53,7 +55,7 @@ def _aliases_that_are_names(draft: Draft) -> list[int]:
     query = f"""
         SELECT DISTINCT node.id FROM node JOIN node AS holder ON holder.parent = node.parent
             AND holder.fold = lower(node.alias) AND holder.id != node.id
-        WHERE node.alias != '' {only}"""
+        WHERE node.alias != '' AND node.parent != {WAITING_NODE} {only}"""
     return [node for (node,) in draft.connection.execute(query).fetchall()]
 
 
@@ -62,6 +64,9 @@ def _tags(connection: sqlite3.Connection, node: int) -> Iterator[str]:
     tmdb, imdb, account, stream = connection.execute(
         "SELECT tmdb, imdb, account, stream FROM content WHERE id = ?", (node,)
     ).fetchone()
+    item = _item(connection, node)
+    if isinstance(item, LabelledVersion) and item.account:
+        yield account_tag(item.account)
     yield disambiguator(tmdb, imdb, account, stream)
     yield disambiguator("", "", account, stream)
     yield f" [{node}]"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from vod2strmfs.catalog.queries import Kind, in_blocks
 from vod2strmfs.extract.incoming import Incoming
-from vod2strmfs.library.kinds import NodeKind
+from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
 from vod2strmfs.sync.brake import HELD_GONE
 
 NODE_KINDS: dict[Kind, NodeKind] = {
@@ -33,7 +33,8 @@ class Known(NamedTuple):
 
     def differs(self, incoming: Incoming) -> bool:
         """Whether the catalogue has it otherwise."""
-        moved = self.parent != incoming.parent and incoming.kind != NodeKind.SERIES
+        # What waits has its place when it is shown.
+        moved = self.parent not in (incoming.parent, WAITING_NODE) and incoming.kind != NodeKind.SERIES
         known = (self.uuid, self.account, self.stream, self.item)
         keys = incoming.keys
         return moved or known != (keys.uuid, keys.account, keys.stream, keys.item)

@@ -12,17 +12,22 @@ from vod2strmfs.settings import LibrarySettings, MediaServer
 from vod2strmfs.shrink import too_many
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, is_replaced
 
+_MERGED = "SELECT joined.node FROM joined WHERE joined.node != host"
+"""The nodes of rows that other rows of their title stand for."""
 _INDEX = {
-    "movies": f"kind = {NodeKind.MOVIE:d}",
+    "movies": f"kind = {NodeKind.MOVIE:d} AND parent != {WAITING_NODE}",
+    "movies_merged": f"kind = {NodeKind.MOVIE:d} AND parent = {WAITING_NODE}",
     "series": f"kind = {NodeKind.SERIES:d} AND parent != {WAITING_NODE}",
     "seasons": f"kind = {NodeKind.SEASON:d}",
-    "episodes": f"kind = {NodeKind.EPISODE:d}",
-    "series_without_episodes": f"kind = {NodeKind.SERIES:d}"
+    "episodes": f"kind = {NodeKind.EPISODE:d} AND parent != {WAITING_NODE}",
+    "series_merged": f"kind = {NodeKind.SERIES:d} AND id IN ({_MERGED})",
+    "episodes_merged": f"kind = {NodeKind.EPISODE:d} AND parent = {WAITING_NODE}",
+    "series_without_episodes": f"kind = {NodeKind.SERIES:d} AND id NOT IN ({_MERGED})"
     " AND NOT EXISTS (SELECT 1 FROM node AS below WHERE below.parent = node.id)",
     "collisions": "plain IS NOT NULL",
     "names_cut": "cut",
-    "movies_held": f"kind = {NodeKind.MOVIE:d} AND held = {HELD_GONE}",
-    "episodes_held": f"kind = {NodeKind.EPISODE:d} AND held = {HELD_GONE}",
+    "movies_held": f"kind = {NodeKind.MOVIE:d} AND held = {HELD_GONE} AND parent != {WAITING_NODE}",
+    "episodes_held": f"kind = {NodeKind.EPISODE:d} AND held = {HELD_GONE} AND parent != {WAITING_NODE}",
     "movies_not_renamed": f"kind = {NodeKind.MOVIE:d} AND held = {HELD_NAME}",
     "series_not_renamed": f"kind = {NodeKind.SERIES:d} AND held = {HELD_NAME}",
     "episodes_not_renamed": f"kind = {NodeKind.EPISODE:d} AND held = {HELD_NAME}",
@@ -51,7 +56,7 @@ _HELD = f"""
     LEFT JOIN node AS season ON season.id = node.parent AND node.kind = {NodeKind.EPISODE:d}
     LEFT JOIN content AS series ON series.id = season.parent
     LEFT JOIN filtered AS above ON above.kind = 'series' AND above.source = series.source AND above.uuid = series.uuid
-    WHERE node.kind = ? AND node.held = {{held}} GROUP BY 1, 2, 3"""
+    WHERE node.kind = ? AND node.held = {{held}} AND node.parent != {WAITING_NODE} GROUP BY 1, 2, 3"""
 _HAS_OTHERS = f"""
     SELECT 1 FROM node JOIN node AS season ON season.id = node.parent JOIN node AS other ON other.parent IN
         (SELECT id FROM node AS sibling WHERE sibling.parent = season.parent)

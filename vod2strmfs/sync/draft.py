@@ -5,14 +5,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vod2strmfs.extract.incoming import Incoming, Keys, files_of, names_of, strm_of
+from vod2strmfs.extract.versions import lines
 from vod2strmfs.library.contents import decode_kind, encode
-from vod2strmfs.library.item_names import node_name
-from vod2strmfs.library.items import Category, Movie, Season, Series, Version
+from vod2strmfs.library.item_names import node_name, version_name
+from vod2strmfs.library.items import Category, Episode, LabelledVersion, Movie, Season, Series, Version, Video
 from vod2strmfs.library.kinds import FILE_KINDS, MOVIES_NODE, TV_NODE, WAITING_NODE, NodeKind
 from vod2strmfs.library.names import CutName, fold
 from vod2strmfs.library.rendered import FileFacts, file_facts
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, Move, Place
+from vod2strmfs.sync.same_title import TitleRow, name_key
 
 _BATCH_ROWS = 2000
 _SECOND = 10**9
@@ -27,6 +29,8 @@ _INSERT_NODE = f"INSERT INTO node ({_NODE_COLUMNS}, held) VALUES ({', '.join('?'
 _INSERT_CONTENT = """
     INSERT INTO content (id, kind, source, uuid, account, stream, tmdb, imdb, bad_fields, item)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_INSERT_TITLE = "INSERT OR REPLACE INTO title VALUES (?, ?, ?, ?, ?, ?)"
+_FACTS = "strm_size, strm_mtime, strm_hash, nfo_size, nfo_mtime, nfo_hash"
 
 
 @dataclass
@@ -67,6 +71,21 @@ class Draft:
     _categories: dict[tuple[int, str], int] = field(default_factory=dict)
     nodes: list[tuple[object, ...]] = field(default_factory=list)
     contents: list[tuple[object, ...]] = field(default_factory=list)
+    titles: list[tuple[object, ...]] = field(default_factory=list)
+    touched: set[TitleRow] = field(default_factory=set)
+    """What is or was known of titles' rows that are otherwise than before; of no use in the first generation, nor where
+    everything may differ."""
+    regroup: set[int] = field(default_factory=set)
+    """Nodes of series rows of which an episode was added, changed or removed, as far as they are joined with others."""
+    knows_titles: bool = False
+    """Whether rows are joined, or were before."""
+    others_play: set[int] = field(default_factory=set)
+    """Nodes whose files are made of another row than their own; see `play`."""
+
+    @property
+    def merging(self) -> bool:
+        """Whether rows may be joined to one title."""
+        return self.settings.merge != "off"
 
     def add(self, incoming: Incoming) -> int:
         """Add a node; returns its id."""
@@ -90,6 +109,8 @@ class Draft:
             )
         )
         self.contents.append((node, incoming.kind, *incoming.keys))
+        if self.merging:
+            self._add_title(node, incoming)
         if not self.first:
             self.added.add(node)
             self.unnamed.add(node)
@@ -103,8 +124,49 @@ class Draft:
         """Write what was added."""
         self.connection.executemany(_INSERT_NODE, self.nodes)
         self.connection.executemany(_INSERT_CONTENT, self.contents)
+        self.connection.executemany(_INSERT_TITLE, self.titles)
         self.nodes.clear()
         self.contents.clear()
+        self.titles.clear()
+
+    def _add_title(self, node: int, incoming: Incoming) -> None:
+        keys, item = incoming.keys, incoming.item
+        if incoming.own and isinstance(item, Episode):
+            # Among the episodes of joined series, the number tells: see `joining_episodes`.
+            self.titles.append((node, incoming.kind, incoming.own, "", "", lines(item.video.width, item.video.height)))
+            self.regroup.add(incoming.own)
+        elif isinstance(item, Movie | Series):
+            video = item.video if isinstance(item, Movie) else Video()
+            row = TitleRow(node, name_key(item.title, item.year), keys.tmdb, keys.imdb)
+            self.titles.append((node, incoming.kind, *row[1:], lines(video.width, video.height)))
+            if not self.first and not self.everything:
+                self.touched.add(row)
+
+    def _update_title(self, node: int, incoming: Incoming) -> None:
+        """Note by what an item is known now. What was measured once counts until it is measured anew: a refresh that
+        loses a title's details must not have another version played."""
+        if incoming.kind == NodeKind.EPISODE and not incoming.own:
+            found = self.connection.execute("SELECT name FROM title WHERE node = ?", (node,)).fetchone()
+            self.regroup.update(found or ())
+            return
+        before = self._forget_title(node)
+        number = len(self.titles)
+        self._add_title(node, incoming)
+        for *columns, measured in self.titles[number:]:
+            self.connection.execute(_INSERT_TITLE, (*columns, measured or before))
+        del self.titles[number:]
+
+    def _forget_title(self, node: int) -> int:
+        """Forget what is known of an item; returns the lines of its picture."""
+        query = "DELETE FROM title WHERE node = ? RETURNING node, name, tmdb, imdb, height, kind"
+        found = self.connection.execute(query, (node,)).fetchone()
+        if found is None:
+            return 0
+        if found[5] == NodeKind.EPISODE:
+            self.regroup.add(found[1])
+        elif not self.first and not self.everything:
+            self.touched.add(TitleRow(*found[:4]))
+        return int(found[4])
 
     def update(self, node: int, incoming: Incoming, *, rekeyed: bool = False) -> None:
         """Give a node the content, and if need be the place and name, that its item has now.
@@ -119,6 +181,8 @@ class Draft:
         ).fetchone()
         strm_file, nfo = incoming.files or files_of(incoming, self.settings, self.providers)
         for kind, file, before in (("strm", strm_file, strm_hash), ("nfo", nfo, nfo_hash)):
+            if node in self.others_play:
+                break  # `play` sets them
             if file.digest != before and (incoming.kind, kind) != (NodeKind.SERIES, "nfo"):
                 self._set_file(node, kind, file._replace(mtime=self.now))
                 if kind == "nfo" or not rekeyed:
@@ -126,7 +190,10 @@ class Draft:
         is_series = incoming.kind == NodeKind.SERIES
         # A version's name depends on its folder's; see name_versions.
         name = known_as if incoming.kind == NodeKind.VERSION else incoming.name
-        renamed = self.place(node, parent if is_series else incoming.parent, name, incoming.alias)
+        waits = is_series or parent == WAITING_NODE
+        renamed = self.place(node, parent if waits else incoming.parent, name, incoming.alias)
+        if self.merging:
+            self._update_title(node, incoming)
         if is_series:
             self.series.add(node)
             self.series_moved |= renamed
@@ -141,6 +208,8 @@ class Draft:
     def absorb(self, node: int, arrived: int) -> None:
         """Give a node what was added to this draft as another one: it is the same item, under new keys."""
         incoming = self._stored(arrived)
+        if incoming.parent == WAITING_NODE:
+            [incoming.parent] = self.connection.execute("SELECT parent FROM node WHERE id = ?", (node,)).fetchone()
         self.remove([arrived])
         self.update(node, incoming, rekeyed=True)
 
@@ -170,6 +239,8 @@ class Draft:
         if waits or (same and not self.everything):
             return None
         before, after = self._place_of(self._kept(node)), self._place_of(self._stored(arrived))
+        if after.parent == WAITING_NODE:
+            after = after._replace(parent=before.parent)
         return None if before == after else Move(node, before, after)
 
     def _place_of(self, incoming: Incoming) -> Place:
@@ -177,6 +248,81 @@ class Draft:
         if isinstance(incoming.item, Series):
             parent = self.section(TV_NODE, incoming.item.category, incoming.created or self.now)
         return Place(parent, incoming.name)
+
+    def show(self, node: int) -> None:
+        """Show a movie that waits."""
+        waiting = self._stored(node)
+        self.place(node, waiting.parent, waiting.name)
+
+    def label(self, incoming: Incoming, label: str) -> None:
+        """Give a version, whose label is its account's name, another one; "" for that."""
+        item = incoming.item
+        assert isinstance(item, Version)
+        account = (item.account if isinstance(item, LabelledVersion) else "") or item.label
+        incoming.item = Version(account, item.extension)
+        if label and label != account:
+            incoming.item = LabelledVersion(label, item.extension, account)
+        incoming.keys = incoming.keys._replace(item=encode(incoming.item))
+        incoming.name = version_name("", incoming.item.label, self.settings)
+
+    def relabel(self, version: int, label: str) -> None:
+        """The same for one that is in the index. It is named when its folder has its name."""
+        stored = self._stored(version)
+        before = stored.keys.item
+        self.label(stored, label)
+        if stored.keys.item != before:
+            self.connection.execute("UPDATE content SET item = ? WHERE id = ?", (stored.keys.item, version))
+
+    def put(self, node: int, parent: int) -> None:
+        """Have a version or an episode stand in another folder, or wait out of sight."""
+        stored = self._stored(node)
+        alias = "" if isinstance(stored.item, Version) else names_of(stored.item, self.settings)[1]
+        self.place(node, parent, stored.name, alias)
+
+    def play(self, node: int, other: int) -> bool:
+        """Have a movie's files be those of another one, or again its own.
+
+        Args:
+            node: the movie's node.
+            other: the one whose files they are to be, as they are now; `node` itself for its own.
+
+        Returns:
+            Whether they were others.
+        """
+        if other == node:
+            if node not in self.others_play:
+                return False
+            self.connection.execute("DELETE FROM played WHERE id = ?", (node,))
+            self.others_play.discard(node)
+            strm_file, nfo = files_of(self._stored(node), self.settings, self.providers)
+        else:
+            columns = "node, uuid, account, stream, item"
+            now = self.connection.execute(
+                "SELECT id, uuid, account, stream, item FROM content WHERE id = ?", (other,)
+            ).fetchone()
+            before = self.connection.execute(f"SELECT {columns} FROM played WHERE id = ?", (node,)).fetchone()
+            if now != before:
+                self.connection.execute(
+                    f"INSERT OR REPLACE INTO played (id, {columns}) VALUES (?, ?, ?, ?, ?, ?)", (node, *now)
+                )
+            self.others_play.add(node)
+            facts = self.connection.execute(f"SELECT {_FACTS} FROM node WHERE id = ?", (other,)).fetchone()
+            strm_file, nfo = FileFacts(*facts[:3]), FileFacts(*facts[3:])
+        return self._take_files(node, strm_file, nfo)
+
+    def _take_files(self, node: int, strm_file: FileFacts, nfo: FileFacts) -> bool:
+        facts = self.connection.execute(f"SELECT {_FACTS} FROM node WHERE id = ?", (node,)).fetchone()
+        differs = False
+        for kind, file, before in (("strm", strm_file, facts[2]), ("nfo", nfo, facts[5])):
+            if file.digest != before:
+                differs = True
+                self._set_file(node, kind, file if self.first else file._replace(mtime=self.now))
+        if differs and self.first:
+            self.connection.execute("UPDATE node SET mtime = max(mtime, strm_mtime, nfo_mtime) WHERE id = ?", (node,))
+        elif differs:
+            self.changed.add(node)
+            self.dirty.add(node)
+        return differs
 
     def _kept(self, node: int) -> Incoming:
         """The item of a node as the index has it, called and placed as the settings are now."""
@@ -213,8 +359,13 @@ class Draft:
         ).fetchone()
         known = Keys._make(keys)
         item = decode_kind(known.item, kind)
-        name = CutName(name) if cut else name
-        return Incoming(NodeKind(kind), known, item, name, alias, created=0, parent=parent)
+        if parent == WAITING_NODE and isinstance(item, Movie):
+            parent = self.section(MOVIES_NODE, item.category, self.now)
+        name, own = CutName(name) if cut else name, 0
+        if self.merging and kind == NodeKind.EPISODE:
+            found = self.connection.execute("SELECT name FROM title WHERE node = ?", (node,)).fetchone()
+            own = found[0] if found else 0
+        return Incoming(NodeKind(kind), known, item, name, alias, created=0, parent=parent, own=own)
 
     def place(self, node: int, parent: int, name: str, alias: str = "") -> bool:
         """Put a node into a directory, under a name that has yet to be settled there.
@@ -298,6 +449,13 @@ class Draft:
             ).fetchone()
             self.connection.execute("DELETE FROM content WHERE id = ?", (node,))
             self.unnamed.discard(node)
+            if self.knows_titles:
+                if kind == NodeKind.SERIES:
+                    self._leave_episodes(node)
+                self._forget_title(node)
+                self.connection.execute("DELETE FROM joined WHERE node = ?", (node,))
+                self.connection.execute("DELETE FROM played WHERE id = ?", (node,))
+                self.others_play.discard(node)
             if node in self.added:
                 self.added.discard(node)
                 continue
@@ -305,6 +463,14 @@ class Draft:
             self.dirty.add(parent)
             if kind == NodeKind.SEASON:
                 self.series.add(parent)
+
+    def _leave_episodes(self, series: int) -> None:
+        """Have the episodes of a series' row be those of the row that stands for its title."""
+        found = self.connection.execute("SELECT host FROM joined WHERE node = ?", (series,)).fetchone()
+        if found and found[0] != series:
+            condition = f"kind = {NodeKind.EPISODE:d} AND name = ? AND name != 0"
+            self.connection.execute(f"UPDATE title SET name = ? WHERE {condition}", (found[0], series))
+            self.regroup.add(found[0])
 
     def season(self, series: int, title: str, number: int | None, created: int) -> int:
         """Add a season to a series; returns its node."""

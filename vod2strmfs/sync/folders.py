@@ -11,6 +11,7 @@ from vod2strmfs.sync.brake import HELD_GONE
 from vod2strmfs.sync.draft import Draft
 
 _EMPTY = "NOT EXISTS (SELECT 1 FROM node AS below WHERE below.parent = content.id)"
+_JOINED = "EXISTS (SELECT 1 FROM joined WHERE joined.node = content.id AND host != content.id)"
 
 
 def settle_folders(draft: Draft, lost_series: Set[int]) -> None:
@@ -44,7 +45,8 @@ def render_series(draft: Draft) -> None:
 def _shown_series(draft: Draft) -> list[int]:
     """The series that are shown, and may be otherwise than before."""
     only = "" if draft.first or draft.everything else f"AND content.id IN ({_list(draft.series)})"
-    shown = "true" if draft.settings.empty_series == "show" else f"NOT {_EMPTY}"
+    # What waits for another row of its title has no episodes.
+    shown = "NOT " + (_JOINED if draft.settings.empty_series == "show" else _EMPTY)
     return _nodes(draft, f"{shown} {only}", NodeKind.SERIES)
 
 

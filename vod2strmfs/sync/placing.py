@@ -1,6 +1,7 @@
 """From a catalogue's rows to items in their places."""
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from typing import NamedTuple
 
 from vod2strmfs.catalog.queries import Kind
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
@@ -9,11 +10,22 @@ from vod2strmfs.extract.convert import TitledRow
 from vod2strmfs.extract.filters import Filter
 from vod2strmfs.extract.incoming import Incoming
 from vod2strmfs.extract.titles import TitleCleaner
+from vod2strmfs.extract.versions import known_language
 from vod2strmfs.library.contents import decode
 from vod2strmfs.library.items import Episode, Movie, Series
 from vod2strmfs.library.kinds import MOVIES_NODE, WAITING_NODE, NodeKind
 from vod2strmfs.sync.convert_many import ManyRows
 from vod2strmfs.sync.draft import Draft
+
+
+class _OfSeries(NamedTuple):
+    """What an episode has to know of its series."""
+
+    node: int
+    """The one that stands in the tree."""
+    title: str
+    own: int
+    """See `Incoming.own`."""
 
 
 class Placer:
@@ -29,27 +41,36 @@ class Placer:
         self._draft = draft
         self._many_rows = many_rows
         self.filter = Filter(draft.settings)
-        self._choice = self.filter.choose(snapshot.groups())
+        self.groups = snapshot.groups()
+        """The accounts and categories."""
+        self._choice = self.filter.choose(self.groups)
         snapshot.choose(self._choice)
         self._cleaner = TitleCleaner(draft.settings.clean_titles, draft.settings.name_regex)
         self._movies: dict[int, int] = {}
-        self._series: dict[int, tuple[int, str]] = {}
+        self._hosts: Mapping[int, int] = {}
+        self.labels: Callable[[int], str] = lambda movie: ""
+        """The labels of versions, by the node of their movie's row; see `joining`."""
+        self._series: dict[int, _OfSeries] = {}
         self._seasons: dict[tuple[int, int | None], int] = {}
 
-    def prepare(self, kind: Kind, lost: Mapping[Kind, Set[int]]) -> None:
+    def prepare(self, kind: Kind, lost: Mapping[Kind, Set[int]], hosts: Mapping[int, int]) -> None:
         """Get ready for rows of a kind: take note of the movies or series that they refer to.
 
         Args:
             kind: of the rows that come next.
             lost: nodes that are still in the draft, but no longer to be shown, of the kinds before.
+            hosts: the nodes that stand in the tree for those of joined rows; see `joining`.
         """
         if kind == "version":
             rows = self._contents(NodeKind.MOVIE)
             self._movies = {source: node for source, node, _ in rows if node not in lost["movie"]}
+            self._hosts = hosts
         elif kind == "episode":
             rows = self._contents(NodeKind.SERIES)
             self._series = {
-                source: (node, decode(item, Series).title) for source, node, item in rows if node not in lost["series"]
+                source: _OfSeries(hosts.get(node, node), decode(item, Series).title, node if node in hosts else 0)
+                for source, node, item in rows
+                if node not in lost["series"]
             }
             seasons = self._draft.connection.execute(
                 "SELECT parent, source, id FROM content JOIN node USING (id) WHERE content.kind = ?",
@@ -79,7 +100,7 @@ class Placer:
             match row:
                 case EpisodeRow():
                     if known := self._series.get(row.series_id):
-                        yield row, known[1]
+                        yield row, known.title
                 case VersionRow():
                     if row.movie_id in self._movies:
                         yield row, ""
@@ -93,12 +114,16 @@ class Placer:
             case EpisodeRow():
                 assert isinstance(item, Episode)
                 if not row.passes:
-                    title = f"{self._series[row.series_id][1]} {incoming.name}"
+                    title = f"{self._series[row.series_id].title} {incoming.name}"
                     self._keep_out("episode", incoming, self._choice.refuses(row.account_id), title)
                     return False
                 incoming.parent = self._season(row.series_id, item.season, incoming.created)
+                incoming.own = self._series[row.series_id].own
             case VersionRow():
-                incoming.parent = self._movies[row.movie_id]
+                movie = self._movies[row.movie_id]
+                incoming.parent = self._hosts.get(movie, movie)
+                if self._draft.merging:
+                    self._draft.label(incoming, self.labels(movie))
             case MovieRow():
                 assert isinstance(item, Movie)
                 if self._refuses("movie", row, incoming, item):
@@ -112,7 +137,7 @@ class Placer:
         return True
 
     def _season(self, series_id: int, number: int | None, created: int) -> int:
-        series, title = self._series[series_id]
+        series, title, _ = self._series[series_id]
         season = self._seasons.get((series, number))
         if season is None:
             season = self._draft.season(series, title, number, created)
@@ -122,7 +147,7 @@ class Placer:
     def _refuses(self, kind: Kind, row: MovieRow | SeriesRow, incoming: Incoming, item: Movie | Series) -> bool:
         if not self.filter.active:
             return False
-        setting = self.filter.refuses(item, self._cleaner.language(row.name), row.uuid)
+        setting = self.filter.refuses(item, known_language(item) or self._cleaner.language(row.name), row.uuid)
         if not row.passes:
             setting = self._choice.refuses(row.account_id)
         if setting:

@@ -24,7 +24,7 @@ from vod2strmfs.index.file import INDEXES, RENAMED, SEEN, connect, create, is_da
 from vod2strmfs.index.held import Held
 from vod2strmfs.index.store import Store, arrived_nodes, node_in
 from vod2strmfs.library.contents import provider_url
-from vod2strmfs.library.kinds import NodeKind
+from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
 from vod2strmfs.settings import MAX_SHRINK, LibrarySettings
 from vod2strmfs.sync import collisions
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, WINDOW, Brake, Place, emptied_series, other_versions
@@ -34,6 +34,8 @@ from vod2strmfs.sync.counts import count, find_held, recount
 from vod2strmfs.sync.draft import Draft
 from vod2strmfs.sync.folders import name_versions, render_series, settle_folders
 from vod2strmfs.sync.identity import KEPT_OUT, name_kept_out, reunite
+from vod2strmfs.sync.joining import Joiner
+from vod2strmfs.sync.joining_episodes import EpisodeJoiner
 from vod2strmfs.sync.mtimes import settle_mtimes
 from vod2strmfs.sync.placing import Placer
 from vod2strmfs.sync.progress import Tell
@@ -53,6 +55,9 @@ _DAY = 86_400 * 10**9
 as a rule, and when there are many, after a week."""
 
 _log = logging.getLogger("vod2strmfs")
+
+_ABOVE: dict[Kind, NodeKind] = {"version": NodeKind.MOVIE, "episode": NodeKind.SERIES}
+"""What holds the files of a row of each kind."""
 
 
 class Comparison(NamedTuple):
@@ -330,7 +335,12 @@ class _Run:
         return self.settings.versions == "all"
 
     def _held(self) -> Counts:
-        gone = {(kind, "held"): len(self._nodes(kind, f"held = {HELD_GONE}")) for kind in KINDS if kind != "series"}
+        seen = f"parent != {WAITING_NODE}"
+        gone = {
+            (kind, "held"): len(self._nodes(kind, f"held = {HELD_GONE} AND {seen}"))
+            for kind in KINDS
+            if kind != "series"
+        }
         return Counter(gone | {(kind, "not_renamed"): len(self._nodes(kind, f"held = {HELD_NAME}")) for kind in KINDS})
 
     def _is_quiet(self, quiet: str, written: str, patient: bool) -> bool:
@@ -382,13 +392,19 @@ class _Run:
             limit.release()
         elif draft.everything:
             limit.forget_names()
+        joiner = Joiner(draft, placer.groups.priorities, placer.groups.accounts)
+        placer.labels = joiner.label_of
         for kind in KINDS:
-            lost[kind] = self._take(kind, snapshot, draft, placer, counts, limit, lost)
+            kept = self._nodes(kind, f"held = {HELD_NAME}")
+            lost[kind] = self._take(kind, snapshot, draft, placer, joiner, counts, limit, lost)
+            waiting: Set[int] = set()
+            if kind != "version":
+                waiting = self._join(kind, draft, joiner, lost[kind], kept, counts, limit)
             if kind == "series":
                 # An episode's row says nothing of its series: whether that is filtered, or has another title.
                 draft.series_moved |= bool(lost[kind]) or (counts[kind, "added"] > 0 and placer.filter.active)
             else:
-                self._let_go(kind, draft, lost, counts, limit)
+                self._let_go(kind, draft, lost, waiting, joiner, counts, limit)
         if draft.first or draft.everything:
             for statement in INDEXES:
                 self.connection.execute(statement)
@@ -401,9 +417,38 @@ class _Run:
         settle_mtimes(draft)
         return tuple(placer.filter.unmatched()) if draft.everything else ()
 
+    def _join(
+        self, kind: Kind, draft: Draft, joiner: Joiner, gone: set[int], kept: Set[int], counts: Counts, limit: Brake
+    ) -> Set[int]:
+        """Join the rows of one kind to titles.
+
+        Args:
+            kind: of the rows.
+            draft: with all of them.
+            joiner: which joins them.
+            gone: the nodes whose items are no longer in the catalogue; those that are removed here are taken out.
+            kept: nodes whose names or places were held before.
+            counts: of this sync.
+            limit: the brake.
+
+        Returns:
+            Those of what is gone that wait for others that are gone, too.
+        """
+        waiting = joiner.drop(gone)
+        episodes = EpisodeJoiner(draft, joiner)
+        if kind == "episode":
+            counts[kind, "merged"] += episodes.settle(gone)
+            return waiting
+        joined, stay = joiner.settle(NODE_KINDS[kind], gone, limit, kept, accept=self.accept_shrink)
+        counts[kind, "merged"] += joined
+        counts[kind, "not_renamed"] += stay
+        if kind == "series":
+            episodes.arrange()
+        return waiting
+
     def _take(
-        self, kind: Kind, snapshot: Snapshot, draft: Draft, placer: Placer, counts: Counts, limit: Brake,
-        lost: Mapping[Kind, Set[int]],
+        self, kind: Kind, snapshot: Snapshot, draft: Draft, placer: Placer, joiner: Joiner, counts: Counts,
+        limit: Brake, lost: Mapping[Kind, Set[int]],
     ) -> set[int]:  # fmt: skip
         """Compare one kind of row with the index and write what differs.
 
@@ -425,7 +470,7 @@ class _Run:
         again: dict[int, int] = {}
         """Nodes added for items that the index has, by the node of each."""
         if blocks is None or blocks:
-            placer.prepare(kind, lost)
+            placer.prepare(kind, lost, joiner.hosts(_ABOVE[kind]) if kind in _ABOVE else {})
             with closing(connect(self.state_dir)) as before:
                 arriving = placer.take(self._told(snapshot.rows(kind, blocks)), self._number(kind, blocks))
                 for incoming, known in merge(arriving, known_items(before, kind, blocks)):
@@ -455,6 +500,8 @@ class _Run:
             gone -= set(recognised.values())
             counts[kind, "added"] -= len(recognised)
             again |= recognised
+        if gone and kind != "version":
+            again |= joiner.take_over(gone)
         if gone and placer.filter.active:
             name_kept_out(self.connection, NODE_KINDS[kind], gone)
         self._rename(kind, again, draft, counts, limit)
@@ -543,11 +590,23 @@ class _Run:
         query = f"SELECT id FROM node WHERE kind = ? AND {condition}"
         return {node for (node,) in self.connection.execute(query, (NODE_KINDS[kind],))}
 
-    def _let_go(self, kind: Kind, draft: Draft, lost: Mapping[Kind, Set[int]], counts: Counts, limit: Brake) -> None:
-        """Remove what is gone, or hold it back."""
+    def _let_go(
+        self,
+        kind: Kind,
+        draft: Draft,
+        lost: Mapping[Kind, Set[int]],
+        waiting: Set[int],
+        joiner: Joiner,
+        counts: Counts,
+        limit: Brake,
+    ) -> None:
+        """Remove what is gone, or hold it back. What of it waits out of sight goes with the rest."""
         gone = lost[kind]
+        added = counts[kind, "added"]
+        if kind != "version":
+            added -= joiner.waiting(NODE_KINDS[kind])
         if kind == "episode" and draft.everything and not self._all_versions:
-            surplus = other_versions(self.connection, gone)
+            surplus = other_versions(self.connection, gone - waiting)
             draft.remove(surplus)
             counts[kind, "removed"] += len(surplus)
             gone = gone - surplus
@@ -558,18 +617,19 @@ class _Run:
             held = gone & self._nodes(kind, f"parent IN ({of_held})")
         elif self.accept_shrink:
             pass
-        elif limit.holds(NODE_KINDS[kind], gone, counts[kind, "added"]):
+        elif limit.holds(NODE_KINDS[kind], gone - waiting, added):
             held = gone
         elif kind == "episode":
-            held = emptied_series(self.connection, gone, lost["series"])
+            held = emptied_series(self.connection, gone - waiting, lost["series"])
+            held = held | {node for node in waiting if joiner.host_of(node) in held}
         if draft.everything:
             draft.renew(held)
         draft.hold(held)
         draft.remove(gone - held)
         if not self.accept_shrink and kind != "version":
-            limit.note(NODE_KINDS[kind], gone - held)
-        counts[kind, "removed"] += len(gone) - len(held)
-        counts[kind, "held"] += len(held)
+            limit.note(NODE_KINDS[kind], gone - held - waiting)
+        counts[kind, "removed"] += len(gone - held - waiting)
+        counts[kind, "held"] += len(held - waiting)
 
     def _refuse_empty(self) -> None:
         kinds = [NodeKind.MOVIE, NodeKind.SERIES if self.settings.empty_series == "show" else NodeKind.EPISODE]

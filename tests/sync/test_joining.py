@@ -1,0 +1,782 @@
+"""One title of several rows: which rows are joined, which of them stands in the tree, and which plays."""
+
+import json
+import os
+import re
+import sqlite3
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Sequence, Set
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from golden_merges import GROUPS, Row
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from libraries import Library
+from outputs import Output
+
+from vod2strmfs.cli.main import cli
+from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.index.store import Store
+from vod2strmfs.settings import LibrarySettings
+
+TITLES = LibrarySettings(merge="titles")
+EXAMPLES = int(os.environ.get("X", 12))
+STREAM = re.compile(rb"stream_id=(\w+)")
+
+
+@dataclass(frozen=True)
+class Film:
+    """A row with one relation."""
+
+    name: str
+    year: int | None = None
+    account: str = "Alpha"
+    stream: str = ""
+    tmdb: str = ""
+    imdb: str = ""
+    category: str = ""
+    height: int = 0
+    columns: dict[str, Any] = field(default_factory=dict, hash=False)
+
+
+def catalogue(films: Sequence[Film], *, priorities: dict[str, int] | None = None, seed: int = 0) -> Catalogue:
+    """Films as rows in this order. Where a film names no stream, its place is its stream id."""
+    made = Catalogue(seed)
+    accounts = {name: made.account(name, priority=(priorities or {}).get(name, 0)) for name in ("Alpha", "Beta")}
+    categories: dict[str, Any] = {}
+    for place, film in enumerate(films):
+        movie = made.movie(film.name, year=film.year, relations=[], id=seed * 1000 + place + 1, **film.columns)
+        said = {"basic_data": {"tmdb": film.tmdb, "imdb": film.imdb}}
+        if film.height:
+            said["detailed_info"] = {"video": {"codec_name": "h264", "width": 16, "height": film.height}}  # type: ignore[dict-item]
+        category = None
+        if film.category:
+            category = categories.get(film.category) or made.category(film.category, "movie")
+            if film.category not in categories:
+                for account in accounts.values():
+                    made.enable(account, category)
+            categories[film.category] = category
+        made.relate(
+            movie, accounts[film.account], category, stream_id=film.stream or str(place), custom_properties=said
+        )
+    return made
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return Library(tmp_path)
+
+
+def played(library: Library) -> dict[str, str]:
+    """The stream that each folder plays."""
+    return {
+        path.split("/")[1]: stream[1].decode()
+        for path, content in library.files().items()
+        if path.startswith("Movies/") and (stream := STREAM.search(content))
+    }
+
+
+def folders(library: Library) -> dict[str, int]:
+    """Inodes of the movies' folders by name."""
+    return {
+        path.removeprefix("Movies/"): entry.inode
+        for path, entry in library.tree().items()
+        if path.startswith("Movies/") and entry.is_dir
+    }
+
+
+def titles(library: Library) -> dict[int, set[str]]:
+    """The streams of each title's rows, by the inode of its folder."""
+    with closing(sqlite3.connect(library.state_dir / "index.db")) as index:
+        rows = index.execute(
+            "SELECT coalesce(host, id), stream FROM content LEFT JOIN joined ON node = id WHERE kind = 2"
+        ).fetchall()
+    found: defaultdict[int, set[str]] = defaultdict(set)
+    for host, stream in rows:
+        found[host << 11].add(stream)
+    return dict(found)
+
+
+# Which rows are one title.
+
+
+def golden(groups: Iterable[list[list[Row]]]) -> tuple[list[Film], set[frozenset[str]]]:
+    """The films of groups, and which streams belong together."""
+    films: list[Film] = []
+    expected = set()
+    for group in groups:
+        for rows in group:
+            streams = [str(len(films) + place) for place in range(len(rows))]
+            films += [
+                Film(row.name, row.year, stream=stream, tmdb=row.tmdb, imdb=row.imdb)
+                for row, stream in zip(rows, streams, strict=True)
+            ]
+            expected.add(frozenset(streams))
+    return films, expected
+
+
+@pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
+def test_rows_as_panels_send_them(library: Library, group: list[list[Row]]) -> None:
+    films, expected = golden([group])
+    library.show(catalogue(films), TITLES)
+    assert set(map(frozenset, titles(library).values())) == expected
+    assert len(played(library)) == len(expected)
+
+
+def test_all_groups_at_once_in_any_order(tmp_path: Path) -> None:
+    films, expected = golden(GROUPS.values())
+    seen = []
+    for order in range(3):
+        (tmp_path / str(order)).mkdir()
+        library = Library(tmp_path / str(order))
+        Random(order).shuffle(films)
+        library.show(catalogue(films), TITLES)
+        assert set(map(frozenset, titles(library).values())) == expected
+        seen.append(library.files())
+    # The UUIDs go by the place, and of the URLs the streams alone are the same.
+    assert seen[0].keys() == seen[1].keys() == seen[2].keys()
+
+
+def test_ids_alone(library: Library) -> None:
+    films = [Film("Heat (1995)"), Film("EN - Heat (1995)"), Film("Rook (1986)", tmdb="1"), Film("Turm", tmdb="1")]
+    library.show(catalogue(films), LibrarySettings(merge="ids"))
+    assert set(map(frozenset, titles(library).values())) == {frozenset("0"), frozenset("1"), frozenset("23")}
+
+
+def test_nothing_is_joined_unless_it_is_asked_for(library: Library) -> None:
+    library.show(catalogue([Film("Heat (1995)"), Film("EN - Heat (1995)")]), LibrarySettings(merge="off"))
+    assert len(folders(library)) == 2
+
+
+# Which of them plays.
+
+
+@pytest.mark.parametrize(
+    ("films", "wish", "best"),
+    [
+        ([Film("FR - Heat (1995)"), Film("EN - Heat (1995)")], {"prefer_languages": ("EN", "FR")}, "1"),
+        ([Film("EN - Heat (1995)"), Film("FR - Heat (1995)")], {"prefer_languages": ("FR", "EN")}, "1"),
+        ([Film("4K - Heat (1995)"), Film("EN - Heat (1995)")], {"prefer_languages": ("english",)}, "1"),
+        ([Film("Heat (1995)"), Film("Heat (1995) VOSTFR")], {"prefer_languages": ("FR",)}, "1"),
+        ([Film("Heat (1995)"), Film("Heat", 1995, category="FR | Films")], {"prefer_languages": ("FR",)}, "1"),
+        ([Film("Heat (1995)"), Film("Heat", 1995, category="French Films")], {"prefer_languages": ("FR",)}, "1"),
+        ([Film("EN - Heat (1995)"), Film("4K-EN - Heat (1995)")], {}, "1"),
+        ([Film("Heat (1995)"), Film("Heat", 1995, category="4K | Films")], {}, "1"),
+        ([Film("CAM - Heat (1995)"), Film("Heat (1995)")], {}, "1"),
+        ([Film("HD - Heat (1995)"), Film("Heat", 1995, height=2160)], {}, "1"),
+        ([Film("4K - Heat (1995)", height=1080), Film("Heat", 1995, height=2160)], {}, "1"),
+        ([Film("4K - Heat (1995)"), Film("FHD - Heat (1995)")], {"prefer_quality": "up_to_1080p"}, "1"),
+        ([Film("4K - Heat (1995)"), Film("Heat (1995) 480p")], {"prefer_quality": "lowest"}, "1"),
+        ([Film("CAM - Heat (1995)"), Film("Heat (1995) 720p")], {"prefer_quality": "lowest"}, "1"),
+        ([Film("Heat (1995)"), Film("EN - Heat (1995)", account="Beta")], {}, "1"),
+        ([Film("Heat (1995)", stream="10"), Film("EN - Heat (1995)", stream="9")], {}, "9"),
+    ],
+)
+def test_the_version_that_plays(library: Library, films: list[Film], wish: dict[str, Any], best: str) -> None:
+    library.show(catalogue(films, priorities={"Beta": 5}), LibrarySettings(merge="titles", **wish))
+    assert played(library) == {"Heat (1995)": best}
+
+
+def test_a_better_version_that_comes_later_plays_in_the_same_folder(library: Library) -> None:
+    library.show(catalogue([Film("Heat (1995)", stream="a")]), TITLES)
+    [inode] = folders(library).values()
+    outcome = library.show(catalogue([Film("Heat (1995)", stream="a"), Film("4K - Heat (1995)", stream="b")]), TITLES)
+    assert outcome.describe() == "1 movie added"
+    assert (folders(library), played(library)) == ({"Heat (1995)": inode}, {"Heat (1995)": "b"})
+    library.show(catalogue([Film("Heat (1995)", stream="a")]), TITLES)
+    assert (folders(library), played(library)) == ({"Heat (1995)": inode}, {"Heat (1995)": "a"})
+
+
+def test_a_measurement_that_is_lost_changes_nothing(library: Library) -> None:
+    """A refresh that makes rows anew loses what was measured, until somebody opens the film again."""
+    films = [Film("HD - Heat (1995)", stream="a"), Film("Heat (1995)", stream="b", height=2160)]
+    library.show(catalogue(films), TITLES)
+    assert played(library) == {"Heat (1995)": "b"}
+    library.show(catalogue([films[0], replace(films[1], height=0)], seed=1), TITLES)
+    assert played(library) == {"Heat (1995)": "b"}
+
+
+def test_another_priority_has_another_account_play(library: Library) -> None:
+    films = [Film("Heat (1995)", stream="a"), Film("EN - Heat (1995)", account="Beta", stream="b")]
+    library.show(catalogue(films, priorities={"Alpha": 1}), TITLES)
+    assert played(library) == {"Heat (1995)": "a"}
+    library.show(catalogue(films, priorities={"Beta": 1}), TITLES)
+    assert played(library) == {"Heat (1995)": "b"}
+
+
+def test_the_nfo_is_that_of_the_version_that_plays(library: Library) -> None:
+    library.show(catalogue([Film("Heat (1995)", height=480), Film("4K - Heat (1995)", height=2160)]), TITLES)
+    nfo = library.files()["Movies/Heat (1995)/movie.nfo"]
+    assert b"<height>2160</height>" in nfo
+    assert b"480" not in nfo
+
+
+# What stays when rows come and go.
+
+
+def test_the_folder_outlives_the_row_that_it_was_made_for(library: Library) -> None:
+    films = [Film("Heat (1995)", stream="a"), Film("EN - Heat (1995)", account="Beta", stream="b")]
+    library.show(catalogue(films), TITLES)
+    before = folders(library)
+    outcome = library.show(catalogue(films[1:]), TITLES)
+    assert (outcome.held, outcome.counts["movie", "removed"]) == (0, 0)
+    assert (folders(library), played(library)) == (before, {"Heat (1995)": "b"})
+    library.show(catalogue(films), TITLES)
+    assert folders(library) == before
+
+
+def test_two_folders_that_become_one_title_leave_the_first_one(library: Library) -> None:
+    films = [Film("Heat (1995)", stream="a"), Film("EN - Heat (1995)", stream="b"), Film("Rook (1986)", stream="c")]
+    library.show(catalogue(films), LibrarySettings())
+    before = folders(library)
+    outcome = library.show(catalogue(films), TITLES)
+    assert outcome.counts["movie", "merged"] == 1
+    assert folders(library).items() <= before.items()
+    assert folders(library).keys() == {"Heat (1995)", "Rook (1986)"}
+    with closing(Store(library.state_dir)) as store:
+        [remark] = [remark for remark in store.remarks() if remark.what == "merged"]
+    assert (remark.name, remark.detail) == ("Heat (1995)", "Heat (1995) (title and year)")
+    assert library.metrics()["index.movies_merged"] == "1"
+    assert library.metrics()["index.movies"] == "2"
+    library.show(catalogue(films), LibrarySettings())
+    assert folders(library).keys() == before.keys()
+    assert set(folders(library).values()) == set(before.values())
+
+
+def test_a_row_that_gets_another_id_parts(library: Library) -> None:
+    films = [Film("Heat (1995)", stream="a", tmdb="1"), Film("EN - Heat (1995)", stream="b")]
+    library.show(catalogue(films), TITLES)
+    before = folders(library)
+    library.show(catalogue([films[0], replace(films[1], tmdb="2")]), TITLES)
+    assert len(folders(library)) == 2
+    assert folders(library).items() >= before.items()
+    library.show(catalogue(films), TITLES)
+    assert folders(library) == before
+
+
+def test_a_row_that_bridged_two_others_leaves_and_they_part(library: Library) -> None:
+    films = [
+        Film("Heat (1995)", stream="a", tmdb="1"),
+        Film("Canicule (1995)", stream="b", tmdb="1"),
+        Film("EN - Canicule (1995)", stream="c"),
+    ]
+    library.show(catalogue(films), TITLES)
+    assert folders(library).keys() == {"Heat (1995)"}
+    library.show(catalogue([films[0], films[2]]), TITLES)
+    assert folders(library).keys() == {"Heat (1995)", "Canicule (1995)"}
+
+
+def test_a_row_that_could_be_two_titles_joins_the_one_that_is_left(library: Library) -> None:
+    films = [
+        Film("Heat (1995)", stream="a", tmdb="1"),
+        Film("Heat (1995)", stream="b", tmdb="2"),
+        Film("EN - Heat (1995)", stream="c"),
+    ]
+    library.show(catalogue(films), TITLES)
+    assert len(folders(library)) == 3
+    library.show(catalogue([films[0], films[2]]), TITLES)
+    assert set(map(frozenset, titles(library).values())) == {frozenset("ac")}
+
+
+def test_what_did_not_change_makes_no_generation(library: Library) -> None:
+    films = [Film("Heat (1995)", stream="a"), Film("4K - Heat (1995)", stream="b")]
+    first = library.show(catalogue(films), TITLES)
+    before = library.tree()
+    again = library.show(catalogue(films), TITLES)
+    assert (again.changed, again.generation) == (False, first.generation)
+    assert library.tree() == before
+
+
+def test_each_relation_of_each_row_has_a_file_in_the_one_folder(library: Library) -> None:
+    films = [Film("Heat (1995)", stream="a"), Film("EN - Heat (1995)", account="Beta", stream="b")]
+    settings = LibrarySettings(merge="titles", versions="all")
+    library.show(catalogue(films), settings)
+    strms = [path for path in library.paths() if path.endswith(".strm")]
+    assert len(strms) == 2
+    assert {path.rpartition("/")[0] for path in strms} == {"Movies/Heat (1995)"}
+    before = {path: entry.inode for path, entry in library.tree().items()}
+    library.show(catalogue(films[1:], seed=1), settings)
+    after = {path: entry.inode for path, entry in library.tree().items() if path.startswith("Movies/")}
+    assert after["Movies/Heat (1995)"] == before["Movies/Heat (1995)"]
+    [strm] = [path for path in after if path.endswith(".strm")]
+    assert after[strm] >> 11 == before[strm] >> 11
+
+
+def test_versions_move_when_titles_join_and_part(library: Library) -> None:
+    films = [Film("Heat (1995)", stream="a"), Film("EN - Heat (1995)", account="Beta", stream="b")]
+    apart = LibrarySettings(versions="all")
+
+    def inodes() -> set[int]:
+        return {entry.inode for path, entry in library.tree().items() if path.endswith(".strm")}
+
+    library.show(catalogue(films), apart)
+    before = inodes()
+    assert len(folders(library)) == 2
+    library.show(catalogue(films), LibrarySettings(versions="all", merge="titles"))
+    assert (len(folders(library)), inodes()) == (1, before)
+    library.show(catalogue(films), apart)
+    assert (len(folders(library)), inodes()) == (2, before)
+
+
+def files(library: Library) -> dict[str, str]:
+    """The stream of each film's file, by its name without the extension."""
+    return {
+        path.split("/")[-1].removesuffix(".strm"): stream[1].decode()
+        for path, content in library.files().items()
+        if path.startswith("Movies/") and (stream := STREAM.search(content))
+    }
+
+
+def test_files_of_versions_say_language_and_quality_and_the_account_where_both_are_equal(library: Library) -> None:
+    films = [
+        Film("4K-EN - Heat (1995)", stream="a"),
+        Film("|FR| Heat (1995)", stream="b"),
+        Film("4K-EN | Heat (1995)", account="Beta", stream="c"),
+        Film("Heat (1995)", stream="d", height=2160),
+    ]
+    settings = LibrarySettings(merge="titles", versions="all")
+    library.show(catalogue(films), settings)
+    expected = {
+        "Heat (1995) - English 4K": "a",
+        "Heat (1995) - French": "b",
+        "Heat (1995) - English 4K Beta": "c",
+        "Heat (1995) - Alpha": "d",
+    }
+    assert files(library) == expected
+    assert all(name.startswith("Heat (1995) - ") for name in files(library))
+    # Names stay, whoever goes and comes.
+    library.show(catalogue(films[1:], seed=1), settings)
+    assert files(library) == {name: stream for name, stream in expected.items() if stream != "a"}
+    library.show(catalogue(films, seed=2), settings)
+    assert files(library) == expected
+
+
+def test_a_version_is_called_as_its_row_is_now(library: Library) -> None:
+    settings = LibrarySettings(merge="titles", versions="all")
+    library.show(catalogue([Film("EN - Heat (1995)", stream="a")]), settings)
+    library.show(catalogue([Film("EN - Heat (1995)", stream="a", category="4K | Films")]), settings)
+    assert files(library) == {"Heat (1995) - English 4K": "a"}
+    library.show(
+        catalogue([Film("EN - Heat (1995)", stream="a", category="4K | Films")]), LibrarySettings(versions="all")
+    )
+    assert files(library) == {"Heat (1995) - Alpha": "a"}
+
+
+def test_names_of_versions_begin_with_their_folders_however_long(library: Library) -> None:
+    long = "A very long title " * 14
+    marks = [("4K-EN - ", "Alpha"), ("4K-EN | ", "Beta"), ("4K-EN ┃ ", "Beta")]
+    films = [Film(f"{mark}{long}(1995)", account=account, stream=mark) for mark, account in marks]
+    library.show(catalogue(films), LibrarySettings(merge="titles", versions="all"))
+    [folder] = folders(library)
+    assert len(files(library)) == 3
+    assert all(name.startswith(folder) and len(f"{name}.strm".encode()) <= 255 for name in files(library))
+
+
+# The brake.
+
+
+def many(count: int, account: str, **columns: Any) -> list[Film]:
+    return [Film(f"Film {number} (2001)", account=account, stream=f"{account}{number}", **columns)
+            for number in range(count)]  # fmt: skip
+
+
+def test_an_account_that_is_away_removes_no_title_that_another_one_has(library: Library) -> None:
+    films = many(60, "Alpha") + many(60, "Beta")
+    library.show(catalogue(films), TITLES)
+    before = folders(library)
+    assert len(before) == 60
+    outcome = library.show(catalogue(films[60:]), TITLES)
+    assert outcome.held == 0
+    assert folders(library) == before
+    assert all(stream.startswith("Beta") for stream in played(library).values())
+
+
+def test_the_limit_counts_titles_and_not_rows(library: Library) -> None:
+    """30 of 100 titles are more than 20 %, and 60 of 300 rows would not be."""
+    films = many(100, "Alpha") + many(100, "Beta") + [replace(film, name=f"EN - {film.name}", stream=f"x{film.stream}")
+                                                      for film in many(100, "Alpha")]  # fmt: skip
+    library.show(catalogue(films), TITLES)
+    before = folders(library)
+    left = [film for film in films if int(re.sub("[a-zA-Z]", "", film.stream)) >= 25]
+    outcome = library.show(catalogue(left, seed=1), TITLES)
+    assert outcome.held == 25
+    assert folders(library) == before
+    assert library.show(catalogue(films, seed=2), TITLES).held == 0
+    assert folders(library) == before
+
+
+def test_an_id_that_is_suddenly_that_of_all_films_joins_none(library: Library) -> None:
+    films = many(100, "Alpha")
+    library.show(catalogue(films), TITLES)
+    before = folders(library)
+    outcome = library.show(catalogue([replace(film, tmdb="1") for film in films]), TITLES)
+    assert outcome.held == 99
+    assert folders(library) == before
+    assert library.show(catalogue(films), TITLES).held == 0
+    assert folders(library) == before
+    library.show(catalogue([replace(film, tmdb="1") for film in films]), TITLES)
+    outcome = library.sync(library.last_url, TITLES, accept_shrink=True)
+    assert (outcome.held, len(folders(library))) == (0, 1)
+
+
+# Any history.
+
+NAMES = ("Heat (1995)", "EN - Heat (1995)", "4K | Heat (1995)", "Heat", "Rook (1986)", "FR - Rook (1986)", "Rook")
+FILMS = st.lists(
+    st.builds(
+        Film,
+        name=st.sampled_from(NAMES),
+        account=st.sampled_from(("Alpha", "Beta")),
+        tmdb=st.sampled_from(("", "", "1", "2")),
+        imdb=st.sampled_from(("", "", "tt0000001", "tt0000002")),
+        height=st.sampled_from((0, 0, 720, 2160)),
+    ),
+    min_size=1,
+    max_size=7,
+)
+ANCHOR = Film("Anchor (2000)", stream="anchor")
+
+
+def shown(films: Sequence[Film], directory: Path) -> Library:
+    directory.mkdir()
+    library = Library(directory)
+    library.show(catalogue(films), TITLES)
+    return library
+
+
+def choices(library: Library) -> dict[frozenset[str], str]:
+    """The stream that plays of each title."""
+    tree, files = library.tree(), library.files()
+    by_inode = {entry.inode: path for path, entry in tree.items() if entry.is_dir}
+    found = {}
+    for inode, streams in titles(library).items():
+        [content] = [files[path] for path in files if path.startswith(f"{by_inode[inode]}/") and path.endswith("strm")]
+        stream = STREAM.search(content)
+        assert stream is not None
+        found[frozenset(streams)] = stream[1].decode()
+    return found
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sets(st.integers(0, 6)),
+        st.dictionaries(st.integers(0, 6), st.sampled_from(("", "1", "2")), max_size=2),
+        st.randoms(use_true_random=False),
+    ),
+    min_size=1,
+    max_size=3,
+)
+"""What happens to films: which are there, which get another id, and in which order their rows are made anew."""
+
+
+@settings(max_examples=EXAMPLES)
+@given(FILMS, STEPS)
+def test_whatever_happens_every_row_is_in_one_title_that_plays_the_best(
+    first: list[Film], history: list[tuple[set[int], dict[int, str], Random]]
+) -> None:
+    films = {f"s{number}": replace(film, stream=f"s{number}") for number, film in enumerate(first)}
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "lived").mkdir()
+        library = Library(Path(directory) / "lived")
+        before: dict[int, set[str]] = {}
+        were: dict[str, Film] = {}
+        for step, (there, ids, random) in enumerate(history):
+            for number, tmdb in ids.items():
+                if f"s{number}" in films:
+                    films[f"s{number}"] = replace(films[f"s{number}"], tmdb=tmdb)
+            present = [ANCHOR, *(film for stream, film in films.items() if int(stream[1:]) in there)]
+            random.shuffle(present)
+            library.show(catalogue(present, seed=step), TITLES, max_shrink=100)
+            now = titles(library)
+            assert sorted(stream for streams in now.values() for stream in streams) == sorted(
+                film.stream for film in present
+            )
+            fresh = shown(present, Path(directory) / f"fresh{step}")
+            other = shown(present[::-1], Path(directory) / f"other{step}")
+            assert fresh.files().keys() == other.files().keys()
+            assert choices(fresh) == choices(other) == choices(library)
+            _check_kept(before, now, {film.stream for film in present if were.get(film.stream) == film})
+            before, were = now, {film.stream: film for film in present}
+
+
+def _check_kept(before: dict[int, set[str]], now: dict[int, set[str]], same: Set[str]) -> None:
+    """A folder goes only when all that is left of its title joined one that was there, too.
+
+    Args:
+        before: the streams of each title, by the inode of its folder.
+        now: the same a step later.
+        same: the streams that play the same as before.
+    """
+    for inode, streams in before.items():
+        heirs = [new for new, theirs in now.items() if theirs & streams & same]
+        assert not heirs or inode in now or all(heir in before for heir in heirs)
+
+
+# Series.
+
+
+@dataclass(frozen=True)
+class Show:
+    """A series' row with its episodes, each by its number and with its stream id."""
+
+    name: str
+    episodes: dict[tuple[int, int], str]
+    account: str = "Alpha"
+    tmdb: str = ""
+    height: int = 0
+
+
+def shows(rows: Sequence[Show], *, priorities: dict[str, int] | None = None, seed: int = 0) -> Catalogue:
+    made = Catalogue(seed)
+    accounts = {name: made.account(name, priority=(priorities or {}).get(name, 0)) for name in ("Alpha", "Beta")}
+    number = seed * 1000
+    for place, row in enumerate(rows):
+        series = made.series(row.name, relations=[], id=seed * 1000 + place + 1)
+        account = accounts[row.account]
+        first = min(row.episodes.values(), default=str(place))
+        said: dict[str, Any] = {"basic_data": {"tmdb": row.tmdb}}
+        made.relate(series, account, external_series_id=f"of {first}", custom_properties=said)
+        for (season, episode), stream in row.episodes.items():
+            number += 1
+            item = made.episode(series, season, episode, "", relations=[], id=number)
+            said = {"info": {"info": {"video": {"width": 16, "height": row.height}}}} if row.height else {}
+            made.relate(item, account, stream_id=stream, custom_properties=said)
+    return made
+
+
+def streams(library: Library) -> dict[str, str]:
+    """The stream that each episode plays, by series, season and file."""
+    return {
+        path.removeprefix("TV/").removesuffix(".strm"): stream[1].decode()
+        for path, content in library.files().items()
+        if path.startswith("TV/") and (stream := STREAM.search(content))
+    }
+
+
+def nodes(library: Library) -> dict[str, int]:
+    """The nodes of series' folders and of episodes; seasons without any go."""
+    tree = library.tree()
+    return {
+        path: entry.inode >> 11
+        for path, entry in tree.items()
+        if path.startswith("TV/") and (path.count("/") == 1 or path.endswith(".strm"))
+    }
+
+
+LOST = [
+    Show("Lost (2004)", {(1, 1): "a1", (1, 2): "a2"}),
+    Show("4K-EN - Lost (2004)", {(1, 2): "b2", (2, 1): "b3"}, "Beta", height=2160),
+]
+JOINED = {
+    "Lost (2004)/Season 01/S01E01": "a1",
+    "Lost (2004)/Season 01/S01E02": "b2",
+    "Lost (2004)/Season 02/S02E01": "b3",
+}
+APART = {"Lost (2004)/Season 01/S01E01": "a1", "Lost (2004)/Season 01/S01E02": "a2"}
+
+
+def test_seasons_and_episodes_are_joined_by_their_numbers(library: Library) -> None:
+    library.show(shows(LOST), TITLES)
+    assert streams(library) == JOINED
+    assert library.metrics()["index.series_merged"] == "1"
+    assert library.metrics()["index.episodes_merged"] == "1"
+    assert library.metrics()["index.episodes"] == "3"
+    [nfo] = [content for path, content in library.files().items() if path.endswith("tvshow.nfo")]
+    assert b'<namedseason number="2">' in nfo
+
+
+def test_a_film_and_a_series_of_one_name_are_two_titles(library: Library) -> None:
+    made = shows(LOST[:1])
+    made.movie("Lost (2004)")
+    library.show(made, TITLES)
+    assert {path for path in library.paths() if path.count("/") == 1} == {"Movies/Lost (2004)", "TV/Lost (2004)"}
+
+
+def test_series_that_become_one_keep_what_the_first_one_has(library: Library) -> None:
+    library.show(shows(LOST), LibrarySettings())
+    before = nodes(library)
+    assert len(streams(library)) == 4
+    outcome = library.show(shows(LOST), TITLES)
+    assert outcome.held == 0
+    assert streams(library) == JOINED
+    now = nodes(library)
+    for path in ("TV/Lost (2004)", "TV/Lost (2004)/Season 01/S01E01.strm"):
+        assert now[path] == before[path]
+    library.show(shows(LOST), LibrarySettings())
+    assert nodes(library) == before
+
+
+def test_episodes_outlive_the_rows_that_they_were_made_for(library: Library) -> None:
+    library.show(shows(LOST), TITLES)
+    before = nodes(library)
+    outcome = library.show(shows(LOST[1:], seed=1), TITLES)
+    assert outcome.held == 0
+    assert streams(library) == {path: stream for path, stream in JOINED.items() if stream != "a1"}
+    assert nodes(library).items() <= before.items()
+    library.show(shows(LOST, seed=2), TITLES)
+    assert streams(library) == JOINED
+
+
+def test_episodes_of_a_row_that_parts_go_with_it(library: Library) -> None:
+    ids = [replace(LOST[0], tmdb="1"), replace(LOST[1], tmdb="1")]
+    library.show(shows(ids), TITLES)
+    assert streams(library) == JOINED
+    before = nodes(library)
+    library.show(shows([ids[0], replace(ids[1], tmdb="2")]), TITLES)
+    theirs = {path: stream for path, stream in streams(library).items() if path not in APART}
+    assert {path: stream for path, stream in streams(library).items() if path in APART} == APART
+    assert sorted(theirs.values()) == ["b2", "b3"]
+    library.show(shows(ids), TITLES)
+    assert streams(library) == JOINED
+    assert nodes(library) == before
+
+
+def test_episodes_that_come_and_go_are_joined_as_they_come(library: Library) -> None:
+    library.show(shows([LOST[0], replace(LOST[1], episodes={(3, 1): "b9"})]), TITLES)
+    assert streams(library) == APART | {"Lost (2004)/Season 03/S03E01": "b9"}
+    more = replace(LOST[1], episodes={(3, 1): "b9", (1, 1): "b1"})
+    library.show(shows([LOST[0], more]), TITLES)
+    assert streams(library)["Lost (2004)/Season 01/S01E01"] == "b1"
+    library.show(shows([LOST[0], replace(LOST[1], episodes={(3, 1): "b9"})]), TITLES)
+    assert streams(library) == APART | {"Lost (2004)/Season 03/S03E01": "b9"}
+
+
+def test_what_did_not_change_of_joined_series_makes_no_generation(library: Library) -> None:
+    library.show(shows(LOST), TITLES)
+    before = library.tree()
+    assert not library.show(shows(LOST), TITLES).changed
+    assert library.tree() == before
+
+
+def test_with_a_file_for_each_version_the_episodes_of_all_rows_stand_in_one_folder(library: Library) -> None:
+    library.show(shows(LOST), LibrarySettings(merge="titles", versions="all"))
+    assert sorted(streams(library).values()) == ["a1", "a2", "b2", "b3"]
+    assert {path.partition("/")[0] for path in streams(library)} == {"Lost (2004)"}
+
+
+SHOWS = st.lists(
+    st.tuples(
+        st.sampled_from(("Lost (2004)", "EN - Lost (2004)", "Lost", "Dark (2017)", "4K - Dark (2017)")),
+        st.sampled_from(("", "", "1", "2")),
+        st.dictionaries(st.tuples(st.integers(0, 2), st.integers(1, 2)), st.sampled_from((0, 720)), max_size=4),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=EXAMPLES)
+@given(st.lists(st.tuples(SHOWS, st.booleans()), min_size=1, max_size=3))
+def test_whatever_happens_to_series_every_episode_is_there_once(
+    history: list[tuple[list[tuple[str, str, dict[tuple[int, int], int]]], bool]],
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "lived").mkdir()
+        library = Library(Path(directory) / "lived")
+        for step, (drawn, joins) in enumerate(history):
+            rows = [Show("Anchor (2000)", {(1, 1): "anchor"})]
+            for place, (name, tmdb, episodes) in enumerate(drawn):
+                numbered = {number: f"s{place}e{number[0]}x{number[1]}" for number in sorted(episodes)}
+                rows.append(Show(name, numbered, ("Alpha", "Beta")[place % 2], tmdb))
+            settings = TITLES if joins else LibrarySettings()
+            library.show(shows(rows, seed=step), settings, accept_shrink=True)
+            (Path(directory) / f"fresh{step}").mkdir()
+            fresh = Library(Path(directory) / f"fresh{step}")
+            fresh.show(shows(rows, seed=step + 50), settings)
+            assert sorted(streams(library).values()) == sorted(streams(fresh).values())
+            assert len(streams(library)) == len(streams(fresh))
+            _check_whole(library)
+
+
+def _check_whole(library: Library) -> None:
+    """What waits has somebody that stands for it, and nothing is joined to what waits."""
+    with closing(sqlite3.connect(library.state_dir / "index.db")) as index:
+        [lost] = index.execute(
+            "SELECT count(*) FROM node WHERE kind IN (2, 5) AND parent = -1 AND NOT EXISTS (SELECT 1 FROM joined"
+            " JOIN node AS host ON host.id = joined.host WHERE joined.node = node.id AND host.parent != -1)"
+        ).fetchone()
+        [dangling] = index.execute(
+            "SELECT count(*) FROM joined WHERE node NOT IN (SELECT id FROM node) OR host NOT IN (SELECT id FROM node)"
+        ).fetchone()
+    assert (lost, dangling) == (0, 0)
+
+
+# A column of a Dispatcharr to come.
+
+
+def test_the_language_that_dispatcharr_knows_comes_before_marks(library: Library, tmp_path: Path) -> None:
+    films = [
+        Film("EN - Heat (1995)", stream="a"),
+        Film("Heat (1995)", stream="b"),
+        Film("Heat (1995) 1080p", stream="c"),
+    ]
+    path = tmp_path / "tagged.db"
+    catalogue(films).write(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("ALTER TABLE vod_movie ADD COLUMN language varchar(2) NOT NULL DEFAULT ''")
+        database.execute("UPDATE vod_movie SET language = iif(id = 1, 'de', iif(id = 2, 'fr', ''))")
+    for wish, stream in (("EN", "c"), ("DE", "a"), ("FR", "b")):
+        settings = LibrarySettings(merge="titles", prefer_languages=(wish,))
+        library.sync(f"sqlite:///{path}", settings)
+        assert played(library) == {"Heat (1995)": stream}
+    library.sync(f"sqlite:///{path}", LibrarySettings(merge="titles", languages=("DE",)))
+    assert played(library) == {"Heat (1995)": "a"}
+
+
+# What is written to disk, and what is said.
+
+
+def test_files_of_titles_that_were_joined_are_cleaned_up_as_merged(tmp_path: Path) -> None:
+    output = Output(Library(tmp_path), tmp_path / "output")
+    films = [Film("Heat (1995)", stream="a"), Film("EN - Heat (1995)", stream="b"), Film("Rook (1986)", stream="c")]
+    output.library.show(catalogue(films), LibrarySettings())
+    output.write()
+    assert len(list((output.root / "Movies").iterdir())) == 3
+    output.library.show(catalogue(films), TITLES)
+    assert ("Heat (1995)", "noted", "merged: Heat (1995) (title and year)") in output.actions()
+    assert len(list((output.root / "Movies").iterdir())) == 3
+    actions = output.actions(cleanup="apply")
+    assert {reason for _, action, reason in actions if action == "deleted"} == {"merged"}
+    assert output.difference() == {}
+    assert len(list((output.root / "Movies").iterdir())) == 2
+
+
+def test_joined_series_are_written_as_they_are_shown(tmp_path: Path) -> None:
+    output = Output(Library(tmp_path), tmp_path / "output")
+    output.library.show(shows(LOST), LibrarySettings())
+    output.write()
+    output.library.show(shows(LOST), TITLES)
+    output.write(cleanup="apply")
+    assert output.difference() == {}
+    output.library.show(shows(LOST[1:], seed=1), TITLES)
+    output.write(cleanup="apply")
+    assert output.difference() == {}
+
+
+def test_titles_are_listed_with_their_rows(library: Library) -> None:
+    films = [Film("EN - Heat (1995)", stream="a"), Film("4K-FR | Heat (1995)", account="Beta", stream="b")]
+    library.show(catalogue([*films, Film("Rook (1986)", stream="c")]), TITLES)
+
+    def listed(*arguments: str) -> Any:
+        ended = CliRunner().invoke(cli, ["titles", "--state-dir", str(library.state_dir), *arguments])
+        assert ended.exit_code == 0
+        return ended.output
+
+    assert listed() == (
+        "Heat (1995)  movie  (by prefer_quality)\n    EN - Heat (1995)  Alpha  EN\n"
+        "  * 4K-FR | Heat (1995)  Beta  FR  4K  joined by title and year\n"
+    )
+    assert listed("rook") == "Rook (1986)  movie\n  * Rook (1986)  Alpha\n"
+    assert listed("nonesuch") == "No folder is called so.\n"
+    [title] = json.loads(listed("heat*", "--json"))["titles"]
+    assert [(row["stream_id"], row["plays"], row["languages"], row["quality"]) for row in title["versions"]] == [
+        ("a", False, ["EN"], None),
+        ("b", True, ["FR"], "4K"),
+    ]
