@@ -17,7 +17,8 @@ case ${1:-} in
 dev | test) packages="$packages postgresql:postgres rsync:rsync rclone:rclone openssl:openssl samba:smbd smbclient:smbclient iproute2:ip
     chromium:chromium chromium-driver:chromedriver groff-base:groff systemd:systemd-analyze
     curl:curl pgbouncer:pgbouncer exfat-fuse:mount.exfat-fuse exfatprogs:mkfs.exfat e2fsprogs:mkfs.ext4
-    mount:losetup autofs:automount redis-server:redis-server patchelf:patchelf" ;;
+    mount:losetup autofs:automount redis-server:redis-server patchelf:patchelf mergerfs:mergerfs
+    plocate:plocate nfs-ganesha:ganesha.nfsd nfs-ganesha-vfs:libfsalvfs.so libnfs-utils:nfs-ls" ;;
 bench) packages="$packages postgresql:postgres bindfs:bindfs mergerfs:mergerfs rclone:rclone" ;;
 kodi) packages="$packages postgresql:postgres kodi:kodi xvfb:Xvfb ffmpeg:ffmpeg" ;;
 esac
@@ -27,6 +28,7 @@ have() {
     *.h) [ -n "$(find /usr/include /usr/local/include -path "*/$1" -print -quit 2>/dev/null)" ] ;;
     postgres) [ -n "$(find /usr/lib/postgresql -path '*/bin/postgres' -print -quit 2>/dev/null)" ] ;;
     smbd | pgbouncer) [ -x "/usr/sbin/$1" ] ;;
+    *.so) [ -n "$(find /usr/lib -name "$1" -print -quit)" ] ;;
     *) command -v "$1" >/dev/null ;;
     esac
 }

@@ -153,7 +153,7 @@ cat >"$root/try/build" <<'END'
 docker import /base.tar base >/dev/null
 docker build --quiet --network host --build-arg BASE=base --tag vod2strmfs .. >/dev/null
 for name in ghcr.io/dispatcharr/dispatcharr=dispatcharr postgres:17=dispatcharr redis:7=redis \
-    jellyfin/jellyfin=media-server emby/embyserver=media-server plexinc/pms-docker=media-server; do
+    jellyfin/jellyfin=media-server emby/embyserver=media-server; do
     docker build --quiet --network host --target "${name#*=}" --tag "${name%=*}" --file /try/stand-ins /try >/dev/null
 done
 layers=$(docker history --human=false --format '{{.Size}}' vod2strmfs | head -n -1)
@@ -266,13 +266,13 @@ END
 
 cat >"$root/try/others" <<'END'
 . /try/helpers
-use modular.yaml:mount.yaml:media-servers.yaml emby,plex
-echo "modular, mount, emby and plex:"
+use modular.yaml:mount.yaml:media-servers.yaml emby
+echo "modular, mount, emby:"
 docker compose up --detach 2>/try/up.log &
 wait_for is vod2strmfs Running true
 wait_for demo db
 wait
-for server in emby plex; do echo "    $server sees $(there $server "$look")"; done
+echo "    emby sees $(there emby "$look")"
 docker compose down --volumes 2>/dev/null
 
 use modular.yaml:materialize.yaml:media-servers.yaml jellyfin

@@ -29,18 +29,16 @@ _SERVERS = get_args(LibrarySettings.model_fields["media_server"].annotation)
 
 
 _FILTERS = (
-    "`accounts` and `categories` choose among what a title can be played from: of a film that two accounts have, the",
-    "best of those that you want is shown. So it is with a series' episodes: with one account alone you see the",
-    "episodes that it has. The other filters judge titles; episodes go with their series. A title has to pass all of",
-    "them.",
+    "**Filters.** A title has to pass all of them. `accounts` and `categories` choose among what a title can be",
+    "played from: if two accounts have a film, you see the best of those that you want. Of a series you see the",
+    "episodes that the wanted accounts have. The other filters look at titles; episodes go with their series.",
     "",
-    "In a pattern `*` stands for any characters, `?` for one; upper and lower case are the same. Names may be written",
-    "as they are: `EN | Kids`, `[EN] New`, `!XXX [18+]`. (Only where nothing is called so do brackets hold a set of",
-    "characters, as in `S[0-9]*`.) A name with a comma has to stand in a TOML list. With patterns that exclude alone,",
-    "everything else is shown. A pattern that matches nothing is a warning of `sync`. Titles whose year is not known",
-    "are in no range of `years`.",
+    "In a pattern, `*` stands for any characters and `?` for one. Upper and lower case are the same. Write names as",
+    "they are: `EN | Kids`, `[EN] New`, `!XXX [18+]`. (Brackets hold a set of characters, as in `S[0-9]*`, only if",
+    "nothing has that name.) A name with a comma has to be in a TOML list. If all patterns exclude, everything else is",
+    "shown. `sync` warns of a pattern that matches nothing. Titles without a known year are in no range of `years`.",
     "",
-    "A settings file that is given counts whole: what is not in it has its default.",
+    "A settings file counts whole: what is not in it has its default.",
 )
 
 
@@ -49,20 +47,22 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Each setting `some_name` is `some_name = …` in the TOML file, `VOD2STRMFS_SOME_NAME` in the environment and",
-        "`--some-name` on the command line of the [commands that use it](#options). The command line beats the",
-        "environment, and that the file. On both a list is written with commas; in TOML it is a list. What is true or",
-        "false has an opposite, `--no-some-name`. Two are called otherwise: `write_nfo` is `--nfo` and `--no-nfo`, and",
-        "`output_root` is no option but the directory that stands behind the command (`vod2strmfs mount /data/STRM`).",
-        "The file is named by `--config` (`-c`) or `VOD2STRMFS_CONFIG`. If neither names one, it is",
-        "`~/.config/vod2strmfs/config.toml` (`$XDG_CONFIG_HOME`) of the user who runs the command, else",
-        "`/etc/vod2strmfs.toml`; the first that is there counts, whole. `--config ''`, or an empty",
-        "`VOD2STRMFS_CONFIG`, reads none. `-v` and `doctor` say which was read.",
+        "Write a setting `some_name` as `some_name = …` in the settings file (TOML), as `VOD2STRMFS_SOME_NAME` in",
+        "the environment, or as `--some-name` on the command line of the [commands that use it](#options).",
         "",
-        "`api_key`, `api_password` and `status_token` are no options: other users see what stands on a command line.",
-        "Nor is `notify`: it is a list of tables, `[[notify]]`, whose settings [stand elsewhere](notify.md).",
+        "* **Command line beats environment beats file.**",
+        "* `--config` (`-c`) or `VOD2STRMFS_CONFIG` names the file. If neither does, it is",
+        "  `~/.config/vod2strmfs/config.toml` (`$XDG_CONFIG_HOME`) of the user who runs the command, else",
+        "  `/etc/vod2strmfs.toml`. `--config ''`, or an empty `VOD2STRMFS_CONFIG`, reads none. `-v` and `doctor` say",
+        "  which was read.",
+        "* A list has commas in the environment and on the command line; in TOML it is a list.",
+        "* `--no-some-name` is the opposite of a setting that is true or false.",
+        "* Two names differ: `write_nfo` is `--nfo` and `--no-nfo`. `output_root` is no option: write the folder",
+        "  after the command (`vod2strmfs mount /data/STRM`).",
+        "* `api_key`, `api_password` and `status_token` are no options: other users see what is on a command line.",
+        "  Nor is `notify`: it is a list of tables, `[[notify]]`, with [settings of its own](notify.md).",
         "",
-        "Settings of the upper table decide names and contents. Use one state directory for each set of them.",
+        "The settings of the first table decide names and contents. Use one state directory for each set of them.",
     ]
     own = {name: field for name, field in Settings.model_fields.items() if name not in LibrarySettings.model_fields}
     for title, fields in (("The library", LibrarySettings.model_fields), ("The commands", own)):
@@ -140,7 +140,10 @@ def layouts_page() -> str:
                 tree = Tree(store)
                 entries = dict(tree.walk())
                 files = {path: tree.read(entry.inode).decode() for path, entry in entries.items() if not entry.is_dir}
-            lines += ["", f"## `media_server = {server}`", "", "```"]
+            lines += ["", f"## `media_server = {server}`", ""]
+            if server == "plex":
+                lines += ["Plex lists these files and [cannot play them](quickstart.md#plex).", ""]
+            lines += ["```"]
             lines += [path + ("/" if entry.is_dir else "") for path, entry in sorted(entries.items())]
             lines += ["```"]
             wanted = (("The movie", ("movie.nfo", "(1995).nfo")), ("The special", ("Home.nfo", "E01.nfo")))

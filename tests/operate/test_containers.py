@@ -10,11 +10,13 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from compose_spec import PyOptions
@@ -114,9 +116,9 @@ class Watch:
 
 
 @contextmanager
-def container(library: Path, database: str, propagation: str = "unchanged") -> Iterator[Mount]:
+def container(library: Path, database: str, *options: str, propagation: str = "unchanged") -> Iterator[Mount]:
     """A container that has been given the library with `rshared`, and mounts in it."""
-    arguments = (f"--database={database}", f"--state-dir={library.parent}/state", "--poll-interval=0.5")
+    arguments = (f"--database={database}", f"--state-dir={library.parent}/state", "--poll-interval=0.5", *options)
     enter = ["unshare", "--mount", "--propagation", propagation]
     log = library.parent / "mount.log"
     with log.open("ab") as output:
@@ -129,16 +131,23 @@ def container(library: Path, database: str, propagation: str = "unchanged") -> I
             mount.stop()
 
 
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Path]:
-    """A folder of the host's that containers share."""
-    folder = tmp_path / "library"
+@contextmanager
+def shared(above: Path) -> Iterator[Path]:
+    """A folder of the host's that containers share, in a folder."""
+    folder = above / "library"
     (folder / "STRM").mkdir(parents=True)
     subprocess.run(["mount", "--bind", folder, folder], check=True)
     subprocess.run(["mount", "--make-shared", folder], check=True)
     yield folder
     # A dead mount below it goes with it.
     subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Path]:
+    """A folder of the host's that containers share."""
+    with shared(tmp_path) as folder:
+        yield folder
 
 
 def titles(place: Path) -> frozenset[str]:
@@ -173,6 +182,50 @@ def test_a_consumer_sees_the_whole_library_or_an_error_through_each_restart(tmp_
         with container(library, url):
             eventually(lambda: sees(whole))
     assert {found for found in watch.seen if not isinstance(found, int)} == {whole}
+
+
+@contextmanager
+def unprivileged(numbers: int = 100_000) -> Iterator[list[str]]:
+    """A container whose users are others outside, as an unprivileged one of LXC; gives what stands before a command."""
+    wait = ["sh", "-c", "echo; exec sleep 600"]
+    process = subprocess.Popen(
+        ["unshare", "--user", "--mount", "--propagation", "slave", *wait], stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        with process.stdout:
+            process.stdout.readline()
+        for kind in ("uid_map", "gid_map"):
+            Path(f"/proc/{process.pid}/{kind}").write_text(f"0 {numbers} 65536")
+        yield ["nsenter", f"--target={process.pid}", "--user", "--mount", "--setuid=0", "--setgid=0", "--"]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_an_unprivileged_container_sees_the_library_through_each_restart(tmp_path: Path) -> None:
+    url = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(films()).url
+    # Its users may not look into pytest's folders.
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as open_to_all, ExitStack() as stack:
+        Path(open_to_all).chmod(0o755)
+        library = stack.enter_context(shared(Path(open_to_all)))
+        enter = stack.enter_context(unprivileged())
+
+        def sees() -> int:
+            look = [*enter, "ls", str(library / "STRM/Movies")]
+            return len(subprocess.run(look, capture_output=True, text=True, check=False).stdout.splitlines())
+
+        assert sees() == 0
+        with container(library, url, "--allow-other") as mount:
+            eventually(lambda: sees() == 30)
+            mount.process.kill()
+            mount.process.wait()
+            eventually(lambda: sees() == 0)
+        with container(library, url, "--allow-other"):
+            eventually(lambda: sees() == 30)
+            owner = subprocess.run([*enter, "stat", "-c", "%U %A", library / "STRM/Movies"], capture_output=True,
+                                   text=True, check=True).stdout  # fmt: skip
+            assert owner.split() == ["nobody", "dr-xr-xr-x"]
 
 
 def test_the_image_has_a_user_and_commands_that_there_are() -> None:
@@ -276,11 +329,65 @@ def test_compose_files_hold_together(files: list[str]) -> None:
         assert ours["environment"]["POSTGRES_HOST"] in services
 
     consumers = {name: service for name, service in services.items() if "profiles" in service}
-    assert set(consumers) == {"jellyfin", "emby", "plex"}
+    assert set(consumers) == {"jellyfin", "emby"}  # Plex cannot play the files.
     for name, service in consumers.items():
         assert (host, "/library", "rslave") in mounts_of(service), name
         assert service["depends_on"]["vod2strmfs"]["condition"] == "service_healthy"
         assert service["profiles"] == [name]
+
+
+def test_the_status_page_can_be_reached_from_outside_the_container_with_a_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    token = {"VOD2STRMFS_STATUS_TOKEN": "a-long-text-that-nobody-guesses"}
+    files = [*dotenv()["COMPOSE_FILE"].split(":"), "status.yaml"]
+    page = (ROOT / "docs/containers.md").read_text()
+    assert f"COMPOSE_FILE={':'.join(files)}\n" in page
+    assert "=".join(*token.items()) in page
+    with pytest.raises(AssertionError, match="VOD2STRMFS_STATUS_TOKEN"):
+        services_of(files)
+    example = dotenv()
+    monkeypatch.setattr(sys.modules[__name__], "dotenv", lambda: example | token)
+    service = services_of(files)[0]["vod2strmfs"]
+    given = {name: value for name, value in service["environment"].items() if name.startswith(ENVIRONMENT_PREFIX)}
+    settings = load(None, {}, given)
+    assert settings.status_listen == "0.0.0.0:9192"
+    assert settings.status_token is not None
+    assert settings.status_token.get_secret_value() == token["VOD2STRMFS_STATUS_TOKEN"]
+    assert service["ports"] == ["9192:9192"]
+
+
+def test_unraids_template_makes_a_container_that_writes_the_library(tmp_path: Path) -> None:
+    url = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(films()).url
+    template = ElementTree.parse(COMPOSE / "unraid/vod2strmfs.xml").getroot()
+    settings = {"Database": url, "Base URL": "http://192.168.1.10:9191"}
+    places, environment = {}, {}
+    for field in template.findall("Config"):
+        name, target = field.attrib["Name"], field.attrib["Target"]
+        if field.attrib["Type"] == "Path":
+            places[target] = field.text
+        elif field.attrib["Type"] == "Port":
+            assert template.findtext("WebUI") == f"http://[IP]:[PORT:{target}]/"
+        else:
+            assert target.removeprefix(ENVIRONMENT_PREFIX).lower() in Settings.model_fields
+            value = settings.get(name) or field.text or ""
+            assert value or field.attrib["Required"] == "false"
+            environment[target] = value
+    assert set(places) == set(instructions("VOLUME")) | {"/data"}
+    assert template.findtext("Repository") == "vod2strmfs"
+    page = (ROOT / "docs/unraid.md").read_text()
+    assert all(place in page for place in places.values() if place)
+    [choices] = [field.attrib["Default"] for field in template.findall("Config") if "|" in field.attrib["Default"]]
+    assert all(load(None, {"media_server": choice}, {}) for choice in choices.split("|"))
+
+    line = template.findtext("PostArgs") or ""
+    assert line == services_of(["materialize.yaml"])[0]["vod2strmfs"]["command"]
+    assert parses(shlex.split(line))
+    assert load(None, {}, environment).status_listen == "0.0.0.0:9192"
+    environment |= {"VOD2STRMFS_OUTPUT_ROOT": f"{tmp_path}/STRM", "VOD2STRMFS_STATE_DIR": f"{tmp_path}/state"}
+    once = command("materialize", "--cleanup=apply")
+    subprocess.run(once, env=os.environ | environment, capture_output=True, check=True, timeout=TIMEOUT)
+    assert len(list(tmp_path.glob("STRM/Movies/*/*.strm"))) == 30
 
 
 def test_the_example_of_the_settings_is_one() -> None:

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import click
 from libraries import Library
@@ -24,6 +25,23 @@ def test_generated_pages_are_up_to_date() -> None:
         [sys.executable, ROOT / "scripts" / "write_docs.py", "--check"], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_drawn_pictures_are_up_to_date_small_and_readable_by_night() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "pictures.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for picture in (ROOT / "docs/_static").glob("*.svg"):
+        assert picture.stat().st_size < 10_000
+        assert "prefers-color-scheme: dark" in picture.read_text()
+        assert ElementTree.parse(picture).getroot().find("{*}title") is not None
+
+
+def test_every_picture_is_shown_on_a_page() -> None:
+    pages = (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+    shown = {Path(target).name for page in pages for target in re.findall(r"!\[.*?\]\((.*?)\)", page.read_text())}
+    assert {path.name for path in (ROOT / "docs/_static").iterdir() if path.suffix != ".css"} == shown
 
 
 def test_every_setting_is_an_option_but_for_those_that_the_page_names() -> None:

@@ -29,8 +29,8 @@ AFTER_THE_QUICK_START = tuple(
 )
 """In this order, each on the machine that the quick start and those before have left."""
 
-ELSEWHERE = {ROOT / "docs/containers.md"}
-"""Needs a container engine, which no test can count on: the page itself says what was run where."""
+ELSEWHERE = {ROOT / f"docs/{name}.md" for name in ("containers", "unraid", "synology")}
+"""Need a container engine, which no test can count on: the pages themselves say what was run where."""
 
 STAND_INS = {"apt-get", "docker", "journalctl", "sudo", "systemctl"}
 """Programs that are not run: each says itself why, and what is checked of its command line."""
@@ -46,8 +46,11 @@ def blocks(page: Path) -> Iterator[tuple[str, str]]:
 
 
 def commands_of(page: Path) -> str:
-    """A script of all commands of a page."""
-    return "\n".join(text for language, text in blocks(page) if language == "sh")
+    """A script of all commands of a page. Where `init` asks, the answers are those that the page gives in a table."""
+    script = "\n".join(text for language, text in blocks(page) if language == "sh")
+    answers = re.findall(r"^\| (?:Database|Address|Folder): .* \| `(.*)` \|$", page.read_text(), re.M)
+    asked = f"printf '%s\\n' {shlex.join(answers)} | script --quiet --return --command '\\1' /dev/null"
+    return re.sub(r"^(sudo vod2strmfs init)$", asked, script, flags=re.M)
 
 
 @pytest.fixture(scope="module")

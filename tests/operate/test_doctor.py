@@ -28,6 +28,7 @@ from vod2strmfs.doctor.examine import examine
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.errors import Exit
 from vod2strmfs.settings import LibrarySettings, Settings, load
+from vod2strmfs.settings.servers import NotifiedServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -320,7 +321,7 @@ def test_the_shrink_brake_holds_something(set_up: SetUp) -> None:
 
 def test_an_index_made_with_other_settings(set_up: SetUp) -> None:
     set_up.options["folder_ids"] = "jellyfin"
-    broken(index.index(set_up.settings()), "other settings: folder_ids", "one file for both", Level.NOTE)
+    broken(index.index(set_up.settings()), "other settings: folder_ids", "the settings file of your mount", Level.NOTE)
 
 
 # Playing
@@ -559,29 +560,6 @@ def test_a_mount_made_by_a_link_is_the_same_place(tmp_path: Path, server: Dispat
             assert finding.level == Level.OK, finding
 
 
-def test_an_overlay_over_the_mount_is_warned_of(tmp_path: Path, server: DispatcharrServer) -> None:
-    set_up = SetUp(tmp_path, server.url)
-    layers = tmp_path / "layers"
-    layers.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "none", layers], check=True)
-    try:
-        for name in ("upper", "work", "merged"):
-            (layers / name).mkdir()
-        with mounted(tmp_path, set_up.database.url) as running:
-            options = f"lowerdir={running.path},upperdir={layers}/upper,workdir={layers}/work"
-            subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, layers / "merged"], check=True)
-            try:
-                broken(
-                    [f for f in mount.mount(set_up.settings()) if f.level != Level.OK],
-                    f"the overlay at {layers}/merged", "Do not put the mount under overlayfs", Level.WARNING,
-                )  # fmt: skip
-            finally:
-                subprocess.run(["umount", layers / "merged"], check=True)
-            assert [finding.level for finding in mount.mount(set_up.settings())] == [Level.OK]
-    finally:
-        subprocess.run(["umount", "-l", layers], check=True)
-
-
 def test_a_mount_without_a_generation(tmp_path: Path, server: DispatcharrServer) -> None:
     set_up = SetUp(tmp_path, server.url)
     shutil.rmtree(tmp_path / "state")
@@ -642,3 +620,12 @@ def test_what_a_media_server_will_not_find(set_up: SetUp, options: dict[str, Any
     findings = list(servers.servers(set_up.settings().model_copy(update=options)))
     assert [finding.text[: len(text)] for finding, text in zip(findings, said, strict=True)] == said
     assert all(is_documented(finding) for finding in findings)
+
+
+def test_plex_is_not_chosen_without_a_warning(set_up: SetUp) -> None:
+    broken(servers.servers(set_up.settings().model_copy(update={"notify": (NotifiedServer(kind="plex", url="http://a"),)})),
+           "Plex is told what changed", "unless lists are all", Level.WARNING)  # fmt: skip
+    set_up.options["media_server"] = "plex"
+    warnings = [finding for finding in set_up.examine() if finding.level == Level.WARNING]
+    broken([finding for finding in warnings if "base_url" not in finding.text],
+           "Plex lists .strm files, and cannot play them", "Jellyfin, Emby or Kodi", Level.WARNING)  # fmt: skip

@@ -81,7 +81,7 @@ def test_a_browser_shows_navigation_tables_and_charts_and_asks_nobody(site: Path
     browser.find_element(By.CSS_SELECTOR, ".sidebar-tree").find_element(By.LINK_TEXT, "Quick start").click()
     assert browser.find_element(By.TAG_NAME, "h1").text.startswith("Quick start")
     rows = browser.find_elements(By.CSS_SELECTOR, "#jellyfin tr")
-    assert "Metadata savers Nfo off" in [" ".join(row.text.split()) for row in rows]
+    assert "Metadata savers: Nfo off" in [" ".join(row.text.split()) for row in rows]
 
     browser.find_element(By.LINK_TEXT, "Performance").click()
     charts = browser.find_elements(By.CSS_SELECTOR, "img.mermaid")

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 @click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False, shell_complete=complete_directory)
 @mode_option
 @click.option("-n", "--dry-run", is_flag=True, help="Write nothing but the report, which says what would be done.")
-@click.option("--accept-shrink", is_flag=True, help="Let go of what the shrink brake holds back, and clean it up.")
+@click.option(
+    "--accept-shrink", is_flag=True, help="Accept the removals that the shrink brake holds back, and clean up."
+)
 @answer_options
 @with_settings(CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, NOTIFY, STATE)
 def materialize(settings: Settings, mode: Mode, dry_run: bool, accept_shrink: bool, quiet: bool, as_json: bool) -> None:

@@ -43,7 +43,7 @@ _HELP = {
     " delete them",
     "schedule": "When to run Generate All: daily HH:MM, or a crontab of 5 fields, or of 6 with the seconds first;"
     " empty: never",
-    "auto": "Run Generate All when the catalogue has changed and come to rest",
+    "auto": "Run Generate All when the catalogue has changed and then been still for 30 seconds",
     "concurrency": "How many files are written at once",
     "max_shrink": "Hold deletions back when more than this percentage of the films or episodes would vanish within a"
     " day; 100 holds nothing back",

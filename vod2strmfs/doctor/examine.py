@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vod2strmfs.doctor import database, disk, hydrate, index, mount, playing, runs, servers, settings
+from vod2strmfs.doctor import database, disk, hydrate, index, mount, neighbours, playing, runs, servers, settings
 from vod2strmfs.doctor.finding import Finding
 from vod2strmfs.settings import Settings
 
@@ -30,7 +30,7 @@ def examine(given: Settings, config: Path | None, *, play: bool, is_usual: bool 
         index.index,
         servers.servers,
         hydrate.hydrate,
-        *((runs.runs,) if materialized else (mount.mount, mount.propagation)),
+        *((runs.runs,) if materialized else (mount.mount, mount.propagation, neighbours.neighbours)),
     ]
     if play:
         checks.append(playing.playing)

@@ -102,5 +102,5 @@ def other_settings(given: LibrarySettings, made_with: LibrarySettings) -> Iterat
             "library",
             Level.NOTE,
             f"the index was made with other settings: {', '.join(changed)}",
-            "Give the same ones as to the mount, best in one file for both; else names or contents change.",
+            "Use the settings file of your mount (--config FILE): with other settings, names or contents change.",
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.doctor.patience import SECONDS, in_time
 from vod2strmfs.errors import MountError
-from vod2strmfs.host.mount_table import KIND, mount_of, mounted_at, overlay_over
+from vod2strmfs.host.mount_table import KIND, mount_of, mounted_at
 from vod2strmfs.mount import point
 from vod2strmfs.settings import Settings
 from vod2strmfs.status.channel import NotRunningError, ask
@@ -73,7 +73,6 @@ def _mount(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield from _living(settings)
-        yield from _layers(place)
 
 
 def _unmounted(settings: Settings) -> Iterator[Finding]:
@@ -130,18 +129,6 @@ def _living(settings: Settings) -> Iterator[Finding]:
             Level.WARNING,
             f"mounted at {place}; the mount of this state directory is at {state.mountpoint}",
             "Give each mount a state directory of its own.",
-        )
-
-
-def _layers(place: Path) -> Iterator[Finding]:
-    overlay = overlay_over(place)
-    if overlay is not None:
-        yield Finding(
-            "mount",
-            Level.WARNING,
-            f"the overlay at {overlay.path} has the mount below it: what changes or leaves shows there as an error,"
-            " or not at all",
-            "Do not put the mount under overlayfs. For posters beside the files, use `vod2strmfs materialize`.",
         )
 
 

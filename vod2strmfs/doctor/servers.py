@@ -28,6 +28,13 @@ def servers(settings: Settings) -> Iterator[Finding]:
             "versions is all: Kodi shows each version as a film, or an episode, of its own",
             'Switch "Movies are in separate folders" on in its source, or it finds no film; or use versions = "best".',
         )
+    if any(server.kind == "plex" for server in settings.notify):
+        yield Finding(
+            _CHECK,
+            Level.WARNING,
+            "Plex is told what changed, and cannot play what it lists",
+            "Take it out of the settings' notify, unless lists are all that you want there.",
+        )
     if settings.media_server in ("any", "kodi") and (number := _long_urls(settings)):
         yield Finding(
             _CHECK,

@@ -97,11 +97,15 @@ class LibrarySettings(BaseModel):
     pin_stream: bool = Field(
         True, description="append the stream and account id to every URL, so that it outlives a re-created UUID"
     )
-    media_server: MediaServer = Field("any", description="whose names and NFO forms to write")
+    media_server: MediaServer = Field(
+        "any", description="whose names and NFO forms to write; Plex lists .strm files, and cannot play them"
+    )
     clean_titles: bool = Field(True, description="remove the country and quality marks that panels add to titles")
     name_regex: Pattern = Field("", description="a regular expression; what it matches is removed from titles")
     folder_ids: FolderIds = Field(
-        "none", description="put the TMDB or IMDb id into the folders' names, as that server reads it"
+        "none",
+        description="put the TMDB or IMDb id into the folders' names: plex as {tmdb-949}, which Emby, Kodi and"
+        " Jellyfin 12 read too; jellyfin as [tmdbid-949]",
     )
     group_by: GroupBy = Field(
         "none",
@@ -189,6 +193,11 @@ class LibrarySettings(BaseModel):
                 f"base_url is {without_password(self.base_url)}: a media server would look for Dispatcharr on its own"
                 " host, or in its own container. Give the address by which it reaches Dispatcharr."
             )
+        if self.media_server == "plex":
+            yield (
+                "media_server is plex: Plex lists .strm files, and cannot play them."
+                " Play them with Jellyfin, Emby or Kodi."
+            )
         if self.direct_urls:
             yield "direct_urls is on: every .strm of an Xtream account holds the account's password."
 
@@ -224,11 +233,13 @@ class Settings(LibrarySettings):
         "", description="when `run` materializes: daily HH:MM, or a crontab of 5 fields, or of 6 with the seconds first"
     )
     time_zone: TimeZone = Field("", description="the schedule's time zone, as in Europe/Berlin (default: this host's)")
-    auto: bool = Field(False, description="`run` materializes when the catalogue has changed and come to rest")
+    auto: bool = Field(
+        False, description="`run` materializes when the catalogue has changed and then been still for 30 seconds"
+    )
     throttle: float = Field(
         0, ge=0, le=1e6, description="how many files a second materialize writes at most; 0: as many as it can"
     )
-    verify: bool = Field(False, description="compare every byte of what materialize wrote, not only what has changed")
+    verify: bool = Field(False, description="materialize reads every file again, and repairs what differs (slow)")
     overwrite: bool = Field(
         False, description="write over NFOs and .strm files that were edited or come from elsewhere"
     )
