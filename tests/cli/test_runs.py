@@ -180,7 +180,7 @@ def test_the_page_and_the_metrics_of_a_service_say_when_it_ran_and_runs_next(set
         code, page = asking.get("/")
         assert code == 200
         assert "does not answer" not in page
-        for words in ("daily 03:30 and after changes", "last run", "next run", " 03:30:00"):
+        for words in ("daily 03:30 and after changes", "Last run", "Next run", "03:30"):
             assert words in page
         metrics = dict(line.rsplit(" ", 1) for line in asking.get("/metrics")[1].splitlines() if line[0] != "#")
         assert float(metrics["vod2strmfs_up"]) == 1

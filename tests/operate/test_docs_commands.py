@@ -21,13 +21,14 @@ AFTER_THE_QUICK_START = tuple(
         "database",
         "operation",
         "troubleshooting",
-        "from-vod2strm",
         "commands",
         "mount-or-materialize",
         "hydrate",
     )
 )
 """In this order, each on the machine that the quick start and those before have left."""
+FROM_VOD2STRM = ROOT / "docs/from-vod2strm.md"
+"""Begins with what the plugin has written."""
 
 ELSEWHERE = {ROOT / f"docs/{name}.md" for name in ("containers", "unraid", "synology")}
 """Need a container engine, which no test can count on: the pages themselves say what was run where."""
@@ -93,6 +94,42 @@ def test_the_quick_start_leads_to_a_playing_film(
     assert "plays a film from here" in done.said
 
 
+FORMER = """
+test ! -e {root}
+python=$PWD/.venv/bin/python; test -x "$python" || python=python3
+"$python" tests/support/former_plugin.py postgresql://dispatch:secret@192.168.1.10/dispatcharr {root} {address}
+former=$(ls {root}/Movies | head -1)
+echo mine > "{root}/Movies/$former/poster.jpg"
+echo "$former" > /srv/former
+cp -a {root} /srv/seen-before
+"""
+LOOK = """
+diff -r /srv/seen-before {root}
+sudo vod2strmfs materialize /srv/fresh --config /etc/vod2strmfs.toml --state-dir /srv/fresh.state
+diff -r /srv/fresh {root}.vod2strmfs || true
+find {root}.vod2strmfs -name '*.strm' -exec cat {{}} + | grep -c /proxy/vod/movies/ || true
+ls "{root}.vod2strmfs/Movies/$(cat /srv/former)"
+rm -rf {root} {root}.vod2strmfs /srv/fresh /srv/seen-before
+"""
+
+
+def test_the_way_from_the_plugin_ends_with_one_folder_a_film_and_leads_back(started: tuple[Sandbox, Ended]) -> None:
+    sandbox, _ = started
+    root = "/srv/STRM"
+    made = sandbox.run(FORMER.format(root=root, address="http://192.168.1.10:9191"))
+    assert made.code == 0, made.said
+    done = sandbox.run(commands_of(FROM_VOD2STRM))
+    assert done.code == 0, done.said
+    seen = sandbox.run(LOOK.format(root=root))
+    assert seen.code == 0, seen.said
+    # What differs from a library that was begun anew is one folder: a poster of the user's stands in it.
+    differences = [line for line in seen.said.splitlines() if line.startswith(("Only in", "diff -r /srv/fresh/"))]
+    assert len(differences) == 1, seen.said
+    assert differences[0].startswith(f"Only in {root}.vod2strmfs/Movies: ")
+    assert "\n0\n" in seen.said
+    assert "\nposter.jpg\n+ rm" in seen.said
+
+
 @pytest.mark.parametrize("page", AFTER_THE_QUICK_START, ids=lambda page: page.stem)
 def test_the_commands_of_a_page_run(started: tuple[Sandbox, Ended], page: Path) -> None:
     sandbox, before = started
@@ -102,7 +139,7 @@ def test_the_commands_of_a_page_run(started: tuple[Sandbox, Ended], page: Path) 
 
 
 def test_no_page_is_left_out() -> None:
-    run = {ROOT / "README.md", QUICK_START, *AFTER_THE_QUICK_START, *ELSEWHERE}
+    run = {ROOT / "README.md", QUICK_START, FROM_VOD2STRM, *AFTER_THE_QUICK_START, *ELSEWHERE}
     assert {page for page in PAGES if commands_of(page)} <= run
 
 

@@ -3,14 +3,19 @@
 import csv
 import http.client
 import os
+import re
 import socket
+import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from databases import Database
+from libraries import Library
 from mounts import Mount, eventually, is_mounted, mounted
 from postgres_server import free_port
 from prometheus_client.parser import text_string_to_metric_families
@@ -19,8 +24,13 @@ from selenium.webdriver.common.by import By
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import SettingsError
-from vod2strmfs.reports.rows import COLUMNS
+from vod2strmfs.hydrate.outcomes import Patience
+from vod2strmfs.hydrate.queue import Entry, Queue
+from vod2strmfs.reports.rows import COLUMNS, Reason
 from vod2strmfs.settings import load
+from vod2strmfs.status.progress import noting
+from vod2strmfs.web import words
+from vod2strmfs.web.pages import Pages
 
 _EVIL = "<script>document.title='stolen'</script><b>Film</b>"
 
@@ -107,31 +117,118 @@ def texts(browser: webdriver.Chrome, selector: str) -> list[str]:
     return [element.text for element in browser.find_elements(By.CSS_SELECTOR, selector)]
 
 
-def test_a_browser_shows_the_mount_and_its_reports(site: Site, browser: webdriver.Chrome) -> None:
-    name = write_report(site, rows=1203)
+def test_a_browser_shows_the_library_and_its_reports(site: Site, browser: webdriver.Chrome) -> None:
+    write_report(site, rows=1203)
     browser.get(site.url)
     assert browser.title == "vod2strmfs"
-    assert texts(browser, "#health") == ["All is well."]
-    assert str(site.mount.path) in texts(browser, "#mount td")
-    assert "index movies 2" in texts(browser, "#library tr")
-    changed = texts(browser, "#changes td:nth-child(2)")
-    assert "Heat (1995)" in changed
-    assert any(title.startswith("<script>") or "script" in title for title in changed)
+    assert texts(browser, "#cards dt") == ["Films", "Series", "Episodes", "All is well"]
+    assert texts(browser, "#cards dd")[:3] == ["2", "0", "0"]
     # A style sheet that was refused would leave the browser's own margins.
-    assert browser.find_element(By.TAG_NAME, "table").value_of_css_property("border-collapse") == "collapse"
+    assert browser.find_element(By.TAG_NAME, "dl").value_of_css_property("margin-top") == "0px"
+    assert not any(details.get_attribute("open") for details in browser.find_elements(By.TAG_NAME, "details"))
+    browser.find_element(By.CSS_SELECTOR, "#figures summary").click()
+    figures = texts(browser, "#figures .figures div")
+    assert "Films that can be shown\n2" in figures
+    assert not [figure for figure in figures if figure.endswith("\n0")]
 
-    browser.find_element(By.LINK_TEXT, name).click()
-    assert texts(browser, "#report th") == list(COLUMNS)
-    assert len(texts(browser, "#report tr")) == 501
-    assert texts(browser, "#report tr:nth-child(2) td:nth-child(4)") == [f"{_EVIL} 0"]
-    assert "1203 rows, page 1 of 3" in texts(browser, "#pages")[0]
+    [report] = browser.find_elements(By.CSS_SELECTOR, "a.report")
+    assert report.text.split("\n") == ["2 Jan 2026, 03:04", "Films and series", "401 failed, 802 created"]
+    report.click()
+    assert browser.title == "Films and series, 2 Jan 2026, 03:04"
+    assert texts(browser, "#rows h2") == ["401 failed", "802 created"]
+    assert texts(browser, ".row h3")[0].startswith("<script>document.title='stolen'<")
+    assert len(texts(browser, ".row dt")) == 500
+    assert texts(browser, "#pages span") == ["Page 1 of 3"]
     browser.find_element(By.CSS_SELECTOR, "[rel=next]").click()
-    assert texts(browser, "#report tr:nth-child(2) td:nth-child(5)") == ["uuid-500"]
-    browser.find_element(By.LINK_TEXT, "failed (401)").click()
-    assert set(texts(browser, "#report td:nth-child(6)")) == {"failed"}
-    assert "401 rows, page 1 of 1" in texts(browser, "#pages")[0]
+    assert texts(browser, "#rows h2") == ["802 created"]
+    browser.find_element(By.LINK_TEXT, "401 failed").click()
+    assert texts(browser, "#rows h2") == ["401 failed"]
+    assert texts(browser, "#pages") == []
+    browser.find_element(By.NAME, "q").send_keys("film</b> 1202\n")
+    assert texts(browser, "#actions a") == ["all 1", "1 failed"]
+    assert texts(browser, ".row dt") == ["script><b>Film</b> 1202"]
     assert browser.find_elements(By.TAG_NAME, "script") == []
-    assert browser.title == name
+    assert browser.title == "Films and series, 2 Jan 2026, 03:04"
+
+
+def test_the_page_brings_itself_up_to_date_and_leaves_open_what_the_reader_opened(
+    site: Site, browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    browser.get(site.url)
+    browser.find_element(By.CSS_SELECTOR, "#mount summary").click()
+    with closing(sqlite3.connect(tmp_path / "demo.db")) as database, database:
+        database.execute("UPDATE vod_movie SET name = 'Alien' WHERE name = 'Heat'")
+
+    def is_new() -> bool:
+        browser.execute_async_script("renew().then(arguments[0])")
+        return "Heat (1995) → Alien (1995)" in texts(browser, ".renamed li")
+
+    eventually(is_new)
+    assert browser.find_element(By.ID, "mount").get_attribute("open")
+    assert not browser.find_element(By.ID, "figures").get_attribute("open")
+    assert browser.switch_to.active_element.text == "The mount"
+    assert browser.find_elements(By.CSS_SELECTOR, "#lost:not([hidden])")[0].is_displayed() is False
+
+    site.mount.stop()
+    browser.execute_async_script("renew().then(arguments[0])")
+    assert browser.find_element(By.ID, "lost").is_displayed()
+    assert texts(browser, "#cards dt")[0] == "Films"
+
+
+def test_the_page_says_how_far_a_sync_and_the_fetching_of_episodes_is(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    catalogue = Catalogue()
+    catalogue.movie("Heat", year=1995)
+    library.show(catalogue)
+    pages = Pages(library.state_dir, tmp_path)
+    assert 'id="progress"' not in pages.front()
+    with noting(library.state_dir, "Reading the catalogue", "titles", lambda done, total: None) as tell:
+        time.sleep(1.1)
+        tell(12_000, 48_000)
+        front = " ".join(pages.front().split())
+    assert "<h2>Reading the catalogue</h2>" in front
+    assert "12,000 of 48,000 titles, begun just now" in re.sub("<[^>]*>", "", front)
+    assert 'id="progress"' not in pages.front()
+    with closing(Queue(library.state_dir, Patience())) as queue:
+        queue.note(mode="background", rate=10.0, budget=100, stopped="")
+        queue.look(Entry(1, "Alpha", str(n), n, n, f"u{n}", f"S{n}", 0.0, missing=n < 5) for n in range(1200))
+        front = re.sub("<[^>]*>", "", " ".join(pages.front().split()))
+        assert "1,195 of 1,200 series have episodes; 5 wait, until about" in front
+        queue.note(stopped="Dispatcharr refuses the key.")
+    assert "Dispatcharr refuses the key." in pages.front()
+
+
+def test_what_no_mount_answers_for_is_told_with_what_the_index_holds(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    assert "no sync yet" in Pages(library.state_dir, tmp_path).front()
+    catalogue = Catalogue()
+    for number in range(1234):
+        catalogue.movie(f"Film {number}", year=1995)
+    library.show(catalogue)
+    front = Pages(library.state_dir, tmp_path).front()
+    assert "<dt>Films</dt><dd>1,234</dd>" in front
+    assert "The mount does not answer" in front
+
+
+def test_numbers_times_and_metrics_are_said_in_words(tmp_path: Path) -> None:
+    assert [words.count(number, "film") for number in (0, 1, 2, "1904")] == [
+        "0 films", "1 film", "2 films", "1,904 films",
+    ]  # fmt: skip
+    assert [words.count(number, "series") for number in (1, 2)] == ["1 series", "2 series"]
+    assert [words.span(seconds) for seconds in (1, 60, 119, 7200, 90000)] == [
+        "less than a minute", "1 minute", "1 minute", "2 hours", "1 day",
+    ]  # fmt: skip
+    library = Library(tmp_path)
+    catalogue = Catalogue()
+    catalogue.movie("Heat", year=1995)
+    library.show(catalogue)
+    counted = [metric.partition(".")[2] for metric in library.metrics()]
+    plain = {"generation", "made", "stale_since"}
+    for metric in {*counted, "filtered_by_years", "episodes_filtered_by_accounts"} - plain:
+        assert words.metric_words(metric) != metric.replace("_", " ").capitalize() or "_" not in metric, metric
+    for reason in Reason:
+        assert reason in (Reason.NEW, Reason.RENAMED) or words.reason_words(reason) != reason, reason
+    assert words.reason_words("name refused: more than 143 bytes").endswith("the name: more than 143 bytes")
 
 
 def test_metrics_are_those_of_the_mount(site: Site) -> None:
@@ -149,7 +246,9 @@ def test_metrics_are_those_of_the_mount(site: Site) -> None:
 def test_a_mount_that_went_stale_is_told(site: Site) -> None:
     (site.mount.path.parent / "demo.db").unlink()
     eventually(lambda: site.metrics()["stale_since_seconds"] > 0)
-    assert "The database cannot be read since" in site.request("/").read().decode()
+    page = site.request("/").read().decode()
+    assert "database is away" in page
+    assert '<section class="notice away"' in page
 
 
 def test_a_page_of_another_site_cannot_ask(site: Site) -> None:
@@ -162,17 +261,35 @@ def test_a_page_of_another_site_cannot_ask(site: Site) -> None:
 
 
 def test_it_only_reads(site: Site) -> None:
-    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"):
+    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
         assert site.request("/", method).status == 501, method
+
+
+def test_a_head_is_a_get_without_the_content(site: Site) -> None:
+    for path, status in (("/metrics", 200), ("/style.css", 200), ("/favicon.ico", 200), ("/nonesuch", 404)):
+        head, whole = site.request(path, "HEAD"), site.request(path)
+        assert (head.status, head.read()) == (status, b"")
+        assert head.getheader("Content-Type") == whole.getheader("Content-Type")
+    assert site.request("/", "HEAD", host="evil.example").status == 421
+
+
+def test_whatever_the_page_refers_to_is_there_and_nothing_is_of_elsewhere(site: Site) -> None:
+    page = site.request("/").read().decode()
+    named = re.findall(r"""(?:href|src)=["']([^"']+)""", page)
+    assert {"/style.css", "/page.js", "/favicon.svg", "/metrics"} <= set(named)
+    for path in named:
+        assert path.startswith("/"), path
+        assert site.request(path).status == 200, path
+    assert "url(" not in site.request("/style.css").read().decode()
 
 
 def test_there_is_nothing_else_to_be_had(site: Site) -> None:
     name = write_report(site)
     (site.reports / "secret.csv").write_text("a,b\n1,2\n")
     for path in (
-        "/nonesuch", "/reports/", "/reports/nonesuch.csv", "/reports/..%2findex.db", "/reports/../index.db",
-        "/reports/secret.csv", "//etc/passwd", "/..%2f..%2fetc/passwd", f"/reports/{name}?page=0",
-        f"/reports/{name}?page=9", f"/reports/{name}?page=x", f"/reports/{name}/x",
+        "/nonesuch", "/front.html", "/reports/", "/reports/nonesuch.csv", "/reports/..%2findex.db",
+        "/reports/../index.db", "/reports/secret.csv", "//etc/passwd", "/..%2f..%2fetc/passwd",
+        f"/reports/{name}?page=0", f"/reports/{name}?page=9", f"/reports/{name}?page=x", f"/reports/{name}/x",
         f"/reports/{name}?action=nonesuch&page=2",
     ):  # fmt: skip
         answer = site.request(path)
@@ -186,6 +303,9 @@ def test_every_answer_keeps_browsers_careful(site: Site) -> None:
         assert "default-src 'none'" in str(answer.getheader("Content-Security-Policy"))
         assert answer.getheader("X-Content-Type-Options") == "nosniff"
         assert answer.getheader("Cache-Control") == "no-store"
+        policy = str(answer.getheader("Content-Security-Policy"))
+        assert "unsafe" not in policy
+        assert "*" not in policy
     page = site.request(f"/reports/{write_report(site)}").read().decode()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
@@ -205,7 +325,7 @@ def test_a_report_is_shown_without_what_keeps_spreadsheets_from_running_titles(s
     with (site.reports / name).open("a") as file:
         file.write("movie,,,'-30- (1959),,created,new\n")
     page = site.request(f"/reports/{name}").read().decode()
-    assert "<td>-30- (1959)</td>" in page
+    assert "<h3>-30- (1959)</h3>" in page
 
 
 def test_it_is_off_by_default_and_ends_with_the_mount(site: Site, tmp_path: Path) -> None:

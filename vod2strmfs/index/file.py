@@ -140,6 +140,12 @@ CREATE TABLE IF NOT EXISTS seen (      -- what the last comparison saw of the ca
     data BLOB NOT NULL                 -- catalog.written.encode
 )"""
 """A table like `RENAMED`."""
+PAST = """
+CREATE TABLE IF NOT EXISTS past (      -- when generations were made, for people who look at what changed last
+    number INTEGER PRIMARY KEY,
+    made INTEGER NOT NULL              -- nanoseconds since the epoch
+)"""
+"""Another such table: who reads an index that lacks it knows no time of former generations."""
 
 _FIXED_NODES = [
     (ROOT_NODE, NodeKind.ROOT, ROOT_NODE, ""),

@@ -82,6 +82,7 @@ class Reporter:
             metrics=stats.parse(shown.stats()) if shown else {},
             held_because=explain(shown.held) if shown else "",
             held_advice=advise(shown.held, f"run `{self._accept}`") if shown and shown.held else "",
+            accept=self._accept if shown and shown.held else "",
             requests=self._device.requests,
             requests_per_second=self._rate(),
             failed=self._handlers.failures,

@@ -40,6 +40,11 @@ def began(report: Path) -> str:
     return report.stem.partition("_")[2].partition("_")[2]
 
 
+def mode(report: Path) -> str:
+    """The mode of a report's run, from its name: a `settings.Mode`."""
+    return report.stem.split("_")[1]
+
+
 def prune(directory: Path, keep: int, days: int) -> None:
     """Delete the reports beyond a number and an age, but for those that are being written.
 
@@ -50,7 +55,7 @@ def prune(directory: Path, keep: int, days: int) -> None:
     """
     oldest = time.strftime(TIMESTAMP, time.localtime(time.time() - days * 86400))
     for place, path in enumerate(reports(directory)):
-        if (place >= keep or began(path) < oldest) and not _in_progress(path):
+        if (place >= keep or began(path) < oldest) and not in_progress(path):
             path.unlink(missing_ok=True)
 
 
@@ -98,7 +103,8 @@ def _growing(file: BinaryIO) -> Iterator[bytes]:
         yield rest
 
 
-def _in_progress(path: Path) -> bool:
+def in_progress(path: Path) -> bool:
+    """Whether the run of a report still writes it."""
     try:
         with path.open("rb") as file:
             return _is_locked(file)

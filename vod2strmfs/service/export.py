@@ -13,6 +13,7 @@ from vod2strmfs.errors import Exit, OutputError, ShrinkHeldError, UserError
 from vod2strmfs.service.refresh import Display, logged, refresh
 from vod2strmfs.service.tell import noting
 from vod2strmfs.settings import Mode, Settings
+from vod2strmfs.status import progress
 from vod2strmfs.status.runs import LastRun, note_last
 
 _INTERRUPTED = 130
@@ -174,11 +175,12 @@ def _export(settings: Settings, mode: Mode, *, dry_run: bool, accept_shrink: boo
     with (
         _stopping() as stop,
         closing(Store(settings.state_dir)) as store,
-        display(doing, "folders") as progress,
+        display(doing, "folders") as shown,
+        progress.noting(settings.state_dir, f"{doing} files", "folders", shown) as tell,
         noting(settings) as touched,
     ):
         written = materialize(
-            store, job, on_progress=lambda state: progress(state.done, state.total), stop=stop, touched=touched
+            store, job, on_progress=lambda state: tell(state.done, state.total), stop=stop, touched=touched
         )
     return Exported(job, synced, written, time.monotonic() - began)
 

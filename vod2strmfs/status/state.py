@@ -46,6 +46,8 @@ class MountState(msgspec.Struct, frozen=True):
     """What the shrink brake holds, and why; empty if it holds nothing."""
     held_advice: str = ""
     """What to do about what the shrink brake holds; empty if it holds nothing."""
+    accept: str = ""
+    """The command that accepts what the shrink brake holds; empty if it holds nothing."""
     servers: tuple[Account, ...] = ()
     """The media servers that are told what changed, as they were when one was told last."""
 

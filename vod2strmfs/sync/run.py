@@ -20,12 +20,13 @@ from vod2strmfs.errors import CatalogError, FilteredOutError, IndexFileError
 from vod2strmfs.extract.incoming import Incoming
 from vod2strmfs.host.room import is_full, which_is_full
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, arrivals, differences
-from vod2strmfs.index.file import INDEXES, RENAMED, SEEN, connect, create, is_damage, replace, writing
+from vod2strmfs.index.file import INDEXES, PAST, RENAMED, SEEN, connect, create, is_damage, replace, writing
 from vod2strmfs.index.held import Held
 from vod2strmfs.index.store import Store, arrived_nodes, node_in
 from vod2strmfs.library.contents import provider_url
 from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
 from vod2strmfs.settings import MAX_SHRINK, LibrarySettings
+from vod2strmfs.status.progress import noting
 from vod2strmfs.sync import collisions
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, WINDOW, Brake, Place, emptied_series, other_versions
 from vod2strmfs.sync.compare import NODE_KINDS, Known, known_items, merge
@@ -125,14 +126,15 @@ def sync(
     try:
         with writing(state_dir):
             create(state_dir, thorough=thorough)
-            run = partial(_sync, source, settings, state_dir, max_shrink, accept_shrink, patient, looks, tell)
-            try:
+            with noting(state_dir, "Reading the catalogue", "titles", tell) as told:
+                run = partial(_sync, source, settings, state_dir, max_shrink, accept_shrink, patient, looks, told)
+                try:
+                    return run()
+                except (sqlite3.Error, IndexFileError) as error:
+                    if not is_damage(error):
+                        raise
+                replace(state_dir)
                 return run()
-            except (sqlite3.Error, IndexFileError) as error:
-                if not is_damage(error):
-                    raise
-            replace(state_dir)
-            return run()
     except (sqlite3.Error, OSError) as error:
         why = f": {which_is_full(state_dir)}" if is_full(error) else f" ({error})."
         raise IndexFileError(f"state directory {state_dir}: the index cannot be written{why}") from error
@@ -240,6 +242,7 @@ class _Run:
                 "UPDATE generation SET number = ?, made = ?, settings = ?, version = ?, next_node = ?, stats = ?",
                 (outcome.generation, started, *form, draft.next_node, counted),
             )
+            self.connection.execute("INSERT OR REPLACE INTO past VALUES (?, ?)", (outcome.generation, started))
         else:
             self._renew_counts({"database": in_database} | decided)
         now = Comparison(started, time.time_ns() - started, quiet, written, position)
@@ -386,6 +389,7 @@ class _Run:
         """Bring everything up to date; returns what `SyncResult.unmatched` is."""
         lost: dict[Kind, set[int]] = {}
         self.connection.execute(RENAMED)
+        self.connection.execute(PAST)
         self.connection.execute(KEPT_OUT)
         limit = Brake(self.connection, draft.now, draft.next_node, self.max_shrink)
         if self.accept_shrink:
@@ -666,4 +670,6 @@ class _Run:
         arrived = arrived_nodes(self.connection, first_new)
         rows = ((number, *change) for node in arrived for change in arrivals(node, self.settings))
         self.connection.executemany("INSERT INTO change VALUES (?, ?, ?, ?, ?)", rows)
-        self.connection.execute("DELETE FROM change WHERE generation <= ?", (number - GENERATIONS_REMEMBERED,))
+        forgotten = (number - GENERATIONS_REMEMBERED,)
+        self.connection.execute("DELETE FROM change WHERE generation <= ?", forgotten)
+        self.connection.execute("DELETE FROM past WHERE number <= ?", forgotten)

@@ -1,9 +1,7 @@
 """The pages of the status page. Whatever they show is escaped: titles come from providers."""
 
 from collections import Counter
-from collections.abc import Iterator
-from datetime import datetime
-from itertools import islice
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +9,27 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.hydrate.figures import Figures, read_figures
-from vod2strmfs.index.recent import changed_titles, gone_names
-from vod2strmfs.library.kinds import NodeKind
-from vod2strmfs.reports.files import read, reports
-from vod2strmfs.reports.rows import COLUMNS, ReportRow
+from vod2strmfs.index.recent import HeldTitle, Moment, held_titles, recent_changes
 from vod2strmfs.status.channel import NotRunningError, ask
+from vod2strmfs.status.progress import read_progress
 from vod2strmfs.status.runs import Runs, read_runs
 from vod2strmfs.status.state import MountState
+from vod2strmfs.web import words
+from vod2strmfs.web.front import Index, changes_of, held_names, in_words, notices, read_index
+from vod2strmfs.web.report import PAGE_ROWS, Reports, page_of, parts, rows_of
 
-_RECENT = 25
+_CARDS = (("movies", "Films"), ("series", "Series"), ("episodes", "Episodes"))
+_FILTERS = ("ago", "count", "iso", "moment", "number", "span")
+_MOMENTS = 8
+"""Generations whose changes are shown."""
 _REPORTS = 25
-_PAGE_ROWS = 500
+_HELD_NAMES = 200
+_FILES = {
+    "style.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "favicon.svg": "image/svg+xml",
+}
+"""Files that the pages refer to, and their types."""
 
 
 class NoSuchPageError(Exception):
@@ -38,12 +46,14 @@ class Pages:
 
     def __init__(self, state_dir: Path, report_dir: Path) -> None:
         self._state_dir = state_dir
-        self._report_dir = report_dir
+        self._reports = Reports(report_dir)
+        self._recent: tuple[tuple[int, float], list[Moment]] = (0, 0.0), []
         self._templates = Environment(
             loader=PackageLoader("vod2strmfs.web"), autoescape=True, undefined=StrictUndefined,
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
-        self._templates.filters["moment"] = _moment
+        self._templates.filters |= {name: getattr(words, name) for name in _FILTERS}
+        self._templates.globals["documents"] = _documents()
 
     def state(self) -> MountState | None:
         """The state of the mount; None if it does not answer."""
@@ -60,77 +70,100 @@ class Pages:
         """How far filling series is; None where nothing is filled."""
         return read_figures(self._state_dir)
 
-    def style(self) -> str:
-        """The style sheet."""
-        return self._render("style.css")
+    def file(self, name: str) -> tuple[str, str]:
+        """The type and the content of a file that the pages refer to.
+
+        Raises:
+            NoSuchPageError: there is no such file.
+        """
+        if name not in _FILES:
+            raise NoSuchPageError
+        return _FILES[name], self._render(name)
 
     def front(self) -> str:
-        """The front page: how the mount is, what the library holds, what changed last, and the reports."""
-        try:
-            titles = changed_titles(self._state_dir, _RECENT)
-            gone = gone_names(self._state_dir, _RECENT)
-        except IndexFileError:
-            titles, gone = [], []
+        """The front page: how the library is, what it holds, what changed last, and the reports."""
+        state, runs, filling, index = self.state(), self.runs(), self.hydrate(), read_index(self._state_dir)
+        if state is not None and state.generation:
+            shown = Index(state.generation, state.metrics, state.made, state.synced)
+        else:
+            shown = index or Index(0, {}, 0.0, 0.0)
         return self._render(
             "front.html",
-            state=self.state(),
-            titles=[(NodeKind(title.kind).name.lower(), title.name, title.changed / 1e9) for title in titles],
-            gone=gone,
-            hydrate=self.hydrate(),
-            runs=self.runs(),
-            reports=[path.name for path in reports(self._report_dir)[:_REPORTS]],
+            state=state,
+            runs=runs,
+            word=in_words(state, runs),
+            notices=list(notices(state, runs, filling, self._state_dir)),
+            cards=[(thing, shown.metrics.get("index", {}).get(metric, "")) for metric, thing in _CARDS],
+            compared=shown.compared,
+            made=shown.made,
+            progress=read_progress(self._state_dir),
+            held=held_names(self._held())[:_HELD_NAMES] if state is not None and state.held else [],
+            moments=[(each, list(changes_of(each))) for each in self._changes(index)],
+            reports=self._reports.newest(_REPORTS),
+            figures=list(words.figures(shown.metrics)),
+            hydrate=filling,
         )
 
-    def report(self, name: str, action: str, page: int) -> str:
-        """One report as a table.
+    def report(self, name: str, action: str, search: str, page: int) -> str:
+        """A page of a report: failures first, then deletions.
 
         Args:
             name: the name of the report's file.
             action: the action whose rows are shown; empty: all rows.
-            page: the number of the table's page, from 1.
+            search: a text that the rows shown have in their path or reason; empty: all.
+            page: the number of the page, from 1.
 
         Raises:
             NoSuchPageError: there is no such report, or no such page of it.
         """
-        # Names are compared with what is there: no path comes from the request.
-        path = next((path for path in reports(self._report_dir) if path.name == name), None)
+        path = self._reports.find(name)
         if path is None or page < 1:
             raise NoSuchPageError
         try:
-            counts, rows = _read(path, action, (page - 1) * _PAGE_ROWS)
-        except OutputError:
+            summary = self._reports.summary(path)
+            found = parts(Counter(row.action for row in rows_of(path, search))) if search else summary.parts
+            wanted = [part for part in found if action in ("", part.action)]
+            total = sum(part.number for part in wanted)
+            pages = max(1, -(-total // PAGE_ROWS))
+            if page > pages:
+                raise NoSuchPageError
+            groups = page_of(rows_of(path, search), wanted, page)
+        except (OutputError, OSError):
             raise NoSuchPageError from None
-        total = counts[action] if action else counts.total()
-        pages = max(1, -(-total // _PAGE_ROWS))
-        if page > pages:
-            raise NoSuchPageError
         return self._render(
-            "report.html", name=name, columns=COLUMNS, rows=rows, counts=sorted(counts.items()), action=action,
-            total=total, page=page, pages=pages,
+            "report.html", summary=summary, found=found, all=sum(part.number for part in found), groups=groups,
+            words={part.action: part.words for part in found}, action=action, search=search, total=total, page=page,
+            pages=pages,
         )  # fmt: skip
+
+    def _changes(self, index: Index | None) -> list[Moment]:
+        """What changed last; read once for each generation, since it goes through much of the log."""
+        if index is None:
+            return []
+        key = index.generation, index.made
+        try:
+            if key != self._recent[0]:
+                self._recent = key, recent_changes(self._state_dir, _MOMENTS)
+            return self._recent[1]
+        except IndexFileError:
+            return []
+
+    def _held(self) -> list[HeldTitle]:
+        try:
+            return held_titles(self._state_dir)
+        except IndexFileError:
+            return []
 
     def _render(self, template: str, **values: Any) -> str:
         return self._templates.get_template(template).render(**values)
 
 
-def _read(path: Path, action: str, skip: int) -> tuple[Counter[str], list[ReportRow]]:
-    """The number of rows of each action in a report, and the rows of one page, after `skip` others."""
-    counts: Counter[str] = Counter()
-
-    def wanted() -> Iterator[ReportRow]:
-        for row in read(path):
-            if row.action:  # The last row may be half written.
-                counts[row.action] += 1
-                if action in ("", row.action):
-                    yield row
-
-    selected = wanted()
-    rows = list(islice(selected, skip, skip + _PAGE_ROWS))
-    for _ in selected:  # Count the rest.
-        pass
-    return counts, rows
-
-
-def _moment(seconds: float) -> str:
-    """A time as people read it; empty for never."""
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if seconds else ""
+def _documents() -> str:
+    """The address of the documents, as the package has it; empty if it names none."""
+    try:
+        named = metadata.metadata("vod2strmfs").get_all("Project-URL") or []
+    except metadata.PackageNotFoundError:
+        return ""
+    addresses = dict(entry.split(", ", 1) for entry in named if ", " in entry)
+    found = str(addresses.get("Documentation", addresses.get("Homepage", "")))
+    return found if found.startswith("https://") else ""

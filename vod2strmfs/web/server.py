@@ -1,4 +1,4 @@
-"""The server of the pages: GET alone, and only for those who may ask.
+"""The server of the pages: GET and HEAD alone, and only for those who may ask.
 
 A page of another site, which a browser of somebody shows, must not ask: its name may be made to resolve to this host
 (DNS rebinding). So the `Host` header has to be one that no such site can have, or the request has to hold the token,
@@ -24,8 +24,8 @@ from vod2strmfs.web.pages import NoSuchPageError, Pages
 _log = logging.getLogger("vod2strmfs")
 
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none';"
-    " frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
+    " img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -150,7 +150,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_HEAD = do_GET  # noqa: N815
 
     def _content(self) -> tuple[str, bytes]:
         url = urlsplit(self.path)
@@ -158,15 +161,19 @@ class _Handler(BaseHTTPRequestHandler):
         match url.path.split("/")[1:]:
             case [""]:
                 return _HTML, self._pages.front().encode()
-            case ["style.css"]:
-                return "text/css; charset=utf-8", self._pages.style().encode()
+            case ["favicon.ico"]:
+                kind, text = self._pages.file("favicon.svg")
+                return kind, text.encode()
             case ["metrics"]:
                 return metrics.CONTENT_TYPE, metrics.render(
                     self._pages.state(), self._pages.hydrate(), self._pages.runs()
                 )
             case ["reports", name]:
-                page = self._pages.report(unquote(name), query.get("action", ""), int(query.get("page", "1")))
-                return _HTML, page.encode()
+                action, search = query.get("action", ""), query.get("q", "")
+                return _HTML, self._pages.report(unquote(name), action, search, int(query.get("page", "1"))).encode()
+            case [name]:
+                kind, text = self._pages.file(name)
+                return kind, text.encode()
         raise NoSuchPageError
 
     def end_headers(self) -> None:
