@@ -376,7 +376,7 @@ def test_stats_without_a_generation_say_how_to_get_one(run: Run, demo: str, tmp_
 
 def test_json_is_one_option_with_one_help_text_wherever_it_is() -> None:
     found = {name: each.help for name, command in cli.commands.items() for each in command.params if is_json(each)}
-    assert set(found) == {"doctor", "hydrate", "materialize", "notify", "stats", "status", "sync"}
+    assert set(found) == {"artwork", "doctor", "hydrate", "materialize", "notify", "stats", "status", "sync"}
     assert len(set(found.values())) == 1
 
 
@@ -397,7 +397,7 @@ def test_stats_that_cannot_be_written_are_an_error(
     ("arguments", "said"),
     [
         (("materialize", "--schedule", "daily 03:30"), "`materialize` has no --schedule: it belongs to `run` and"),
-        (("mount", "--json"), "`mount` has no --json: it belongs to `materialize`, `hydrate`, `stats`"),
+        (("mount", "--json"), "`mount` has no --json: it belongs to `materialize`, `hydrate`, `artwork`"),
         (("sync", "--allow-other"), "`sync` has no --allow-other: it belongs to `mount`"),
         (("stats", "--no-play"), "`stats` has no --no-play: it belongs to `doctor`."),
         (

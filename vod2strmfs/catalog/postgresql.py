@@ -326,6 +326,10 @@ class PostgreSQLSnapshot:
         """See `Snapshot.series_of`."""
         return {int(str(number)) for (number,) in self._execute(series_of(episodes))} if episodes else set()
 
+    def logos(self) -> dict[str, int]:
+        """See `Snapshot.logos`."""
+        return {str(url): int(str(number)) for number, url in self._execute(self._queries.logos())}
+
     def credentials(self) -> list[Credentials]:
         """See `Snapshot.credentials`."""
         return [Credentials._make(row) for row in self._execute(CREDENTIALS)]

@@ -217,6 +217,10 @@ class Queries:
         self._logos = "vod_vodlogo" in columns and "logo_id" in columns["vod_movie"]
         self._logo_url = "logo.url" if self._logos else "CAST(NULL AS text)"
 
+    def logos(self) -> str:
+        """Ids and URLs of all posters."""
+        return "SELECT id, url FROM vod_vodlogo" if self._logos else "SELECT 0, '' WHERE false"
+
     def rows(self, kind: Kind, where: str = "") -> str:
         """Every eligible row of a kind in ascending order of its id, with the columns of its row type.
 

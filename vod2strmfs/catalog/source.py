@@ -56,6 +56,9 @@ class Snapshot(Protocol):
     def series_of(self, episodes: Collection[UUID]) -> set[int]:
         """The ids of the series that some episodes belong to."""
 
+    def logos(self) -> dict[str, int]:
+        """The ids of the posters that Dispatcharr hands on itself, by their URLs; none before v0.12."""
+
     def credentials(self) -> list[Credentials]:
         """The active Xtream accounts' addresses and passwords. The only method that reads them."""
 

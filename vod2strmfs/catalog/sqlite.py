@@ -180,6 +180,11 @@ class SQLiteSnapshot:
         with _errors(self._path):
             return {number for (number,) in self._connection.execute(series_of(episodes))}
 
+    def logos(self) -> dict[str, int]:
+        """See `Snapshot.logos`."""
+        with _errors(self._path):
+            return {url: number for number, url in self._connection.execute(self._queries.logos())}
+
     def credentials(self) -> list[Credentials]:
         """See `Snapshot.credentials`."""
         with _errors(self._path):

@@ -7,6 +7,7 @@ import click
 
 from vod2strmfs.cli.answer import json_option, say_json
 from vod2strmfs.cli.options import (
+    ARTWORK,
     CATALOGUE,
     HYDRATE,
     LIBRARY,
@@ -32,7 +33,7 @@ _COLOURS = {"ok": "green", "note": "blue", "warning": "yellow", "problem": "red"
 @click.argument("output_root", metavar="[MOUNTPOINT]", required=False, shell_complete=complete_directory)
 @json_option
 @click.option("--play/--no-play", default=True, help="Ask Dispatcharr for a film, as a player would.  [default: on]")
-@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, PAGE, HYDRATE, STATE)
+@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, PAGE, HYDRATE, ARTWORK, STATE)
 def doctor(settings: Settings, as_json: bool, play: bool) -> None:
     """Examine the set-up, and say what to do about it.
 

@@ -77,6 +77,15 @@ EPILOGS = {
         "0123",
         "hydrate.md",
     ),
+    "artwork": Epilog(
+        (
+            ("artwork", "Fetch the posters and backgrounds that are missing, and show how far it is."),
+            ("artwork --retry-failed", "Ask again for those that could not be had."),
+            ("artwork -q --json", "The first, for programs."),
+        ),
+        "0124",
+        "artwork.md",
+    ),
     "report": Epilog(
         (
             ("report", "Show the newest report."),
@@ -92,6 +101,15 @@ EPILOGS = {
             ("stats --json", "The same for programs."),
         ),
         "0246",
+    ),
+    "titles": Epilog(
+        (
+            ("titles", "List all titles of several rows."),
+            ('titles "Heat (19*"', "List what is called so, also titles of one row."),
+            ("titles heat --json", "List what has this in its name, for programs."),
+        ),
+        "024",
+        "names.md",
     ),
     "status": Epilog(
         (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vod2strmfs.cli.options import (
+    ARTWORK,
     CATALOGUE,
     HYDRATE,
     LIBRARY,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--root", type=click.Path(path_type=Path), default="/", show_default=True, help="Write below this directory."
 )
-@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, PAGE, WRITING, REPORTS, WHEN, HYDRATE, NOTIFY, STATE)
+@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, PAGE, WRITING, REPORTS, WHEN, HYDRATE, ARTWORK, NOTIFY, STATE)
 def install_service(settings: Settings, name: str, work: "ServiceKind", remove: bool, force: bool, root: Path) -> None:
     """Write systemd units for these settings, or remove them.
 

@@ -8,6 +8,7 @@ import click
 
 from vod2strmfs import __version__
 from vod2strmfs.cli.answer import JSON_FLAG, say_error
+from vod2strmfs.cli.artwork import artwork
 from vod2strmfs.cli.completion import completion
 from vod2strmfs.cli.demo import demo
 from vod2strmfs.cli.doctor import doctor
@@ -100,8 +101,8 @@ def _names(incomplete: str) -> list[str]:
 
 
 for _command in (
-    mount, materialize, run, hydrate, report, stats, titles, status, notify, doctor, install_service, sync, completion,
-    demo, init, umount,
+    mount, materialize, run, hydrate, artwork, report, stats, titles, status, notify, doctor, install_service, sync,
+    completion, demo, init, umount,
 ):  # fmt: skip
     cli.add_command(_command)
 

@@ -6,6 +6,7 @@ import click
 
 from vod2strmfs.cli.logs.setup import set_up_logs
 from vod2strmfs.cli.options import (
+    ARTWORK,
     CATALOGUE,
     HYDRATE,
     LIBRARY,
@@ -25,7 +26,7 @@ from vod2strmfs.settings import Settings
 @click.argument("output_root", metavar="[MOUNTPOINT]", required=False, shell_complete=complete_directory)
 @click.option("--daemon", is_flag=True, help="Go to the background once the library can be seen, and log to a file.")
 @click.option("--source", default="vod2strmfs", hidden=True)  # What mount(8) was given; it compares that with fstab.
-@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, PAGE, HYDRATE, NOTIFY, STATE)
+@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, PAGE, HYDRATE, ARTWORK, NOTIFY, STATE)
 def mount(settings: Settings, daemon: bool, source: str) -> None:
     """Mount the library and keep it up to date.
 

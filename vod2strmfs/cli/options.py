@@ -44,6 +44,8 @@ HYDRATE = Group(
 )  # fmt: skip
 """The key and the password themselves are no options: other users see what stands on a command line."""
 
+ARTWORK = Group("Posters and backgrounds as files", ("artwork_rate", "artwork_max_bytes", "artwork_cache"))
+
 mode_option = click.option(
     "--mode", type=click.Choice(get_args(Mode)), default="all", help="What to write.", show_default=True
 )

@@ -4,6 +4,7 @@ import click
 
 from vod2strmfs.cli.logs.setup import set_up_logs
 from vod2strmfs.cli.options import (
+    ARTWORK,
     CATALOGUE,
     HYDRATE,
     LIBRARY,
@@ -26,7 +27,7 @@ from vod2strmfs.settings import Mode, Settings
 @click.command(cls=GroupedCommand)
 @click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False, shell_complete=complete_directory)
 @mode_option
-@with_settings(WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, PAGE, HYDRATE, NOTIFY, STATE)
+@with_settings(WHEN, CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, PAGE, HYDRATE, ARTWORK, NOTIFY, STATE)
 def run(settings: Settings, mode: Mode) -> None:
     """Materialize on a schedule, or after changes, until ended.
 

@@ -87,20 +87,24 @@ def _look(state_dir: Path, timeout: float) -> _Seen:
 def _show(state_dir: Path, timeout: float, *, as_json: bool) -> _Seen:
     import msgspec
 
+    from vod2strmfs.artwork import figures as artwork
     from vod2strmfs.hydrate.figures import describe, read_figures
     from vod2strmfs.status.state import for_programs
 
     seen = _look(state_dir, timeout)
-    figures = read_figures(state_dir)
+    figures, images = read_figures(state_dir), artwork.read_figures(state_dir)
     if as_json:
         fields = for_programs(seen.mount) if seen.mount else {}
-        runs = seen.runs and msgspec.to_builtins(seen.runs)
-        say_json(fields | {"runs": runs, "hydrate": figures and msgspec.structs.asdict(figures)})
+        beside = {"hydrate": figures and msgspec.structs.asdict(figures)}
+        beside["artwork"] = images and msgspec.structs.asdict(images)
+        say_json(fields | {"runs": seen.runs and msgspec.to_builtins(seen.runs)} | beside)
     else:
         for heading, text in (*(lines(seen.mount) if seen.mount else ()), *run_lines(seen.runs, seen.now)):
             click.echo(f"{heading:<14}{text}")
         if figures:
             click.echo(f"{'hydrate':<14}{describe(figures, seen.now)}")
+        if images:
+            click.echo(f"{'artwork':<14}{artwork.describe(images, seen.now)}")
     return seen
 
 

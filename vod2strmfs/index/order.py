@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.settings import LibrarySettings, Settings
 
+_READ_WEBP = frozenset({"jellyfin", "kodi"})
+"""Servers that are known to read WebP images beside a title."""
+
 
 class HydrateOrder(BaseModel):
     """How to have Dispatcharr fetch episodes."""
@@ -77,6 +80,43 @@ def _secret(given: SecretStr | None, file: Path | None, setting: str) -> str:
     return secret
 
 
+class ArtworkOrder(BaseModel):
+    """How to fetch images."""
+
+    episodes: bool
+    """Whether those of episodes, too."""
+    rate: float
+    """Images a minute."""
+    max_bytes: int
+    """Of one image."""
+    cache: int
+    """Bytes of all images."""
+    extensions: tuple[str, ...]
+    """Of what the media server reads."""
+    own: tuple[str, ...] = Field(repr=False)
+    """Dispatcharr's URLs, the one for this host last."""
+    database: str = Field("", repr=False)
+    """Dispatcharr's; empty: it is not asked for the images that it keeps."""
+    publish: float = 10.0
+    """Seconds between two generations that show what came, at least."""
+
+    @classmethod
+    def of(cls, settings: Settings, **changed: object) -> "ArtworkOrder | None":
+        """What the settings say; None: no images are wanted."""
+        if settings.artwork != "files":
+            return None
+        extensions = (".jpg", ".png", *([".webp"] if settings.media_server in _READ_WEBP else []))
+        given = {
+            "episodes": settings.artwork_episodes,
+            "rate": settings.artwork_rate,
+            "max_bytes": settings.artwork_max_bytes,
+            "cache": int(settings.artwork_cache * 1e9),
+            "extensions": extensions,
+            "own": (settings.base_url, *([settings.api_url] if settings.api_url else [])),
+        }
+        return cls.model_validate(given | changed)
+
+
 class Order(BaseModel):
     """The index that a worker keeps up to date, and how."""
 
@@ -91,4 +131,6 @@ class Order(BaseModel):
     poll_interval: float
     hydrate: HydrateOrder | None = None
     """None: episodes that are missing stay so."""
+    artwork: ArtworkOrder | None = None
+    """None: no images are fetched."""
     level: int = logging.INFO

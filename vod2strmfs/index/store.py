@@ -7,7 +7,10 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from vod2strmfs.errors import IndexFileError
+from vod2strmfs.index.art import art_between, shows_art
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change, What
 from vod2strmfs.index.file import FILE_NAME, connect
 from vod2strmfs.index.listing_check import ListingCheck, check_names
@@ -23,6 +26,7 @@ from vod2strmfs.library.tree import Node
 from vod2strmfs.settings import LibrarySettings
 
 _COLUMNS = "id, kind, parent, name, alias, mtime, strm_size, strm_mtime, strm_version, nfo_size, nfo_mtime, nfo_version"
+_WIDTH = len(_COLUMNS.split(", "))
 _NODE = f"SELECT {_COLUMNS} FROM node WHERE id = ?"
 _OTHER_KEY = "CASE WHEN lower(name) IS NOT fold THEN fold END"
 """The folded form of a name where it is more than the name in lower case, which SQLite sees quickly; else NULL."""
@@ -32,7 +36,7 @@ _CHILD = f"SELECT {_COLUMNS}, lower(name) IS NOT ? FROM node WHERE parent = ? AN
 _CHILD_BY_ALIAS = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND alias = ?"
 _CHILDREN = "SELECT id FROM node INDEXED BY node_children WHERE parent = ? AND id > ? ORDER BY id LIMIT ?"
 _DETAILS = f"""
-    SELECT {", ".join("node." + column for column in Node.__struct_fields__)}, strm_hash, nfo_hash,
+    SELECT {", ".join("node." + column for column in _COLUMNS.split(", "))}, strm_hash, nfo_hash,
         {_OTHER_KEY}, content.kind, uuid, account, stream, item
     FROM node INDEXED BY node_children LEFT JOIN content ON content.id = node.id
     WHERE parent = ? AND node.id > ? ORDER BY node.id LIMIT ?"""
@@ -60,7 +64,8 @@ in blocks."""
 _RECORDS_BYTES = 2 << 20
 _NODE_BYTES = 450
 _RECORD_BYTES = 400
-"""Memory of a node, and of a record without its item, roughly."""
+_ART_BYTES = 300
+"""Memory of a node, of a record without its item, and of an image of a node, roughly."""
 
 
 Identity = tuple[int, int]
@@ -111,7 +116,8 @@ class Store:
         self.settings = LibrarySettings()
         """The settings that the generation was made with."""
         self._listings = ListingCheck(self._query)
-        self._nodes = Ahead(self._read_nodes, lambda node: _NODE_BYTES, _NODES_BYTES)
+        self._shows_art = False
+        self._nodes = Ahead(self._read_nodes, _weight, _NODES_BYTES)
         self._records = Ahead(self._read_records, lambda record: _RECORD_BYTES + len(record.item), _RECORDS_BYTES)
         with ExitStack() as opened:
             self._connection = opened.enter_context(closing(connect(state_dir)))
@@ -168,6 +174,7 @@ class Store:
             head = self._begin()
             self._providers: dict[int, str] = dict(self._connection.execute("SELECT account, url FROM provider"))
             self._others_play = plays_others(self._connection)
+            self._shows_art = shows_art(self._connection)
         with readable():
             if head.number and head.number != self.generation:
                 self.settings = head.library_settings()
@@ -212,7 +219,7 @@ class Store:
     def child(self, parent: int, key: str) -> Node | None:
         """See `tree.Generation`."""
         for *columns, is_other in self._query(_CHILD, key, parent, key):
-            node = Node(*columns)
+            [node] = self._with_art([Node(*columns)])
             if is_other:
                 check_names([(node.id, node.name, key)])
             return node
@@ -221,7 +228,7 @@ class Store:
     def child_by_alias(self, parent: int, alias: str) -> Node | None:
         """See `tree.Generation`."""
         rows = self._query(_CHILD_BY_ALIAS, parent, alias)
-        return Node(*rows[0]) if rows else None
+        return self._with_art([Node(*rows[0])])[0] if rows else None
 
     def children(self, parent: int, after: int, limit: int) -> list[Node]:
         """See `tree.Generation`."""
@@ -234,17 +241,12 @@ class Store:
 
     def details(self, parent: int, after: int, limit: int) -> list[Detail]:
         """The nodes that `children` gives, with details. The parent must not be the root."""
-        width = len(Node.__struct_fields__)
         rows = self._query(_PLAYED_DETAILS if self._others_play else _DETAILS, parent, after, limit)
-        check_names((row[0], row[_NAME], row[width + 2]) for row in rows if row[width + 2] is not None)
+        check_names((row[0], row[_NAME], row[_WIDTH + 2]) for row in rows if row[_WIDTH + 2] is not None)
+        nodes = self._with_art([Node(*row[:_WIDTH]) for row in rows])
         details = [
-            Detail(
-                Node(*row[:width]),
-                row[width],
-                row[width + 1],
-                self._with_seasons(row[0], self._make_record(*row[width + 3 :])),
-            )
-            for row in rows
+            Detail(node, *row[_WIDTH : _WIDTH + 2], self._with_seasons(node.id, self._make_record(*row[_WIDTH + 3 :])))
+            for node, row in zip(nodes, rows, strict=True)
         ]
         for detail in details:
             if detail.record.item is None:
@@ -332,7 +334,16 @@ class Store:
     def _read_nodes(self, first: int, last: int) -> dict[int, Node]:
         rows = self._query(_NODES, first, last)
         check_names((row[0], row[_NAME], row[-1]) for row in rows if row[-1] is not None)
+        if self._shows_art:
+            return {node.id: node for node in self._with_art([Node(*row[:-1]) for row in rows])}
         return {row[0]: Node(*row[:-1]) for row in rows}
+
+    def _with_art(self, nodes: list[Node]) -> list[Node]:
+        """Nodes in order of id, with their images."""
+        if not self._shows_art or not nodes:
+            return nodes
+        with _reading():
+            return with_art(self._connection, nodes)
 
     def _read_records(self, first: int, last: int) -> dict[int, Record]:
         """Records by node, without the seasons of series."""
@@ -355,6 +366,10 @@ class Store:
             raise _unreadable(error) from error
 
 
+def _weight(node: Node) -> int:
+    return _NODE_BYTES + _ART_BYTES * len(node.art) if node.art else _NODE_BYTES
+
+
 def of_series(connection: sqlite3.Connection, node: int, record: Record) -> Record:
     """The record of a series with its seasons and its mark, from the generation that a connection sees, or writes.
 
@@ -368,10 +383,24 @@ def of_series(connection: sqlite3.Connection, node: int, record: Record) -> Reco
     return record._replace(seasons=seasons, mark=mark_of(*names))
 
 
-def node_in(connection: sqlite3.Connection, node: int) -> Node | None:
-    """A node, by its id, of the generation that a connection sees, or writes; None if there is none."""
+def node_in(connection: sqlite3.Connection, node: int, *, art: bool = False) -> Node | None:
+    """A node, by its id, of the generation that a connection sees, or writes; None if there is none.
+
+    Args:
+        connection: to the index.
+        node: the node's id.
+        art: whether that generation shows images; see `index.art.shows_art`.
+    """
     row = connection.execute(_NODE, (node,)).fetchone()
-    return Node(*row) if row else None
+    if not row:
+        return None
+    return with_art(connection, [Node(*row)])[0] if art else Node(*row)
+
+
+def with_art(connection: sqlite3.Connection, nodes: Sequence[Node]) -> list[Node]:
+    """Some nodes, in order of id, with their images."""
+    found = art_between(connection, nodes[0].id, nodes[-1].id)
+    return [msgspec.structs.replace(node, art=art) if (art := found.get(node.id)) else node for node in nodes]
 
 
 def arrived_nodes(connection: sqlite3.Connection, first: int) -> Iterator[Node]:

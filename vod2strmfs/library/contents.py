@@ -16,6 +16,7 @@ from vod2strmfs.library.items import (
     Series,
     SpokenMovie,
     SpokenSeries,
+    Title,
     Version,
 )
 from vod2strmfs.library.kinds import NodeKind
@@ -149,6 +150,8 @@ def nfo_file(record: Record, settings: LibrarySettings) -> bytes:
 
 def nfo_of(item: Item, settings: LibrarySettings, seasons: tuple[int | None, ...] = (), mark: str = "") -> bytes:
     """The same, from the item itself; see `Record` for the seasons and the mark."""
+    if settings.artwork == "off" and isinstance(item, Title):
+        item = msgspec.structs.replace(item, poster="", fanart=())
     match item:
         case Movie():
             return nfo.movie_nfo(item, settings.media_server)

@@ -52,7 +52,13 @@ class Slot:
     NFO: Final = 4
     ALIAS: Final = 5
     """An episode's second NFO, under the original specification's name."""
+    POSTER: Final = 6
+    """The poster of a movie or a series; of an episode, its still."""
+    FANART: Final = 7
 
+
+PICTURES: Final = Slot.POSTER
+"""The first of the slots of images, which are the last ones."""
 
 ROOT_NODE = 0
 MOVIES_NODE = 1

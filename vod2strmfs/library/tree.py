@@ -13,6 +13,7 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.library.contents import Record, nfo_file, strm
 from vod2strmfs.library.kinds import (
     FILE_KINDS,
+    PICTURES,
     ROOT_INODE,
     ROOT_NODE,
     WAITING_NODE,
@@ -24,7 +25,7 @@ from vod2strmfs.library.kinds import (
     reuse_of,
     slot_of,
 )
-from vod2strmfs.library.names import fold
+from vod2strmfs.library.names import NAME_MAX, fold
 from vod2strmfs.settings import LibrarySettings, MediaServer, Versions
 
 STATS_NAME = ".stats.csv"
@@ -36,6 +37,35 @@ _TYPES: dict[int, str] = {
     NodeKind.SEASON: "season",
     NodeKind.EPISODE: "episode",
 }
+
+
+_STILL = "-thumb"
+_PictureNames = dict[tuple[int, int], str]
+"""What images are called without extension, by kind of node and slot; `{}` is the name of the node."""
+_PICTURE_NAMES: _PictureNames = {
+    (NodeKind.MOVIE, Slot.POSTER): "poster",
+    (NodeKind.MOVIE, Slot.FANART): "fanart",
+    (NodeKind.SERIES, Slot.POSTER): "poster",
+    (NodeKind.SERIES, Slot.FANART): "fanart",
+    (NodeKind.EPISODE, Slot.POSTER): f"{{}}{_STILL}",
+}
+
+
+class Art(msgspec.Struct, frozen=True, gc=False):
+    """An image that is shown of a node."""
+
+    slot: int
+    image: str
+    """What the image is called where images are stored."""
+    extension: str
+    """With the dot."""
+    size: int
+    mtime: int
+    """Nanoseconds since the epoch."""
+    version: int
+    """How often it was another image."""
+    digest: int
+    """See `library.rendered.content_digest`."""
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
@@ -58,6 +88,8 @@ class Node(msgspec.Struct, frozen=True, gc=False):
     nfo_size: int
     nfo_mtime: int
     nfo_version: int
+    art: tuple[Art, ...] = ()
+    """The images that are there, by slot."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -138,6 +170,7 @@ class Tree:
         self._store = store
         self._settings = store.settings
         self._makers = _makers(self._settings.media_server, self._settings.versions, write_nfo)
+        self._pictures = _picture_names(self._settings.media_server, self._settings.versions)
         self._with_stats = with_stats
 
     def attributes(self, inode: int) -> Entry | None:
@@ -150,8 +183,11 @@ class Tree:
             return None
         if inode == folder_inode(node.id):
             return folder_entry(node) if node.kind not in FILE_KINDS else None
-        make = self._makers.get(node.kind, {}).get(slot_of(inode))
-        entry = make(node, Entry) if make is not None else None
+        if slot_of(inode) >= PICTURES:
+            entry = next((each for each in _pictures(node, self._pictures, Entry) if each.inode == inode), None)
+        else:
+            make = self._makers.get(node.kind, {}).get(slot_of(inode))
+            entry = make(node, Entry) if make is not None else None
         return entry if entry is not None and entry.inode == inode else None
 
     def lookup(self, directory: int, name: str) -> Entry | None:
@@ -203,11 +239,11 @@ class Tree:
             last = 0
         elif slot != Slot.FOLDER and (child := self._store.node(last)) is not None and child.parent == node.id:
             # The rest of the files of a child of which some were seen.
-            entries = _files(child, self._makers, form, slot)
+            entries = self._files(child, form, slot)
         children = self._store.children(node.id, last, limit)
         for child in children:
             if child.kind in FILE_KINDS:
-                entries += _files(child, self._makers, form)
+                entries += _files(child, self._makers, self._pictures, form)
             else:
                 entries.append(_folder(child, form))
         return Page(above, entries, len(children) < limit)
@@ -230,17 +266,20 @@ class Tree:
         """The files that stand in a node's own directory, and are not its children's, from a slot on."""
         if node.id == ROOT_NODE and self._with_stats:
             return [self._stats(form)] if after < Slot.STATS else []
-        return _files(node, self._makers, form, after)
+        return self._files(node, form, after)
 
     def files(self, node: Node) -> list[Entry]:
         """The files of a node: in its directory, or (an episode's) in its season's."""
-        return _files(node, self._makers, Entry)
+        return self._files(node, Entry)
 
     def beside(self, inode: int) -> Entry | None:
-        """The file of the same node that is listed after one, if there is one: the NFO after the .strm."""
+        """The file of the same node that is listed after one, and is made from its record: the NFO after the .strm."""
         node = self._node(inode)
-        rest = _files(node, self._makers, Entry, slot_of(inode)) if node is not None else []
+        rest = _made_files(node, self._makers, Entry, slot_of(inode)) if node is not None else []
         return rest[0] if rest else None
+
+    def _files(self, node: Node, form: Form[Made], after: int = 0) -> list[Made]:
+        return _files(node, self._makers, self._pictures, form, after)
 
     def open(self, inode: int) -> Callable[[], bytes]:
         """A function that gives the whole content of a file as it is now, whenever it is called."""
@@ -250,8 +289,14 @@ class Tree:
         record = self._store.record(node_of(inode))
         return partial(strm if slot_of(inode) == Slot.STRM else nfo_file, record, self._settings)
 
+    def art(self, inode: int) -> Art | None:
+        """The image that a file is; None if it is none, or not there (any more)."""
+        if slot_of(inode) < PICTURES or (node := self._node(inode)) is None:
+            return None
+        return next((art for art in node.art if _art_inode(node, art) == inode), None)
+
     def read(self, inode: int) -> bytes:
-        """The whole content of a file, which is as long as its entry says."""
+        """The whole content of a file, which is as long as its entry says. It must not be an image's."""
         return self.open(inode)()
 
     def identity(self, inode: int) -> dict[str, str]:
@@ -290,7 +335,9 @@ class Tree:
         base, dot, _ = name.rpartition(".")
         if not dot:
             return None
-        candidates = (self._store.child(parent.id, fold(base)), self._store.child_by_alias(parent.id, base))
+        candidates = [self._store.child(parent.id, fold(base)), self._store.child_by_alias(parent.id, base)]
+        if base.endswith(_STILL):
+            candidates.append(self._store.child(parent.id, fold(base.removesuffix(_STILL))))
         for node in filter(None, candidates):
             for entry in self.files(node):
                 if entry.name == name:
@@ -311,7 +358,8 @@ def placed(node: Node, settings: LibrarySettings) -> dict[tuple[int, str], Entry
     if node.parent == WAITING_NODE:
         return {}
     inside = folder_inode(node.parent if node.kind in FILE_KINDS else node.id)
-    files = _files(node, _makers(settings.media_server, settings.versions), Entry)
+    server, versions = settings.media_server, settings.versions
+    files = _files(node, _makers(server, versions), _picture_names(server, versions), Entry)
     entries = {(inside, entry.name): entry for entry in files}
     if node.kind not in FILE_KINDS:
         entries[folder_inode(node.parent), node.name] = folder_entry(node)
@@ -358,11 +406,40 @@ def _makers(server: MediaServer, versions: Versions, write_nfo: bool = True) -> 
     return makers
 
 
-def _files(node: Node, makers: _Makers, form: Form[Made], after: int = 0) -> list[Made]:
+@cache
+def _picture_names(server: MediaServer, versions: Versions) -> _PictureNames:
+    if server != "kodi" or versions == "all":
+        return _PICTURE_NAMES
+    # As its NFO is called: Kodi looks for that whether its source has "movies in separate folders" or not.
+    of_film = {Slot.POSTER: "{}-poster", Slot.FANART: "{}-fanart"}
+    return _PICTURE_NAMES | {(NodeKind.MOVIE, slot): name for slot, name in of_film.items()}
+
+
+def _files(node: Node, makers: _Makers, names: _PictureNames, form: Form[Made], after: int = 0) -> list[Made]:
     """The files of a node that stand in slots after one."""
+    files = _made_files(node, makers, form, after)
+    if node.art:
+        files += _pictures(node, names, form, after)
+    return files
+
+
+def _made_files(node: Node, makers: _Makers, form: Form[Made], after: int) -> list[Made]:
+    """Those of them that are made from the node's record."""
     if node.kind not in makers:
         return []
     return [made for slot, make in makers[node.kind].items() if slot > after and (made := make(node, form)) is not None]
+
+
+def _pictures(node: Node, names: _PictureNames, form: Form[Made], after: int = 0) -> Iterator[Made]:
+    """A node's images that stand in slots after one."""
+    for art in node.art:
+        name = names.get((node.kind, art.slot), "").format(node.name) + art.extension
+        if art.slot > after and name != art.extension and len(name.encode()) <= NAME_MAX:
+            yield form(name, _art_inode(node, art), art.size, art.mtime, False, reuse_of(art.version))
+
+
+def _art_inode(node: Node, art: Art) -> int:
+    return inode_of(node.id, art.slot, art.version)
 
 
 def _strm(node: Node, form: Form[Made]) -> Made:

@@ -106,5 +106,7 @@ class Directory:
 
 def _plain(item: NodeFiles) -> NodeFiles:
     """The files of a node without their earlier contents."""
-    files = (WantedFile(file.name, file.slot, file.size, file.mtime, file.digest) for file in item.files)
+    files = (
+        WantedFile(file.name, file.slot, file.size, file.mtime, file.digest, image=file.image) for file in item.files
+    )
     return NodeFiles(item.node, item.kind, item.uuid, tuple(files))

@@ -103,6 +103,8 @@ class WantedFile(msgspec.Struct, frozen=True, array_like=True, omit_defaults=Tru
     digest: int
     earlier: tuple[int, ...] = ()
     """Digests of other contents of ours that may stand under this name on disk."""
+    image: str = ""
+    """What an image is called where images are stored."""
 
 
 class NodeFiles(msgspec.Struct, frozen=True, array_like=True):

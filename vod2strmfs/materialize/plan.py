@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
+
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.store import Detail, Store
 from vod2strmfs.library.contents import Record, decode_kind
@@ -130,10 +132,13 @@ class Reconciler:
 
     def _item(self, detail: Detail) -> NodeFiles:
         files = []
+        art = {art.slot: art for art in detail.node.art}
         for entry in self.tree.files(detail.node):
-            slot = slot_of(entry.inode)
+            slot, image = slot_of(entry.inode), ""
             digest = detail.strm_hash if slot == Slot.STRM else detail.nfo_hash
-            files.append(WantedFile(entry.name, slot, entry.size, entry.mtime, digest))
+            if slot in art:
+                digest, image = art[slot].digest, art[slot].image
+            files.append(WantedFile(entry.name, slot, entry.size, entry.mtime, digest, image=image))
         return NodeFiles(detail.node.id, detail.node.kind, detail.record.uuid, tuple(files))
 
     def _find(self, parent: Folder, detail: Detail) -> Plan | None:
@@ -210,7 +215,7 @@ def _merge(items: Sequence[NodeFiles], before: Sequence[NodeFiles]) -> tuple[lis
         files = []
         for file in item.files:
             earlier = tuple(sorted(known.get(fold(file.name), set()) - {file.digest}))
-            files.append(WantedFile(file.name, file.slot, file.size, file.mtime, file.digest, earlier))
+            files.append(msgspec.structs.replace(file, earlier=earlier))
         merged.append(NodeFiles(item.node, item.kind, item.uuid, tuple(files)))
     return merged, without(before, {file.name for item in items for file in item.files})
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from threading import Event
 
+from vod2strmfs.artwork.pictures import Pictures
 from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.index.remarks import Remark
 from vod2strmfs.index.store import Store
@@ -154,6 +155,7 @@ class _Run:
             self.throttle,
             self.file_system,
             self.temporaries,
+            Pictures(settings.state_dir),
         )
         traversal = Traversal(
             self.store, manifest, reconciler, updater, self.workers, self.report, self.mover.unmoved, tell, self.touched

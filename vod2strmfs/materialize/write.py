@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from vod2strmfs.artwork.pictures import Pictures
 from vod2strmfs.library.contents import Record, nfo_file, strm
 from vod2strmfs.library.kinds import LEAVES, NodeKind, Slot
 from vod2strmfs.library.names import fold
@@ -22,6 +23,10 @@ _WITHOUT_FILES = frozenset({NodeKind.ROOT, NodeKind.SECTION, NodeKind.CATEGORY})
 _UNFINISHED = frozenset({FolderState.NEW, FolderState.CHANGED})
 
 _log = logging.getLogger("vod2strmfs")
+
+
+_IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".tbn", ".gif")
+"""Extensions of images that media servers take."""
 
 
 class FolderWork(NamedTuple):
@@ -75,6 +80,7 @@ class Updater:
         throttle: waited for before each file that is written, and asked whether to go on.
         file_system: how the root's file system behaves.
         temporaries: the temporary files of the root.
+        pictures: where images are stored.
     """
 
     root: int | None
@@ -85,6 +91,7 @@ class Updater:
     throttle: Throttle
     file_system: FileSystem
     temporaries: files.Temporaries
+    pictures: Pictures
 
     def run(self, works: Sequence[FolderWork]) -> list[FolderResult]:
         """Do some work. An error is reported, and the rest goes on. When the run is to end, the rest fails without a
@@ -249,7 +256,9 @@ class _ItemUpdate:
             if self._move(old, file) and self._folder.updater.dry_run:
                 name = old.name
         found = files.lstat(self._folder.descriptor, name) or self._finish_move(file)
-        if found is None:
+        if found is None and self._has_rival(file):
+            self._keep(file)
+        elif found is None:
             self._write(file, Action.CREATED, self._loss(file))
         elif not files.is_file(found):
             raise FileExistsError(errno.EEXIST, "not a regular file")
@@ -275,12 +284,28 @@ class _ItemUpdate:
             self._give_way(file)
 
     def _give_way(self, file: WantedFile) -> None:
-        """Leave a file that is not ours alone, unless it is to be overwritten."""
-        if self._folder.updater.overwrite:
+        """Leave a file that is not ours alone, unless it is to be overwritten. A user's image is never."""
+        if self._folder.updater.overwrite and not file.image:
             self._write(file, Action.UPDATED, Reason.NOT_OURS)
         else:
-            self._folder.done.kept = True
-            self._say(file, Action.KEPT, Reason.NOT_OURS)
+            self._keep(file)
+
+    def _keep(self, file: WantedFile) -> None:
+        self._folder.done.kept = True
+        self._say(file, Action.KEPT, Reason.NOT_OURS)
+
+    def _has_rival(self, file: WantedFile) -> bool:
+        """Whether an image of the user's has the name of ours, but for its extension: servers would show one of them,
+        and nobody knows which."""
+        if not file.image:
+            return False
+        assert self._folder.descriptor is not None
+        stems = {stem := file.name.rpartition(".")[0]}
+        if self._item.kind == NodeKind.MOVIE:
+            stems.add(stem.rpartition("-")[2])  # `poster`, where ours is `Heat-poster`.
+        former = {old.name for old in self._former(file)}
+        names = {f"{each}{extension}" for each in stems for extension in _IMAGES} - former
+        return any(files.lstat(self._folder.descriptor, name) is not None for name in names)
 
     def _former(self, file: WantedFile) -> list[WantedFile]:
         """The item's file as it was called before. A movie is the same if its folder is, whatever its UUID."""
@@ -338,7 +363,9 @@ class _ItemUpdate:
         self._say(file, Action.UPDATED, Reason.TIME)
 
     def _render(self, file: WantedFile) -> bytes:
-        if file.slot == Slot.STRM:
+        if file.image:
+            content = self._folder.updater.pictures.read(file.image)
+        elif file.slot == Slot.STRM:
             content = strm(self._record, self._folder.updater.settings)
         else:
             # An episode has the same NFO under two names.

@@ -11,9 +11,10 @@ from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple
 
+from vod2strmfs.artwork.pictures import Pictures
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.store import Size
-from vod2strmfs.library.kinds import SLOT_BITS, content_inode, node_of, slot_of
+from vod2strmfs.library.kinds import PICTURES, SLOT_BITS, content_inode, node_of, slot_of
 from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.library.tree import Entry, Tree
 from vod2strmfs.mount.listings import Cursor, Openings
@@ -89,14 +90,39 @@ class Opened:
         return content
 
 
+class OpenedPicture:
+    """An image that somebody has open. Of its file, only what is asked for is read.
+
+    Args:
+        entry: the file's.
+        descriptor: of the stored image, which this closes.
+    """
+
+    __slots__ = ("_descriptor", "entry")
+
+    def __init__(self, entry: Entry, descriptor: int) -> None:
+        self.entry = entry
+        self._descriptor = descriptor
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Part of it."""
+        return os.pread(self._descriptor, size, offset)
+
+    def close(self) -> None:
+        """Close it; nothing can be read of it any more."""
+        os.close(self._descriptor)
+
+
 class LibraryHandlers:
-    """What answers the kernel's requests (see `wire.Handlers`). None of it waits for anything.
+    """What answers the kernel's requests (see `wire.Handlers`). None of it waits for anything but a local disk.
 
     Args:
         owner: whose files they are.
+        pictures: where images are stored.
     """
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, pictures: Pictures | None = None) -> None:
+        self._pictures = pictures
         self._tree: Tree | None = None
         self._patient_until = -math.inf
         self.size = Size(0, 0)
@@ -119,7 +145,7 @@ class LibraryHandlers:
         self._begin_era(0)
         self._shared_by_samba = False
         self._folders = Openings()
-        self._opened: dict[int, Opened] = {}
+        self._opened: dict[int, Opened | OpenedPicture] = {}
         self._recent: dict[int, Opened] = {}
         """Files that were opened lately, by their inodes: several scanners at once open each file in turn."""
         self._read = 0, b""
@@ -151,8 +177,9 @@ class LibraryHandlers:
     def settle(self) -> None:
         """Get ready for the tree's going on to another generation: what is open stays what it was."""
         for file in self._opened.values():
-            with suppress(Exception):  # Who reads it gets an error.
-                file.settle()
+            if isinstance(file, Opened):
+                with suppress(Exception):  # Who reads it gets an error.
+                    file.settle()
 
     def start_afresh(self, patience: float = 0) -> None:
         """Show nothing, and let no inode number mean from now on what it meant before: to the kernel, a number with
@@ -240,6 +267,8 @@ class LibraryHandlers:
         if flags & _WRITE:
             raise RequestError(errno.EROFS)
         file = self._recent.get(inode)
+        if file is None and slot_of(inode) >= PICTURES:
+            return self._open_picture(inode)
         if file is None:
             with self._contents:
                 file = self._open(inode)
@@ -253,6 +282,8 @@ class LibraryHandlers:
             file = self._opened[handle]
         except KeyError:
             raise RequestError(errno.EBADF) from None
+        if isinstance(file, OpenedPicture):
+            return self._read_picture(file, offset, size)
         with self._contents:
             content = self._content(file)
         return content[offset : offset + size]
@@ -283,7 +314,9 @@ class LibraryHandlers:
 
     def release(self, handle: int) -> None:
         """Close a file."""
-        self._opened.pop(handle, None)
+        file = self._opened.pop(handle, None)
+        if isinstance(file, OpenedPicture):
+            file.close()
 
     def getxattr(self, inode: int, name: bytes) -> bytes:
         """What a file stands for, as a help to scripts: see `Tree.identity`."""
@@ -324,7 +357,13 @@ class LibraryHandlers:
 
     def _entry(self, inode: int) -> Entry:
         entry = self._shown().attributes(inode)
-        return entry if entry is not None else self._still_open(inode).entry
+        if entry is not None:
+            return entry
+        # What is open has no path to look up, be it an image.
+        for file in self._opened.values():
+            if file.entry.inode == inode:
+                return file.entry
+        raise RequestError(errno.ESTALE)
 
     def _dot(self, inode: int, name: str) -> Entry | None:
         """What `.` and `..` are, for which the kernel asks when all that it has is an inode number (NFS)."""
@@ -336,9 +375,32 @@ class LibraryHandlers:
         """A file that is not in the tree any more. The kernel answers ESTALE by looking the path up again; what is open
         has no path to look up."""
         for file in self._opened.values():
-            if file.entry.inode == inode:
+            if isinstance(file, Opened) and file.entry.inode == inode:
                 return file
         raise RequestError(errno.ESTALE)
+
+    def _open_picture(self, inode: int) -> bytes:
+        """Open an image. One that is lost, or cannot be opened for now, says nothing of the index."""
+        with self._contents:
+            tree = self._shown()
+            entry, art = tree.attributes(inode), tree.art(inode)
+        if entry is None or art is None or self._pictures is None:
+            raise RequestError(errno.ESTALE)
+        try:
+            descriptor = self._pictures.open(art.image)
+        except OSError as error:
+            self.failures += 1
+            raise RequestError(errno.EIO) from error
+        self._last_handle += 1
+        self._opened[self._last_handle] = OpenedPicture(entry, descriptor)
+        return opened(self._last_handle, KEEP_CACHE)
+
+    def _read_picture(self, file: OpenedPicture, offset: int, size: int) -> bytes:
+        try:
+            return file.read(offset, size)
+        except OSError as error:
+            self.failures += 1
+            raise RequestError(errno.EIO) from error
 
     def _open(self, inode: int) -> Opened:
         tree = self._shown()

@@ -16,10 +16,11 @@ from typing import NamedTuple
 import pyfuse3
 import trio
 
+from vod2strmfs.artwork.pictures import Pictures
 from vod2strmfs.errors import MountError, SettingsError
 from vod2strmfs.host.service_manager import notify, watchdog_seconds
 from vod2strmfs.index.file import make_directory
-from vod2strmfs.index.order import HydrateOrder, Order
+from vod2strmfs.index.order import ArtworkOrder, HydrateOrder, Order
 from vod2strmfs.index.store import Store
 from vod2strmfs.library import stats_csv
 from vod2strmfs.mount import point, wire
@@ -85,12 +86,13 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None], *, so
         accept=settings.command("sync", "--accept-shrink"),
         poll_interval=settings.poll_interval,
         hydrate=_hydration(settings),
+        artwork=ArtworkOrder.of(settings, database=settings.database_url()),
         level=_log.getEffectiveLevel(),
     )
     make_directory(order.state_dir)
     for warning in settings.warnings():
         _log.warning("%s", warning)
-    handlers = LibraryHandlers(Owner(settings.uid, settings.gid, settings.umask))
+    handlers = LibraryHandlers(Owner(settings.uid, settings.gid, settings.umask), Pictures(order.state_dir))
     people = People()
     if order.hydrate:
         handlers.opened = people.note

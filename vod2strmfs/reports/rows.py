@@ -9,7 +9,7 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
-from vod2strmfs.library.kinds import NodeKind, Slot
+from vod2strmfs.library.kinds import PICTURES, NodeKind, Slot
 
 COLUMNS = ("type", "series_name", "season", "title", "uuid", "action", "reason")
 
@@ -27,6 +27,7 @@ class Type(StrEnum):
     TVSHOW_NFO = "tvshow_nfo"
     SEASON_NFO = "season_nfo"
     EPISODE_NFO = "episode_nfo"
+    IMAGE = "image"
     SERIES = "series"
     """The folder of a series or of a season."""
     CLEANUP = "cleanup"
@@ -182,6 +183,8 @@ def original(cell: str) -> str:
 
 def type_of(kind: int, slot: int) -> Type:
     """The type of a row about a node's file."""
+    if slot >= PICTURES:
+        return Type.IMAGE
     types = _STRM_TYPES if slot == Slot.STRM else _NFO_TYPES
     return types[kind]
 

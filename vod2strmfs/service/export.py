@@ -167,9 +167,11 @@ def _export(settings: Settings, mode: Mode, *, dry_run: bool, accept_shrink: boo
     from vod2strmfs.index.store import Store
     from vod2strmfs.materialize.job import Job
     from vod2strmfs.materialize.run import materialize
+    from vod2strmfs.service.artwork import show_stored
 
     began = time.monotonic()
     synced = refresh(settings, accept_shrink=accept_shrink, display=display)
+    show_stored(settings)
     job = Job(settings, mode, dry_run, accept_shrink)
     doing = "Comparing" if dry_run else "Writing"
     with (

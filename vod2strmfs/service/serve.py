@@ -4,8 +4,10 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import datetime
+from pathlib import Path
+from threading import Event
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from vod2strmfs.notify.courier import Courier
 
 _SETTLE_SECONDS = 30.0
+_PUBLISH_SECONDS = 300.0
+"""Between two generations that show images that came: with `auto`, files are written after each of them."""
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -49,9 +53,10 @@ def serve(
     from vod2strmfs.notify.courier import Courier
 
     courier = Courier(order_of(settings))
+    pictures = _fetching(settings)
     service = Service(
         lambda: _export_and_tell(settings, mode, display, courier),
-        sync_once=_syncer(settings) if settings.auto else None,
+        sync_once=_syncer(settings, pictures) if settings.auto else None,
         next_due=_timer(settings) if settings.schedule else None,
         poll_seconds=settings.poll_interval,
         settle_seconds=settle_seconds,
@@ -118,6 +123,25 @@ def _filling(settings: Settings) -> "Background | None":
     return begin(order, settings.database_url(), settings.library(), settings.state_dir.absolute())
 
 
+def _fetching(settings: Settings) -> Event:
+    """Begin to fetch images in the background, if they are wanted; returns what is set when another one is shown."""
+    from vod2strmfs.artwork import background
+    from vod2strmfs.index.order import ArtworkOrder
+    from vod2strmfs.sync.pictures import Published, publish
+
+    shown = Event()
+
+    def publish_and_note(state_dir: Path, queue: Path, extensions: tuple[str, ...], lost: Set[str]) -> Published:
+        done = publish(state_dir, queue, extensions, lost)
+        if done.before != done.after:
+            shown.set()
+        return done
+
+    order = ArtworkOrder.of(settings, publish=_PUBLISH_SECONDS, database=settings.database_url())
+    background.begin(order, settings.state_dir.absolute(), publish_and_note)
+    return shown
+
+
 class _StoppedError(BaseException):
     """A signal ends the service. Whatever it is doing can be cut off: the next run finishes the job."""
 
@@ -142,12 +166,15 @@ def _export(settings: Settings, mode: Mode, display: Display) -> None:
         raise error
 
 
-def _syncer(settings: Settings) -> Callable[[], bool]:
+def _syncer(settings: Settings, pictures: Event) -> Callable[[], bool]:
     def sync_once() -> bool:
         result = refresh(settings, patient=True)
         if result.changed:
             _log.info("Generation %d: %s.", result.generation, result.describe())
-        return result.changed
+        if not pictures.is_set():
+            return result.changed
+        pictures.clear()
+        return True
 
     return sync_once
 

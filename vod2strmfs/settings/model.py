@@ -69,6 +69,7 @@ Adult = Literal["include", "exclude", "only"]
 Cleanup = Literal["off", "preview", "apply"]
 EmptySeries = Literal["hide", "show"]
 Hydrate = Literal["off", "background", "on_open"]
+Artwork = Literal["url", "files", "off"]
 
 _Servers = Annotated[tuple[NotifiedServer, ...], BeforeValidator(checks.tables)]
 
@@ -139,6 +140,10 @@ class LibrarySettings(BaseModel):
     prefer_quality: PreferQuality = Field(
         "highest", description="of a title's versions in the same language, which to show"
     )
+    artwork: Artwork = Field(
+        "url", description="posters and backgrounds: as URLs in the NFOs, as files beside them too, or not at all"
+    )
+    artwork_episodes: bool = Field(False, description="with artwork = files, a still for each episode, too")
 
     accounts: Patterns = Field((), description="only what these accounts have; globs, a leading ! excludes")
     categories: Patterns = Field((), description="only what stands in these categories; globs, a leading ! excludes")
@@ -290,6 +295,15 @@ class Settings(LibrarySettings):
     api_ca_file: Location | None = Field(
         None,
         description="the certificate authority that the API's certificate is of, as PEM, if this host does not know it",
+    )
+
+    # Posters and backgrounds as files.
+    artwork_rate: float = Field(300, gt=0, le=60_000, description="for how many images a minute is asked at most")
+    artwork_max_bytes: int = Field(
+        5_000_000, ge=1000, le=16_000_000, description="larger images are not stored, and not read to their end"
+    )
+    artwork_cache: float = Field(
+        2, gt=0, le=100_000, description="how many GB of images are stored; what is shown is not given up for others"
     )
 
     # Media servers to tell.

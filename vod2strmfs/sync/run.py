@@ -19,6 +19,7 @@ from vod2strmfs.catalog.written import Look, Seen, decode, encode
 from vod2strmfs.errors import CatalogError, FilteredOutError, IndexFileError
 from vod2strmfs.extract.incoming import Incoming
 from vod2strmfs.host.room import is_full, which_is_full
+from vod2strmfs.index.art import shows_art
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, arrivals, differences
 from vod2strmfs.index.file import INDEXES, PAST, RENAMED, SEEN, connect, create, is_damage, replace, writing
 from vod2strmfs.index.held import Held
@@ -38,6 +39,7 @@ from vod2strmfs.sync.identity import KEPT_OUT, name_kept_out, reunite
 from vod2strmfs.sync.joining import Joiner
 from vod2strmfs.sync.joining_episodes import EpisodeJoiner
 from vod2strmfs.sync.mtimes import settle_mtimes
+from vod2strmfs.sync.pictures import hide_pictures
 from vod2strmfs.sync.placing import Placer
 from vod2strmfs.sync.progress import Tell
 from vod2strmfs.sync.result import Counts, SyncResult
@@ -418,6 +420,8 @@ class _Run:
             name_versions(draft)
             collisions.settle(draft)
         render_series(draft)
+        if self.settings.artwork != "files":
+            hide_pictures(draft)
         settle_mtimes(draft)
         return tuple(placer.filter.unmatched()) if draft.everything else ()
 
@@ -658,9 +662,10 @@ class _Run:
         it."""
         if draft.first:
             return
+        art = shows_art(self.connection)
         with closing(Store(self.state_dir)) as before:
             known = sorted(node for node in draft.changed if node < first_new)
-            nodes = ((before.node(node), node_in(self.connection, node)) for node in known)
+            nodes = ((before.node(node), node_in(self.connection, node, art=art)) for node in known)
             rows = (
                 (number, *change)
                 for old, new in nodes

@@ -13,12 +13,14 @@ import sys
 import threading
 from typing import TextIO
 
+from vod2strmfs.artwork import background as artwork
 from vod2strmfs.catalog.open import open_source
 from vod2strmfs.catalog.source import Source, retry_pause
 from vod2strmfs.errors import UserError
 from vod2strmfs.hydrate.background import begin
 from vod2strmfs.index.held import advise, explain
 from vod2strmfs.index.order import Order
+from vod2strmfs.sync.pictures import publish
 from vod2strmfs.sync.progress import Lines
 from vod2strmfs.sync.result import SyncResult
 from vod2strmfs.sync.run import Looks, sync
@@ -67,6 +69,7 @@ class Worker:
         """Sync again and again."""
         if self._filling:
             self._filling.start()
+        artwork.begin(self._order.artwork, self._order.state_dir, publish)
         while True:
             insistent, self._insistent = self._insistent, False
             self.look(patient=not insistent)

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from vod2strmfs.artwork.figures import Figures as Images
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.hydrate.figures import Figures as Filling
 from vod2strmfs.index.recent import Change, HeldTitle, Moment, TitleChange
@@ -75,7 +76,7 @@ def read_index(state_dir: Path) -> Index | None:
 
 
 def notices(
-    state: MountState | None, runs: Runs | None, filling: Filling | None, state_dir: Path
+    state: MountState | None, runs: Runs | None, filling: Filling | None, images: Images | None, state_dir: Path
 ) -> Iterator[Notice]:
     """What is not as it should be, the worst first."""
     if state is not None or runs is None:
@@ -84,6 +85,8 @@ def notices(
         yield from _of_runs(runs)
     if filling is not None and filling.stopped:
         yield Notice("away", "No more episodes are fetched", filling.stopped)
+    if images is not None and images.stopped:
+        yield Notice("away", "No more images are fetched", images.stopped)
 
 
 def _of_mount(state: MountState | None, state_dir: Path) -> Iterator[Notice]:

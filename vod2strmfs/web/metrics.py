@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
+from vod2strmfs.artwork.figures import Figures as ArtworkFigures
 from vod2strmfs.hydrate.figures import Figures
 from vod2strmfs.status.runs import Runs
 from vod2strmfs.status.state import MountState
@@ -12,24 +13,33 @@ from vod2strmfs.status.state import MountState
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
-def render(state: MountState | None, hydrate: Figures | None = None, runs: Runs | None = None) -> bytes:
+def render(
+    state: MountState | None,
+    hydrate: Figures | None = None,
+    runs: Runs | None = None,
+    artwork: ArtworkFigures | None = None,
+) -> bytes:
     """The metrics in Prometheus' text format.
 
     Args:
         state: the state of the mount; None if it does not answer.
         hydrate: how far filling series is; None where nothing is filled.
         runs: how materializing goes; None if there was never any.
+        artwork: how far fetching images is; None where none was ever wanted.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(state, hydrate, runs))
+    registry.register(_Collector(state, hydrate, runs, artwork))
     return generate_latest(registry)
 
 
 class _Collector:
-    def __init__(self, state: MountState | None, hydrate: Figures | None, runs: Runs | None) -> None:
+    def __init__(
+        self, state: MountState | None, hydrate: Figures | None, runs: Runs | None, artwork: ArtworkFigures | None
+    ) -> None:
         self._state = state
         self._runs = runs
         self._hydrate = hydrate
+        self._artwork = artwork
 
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client."""
@@ -41,6 +51,8 @@ class _Collector:
             yield from _filling(self._hydrate)
         if self._runs is not None:
             yield from _materializing(self._runs)
+        if self._artwork is not None:
+            yield from _images(self._artwork)
 
 
 def _materializing(runs: Runs) -> Iterator[Metric]:
@@ -86,6 +98,29 @@ def _filling(figures: Figures) -> Iterator[Metric]:
     }
     for name, (text, value) in gauges.items():
         yield GaugeMetricFamily(f"vod2strmfs_hydrate_{name}", text, value=value)
+
+
+def _images(figures: ArtworkFigures) -> Iterator[Metric]:
+    images = GaugeMetricFamily("vod2strmfs_artwork_images", "Images that the library wants.", labels=["state"])
+    images.add_metric(["stored"], figures.stored)
+    images.add_metric(["waiting"], figures.waiting)
+    images.add_metric(["failing"], figures.failed)
+    yield images
+    failing = GaugeMetricFamily("vod2strmfs_artwork_failing", "Images that could not be had, by why.", labels=["why"])
+    for why, number in figures.failing.items():
+        failing.add_metric([why], number)
+    yield failing
+    gauges = {
+        "bytes": ("Bytes of the images that are stored.", figures.bytes),
+        "limit_bytes": ("Bytes that may be stored.", figures.limit),
+        "last_hour": ("Images asked for within the last hour.", figures.last_hour),
+        "rate": ("Images a minute that may be asked for.", figures.rate),
+        "paused_hosts": ("Hosts that are left alone for a while.", len(figures.paused)),
+        "stopped": ("Whether nothing is fetched for want of room.", bool(figures.stopped)),
+        "done_time_seconds": ("When about nothing will be waiting; 0: unknown, or so already.", figures.done),
+    }
+    for name, (text, value) in gauges.items():
+        yield GaugeMetricFamily(f"vod2strmfs_artwork_{name}", text, value=value)
 
 
 def _metrics(state: MountState) -> Iterator[Metric]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from vod2strmfs.artwork import figures as artwork
 from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.hydrate.figures import Figures, read_figures
 from vod2strmfs.index.recent import HeldTitle, Moment, held_titles, recent_changes
@@ -53,6 +54,7 @@ class Pages:
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
         self._templates.filters |= {name: getattr(words, name) for name in _FILTERS}
+        self._templates.filters["megabytes"] = artwork.megabytes
         self._templates.globals["documents"] = _documents()
 
     def state(self) -> MountState | None:
@@ -70,6 +72,10 @@ class Pages:
         """How far filling series is; None where nothing is filled."""
         return read_figures(self._state_dir)
 
+    def artwork(self) -> artwork.Figures | None:
+        """How far fetching images is; None where none was ever wanted."""
+        return artwork.read_figures(self._state_dir)
+
     def file(self, name: str) -> tuple[str, str]:
         """The type and the content of a file that the pages refer to.
 
@@ -82,7 +88,8 @@ class Pages:
 
     def front(self) -> str:
         """The front page: how the library is, what it holds, what changed last, and the reports."""
-        state, runs, filling, index = self.state(), self.runs(), self.hydrate(), read_index(self._state_dir)
+        state, runs, filling, images = self.state(), self.runs(), self.hydrate(), self.artwork()
+        index = read_index(self._state_dir)
         if state is not None and state.generation:
             shown = Index(state.generation, state.metrics, state.made, state.synced)
         else:
@@ -92,7 +99,7 @@ class Pages:
             state=state,
             runs=runs,
             word=in_words(state, runs),
-            notices=list(notices(state, runs, filling, self._state_dir)),
+            notices=list(notices(state, runs, filling, images, self._state_dir)),
             cards=[(thing, shown.metrics.get("index", {}).get(metric, "")) for metric, thing in _CARDS],
             compared=shown.compared,
             made=shown.made,
@@ -102,6 +109,7 @@ class Pages:
             reports=self._reports.newest(_REPORTS),
             figures=list(words.figures(shown.metrics)),
             hydrate=filling,
+            artwork=images,
         )
 
     def report(self, name: str, action: str, search: str, page: int) -> str:

@@ -165,8 +165,9 @@ class _Handler(BaseHTTPRequestHandler):
                 kind, text = self._pages.file("favicon.svg")
                 return kind, text.encode()
             case ["metrics"]:
+                pages = self._pages
                 return metrics.CONTENT_TYPE, metrics.render(
-                    self._pages.state(), self._pages.hydrate(), self._pages.runs()
+                    pages.state(), pages.hydrate(), pages.runs(), pages.artwork()
                 )
             case ["reports", name]:
                 action, search = query.get("action", ""), query.get("q", "")

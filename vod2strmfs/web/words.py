@@ -47,6 +47,7 @@ _TYPES = {
     "movie": "the film itself",
     "episode": "the episode itself",
     "series": "the folder",
+    "image": "its poster or background",
     "error": "its file or folder",
 }
 _REASONS = {

@@ -1,0 +1,1 @@
+"""Posters and backgrounds as files: fetching images, and keeping them."""

@@ -1,0 +1,98 @@
+"""The images themselves: files that are named after their content, in a folder of the state directory.
+
+A file has its name only once it is whole and flushed, so what is named in a database survives a power cut. It is never
+written again: whoever has it open reads it to the end, also when it has been removed meanwhile.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+
+from vod2strmfs.host.private import private
+
+_DIGEST_BYTES = 16
+_TEMPORARY = ".new"
+
+
+class Pictures:
+    """The images that are stored in a state directory. All methods may be called by any thread.
+
+    Args:
+        state_dir: the state directory.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._folder = state_dir / "artwork"
+
+    def open(self, name: str) -> int:
+        """A descriptor of an image, which the caller closes.
+
+        Raises:
+            OSError: it is not there.
+        """
+        return os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def read(self, name: str) -> bytes:
+        """All bytes of an image; errors are those of `open`."""
+        with open(self.open(name), "rb") as file:
+            return file.read()
+
+    def has(self, name: str, size: int) -> bool:
+        """Whether an image is there, with all of its bytes."""
+        try:
+            return os.stat(self._path(name)).st_size == size
+        except OSError:
+            return False
+
+    def add(self, content: bytes) -> str:
+        """Store an image; returns its name. It is on the disk then.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        name = blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+        path = self._path(name)
+        if self.has(name, len(content)):
+            return name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + _TEMPORARY)
+        try:
+            with open(temporary, "wb", buffering=0, opener=private) as file:
+                written = 0
+                while written < len(content):
+                    written += os.pwrite(file.fileno(), content[written:], written)
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        _flush(path.parent)
+        return name
+
+    def remove(self, name: str) -> None:
+        """Remove an image, if it is there."""
+        with suppress(FileNotFoundError):
+            self._path(name).unlink()
+
+    def names(self) -> Iterator[str]:
+        """The names of all images. What a killed process left unfinished is removed on the way."""
+        for part in sorted(self._folder.glob("[0-9a-f][0-9a-f]")):
+            for path in part.iterdir():
+                if path.name.endswith(_TEMPORARY):
+                    path.unlink(missing_ok=True)
+                else:
+                    yield part.name + path.name
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name[:2] / name[2:]
+
+
+def _flush(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
