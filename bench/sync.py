@@ -54,8 +54,6 @@ def measure(directory: Path) -> Iterator[Figure]:
         look()
         yield ratio("sync after one row changed", change_and_look, _COPY, copy, 1.5)
 
-        yield from looks(url, kept)
-
         look()
         yield Figure.of("sync when nothing changed", [1000 * look() for _ in range(_QUIET_LOOKS)], 20, "ms")
 

@@ -15,6 +15,14 @@ _OTHERS = ("bindfs", "mergerfs", "rclone")
 _LEFT, _UNIT, _ROW, _TOP = 390, 260, 24, 40
 """Pixels: room for the words, the length of a bar of 1, the height of a row, room for the heading."""
 _LONGEST = 1.25
+_COLOURS = """<style>
+svg { --ground: #ffffff; --text: #333333; --less: #2f7d4f; --more: #b4552d; }
+@media (prefers-color-scheme: dark) {
+  svg { --ground: #161b22; --text: #e6edf3; --less: #3fb950; --more: #db6d28; }
+}
+.ground { fill: var(--ground); } text { fill: var(--text); } line { stroke: var(--text); }
+.less { fill: var(--less); } .more { fill: var(--more); }
+</style>"""
 
 
 class Bar(NamedTuple):
@@ -42,20 +50,21 @@ def draw(page: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
         ' font-family="sans-serif" font-size="12">',
         "<title>Time that a mount takes, where the other file system takes 1</title>",
-        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-        f'<text x="{one}" y="20" text-anchor="middle" fill="#333333">as long as the other</text>',
+        _COLOURS,
+        f'<rect class="ground" width="{width}" height="{height}"/>',
+        f'<text x="{one}" y="20" text-anchor="middle">as long as the other</text>',
     ]
     for number, bar in enumerate(rows):
         top = _TOP + _ROW * number
         length = round(_UNIT * min(bar.ratio, _LONGEST))
-        colour = "#2f7d4f" if bar.ratio <= 1 else "#b4552d"
+        kind = "less" if bar.ratio <= 1 else "more"
         text = f"{escape(bar.work)} — {escape(bar.against)}"
         lines += [
-            f'<text x="{_LEFT - 8}" y="{top + 14}" text-anchor="end" fill="#333333">{text}</text>',
-            f'<rect x="{_LEFT}" y="{top + 3}" width="{length}" height="{_ROW - 8}" fill="{colour}"/>',
-            f'<text x="{_LEFT + length + 5}" y="{top + 14}" fill="#333333">{bar.ratio:g}</text>',
+            f'<text x="{_LEFT - 8}" y="{top + 14}" text-anchor="end">{text}</text>',
+            f'<rect x="{_LEFT}" y="{top + 3}" width="{length}" height="{_ROW - 8}" class="{kind}"/>',
+            f'<text x="{_LEFT + length + 5}" y="{top + 14}">{bar.ratio:g}</text>',
         ]
-    lines += [f'<line x1="{one}" y1="{_TOP - 12}" x2="{one}" y2="{height - 6}" stroke="#333333"/>', "</svg>", ""]
+    lines += [f'<line x1="{one}" y1="{_TOP - 12}" x2="{one}" y2="{height - 6}"/>', "</svg>", ""]
     return "\n".join(lines)
 
 

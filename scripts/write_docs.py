@@ -60,7 +60,8 @@ def settings_page() -> str:
         "* Two names differ: `write_nfo` is `--nfo` and `--no-nfo`. `output_root` is no option: write the folder",
         "  after the command (`vod2strmfs mount /data/STRM`).",
         "* `api_key`, `api_password` and `status_token` are no options: other users see what is on a command line.",
-        "  Nor is `notify`: it is a list of tables, `[[notify]]`, with [settings of its own](notify.md).",
+        "  Nor are `notify` and `shelf`: they are lists of tables, `[[notify]]` and `[[shelf]]`, with settings of",
+        "  their own ([notify](notify.md), [shelves](shelves.md)).",
         "",
         "The settings of the first table decide names and contents. Use one state directory for each set of them.",
     ]

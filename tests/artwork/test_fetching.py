@@ -7,10 +7,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import kernel
 import pytest
 import trio
 from art_server import ArtServer, make_images
 from click.testing import CliRunner
+from kernel import Kernel
 from libraries import Library
 from outputs import Output, report_rows, snapshot
 
@@ -29,6 +31,7 @@ from vod2strmfs.index.order import ArtworkOrder
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import Slot, slot_of
 from vod2strmfs.library.tree import Tree
+from vod2strmfs.mount.handlers import LibraryHandlers, Owner
 from vod2strmfs.settings import LibrarySettings, Settings
 from vod2strmfs.sync.pictures import publish
 from vod2strmfs.web.metrics import render
@@ -513,6 +516,89 @@ def test_what_dispatcharr_hands_on_is_not_asked_for_at_its_host(shelf: Shelf, se
     assert dict(server.asked) == {logo.format(1): 1, logo.format(2): 1, "/ok/alien": 1}
 
 
+def test_a_title_of_several_rows_has_the_image_of_the_row_that_plays_and_no_other_is_asked_for(
+    shelf: Shelf, server: ArtServer
+) -> None:
+    made = Catalogue()
+    account = made.account("Provider")
+    for name, height in (("Heat (1995)", 720), ("EN - Heat (1995)", 1080)):
+        logo = made.logo(f"{server.url}/ok/{height}")
+        film = made.movie(name, relations=[], logo_id=logo.id)
+        said = {"detailed_info": {"video": {"codec_name": "h264", "width": 16, "height": height}}}
+        made.relate(film, account, custom_properties=said)
+    shelf.settings = shelf.settings.model_copy(update={"merge": "titles"})
+    shelf.library.show(made, shelf.settings)
+    assert shelf.fetch().stored == 1
+    assert shelf.shown() == {"Movies/Heat (1995)/poster.jpg": server.image("/ok/1080")}
+    assert dict(server.asked) == {"/ok/1080": 1}
+    for merge, folders in (("off", 2), ("titles", 1)):
+        shelf.settings = shelf.settings.model_copy(update={"merge": merge})
+        shelf.library.show(made, shelf.settings)
+        shelf.fetch()
+        assert len(shelf.shown()) == folders
+    assert shelf.shown() == {"Movies/Heat (1995)/poster.jpg": server.image("/ok/1080")}
+    assert set(server.asked.values()) == {1}
+
+
+@pytest.mark.parametrize("media_server", ["any", "kodi", "spec"])
+@pytest.mark.parametrize("write_nfo", [True, False])
+def test_images_are_listed_found_and_kept_apart_from_what_is_read_beside_them(
+    shelf: Shelf, server: ArtServer, media_server: str, write_nfo: bool
+) -> None:
+    made = Catalogue()
+    made.account("Provider")
+    logo = made.logo(f"{server.url}/ok/one")
+    backdrop = [f"{server.url}/ok/fan"]
+    made.movie("Heat", logo_id=logo.id, custom_properties={"backdrop_path": backdrop})
+    lost = made.series("Lost", logo_id=logo.id, custom_properties={"backdrop_path": backdrop})
+    made.episode(lost, 1, 1, "Pilot", custom_properties={"movie_image": f"{server.url}/ok/still"})
+    update = {"artwork_episodes": True, "media_server": media_server}
+    shelf.settings = shelf.settings.model_copy(update=update)
+    shelf.library.show(made, shelf.settings)
+    shelf.fetch(episodes=True)
+    with closing(Store(shelf.state_dir)) as store:
+        tree = Tree(store, write_nfo=write_nfo)
+        found = dict(tree.walk())
+        assert sum(tree.art(entry.inode) is not None for entry in found.values()) == 5
+        for path, entry in found.items():
+            assert tree.attributes(entry.inode) == tree.lookup(*_place(tree, path)) == entry
+            beside = tree.beside(entry.inode) if not entry.is_dir else None
+            assert beside is None or beside.name.endswith(".nfo")
+            after, listed = 0, []
+            if entry.is_dir:  # A listing that goes on after any entry of it leaves nothing out.
+                while (page := tree.page(entry.inode, after, 1)) is not None and page.entries:
+                    assert page.entries[0] not in listed
+                    listed.append(page.entries[0])
+                    after = page.entries[0].inode
+                assert listed == [each for name, each in found.items() if name.rpartition("/")[0] == path]
+
+
+def test_the_kernel_is_never_given_an_image_but_reads_of_it_what_it_asks_for(shelf: Shelf, server: ArtServer) -> None:
+    shelf.show(Heat="/ok/heat")
+    shelf.fetch()
+    handlers = LibraryHandlers(Owner(0, 0, 0), Pictures(shelf.state_dir))
+    told: list[bytes] = []
+    handlers.tell = told.append
+    content = server.image("/ok/heat")
+    with closing(Store(shelf.state_dir)) as store:
+        handlers.show(Tree(store))
+        asked = Kernel(handlers)
+        assert [each.name for each in asked.list(asked.find("Movies/Heat").inode)][-1] == "poster.jpg"
+        asked.open(asked.find("Movies/Heat/movie.nfo").inode)
+        assert len(told) == 1
+        handlers.prepare()
+        poster = asked.find("Movies/Heat/poster.jpg").inode
+        handle, _ = asked.open(poster)
+        handlers.settle()
+        assert asked.read(poster, handle, 10, 100) == content[10:110]
+        assert asked.read(poster, handle, 0, 1 << 20) == content
+        asked.release(poster, handle)
+        [name] = Pictures(shelf.state_dir).names()
+        Pictures(shelf.state_dir).remove(name)
+        assert asked.error(kernel.OPEN, poster, bytes(8)) == "EIO"
+    assert (len(told), handlers.damage, handlers.failures) == (1, 0, 1)
+
+
 def test_figures_are_told_to_people_and_to_programs(shelf: Shelf, server: ArtServer) -> None:
     shelf.show(Heat="/ok/heat", Alien="/ok/alien", Dune="/page/dune")
     figures = shelf.fetch()
@@ -521,7 +607,7 @@ def test_figures_are_told_to_people_and_to_programs(shelf: Shelf, server: ArtSer
     told = describe(figures, time.time())
     assert told.startswith("2 images stored (")
     assert f"1 failed ({server.host}: it sent a web page)" in told
-    metrics = render(None, None, figures).decode()
+    metrics = render(None, None, None, figures).decode()
     assert 'vod2strmfs_artwork_images{state="stored"} 2.0' in metrics
     assert 'vod2strmfs_artwork_images{state="failing"} 1.0' in metrics
     assert f'vod2strmfs_artwork_failing{{why="{server.host}: it sent a web page"}} 1.0' in metrics

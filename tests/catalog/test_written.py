@@ -481,7 +481,7 @@ def test_all_blocks_are_compared_once_a_day_and_what_was_missed_is_said(
 
 
 def test_syncs_that_can_tell_and_that_cannot_make_the_same_library(
-    postgres: PostgresServer, owner: str, reader: str, tmp_path: Path
+    postgres: PostgresServer, owner: str, reader: str, tmp_path: Path, soak: bool
 ) -> None:
     """One has looks in memory, as beside a mount, and one begins anew each time."""
     blind = postgres.create_role(
@@ -493,7 +493,7 @@ def test_syncs_that_can_tell_and_that_cannot_make_the_same_library(
     chance, looks, settings = random.Random(7), Looks(), LibrarySettings()
     with closing(Rows(owner)) as rows, closing(PostgreSQLSource(reader)) as source:
         said = []
-        for _ in range(40):
+        for _ in range(200 if soak else 25):
             said.append(chance.choice(EVENTS)(rows, chance))
             sync(source, settings, libraries[0].state_dir, looks=looks, max_shrink=100)
             if chance.random() < 0.3:

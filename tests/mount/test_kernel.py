@@ -321,7 +321,7 @@ def _set_version(state: Path, version: int) -> None:
 def test_inode_numbers_are_those_of_older_versions() -> None:
     for node in (0, 1, 16, 1 << 30, 0x6A00_0000 << 16):
         for slot in range(6):
-            for version in (0, 1, 7, 255):
+            for version in (0, 1, 7, 255) if slot else (0,):  # What a directory has there is its shelf.
                 inode = inode_of(node, slot, version)
                 assert inode == node << 11 | version << 3 | slot
                 assert (node_of(inode), slot_of(inode)) == (node, slot)

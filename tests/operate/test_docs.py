@@ -49,10 +49,11 @@ def test_every_setting_is_an_option_but_for_those_that_the_page_names() -> None:
     options = {
         each.name for command in cli.commands.values() for each in command.params if isinstance(each, click.Option)
     }
-    assert set(Settings.model_fields) - options == {"output_root", "api_key", "api_password", "notify", "status_token"}
+    no_options = {"output_root", "api_key", "api_password", "notify", "status_token", "shelf"}
+    assert set(Settings.model_fields) - options == no_options
     assert "`output_root` is no option" in page
     assert "`api_key`, `api_password` and `status_token` are no options" in page
-    assert "Nor is `notify`" in page
+    assert "Nor are `notify` and `shelf`" in page
     for command, lists in re.findall(r"^\| (`--.*`) \| (.*) \|$", page, re.M):
         for name in lists.split(", "):
             shown = {spelling for each in cli.commands[name].params for spelling in each.opts}
@@ -96,13 +97,18 @@ def test_every_count_is_explained(tmp_path: Path) -> None:
     catalogue.movie("Heat", year=1995)
     catalogue.movie("Ran", year=1985)
     library = Library(tmp_path)
-    library.show(catalogue, LibrarySettings(years="1990-"))
+    library.show(
+        catalogue, LibrarySettings.model_validate({"years": "1990-", "shelf": [{"name": "Old", "years": "-1999"}]})
+    )
     rows = re.findall(r"^\| (\w+) \| (.+?) \| .*\|$", (ROOT / "docs/commands.md").read_text(), re.M)
     explained = {f"{scope}.{name}" for scope, names in rows for name in names.split(", ")}
-    counted = {name for name in library.metrics() if "filtered_by" not in name} | {f"output.{name}" for name in METRICS}
+    counted = {name for name in library.metrics() if not re.search("filtered_by|on_shelf", name)} | {
+        f"output.{name}" for name in METRICS
+    }
     assert counted == {name for name in explained if name.partition(".")[0] in SCOPES} - {
-        "index.filtered_by_…", "index.episodes_filtered_by_…",
+        "index.filtered_by_…", "index.episodes_filtered_by_…", "index.titles_on_shelf_…",
     }  # fmt: skip
+    assert "index.titles_on_shelf_Old" in library.metrics()
     assert "index.filtered_by_years" in library.metrics()
 
 

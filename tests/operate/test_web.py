@@ -22,14 +22,18 @@ from prometheus_client.parser import text_string_to_metric_families
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
+from vod2strmfs.artwork.queue import Queue as Images
+from vod2strmfs.artwork.queue import Wish
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.hydrate.outcomes import Patience
 from vod2strmfs.hydrate.queue import Entry, Queue
+from vod2strmfs.library.kinds import Slot
 from vod2strmfs.reports.rows import COLUMNS, Reason
-from vod2strmfs.settings import load
+from vod2strmfs.settings import LibrarySettings, load
 from vod2strmfs.status.progress import noting
 from vod2strmfs.web import words
+from vod2strmfs.web.metrics import render
 from vod2strmfs.web.pages import Pages
 
 _EVIL = "<script>document.title='stolen'</script><b>Film</b>"
@@ -198,6 +202,25 @@ def test_the_page_says_how_far_a_sync_and_the_fetching_of_episodes_is(tmp_path: 
     assert "Dispatcharr refuses the key." in pages.front()
 
 
+def test_the_page_says_how_far_the_fetching_of_images_is(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    catalogue = Catalogue()
+    catalogue.movie("Heat", year=1995)
+    library.show(catalogue)
+    pages = Pages(library.state_dir, tmp_path)
+    with closing(Images(library.state_dir)) as queue:
+        queue.want(Wish(node, Slot.POSTER, 0, f"http://images.example/{node}.jpg") for node in range(16, 1216))
+        assert "images" not in pages.front()
+        queue.note(mode="files", rate=300.0, limit=2_000_000_000, stopped="")
+        front = re.sub("<[^>]*>", "", " ".join(pages.front().split()))
+        assert "0 images are here; 1,200 wait, until about" in front
+        assert "Room that they take0 kB of 2,000 MB" in front
+        assert b'vod2strmfs_artwork_images{state="waiting"} 1200.0' in render(None, artwork=pages.artwork())
+        queue.note(stopped="The room for images is full.")
+    front = " ".join(pages.front().split())
+    assert "<h2>No more images are fetched</h2> <p>The room for images is full.</p>" in re.sub("<wbr>", "", front)
+
+
 def test_what_no_mount_answers_for_is_told_with_what_the_index_holds(tmp_path: Path) -> None:
     library = Library(tmp_path)
     assert "no sync yet" in Pages(library.state_dir, tmp_path).front()
@@ -221,7 +244,7 @@ def test_numbers_times_and_metrics_are_said_in_words(tmp_path: Path) -> None:
     library = Library(tmp_path)
     catalogue = Catalogue()
     catalogue.movie("Heat", year=1995)
-    library.show(catalogue)
+    library.show(catalogue, LibrarySettings.model_validate({"shelf": [{"name": "Old", "years": "-1999"}]}))
     counted = [metric.partition(".")[2] for metric in library.metrics()]
     plain = {"generation", "made", "stale_since"}
     for metric in {*counted, "filtered_by_years", "episodes_filtered_by_accounts"} - plain:

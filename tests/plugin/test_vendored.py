@@ -135,7 +135,7 @@ def test_the_page_says_in_one_line_that_python_is_another(plugin: Installed) -> 
 def test_other_releases_that_dispatcharr_or_another_plugin_has_are_not_met(plugin: Installed, tmp_path: Path) -> None:
     # They would end any process that imported them in our stead.
     others = tmp_path / "others"
-    for name in ("pydantic", "msgspec", "vod2strmfs", "cachetools"):
+    for name in ("pydantic", "msgspec", "vod2strmfs", "cronsim"):
         (others / name).mkdir(parents=True)
         (others / name / "__init__.py").write_text("import os\nos._exit(9)\n")
     plugin.dispatcharr.environment["PYTHONPATH"] += f":{others}"

@@ -2,6 +2,7 @@
 
 import random
 import subprocess
+from collections.abc import Set
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -490,11 +491,11 @@ def test_one_sync_sees_one_state_of_the_catalogue(refreshed: Refreshed, monkeypa
     emptied = []
     digests = PostgreSQLSnapshot.digests
 
-    def after_a_while(self: PostgreSQLSnapshot, kind: Kind) -> dict[int, str]:
+    def after_a_while(self: PostgreSQLSnapshot, kind: Kind, blocks: Set[int] | None = None) -> dict[int, str]:
         if kind == "series":
             refreshed.empty()
             emptied.append(True)
-        return digests(self, kind)
+        return digests(self, kind, blocks)
 
     monkeypatch.setattr(PostgreSQLSnapshot, "digests", after_a_while)
     with closing(open_source(database.url)) as source:

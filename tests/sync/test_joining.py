@@ -1,7 +1,6 @@
 """One title of several rows: which rows are joined, which of them stands in the tree, and which plays."""
 
 import json
-import os
 import re
 import sqlite3
 import tempfile
@@ -27,7 +26,6 @@ from vod2strmfs.index.store import Store
 from vod2strmfs.settings import LibrarySettings
 
 TITLES = LibrarySettings(merge="titles")
-EXAMPLES = int(os.environ.get("X", 12))
 STREAM = re.compile(rb"stream_id=(\w+)")
 
 
@@ -476,7 +474,7 @@ STEPS = st.lists(
 """What happens to films: which are there, which get another id, and in which order their rows are made anew."""
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=10)
 @given(FILMS, STEPS)
 def test_whatever_happens_every_row_is_in_one_title_that_plays_the_best(
     first: list[Film], history: list[tuple[set[int], dict[int, str], Random]]
@@ -672,7 +670,7 @@ SHOWS = st.lists(
 )
 
 
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=10)
 @given(st.lists(st.tuples(SHOWS, st.booleans()), min_size=1, max_size=3))
 def test_whatever_happens_to_series_every_episode_is_there_once(
     history: list[tuple[list[tuple[str, str, dict[tuple[int, int], int]]], bool]],

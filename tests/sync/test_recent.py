@@ -134,6 +134,17 @@ def test_films_in_categories_are_known_by_name_also_when_their_category_goes_wit
     ]
 
 
+def test_of_a_generation_that_changed_too_much_to_be_read_whole_that_is_said(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for films in (("Heat",), ("Heat", "Alien"), ("Heat", "Alien", "Brazil", "Metropolis", "Nosferatu")):
+        library.show(catalogue(films))
+    assert [moment.whole for moment in recent_changes(library.state_dir, 10)] == [True, True]
+    monkeypatch.setattr("vod2strmfs.index.recent._MOST_ENTRIES", 2)
+    [moment] = recent_changes(library.state_dir, 10)
+    assert (moment.generation, len(moment.changes), moment.whole) == (3, 2, False)
+
+
 def test_what_is_held_has_a_name(library: Library) -> None:
     films = tuple(f"{letter}{letter} film" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     library.show(catalogue(films, Lost=30))

@@ -382,7 +382,5 @@ def test_titles_of_several_rows_and_their_episodes_are_found_once(
             assert_finds_all(kodi, mount.path)
             assert sorted(Counter(film["label"] for film in kodi.movies()).values()) == [1] * 20
             assert sorted(Counter(show["label"] for show in kodi.shows()).values()) == [1] * 20
-            episodes = Counter(
-                (each["showtitle"], each["season"], each["episode"]) for each in kodi.episodes("showtitle")
-            )
+            episodes = Counter((each["showtitle"], each["season"], each["episode"]) for each in kodi.episodes())
             assert sorted(episodes.values()) == [1] * 60

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
-from typing import Any, cast
+from typing import Any, Literal, cast
 from uuid import UUID
 
 import psycopg
@@ -321,6 +321,10 @@ class PostgreSQLSnapshot:
     def fillable(self, series: int | None = None) -> list[FillableRow]:
         """See `Snapshot.fillable`."""
         return [FillableRow._make(row) for row in self._execute(self._queries.fillable(series))]
+
+    def titles_in(self, kind: Literal["movie", "series"], categories: Set[int | None]) -> set[int]:
+        """See `Snapshot.titles_in`."""
+        return {int(str(number)) for (number,) in self._execute(self._queries.titles_in(kind, categories))}
 
     def series_of(self, episodes: Collection[UUID]) -> set[int]:
         """See `Snapshot.series_of`."""

@@ -334,6 +334,14 @@ class Queries:
             JOIN vod_m3useriesrelation r ON r.id = chosen.id JOIN vod_series s ON s.id = chosen.item
             WHERE chosen.place = 1 AND chosen.passes {condition}"""
 
+    def titles_in(self, kind: Literal["movie", "series"], categories: Set[int | None]) -> str:
+        """The ids of the movies or series with a relation that the user wants in one of some categories (None in them:
+        without a category), whichever relation is played."""
+        of = _OF_MOVIES if kind == "movie" else _OF_SERIES
+        among = _is_among("r.category_id", categories)
+        return f"""SELECT DISTINCT r.{of.item} FROM {of.table} r {of.joins}
+            WHERE {of.counts} AND {self._passes(of)} AND {among}"""
+
     def _has_episodes(self, condition: str) -> str:
         return f"""EXISTS (SELECT 1 FROM vod_episode e JOIN vod_m3uepisoderelation er ON er.episode_id = e.id
             JOIN m3u_m3uaccount ea ON ea.id = er.m3u_account_id AND ea.is_active

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Collection, Iterator, Set
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from vod2strmfs.catalog.queries import Choice, Groups, Kind
@@ -52,6 +52,10 @@ class Snapshot(Protocol):
 
     def fillable(self, series: int | None = None) -> list[FillableRow]:
         """The eligible series of which `choose` chose a relation, or one of them."""
+
+    def titles_in(self, kind: Literal["movie", "series"], categories: Set[int | None]) -> set[int]:
+        """The ids of the eligible movies or series with a relation in one of some categories, of those that `choose`
+        can choose; None in the categories stands for relations without one."""
 
     def series_of(self, episodes: Collection[UUID]) -> set[int]:
         """The ids of the series that some episodes belong to."""

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator, Set
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from vod2strmfs.catalog.queries import (
@@ -172,6 +172,11 @@ class SQLiteSnapshot:
             FillableRow._make((*row[:3], str(row[3] or ""), *row[4:6], str(row[6] or ""), str(row[7]), bool(row[8])))
             for row in rows
         ]
+
+    def titles_in(self, kind: Literal["movie", "series"], categories: Set[int | None]) -> set[int]:
+        """See `Snapshot.titles_in`."""
+        with _errors(self._path):
+            return {number for (number,) in self._connection.execute(self._queries.titles_in(kind, categories))}
 
     def series_of(self, episodes: Collection[UUID]) -> set[int]:
         """See `Snapshot.series_of`."""

@@ -73,6 +73,7 @@ def _folders(settings: Settings) -> tuple[list[str], str]:
     from vod2strmfs.library.kinds import ROOT_INODE, NodeKind, node_of
     from vod2strmfs.library.tree import Tree
     from vod2strmfs.notify.change import SECTIONS
+    from vod2strmfs.notify.plan import sections_of
 
     if not Store.exists(settings.state_dir):
         return list(SECTIONS), ""
@@ -80,8 +81,8 @@ def _folders(settings: Settings) -> tuple[list[str], str]:
         for path, entry in Tree(store).walk(ROOT_INODE) if store.generation else ():
             node = store.node(node_of(entry.inode))
             if node is not None and node.kind in (NodeKind.MOVIE, NodeKind.SERIES):
-                return list(SECTIONS), path
-    return list(SECTIONS), ""
+                return sections_of(store), path
+        return sections_of(store), ""
 
 
 def _send(order: "Order", *, quiet: bool, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 from vod2strmfs.cli.examples import write_epilog
 from vod2strmfs.cli.pasteable import begin_pasting
 from vod2strmfs.errors import UserError
-from vod2strmfs.settings import LibrarySettings, Mode, Settings, config_file, load
+from vod2strmfs.settings import SECTIONS, LibrarySettings, Mode, Settings, config_file, load
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -27,7 +27,9 @@ class Group(NamedTuple):
 STATE = Group("State and logging", ("state_dir", "debug_logging", "log_dir"))
 CATALOGUE = Group("Catalogue", ("database", "max_shrink"))
 SELECTION = Group("Selection", ("accounts", "categories", "genres", "languages", "ids", "years", "adult"))
-LIBRARY = Group("Library", tuple(name for name in LibrarySettings.model_fields if name not in SELECTION.names))
+LIBRARY = Group(
+    "Library", tuple(name for name in LibrarySettings.model_fields if name not in (*SELECTION.names, *SECTIONS))
+)
 WRITING = Group("Writing", ("cleanup", "write_nfo", "concurrency", "throttle", "verify", "overwrite"))
 REPORTS = Group("Reports", ("report_dir", "keep_reports", "keep_report_days"))
 WHEN = Group("When", ("schedule", "time_zone", "auto", "poll_interval"))

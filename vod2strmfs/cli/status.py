@@ -95,9 +95,8 @@ def _show(state_dir: Path, timeout: float, *, as_json: bool) -> _Seen:
     figures, images = read_figures(state_dir), artwork.read_figures(state_dir)
     if as_json:
         fields = for_programs(seen.mount) if seen.mount else {}
-        beside = {"hydrate": figures and msgspec.structs.asdict(figures)}
-        beside["artwork"] = images and msgspec.structs.asdict(images)
-        say_json(fields | {"runs": seen.runs and msgspec.to_builtins(seen.runs)} | beside)
+        beside = {"runs": seen.runs, "hydrate": figures, "artwork": images}
+        say_json(fields | {name: each and msgspec.to_builtins(each) for name, each in beside.items()})
     else:
         for heading, text in (*(lines(seen.mount) if seen.mount else ()), *run_lines(seen.runs, seen.now)):
             click.echo(f"{heading:<14}{text}")
@@ -138,6 +137,9 @@ def lines(state: "MountState") -> Iterator[tuple[str, str]]:
     yield "last sync", f"{_span(state.now - state.synced)} ago" if state.synced else "none"
     yield "stale since", f"{_moment(state.stale_since)}: {state.error}" if state.stale_since else "-"
     yield "library", library_text(state.metrics)
+    for metric, number in state.metrics.get("index", {}).items():
+        if metric.startswith("titles_on_shelf_"):
+            yield "shelf", f"{metric.removeprefix('titles_on_shelf_')}, {counted(number, 'titles')}"
     yield "held", str(state.held)
     rate = state.requests_per_second
     each = f"{rate:,.0f}" if rate >= _LARGE else f"{rate:.1f}"

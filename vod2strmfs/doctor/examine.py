@@ -22,6 +22,7 @@ def examine(given: Settings, config: Path | None, *, play: bool, is_usual: bool 
     yield from settings.origins(given, config, is_usual=is_usual)
     yield from settings.secrets(given, config)
     yield from settings.unusual(given)
+    yield from settings.shelves(given)
     materialized = runs.is_materialized(given)
     checks: list[Check] = [
         disk.directories,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vod2strmfs.doctor.finding import Finding, Level
+from vod2strmfs.extract.picks import lines
 from vod2strmfs.settings import SYSTEM_FILE, Settings, is_secret, without_password
 
 
@@ -59,6 +60,25 @@ def unusual(settings: Settings) -> Iterator[Finding]:
     for warning in settings.warnings():
         text, _, advice = warning.partition(". ")
         yield Finding("library", Level.WARNING, text.rstrip("."), advice)
+
+
+def shelves(settings: Settings) -> Iterator[Finding]:
+    """Whether the files of picks can be read."""
+    for shelf in settings.shelf:
+        if shelf.picks is None:
+            continue
+        try:
+            number = len(lines(shelf.picks.read_text("utf-8-sig")))
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "it is not UTF-8"
+            yield Finding(
+                "shelf",
+                Level.PROBLEM,
+                f"{shelf.name}: {shelf.picks} cannot be read ({why})",
+                "Until it can, the shelf holds what the file named before; without that it is not shown.",
+            )
+        else:
+            yield Finding("shelf", Level.OK, f"{shelf.name}: {shelf.picks} has {number} lines")
 
 
 def _has_password(settings: Settings) -> bool:

@@ -97,7 +97,7 @@ def movie(row: MovieRow, cleaner: TitleCleaner, problems: Counter[str]) -> Movie
     seconds = _set_runtime(fields)
     _set_identity(fields, row, detail, entry, cleaner, problems)
     if row.language:
-        fields["language"] = language_code(row.language)
+        fields["language"] = language_code(str(row.language))
     return (SpokenMovie if row.language else Movie)(
         adult=_adult(entries, row.is_adult, problems),
         extension=_usable("extension", parse_extension, row.container_extension, problems) or "",
@@ -128,7 +128,7 @@ def series(row: SeriesRow, cleaner: TitleCleaner, problems: Counter[str]) -> Ser
     _set_identity(fields, row, NO_PANEL, entry, cleaner, problems)
     adult = _adult(entries, False, problems)
     if row.language:
-        return SpokenSeries(adult=adult, language=language_code(row.language), **fields)
+        return SpokenSeries(adult=adult, language=language_code(str(row.language)), **fields)
     return Series(adult=adult, **fields)
 
 

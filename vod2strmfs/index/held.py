@@ -4,7 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-_METRICS = ("movies_held", "episodes_held", "movies_not_renamed", "series_not_renamed", "episodes_not_renamed")
+_METRICS = (
+    "movies_held", "episodes_held", "movies_not_renamed", "series_not_renamed", "episodes_not_renamed",
+    "shelf_titles_held",
+)  # fmt: skip
 GONE, RENAMED = "gone", "renamed"
 """The causes that are no filters."""
 
@@ -13,7 +16,7 @@ class Held(NamedTuple):
     """Some items of one kind that are held for one reason."""
 
     kind: str
-    """`movies`, `series` or `episodes`."""
+    """`movies`, `series`, `episodes`, or `titles of shelf Kids`."""
     number: int
     total: int
     """How many items of that kind the library shows."""

@@ -14,11 +14,11 @@ from vod2strmfs.index.changes import What
 from vod2strmfs.index.file import connect
 from vod2strmfs.library.kinds import MOVIES_NODE, TV_NODE, WAITING_NODE, NodeKind, Slot, node_of, slot_of
 
-_MOST_ENTRIES = 100_000
+_MOST_ENTRIES = 50_000
 """How many names of the change log are read at most: a generation can change all of a large library."""
 _LOG = f"""
     SELECT generation, what, inode, parent, name FROM change WHERE what != {What.ATTRIBUTES_CHANGED:d}
-    ORDER BY rowid DESC LIMIT {_MOST_ENTRIES}"""
+    ORDER BY rowid DESC LIMIT ?"""
 _NODE = "SELECT kind, parent, name FROM node WHERE id = ?"
 _CHILDREN = "SELECT id FROM node WHERE parent = ? AND kind = ?"
 _HELD = " UNION ALL ".join(
@@ -67,6 +67,8 @@ class Moment(NamedTuple):
     """When, nanoseconds since the epoch; 0 if that is not known."""
     changes: list[TitleChange]
     """Movies first; then by the alphabet."""
+    whole: bool
+    """Whether these are all of them: a generation can change all of a large library."""
 
 
 class HeldTitle(NamedTuple):
@@ -98,7 +100,8 @@ def recent_changes(state_dir: Path, limit: int) -> list[Moment]:
         moments: list[Moment] = []
         for generation, entries in groupby(log.entries, key=lambda entry: entry.generation):
             if changes := sorted(set(log.changes(list(entries))), key=_order):
-                moments.append(Moment(generation, made.get(generation, 0), changes))
+                whole = generation != log.cut
+                moments.append(Moment(generation, made.get(generation, 0), changes, whole))
             if len(moments) == limit:
                 break
         return moments
@@ -157,8 +160,10 @@ class _Log:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.entries = [_Entry._make(row) for row in connection.execute(_LOG)]
+        self.entries = [_Entry._make(row) for row in connection.execute(_LOG, (_MOST_ENTRIES,))]
         """From the newest to the oldest."""
+        self.cut = self.entries[-1].generation if len(self.entries) == _MOST_ENTRIES else 0
+        """The number of a generation of which only a part was read; 0: of none."""
         self._folders: dict[int, _Folder | None] = {}
         self._logged: dict[int, _Folder] = {}
         self._left: set[int] = set()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from vod2strmfs.index.shelves import shown_shelves
 from vod2strmfs.index.titles import has_titles
 from vod2strmfs.library.contents import long_strm
 from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
@@ -32,6 +33,10 @@ class RemarkKind(StrEnum):
     """A setting keeps it out of the tree."""
     MERGED = "merged"
     """Another row of the catalogue stands for its title."""
+    NO_TITLE = "no such title"
+    """It is no title, but a line of a shelf's file of picks, or a pattern of a shelf's, that means none."""
+    STAYS = "stays on shelf"
+    """Nothing puts it on a shelf any more; the shrink brake keeps it there."""
 
 
 _REMARKS = f"""
@@ -65,7 +70,7 @@ class Remark(NamedTuple):
     kind: int
     """A NodeKind."""
     series: str
-    """The name of an episode's series' directory; else empty."""
+    """The name of an episode's series' directory; of what is about a shelf, the shelf's; else empty."""
     season: str
     """The name of an episode's season's directory; else empty."""
     name: str
@@ -74,8 +79,19 @@ class Remark(NamedTuple):
     what: str
     """A RemarkKind."""
     detail: str | None
-    """The name that what collides would have; the setting that filters; of what is merged, the name under which it
-    stands, and why; else None."""
+    """The name that what collides would have; the setting that filters, or that a shelf's pattern stands in; of what is
+    merged, the name under which it stands, and why; the nearest title; the shelf on which it stays; else None."""
+
+
+_OF_SHELVES = f"""
+    SELECT {NodeKind.SHELF:d}, shelf.name, '', text, '', '{RemarkKind.NO_TITLE}',
+        CASE WHEN detail != '' THEN 'the nearest is ' || detail
+            WHEN what != '{RemarkKind.NO_TITLE}' THEN what END
+    FROM shelf_remark JOIN shelf ON shelf.number = shelf_remark.shelf
+    UNION ALL
+    SELECT node.kind, '', '', node.name, uuid, '{RemarkKind.STAYS}', shelf.name
+    FROM shelved JOIN shelf ON shelf.number = shelved.shelf
+    JOIN node ON node.id = shelved.node JOIN content ON content.id = node.id WHERE shelved.held"""
 
 
 def remarks(connection: sqlite3.Connection, settings: LibrarySettings) -> Iterator[Remark]:
@@ -83,4 +99,6 @@ def remarks(connection: sqlite3.Connection, settings: LibrarySettings) -> Iterat
     query = _REMARKS.format(series="")
     if has_titles(connection):
         query = f"{_REMARKS.format(series=_NOT_MERGED)} UNION ALL {_MERGED}"
-    return map(Remark._make, connection.execute(query, {"long": long_strm(settings.media_server)}))
+    yield from map(Remark._make, connection.execute(query, {"long": long_strm(settings.media_server)}))
+    if shown_shelves(connection):
+        yield from map(Remark._make, connection.execute(_OF_SHELVES))

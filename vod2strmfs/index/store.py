@@ -17,11 +17,23 @@ from vod2strmfs.index.listing_check import ListingCheck, check_names
 from vod2strmfs.index.metrics import Head, read_head, readable
 from vod2strmfs.index.read_ahead import Ahead
 from vod2strmfs.index.remarks import Remark, remarks
+from vod2strmfs.index.shelves import Shelves, count_folders, shown_shelves
 from vod2strmfs.index.titles import plays_others
 from vod2strmfs.library import stats_csv
 from vod2strmfs.library.contents import Record
 from vod2strmfs.library.item_names import mark_of
-from vod2strmfs.library.kinds import KINDS_WITHIN, WAITING_NODE, NodeKind, Slot, slot_of
+from vod2strmfs.library.kinds import (
+    HIGHEST_NODE,
+    KINDS_WITHIN,
+    ROOT_NODE,
+    WAITING_NODE,
+    NodeKind,
+    Slot,
+    in_library,
+    shelf_of,
+    shelved,
+    slot_of,
+)
 from vod2strmfs.library.tree import Node
 from vod2strmfs.settings import LibrarySettings
 
@@ -35,11 +47,15 @@ _NODES = f"SELECT {_COLUMNS}, {_OTHER_KEY} FROM node WHERE id BETWEEN ? AND ?"
 _CHILD = f"SELECT {_COLUMNS}, lower(name) IS NOT ? FROM node WHERE parent = ? AND fold = ?"
 _CHILD_BY_ALIAS = f"SELECT {_COLUMNS} FROM node WHERE parent = ? AND alias = ?"
 _CHILDREN = "SELECT id FROM node INDEXED BY node_children WHERE parent = ? AND id > ? ORDER BY id LIMIT ?"
-_DETAILS = f"""
+_DETAIL = f"""
     SELECT {", ".join("node." + column for column in _COLUMNS.split(", "))}, strm_hash, nfo_hash,
-        {_OTHER_KEY}, content.kind, uuid, account, stream, item
+        {_OTHER_KEY}, content.kind, uuid, account, stream, item"""
+_DETAILS = f"""{_DETAIL}
     FROM node INDEXED BY node_children LEFT JOIN content ON content.id = node.id
     WHERE parent = ? AND node.id > ? ORDER BY node.id LIMIT ?"""
+_SHELVED_DETAILS = f"""{_DETAIL}
+    FROM shelved CROSS JOIN node ON node.id = shelved.node LEFT JOIN content ON content.id = node.id
+    WHERE shelf = ? AND shelved.parent = ? AND shelved.node > ? ORDER BY shelved.node LIMIT ?"""
 _NEWEST_CHANGES = "SELECT generation, what, inode, parent FROM change ORDER BY rowid DESC"
 _RECORDS = "SELECT id, kind, uuid, account, stream, item FROM content WHERE id BETWEEN ? AND ?"
 _PLAYED_COLUMNS = (
@@ -49,9 +65,12 @@ _PLAYED_COLUMNS = (
 _PLAYED_RECORDS = f"""
     SELECT content.id, kind, {_PLAYED_COLUMNS} FROM content LEFT JOIN played USING (id)
     WHERE content.id BETWEEN ? AND ?"""
-_PLAYED_DETAILS = _DETAILS.replace("uuid, account, stream, item", _PLAYED_COLUMNS).replace(
-    "LEFT JOIN content ON content.id = node.id",
-    "LEFT JOIN content ON content.id = node.id LEFT JOIN played ON played.id = node.id",
+_PLAYED_DETAILS, _PLAYED_SHELVED_DETAILS = (
+    details.replace("uuid, account, stream, item", _PLAYED_COLUMNS).replace(
+        "LEFT JOIN content ON content.id = node.id",
+        "LEFT JOIN content ON content.id = node.id LEFT JOIN played ON played.id = node.id",
+    )
+    for details in (_DETAILS, _SHELVED_DETAILS)
 )
 """The same, where the files of some nodes are made of other rows than their own; see `index.titles`."""
 _SEASONS = """
@@ -117,6 +136,7 @@ class Store:
         """The settings that the generation was made with."""
         self._listings = ListingCheck(self._query)
         self._shows_art = False
+        self.shelves = Shelves(self._query, self._node, {})
         self._nodes = Ahead(self._read_nodes, _weight, _NODES_BYTES)
         self._records = Ahead(self._read_records, lambda record: _RECORD_BYTES + len(record.item), _RECORDS_BYTES)
         with ExitStack() as opened:
@@ -175,6 +195,8 @@ class Store:
             self._providers: dict[int, str] = dict(self._connection.execute("SELECT account, url FROM provider"))
             self._others_play = plays_others(self._connection)
             self._shows_art = shows_art(self._connection)
+            self.shelves = Shelves(self._query, self._node, shown_shelves(self._connection))
+            """What stands on shelves."""
         with readable():
             if head.number and head.number != self.generation:
                 self.settings = head.library_settings()
@@ -214,10 +236,28 @@ class Store:
 
     def node(self, node: int) -> Node | None:
         """See `tree.Generation`."""
+        return self._nodes.get(node) if node <= HIGHEST_NODE else self.shelves.node(node)
+
+    def _node(self, node: int) -> Node | None:
         return self._nodes.get(node)
 
     def child(self, parent: int, key: str) -> Node | None:
         """See `tree.Generation`."""
+        if parent > HIGHEST_NODE:
+            shelf = shelf_of(parent)
+            child = self._child(in_library(parent), key)
+            return self.shelves.node(shelved(shelf, child.id)) if child is not None else None
+        if parent == ROOT_NODE and self.shelves:
+            return self._child_of_root(key)
+        return self._child(parent, key)
+
+    def _child_of_root(self, key: str) -> Node | None:
+        child = self._child(ROOT_NODE, key)
+        if child is not None and self.shelves.alone is not None:
+            return self.shelves.node(shelved(self.shelves.alone.number, child.id))
+        return child or self.shelves.called(key)
+
+    def _child(self, parent: int, key: str) -> Node | None:
         for *columns, is_other in self._query(_CHILD, key, parent, key):
             [node] = self._with_art([Node(*columns)])
             if is_other:
@@ -227,11 +267,33 @@ class Store:
 
     def child_by_alias(self, parent: int, alias: str) -> Node | None:
         """See `tree.Generation`."""
-        rows = self._query(_CHILD_BY_ALIAS, parent, alias)
+        rows = self._query(_CHILD_BY_ALIAS, in_library(parent), alias)
         return self._with_art([Node(*rows[0])])[0] if rows else None
 
     def children(self, parent: int, after: int, limit: int) -> list[Node]:
         """See `tree.Generation`."""
+        if parent > HIGHEST_NODE:
+            return self._shelved_children(parent, after, limit)
+        if parent == ROOT_NODE and self.shelves:
+            return self._children_of_root(after, limit)
+        return self._children(parent, after, limit)
+
+    def _children_of_root(self, after: int, limit: int) -> list[Node]:
+        own = self._children(ROOT_NODE, after, limit) if self.shelves.alone is None and not shelf_of(after) else []
+        tops = [node for top in self.shelves.tops if top > after and (node := self.shelves.node(top)) is not None]
+        return [*own, *tops][:limit]
+
+    def _shelved_children(self, parent: int, after: int, limit: int) -> list[Node]:
+        page = self.shelves.children(parent, after, limit)
+        if page is None:
+            nodes = self._children(in_library(parent), in_library(after), limit)
+        else:
+            nodes = [node for number in page if (node := self._nodes.get(number)) is not None]
+            if len(nodes) != len(page):
+                raise IndexFileError(f"the index is damaged: it lacks what stands on shelf {shelf_of(parent)}.")
+        return [self.shelves.copy(parent, node) for node in nodes]
+
+    def _children(self, parent: int, after: int, limit: int) -> list[Node]:
         rows = self._query(_CHILDREN, parent, after, limit)
         nodes = [node for (number,) in rows if (node := self._nodes.get(number)) is not None]
         if len(nodes) != len(rows):
@@ -240,22 +302,37 @@ class Store:
         return nodes
 
     def details(self, parent: int, after: int, limit: int) -> list[Detail]:
-        """The nodes that `children` gives, with details. The parent must not be the root."""
-        rows = self._query(_PLAYED_DETAILS if self._others_play else _DETAILS, parent, after, limit)
+        """The nodes that `children` gives, with details. The parent must not be the root, nor a shelf's directory."""
+        shelf, own, last = shelf_of(parent), in_library(parent), in_library(after)
+        of_shelf = shelf and self.shelves.is_topmost(parent)
+        if of_shelf:
+            query = _PLAYED_SHELVED_DETAILS if self._others_play else _SHELVED_DETAILS
+            rows = self._query(query, shelf, own, last, limit)
+        else:
+            rows = self._query(_PLAYED_DETAILS if self._others_play else _DETAILS, own, last, limit)
         check_names((row[0], row[_NAME], row[_WIDTH + 2]) for row in rows if row[_WIDTH + 2] is not None)
         nodes = self._with_art([Node(*row[:_WIDTH]) for row in rows])
         details = [
-            Detail(node, *row[_WIDTH : _WIDTH + 2], self._with_seasons(node.id, self._make_record(*row[_WIDTH + 3 :])))
-            for node, row in zip(nodes, rows, strict=True)
+            Detail(node, strm, nfo, self._with_seasons(node.id, self._make_record(*record)))
+            for node, (strm, nfo, _, *record) in zip(nodes, (row[_WIDTH:] for row in rows), strict=True)
         ]
         for detail in details:
             if detail.record.item is None:
                 raise IndexFileError(f"the index is damaged: it holds no content of node {detail.node.id}.")
-        self._check_part(parent, after, [detail.node for detail in details], limit)
+        if not of_shelf:
+            self._check_part(own, last, [detail.node for detail in details], limit)
+        elif len(details) < limit:
+            self.shelves.check(parent)
+        if shelf:
+            return [detail._replace(node=self.shelves.copy(parent, detail.node)) for detail in details]
         return details
 
     def check(self, parent: int) -> None:
         """See `tree.Generation`. This is much faster than to read the children."""
+        if shelf_of(parent) and self.shelves.is_topmost(parent):
+            self.shelves.check(parent)
+            return
+        parent = in_library(parent)
         self._listings.check(parent, self._kinds_within(parent))
 
     def _check_part(self, parent: int, after: int, nodes: Sequence[Node], limit: int) -> None:
@@ -273,10 +350,14 @@ class Store:
             [number] = self._connection.execute(
                 f"SELECT count(*) FROM node WHERE parent != {WAITING_NODE} AND kind IN ({marks})", sorted(kinds)
             ).fetchone()
-        return int(number)
+            on_shelves = count_folders(self._connection) if self.shelves else {}
+        more = sum(number for kind, number in on_shelves.items() if kind in kinds)
+        return more if self.shelves.alone is not None else int(number) + more
 
     def record(self, node: int) -> Record:
         """See `tree.Generation`."""
+        if node > HIGHEST_NODE:
+            node = in_library(node)
         record = self._records.get(node)
         if record is None:
             raise IndexFileError(f"the index holds no content of node {node}")

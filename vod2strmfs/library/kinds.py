@@ -17,6 +17,8 @@ class NodeKind(IntEnum):
     CATEGORY = 6
     VERSION = 7
     """One .strm of a movie that has one for each of its relations."""
+    SHELF = 8
+    """The directory of a shelf, in the root; a copy of the root on that shelf (see `shelved`)."""
 
 
 FILE_KINDS = frozenset({NodeKind.EPISODE, NodeKind.VERSION})
@@ -24,7 +26,8 @@ FILE_KINDS = frozenset({NodeKind.EPISODE, NodeKind.VERSION})
 
 
 KINDS_WITHIN: dict[int, frozenset[NodeKind]] = {
-    NodeKind.ROOT: frozenset({NodeKind.SECTION}),
+    NodeKind.ROOT: frozenset({NodeKind.SECTION, NodeKind.SHELF}),
+    NodeKind.SHELF: frozenset({NodeKind.SECTION}),
     NodeKind.SECTION: frozenset({NodeKind.MOVIE, NodeKind.SERIES, NodeKind.CATEGORY}),
     NodeKind.CATEGORY: frozenset({NodeKind.MOVIE, NodeKind.SERIES}),
     NodeKind.MOVIE: frozenset({NodeKind.VERSION}),
@@ -78,6 +81,11 @@ _MORE_BITS = 4
 """Bits above the node for the high bits of a version that does not fit into its own: numbers stay below 2**63."""
 _VERSIONS = 1 << (_VERSION_BITS + _MORE_BITS)
 _LOW_VERSIONS = (1 << _VERSION_BITS) - 1
+HIGHEST_NODE: Final = (1 << _NODE_BITS) - 1
+"""What is above stands on a shelf; see `shelved`."""
+_SHELF_MASK = ((1 << _MORE_BITS) - 1) << (NODE_SHIFT + _NODE_BITS) | _LOW_VERSIONS << SLOT_BITS
+"""The bits of a version. A directory has no versions: there they hold the shelf that it stands on."""
+HIGHEST_SHELF = _VERSIONS - 1
 
 ROOT_INODE = 1
 """The inode number that FUSE demands of the root."""
@@ -90,10 +98,29 @@ def inode_of(node: int, slot: int, version: int = 0) -> int:
     what the kernel has cached of an inode is always right, and who has the old file open goes on reading it.
     """
     if version <= _LOW_VERSIONS:
-        return node << NODE_SHIFT | version << SLOT_BITS | slot
+        return (node & HIGHEST_NODE) << NODE_SHIFT | version << SLOT_BITS | slot
     more = version >> _VERSION_BITS & (1 << _MORE_BITS) - 1
     low = version & _LOW_VERSIONS
-    return more << (NODE_SHIFT + _NODE_BITS) | node << NODE_SHIFT | low << SLOT_BITS | slot
+    return more << (NODE_SHIFT + _NODE_BITS) | (node & HIGHEST_NODE) << NODE_SHIFT | low << SLOT_BITS | slot
+
+
+def shelved(shelf: int, node: int) -> int:
+    """A node as it stands on a shelf: another id for the same thing.
+
+    Its directory is another directory, with an inode number of its own. Its files are the same files: the same bytes
+    under the same inode number, like hard links. Shelf 0 is the library itself.
+    """
+    return shelf << _NODE_BITS | node
+
+
+def shelf_of(node: int) -> int:
+    """The shelf that a node stands on; 0 for one in the library itself."""
+    return node >> _NODE_BITS if node > 0 else 0
+
+
+def in_library(node: int) -> int:
+    """The node of the library that a node on a shelf is a copy of."""
+    return node & HIGHEST_NODE if node > 0 else node
 
 
 def reuse_of(version: int) -> int:
@@ -105,8 +132,12 @@ def reuse_of(version: int) -> int:
 
 
 def node_of(inode: int) -> int:
-    """The node to which an inode belongs."""
-    return inode >> NODE_SHIFT & (1 << _NODE_BITS) - 1
+    """The node to which an inode belongs; of a directory on a shelf, as it stands there."""
+    node = inode >> NODE_SHIFT & HIGHEST_NODE
+    if inode & _SHELF_MASK and not inode & (1 << SLOT_BITS) - 1:
+        low = inode >> SLOT_BITS & _LOW_VERSIONS
+        return shelved(inode >> (NODE_SHIFT + _NODE_BITS) << _VERSION_BITS | low, node)
+    return node
 
 
 def slot_of(inode: int) -> int:
@@ -121,4 +152,6 @@ def content_inode(inode: int) -> int:
 
 def folder_inode(node: int) -> int:
     """The inode number of a node's directory."""
+    if node > HIGHEST_NODE:
+        return inode_of(node, Slot.FOLDER, shelf_of(node))
     return node << NODE_SHIFT or ROOT_INODE

@@ -13,6 +13,7 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.library.contents import Record, nfo_file, strm
 from vod2strmfs.library.kinds import (
     FILE_KINDS,
+    HIGHEST_NODE,
     PICTURES,
     ROOT_INODE,
     ROOT_NODE,
@@ -20,9 +21,12 @@ from vod2strmfs.library.kinds import (
     NodeKind,
     Slot,
     folder_inode,
+    in_library,
     inode_of,
     node_of,
     reuse_of,
+    shelf_of,
+    shelved,
     slot_of,
 )
 from vod2strmfs.library.names import NAME_MAX, fold
@@ -231,6 +235,8 @@ class Tree:
             raise IndexFileError(f"the index is damaged: the kind of directory {node.id} cannot be.")
         above = folder_inode(node.parent)
         last, slot = node_of(after), slot_of(after)
+        if node.id > HIGHEST_NODE:
+            last = shelved(shelf_of(node.id), in_library(last))  # A file has one number wherever it stands.
         entries: list[Made] = []
         if after == 0 or last == node.id:
             entries = self._own_files(node, form, slot)

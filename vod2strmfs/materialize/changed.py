@@ -89,9 +89,9 @@ class ChangedFinder:
         self._changed: dict[int, int] = {}
         """The ids of the parents of folders that are not as they were finished, by id."""
 
-    def run(self, sections: Iterable[Folder]) -> Changed:
-        """Compare every folder of the sections."""
-        tops = {section.id: section.name for section in sections}
+    def run(self, sections: Iterable[tuple[Folder, str]]) -> Changed:
+        """Compare every folder of the sections, each of which comes with its path."""
+        tops = {section.id: path for section, path in sections}
         self._paths |= tops
         steps: list[tuple[int, int]] = []
         finished: list[Finished] = []

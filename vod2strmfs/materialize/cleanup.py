@@ -15,12 +15,21 @@ from typing import NamedTuple
 
 from vod2strmfs import shrink
 from vod2strmfs.index.store import Store
-from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind, Slot, slot_of
+from vod2strmfs.library.kinds import (
+    FILE_KINDS,
+    WAITING_NODE,
+    NodeKind,
+    Slot,
+    in_library,
+    shelf_of,
+    shelved,
+    slot_of,
+)
 from vod2strmfs.library.names import fold
 from vod2strmfs.library.rendered import content_digest
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize import files
-from vod2strmfs.materialize.manifest import Folder, FolderState, Manifest, NodeFiles, WantedFile, decode
+from vod2strmfs.materialize.manifest import ROOT, Folder, FolderState, Manifest, NodeFiles, WantedFile, decode
 from vod2strmfs.materialize.touched import Touched
 from vod2strmfs.materialize.workers import Workers
 from vod2strmfs.notify.change import What
@@ -33,8 +42,12 @@ _FROM_BELOW: tuple[Set[int], ...] = (
     {NodeKind.MOVIE, NodeKind.SEASON},
     {NodeKind.SERIES},
     {NodeKind.CATEGORY},
+    {NodeKind.SECTION},
+    {NodeKind.SHELF},
 )
 """The kinds of folder, in the order in which they can be removed."""
+_GONE = frozenset({Reason.GONE, Reason.OFF_SHELF})
+"""To a media server that knows the shelf alone, what is taken off it is gone."""
 _FINISHED = frozenset({FolderState.SETTLED, FolderState.WATCHED})
 
 
@@ -57,6 +70,8 @@ class Stale(NamedTuple):
     files: Sequence[Doomed]
     wanted: frozenset[str] = frozenset()
     """The names of the files that stay."""
+    top: int = ROOT
+    """The folder, by its id, of the shelf that the folder is in; else the root."""
 
 
 @dataclass
@@ -109,14 +124,15 @@ class Cleaner:
         Args:
             max_shrink: percent; see `shrink.holds`.
         """
-        gone: Counter[int] = Counter()
+        gone: Counter[tuple[int, int]] = Counter()
+        """By the folder of a shelf, the root for the library itself, and by kind."""
         for kinds in _FROM_BELOW:
             for stale in self._stale(kinds):
-                gone[stale.folder.kind] += sum(
-                    doomed.reason == Reason.GONE and doomed.file.slot == Slot.STRM for doomed in stale.files
+                gone[stale.top, stale.folder.kind] += sum(
+                    doomed.reason in _GONE and doomed.file.slot == Slot.STRM for doomed in stale.files
                 )
-        for kind in (NodeKind.MOVIE, NodeKind.SEASON):
-            if shrink.holds(gone[kind], self.manifest.count_strms(kind) + gone[kind], max_shrink):
+        for (top, kind), number in gone.items():
+            if shrink.holds(number, self.manifest.count_strms(NodeKind(kind), top) + number, max_shrink):
                 return gone.total()
         return 0
 
@@ -163,7 +179,7 @@ class Cleaner:
         """The folders of some kinds in which something can be removed now."""
         for folder in self.manifest.stale():
             parts = self.manifest.path(folder)
-            if folder.kind not in kinds or parts[0].node not in self.sections:
+            if folder.kind not in kinds or not self._is_of_sections(parts):
                 continue
             if folder.state != FolderState.GONE and not self._is_finished(folder):
                 continue
@@ -171,7 +187,16 @@ class Cleaner:
             if doomed is not None:
                 series = next((step.name for step in parts if step.kind == NodeKind.SERIES), "")
                 season = folder.name if folder.kind == NodeKind.SEASON else ""
-                yield Stale(folder, tuple(step.name for step in parts), series, season, doomed, self._wanted(folder))
+                names, wanted = tuple(step.name for step in parts), self._wanted(folder)
+                top = parts[0].id if parts[0].kind == NodeKind.SHELF else ROOT
+                yield Stale(folder, names, series, season, doomed, wanted, top)
+
+    def _is_of_sections(self, parts: Sequence[Folder]) -> bool:
+        """Whether a folder is in one of the sections that are cleaned up, or is a shelf's that holds no other one."""
+        sections = [step for step in parts if step.kind == NodeKind.SECTION]
+        if not sections:
+            return not self.manifest.holds_folders(parts[0].id)
+        return in_library(sections[0].node) in self.sections
 
     def _wanted(self, folder: Folder) -> frozenset[str]:
         """The names of the files that are wanted in a folder."""
@@ -197,12 +222,9 @@ class Cleaner:
 
     def _reason(self, folder: Folder, item: NodeFiles, file: WantedFile) -> Reason | None:
         """Why a file is to be removed; None if it has to stay for now."""
-        node = self.store.node(item.node)
+        node = self.store.node(self._shown(item.node))
         if node is None or node.parent == WAITING_NODE or self.store.record(node.id).uuid != item.uuid:
-            if self._is_last(folder, file):
-                return None
-            is_merged = node is not None and node.parent == WAITING_NODE and node.kind == NodeKind.MOVIE
-            return Reason.MERGED if is_merged else Reason.GONE
+            return None if self._is_last(folder, file) else self._why_gone(item)
         place = node.parent if node.kind in FILE_KINDS else node.id
         if file.slot == Slot.STRM and not self._keeps_strm(node.id, place):
             return None  # See `_is_last`.
@@ -211,6 +233,22 @@ class Cleaner:
             return Reason.RENAMED if file.slot in wanted else Reason.UNWANTED
         there = self.manifest.by_node(place)
         return Reason.RENAMED if there is not None and self._is_finished(there.folder) else None
+
+    def _shown(self, node: int) -> int:
+        """A node as it may be shown: where a shelf is all that there is, as it stands on that."""
+        alone = self.store.shelves.alone
+        return shelved(alone.number, node) if alone is not None and node > 0 and not shelf_of(node) else node
+
+    def _why_gone(self, item: NodeFiles) -> Reason:
+        """Whether what is not shown is in the library all the same, or another row of its title is."""
+        node = self.store.node(in_library(item.node))
+        if node is None:
+            return Reason.GONE
+        if node.parent == WAITING_NODE:
+            return Reason.MERGED if node.kind == NodeKind.MOVIE else Reason.GONE
+        is_there = self.store.record(node.id).uuid == item.uuid
+        on_shelf = shelf_of(item.node) or self.store.shelves.alone is not None
+        return Reason.OFF_SHELF if is_there and on_shelf else Reason.GONE
 
     def _is_last(self, folder: Folder, file: WantedFile) -> bool:
         """Whether a movie that is wanted would lose its only .strm.

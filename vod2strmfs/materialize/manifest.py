@@ -220,6 +220,10 @@ class Manifest:
             f"SELECT {_FOLDER} FROM folder INDEXED BY folder_children WHERE parent = ? AND {_IS_WANTED}", parent
         )
 
+    def holds_folders(self, parent: int) -> bool:
+        """Whether a folder holds any, wanted or not."""
+        return self._count("SELECT EXISTS (SELECT 1 FROM folder WHERE parent = ?)", parent) > 0
+
     def child(self, parent: int, name: str) -> Plan | None:
         """The folder in a folder that has a name, whatever its case or Unicode form; None if there is none."""
         row = self._run(f"SELECT {_PLAN} FROM folder WHERE parent = ? AND fold = ?", parent, fold(name)).fetchone()
@@ -250,9 +254,18 @@ class Manifest:
         """The number of wanted folders in a folder."""
         return self._count(f"SELECT count(*) FROM folder WHERE parent = ? AND {_IS_WANTED}", parent)
 
-    def count_strms(self, kind: NodeKind) -> int:
-        """The number of .strm files that are wanted in folders of a kind."""
-        return self._count(f"SELECT coalesce(sum(strms), 0) FROM folder WHERE kind = ? AND {_IS_WANTED}", kind)
+    def count_strms(self, kind: NodeKind, top: int = ROOT) -> int:
+        """The number of .strm files that are wanted in folders of a kind, in the folder of a shelf; in the root, in no
+        shelf's."""
+        return self._count(
+            f"""WITH RECURSIVE below (id) AS (
+                SELECT ?2 UNION ALL SELECT folder.id FROM folder JOIN below ON folder.parent = below.id
+                WHERE folder.kind NOT IN ({NodeKind.SHELF:d}, {NodeKind.MOVIE:d}, {NodeKind.SEASON:d}))
+            SELECT coalesce(sum(strms), 0) FROM folder
+            WHERE parent IN (SELECT id FROM below) AND kind = ?1 AND {_IS_WANTED}""",
+            kind,
+            top,
+        )
 
     def count_folders(self) -> int:
         """The number of wanted folders, the root included."""

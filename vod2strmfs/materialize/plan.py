@@ -65,7 +65,7 @@ class Reconciler:
     first: bool
 
     def plan_fixed(self, node: int, parent: Folder | None) -> Wanted:
-        """Plan a folder that is always there: the root, whose parent is None, or a section.
+        """Plan a folder that is known by its name: the root, whose parent is None, a shelf's own, or a section.
 
         Raises:
             IndexFileError: the index lacks its node.
@@ -74,7 +74,7 @@ class Reconciler:
         if found is None:
             raise IndexFileError(f"the index holds no node {node}")
         detail = Detail(found, 0, 0, Record(found.kind, "", 0, "", b""))
-        before = self._find(parent, detail) if parent else self.manifest.plan(ROOT)
+        before = self.manifest.child(parent.id, found.name) if parent else self.manifest.plan(ROOT)
         return self._plan(parent.id if parent else 0, detail, before)
 
     def children(self, parent: Folder) -> Iterator[Wanted]:

@@ -119,9 +119,11 @@ class _Section:
         manifest: gets the section once there is a folder in it.
         name: the name of the section.
         leaf: the kind of the folders that .strm files stand in.
+        shelf: the name of the shelf that it is on; empty for none.
     """
 
-    def __init__(self, manifest: Manifest, name: str, leaf: NodeKind) -> None:
+    def __init__(self, manifest: Manifest, name: str, leaf: NodeKind, shelf: str = "") -> None:
+        self._shelf = shelf
         self._manifest = manifest
         self._name = name
         self._leaf = leaf
@@ -131,8 +133,15 @@ class _Section:
         """Add folders that were found."""
         for folder in found:
             if not self._section:
-                self._section = self._add(ROOT, NodeKind.SECTION, self._name, [])
+                self._section = self._add(self._above(), NodeKind.SECTION, self._name, [])
             self._add_all(self._section, folder)
+
+    def _above(self) -> int:
+        """The folder that the section is in."""
+        if not self._shelf:
+            return ROOT
+        known = self._manifest.child(ROOT, self._shelf)
+        return known.folder.id if known is not None else self._add(ROOT, NodeKind.SHELF, self._shelf, [])
 
     def _add_all(self, parent: int, found: _Found) -> None:
         if self._manifest.child(parent, found.name) is not None:
@@ -174,15 +183,17 @@ def rebuild(
         ("Movies", NodeKind.MOVIE, NodeKind.MOVIE, settings.movie_path, former.MOVIE_PATHS),
         ("TV", NodeKind.SEASON, NodeKind.EPISODE, settings.episode_path, former.EPISODE_PATHS),
     ):
-        section = _Section(manifest, name, leaf)
         url = _url(settings.base_url, path, *former_paths)
-        _fill(section, root, name, _Search(kind, url, file_system, former_urls), workers)
+        for shelf in ("", *(shelf.name for shelf in settings.shelf if not shelf.only)):
+            section = _Section(manifest, name, leaf, shelf)
+            way = [*filter(None, [shelf]), name]
+            _fill(section, root, way, _Search(kind, url, file_system, former_urls), workers)
 
 
-def _fill(section: _Section, root: int, name: str, search: _Search, workers: Workers) -> None:
+def _fill(section: _Section, root: int, way: Sequence[str], search: _Search, workers: Workers) -> None:
     with contextlib.ExitStack() as stack:
         try:
-            directory = stack.enter_context(files.opened(root, [name]))
+            directory = stack.enter_context(files.opened(root, way))
         except OSError as error:
             if error.errno in (errno.ENOENT, *files.NO_DIRECTORY):
                 return

@@ -41,6 +41,7 @@ _TYPES = {
     NodeKind.SERIES: Type.SERIES,
     NodeKind.SEASON: Type.SERIES,
     NodeKind.EPISODE: Type.EPISODE,
+    NodeKind.SHELF: Type.SHELF,
 }
 _ACTIONS = {
     Reason.FILTERED: Action.SKIPPED,
@@ -286,7 +287,7 @@ def _rebuild_if_new(
 
 def remark_rows(store: Store, kinds: Set[int]) -> Iterator[ReportRow]:
     """A row for each remark of the index about a node of some kinds."""
-    return (_row(remark) for remark in store.remarks() if remark.kind in kinds)
+    return (_row(remark) for remark in store.remarks() if remark.kind in kinds or remark.kind == NodeKind.SHELF)
 
 
 def _row(remark: Remark) -> ReportRow:

@@ -39,7 +39,7 @@ class Touched:
             lost: whether something in it is gone.
         """
         depth = _DEPTH.get(NodeKind(kind))
-        section = way[0] if way else ""
+        section = Change("/".join(way), what).section
         if depth is None or self._numbers[section] > self._limit:
             return
         path = "/".join(way[: len(way) - depth])

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.contents import Record
-from vod2strmfs.library.kinds import LEAVES, ROOT_NODE, NodeKind
+from vod2strmfs.library.kinds import LEAVES, ROOT_NODE, NodeKind, shelf_of, shelved
 from vod2strmfs.materialize.changed import COUNTED, ChangedFinder, compare_mtimes, folders_in_task
 from vod2strmfs.materialize.folder import Directory
 from vod2strmfs.materialize.manifest import Folder, FolderState, Manifest, NodeFiles, decode
@@ -26,6 +26,13 @@ _FILES_IN_BATCH = 512
 
 _Task = list[tuple[Directory, FolderWork]]
 """What one worker does at a time."""
+
+
+class _Top(NamedTuple):
+    """The root, or the directory of a shelf, and the sections in it."""
+
+    directory: Directory
+    sections: Sequence[Wanted]
 
 
 class _Check(NamedTuple):
@@ -86,21 +93,47 @@ class Traversal:
             Whether any section was compared with the library.
         """
         root = self.reconciler.plan_fixed(ROOT_NODE, None)
-        directory = self._begin(root, None)
-        wanted = [self.reconciler.plan_fixed(node, root.folder) for node in sorted(sections)]
-        planned = [section.folder for section in wanted if self.manifest.get(_plan_of(section.folder.node)) == plan]
+        tops = [_Top(self._begin(root, None), self._plan_sections(sections, root.folder))]
+        for shelf in self._plan_shelves(root.folder):
+            directory = self._begin(shelf, tops[0].directory)
+            tops.append(_Top(directory, self._plan_sections(sections, shelf.folder)))
+        planned = {
+            section.folder: "/".join((*top.directory.parts, section.folder.name))
+            for top in tops
+            for section in top.sections
+            if self.manifest.get(_plan_of(section.folder.node)) == plan
+        }
         if planned and not self.updater.verify:
-            self._find_changed(planned)
-        for section in wanted:
-            is_planned = section.folder in planned
-            self._visit(section, directory, is_planned=is_planned)
-            if not is_planned:
-                self.manifest.put(_plan_of(section.folder.node), plan)
-        self._close(directory)
+            self._find_changed(planned.items())
+        for top in tops:
+            for section in top.sections:
+                is_planned = section.folder in planned
+                self._visit(section, top.directory, is_planned=is_planned)
+                if not is_planned:
+                    self.manifest.put(_plan_of(section.folder.node), plan)
+        for top in reversed(tops):
+            self._close(top.directory)
         self._finish()
-        return len(planned) < len(wanted)
+        return len(planned) < sum(len(top.sections) for top in tops)
 
-    def _find_changed(self, sections: Sequence[Folder]) -> None:
+    def _plan_shelves(self, root: Folder) -> list[Wanted]:
+        """Plan the directories of shelves. Those that are no shelf's any more are marked as gone."""
+        shelves = self.store.shelves
+        nodes = [] if shelves.alone is not None else shelves.tops
+        planned = [self.reconciler.plan_fixed(node, root) for node in nodes]
+        wanted = {shelf.folder.id for shelf in planned}
+        for folder in self.manifest.children(root.id):
+            if folder.kind == NodeKind.SHELF and folder.id not in wanted:
+                self.manifest.let_go(folder.id)
+        return planned
+
+    def _plan_sections(self, sections: Iterable[int], above: Folder) -> list[Wanted]:
+        """Plan the sections in the root, or in the directory of a shelf."""
+        alone = self.store.shelves.alone
+        shelf = shelf_of(above.node) or (alone.number if alone is not None else 0)
+        return [self.reconciler.plan_fixed(shelved(shelf, node), above) for node in sorted(sections)]
+
+    def _find_changed(self, sections: Iterable[tuple[Folder, str]]) -> None:
         """Find the folders that somebody changed in sections that the manifest is up to date with."""
         found = ChangedFinder(self.manifest, self.updater.root, self.workers, self.tell).run(sections)
         self._changed = found.changed

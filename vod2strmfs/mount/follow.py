@@ -15,7 +15,7 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.changes import Change, What
 from vod2strmfs.index.file import checkpoint, is_whole
 from vod2strmfs.index.store import Identity, Store, identity
-from vod2strmfs.library.kinds import ROOT_INODE, SECTIONS, folder_inode
+from vod2strmfs.library.kinds import ROOT_INODE, ROOT_NODE, SECTIONS, folder_inode, shelved
 from vod2strmfs.library.tree import STATS_NAME, Tree
 from vod2strmfs.mount.handlers import LibraryHandlers
 
@@ -27,6 +27,9 @@ _PATIENCE_SECONDS = 1.5
 _FOLDERS_AT_ONCE = 10_000
 """So many changes are read within some milliseconds, while requests wait. After more, all listings are read again."""
 _TOPMOST = (ROOT_INODE, *map(folder_inode, SECTIONS.values()))
+_shelves: dict[int, str] = {}
+"""The names of shelves that were shown, by their numbers: the kernel may know them, whatever becomes of the index. They
+are the process's, as pyfuse3's mount is."""
 
 
 class Step(NamedTuple):
@@ -169,6 +172,7 @@ class Follower:
             self._handlers.show(tree, {ROOT_INODE})
             return
         changed = _few(store.changed_folders(self._shown)) if tree is not None else None
+        _shelves.update({number: shelf.name for number, shelf in store.shelves.shown.items()})
         tree = Tree(store, write_nfo=self._write_nfo, with_stats=True)
         self._handlers.show(tree, None if changed is None else {ROOT_INODE, *changed})
 
@@ -186,9 +190,16 @@ def _few(folders: Iterator[int] | None) -> set[int] | None:
     return few if folders is not None and next(folders, None) is None else None
 
 
+def _topmost() -> Iterator[int]:
+    """The topmost folders, by their inodes, those of shelves included."""
+    yield from _TOPMOST
+    for shelf in list(_shelves):
+        yield from (folder_inode(shelved(shelf, node)) for node in (ROOT_NODE, *SECTIONS.values()))
+
+
 def _let_the_kernel_ask() -> None:
     """Let the kernel ask for the attributes of the topmost folders. That waits for nothing."""
-    for inode in _TOPMOST:
+    for inode in _topmost():
         with suppress(OSError):
             pyfuse3.invalidate_inode(InodeT(inode), attr_only=True)
 
@@ -268,9 +279,9 @@ def _forget_step(state_dir: Path, step: Step) -> None:
 
 def _forget_all() -> None:
     """With a directory, the kernel drops what it knows of all that is below."""
-    for name in SECTIONS:
+    for name in (*SECTIONS, *list(_shelves.values())):
         _forget(Change(What.ENTRY_GONE, 0, ROOT_INODE, name))
-    for inode in _TOPMOST:
+    for inode in list(_topmost()):
         _forget_listing(inode)
 
 

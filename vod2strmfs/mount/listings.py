@@ -14,7 +14,7 @@ listing that somebody is just reading. So it is OPENDIR that decides, for every 
 from collections import Counter
 from collections.abc import Collection
 
-from vod2strmfs.library.kinds import NODE_SHIFT, folder_inode
+from vod2strmfs.library.kinds import folder_inode, node_of
 from vod2strmfs.library.tree import Form, Tree
 from vod2strmfs.mount.numbers import Numbers
 from vod2strmfs.mount.wire import CACHE_DIR, ENTRY_SIZE, KEEP_CACHE, dot, place_of
@@ -141,12 +141,12 @@ class Openings:
 
     def is_whole(self, directory: int) -> bool:
         """Whether a directory is known to be whole."""
-        node = directory >> NODE_SHIFT
+        node = node_of(directory)
         return node in self._whole and directory == folder_inode(node)
 
     def open(self, directory: int, cursor: Cursor | None) -> tuple[int, int]:
         """Open a directory that is whole; returns the handle, and flags for OPENDIR."""
-        node = directory >> NODE_SHIFT
+        node = node_of(directory)
         self._whole.add(node)
         if directory in self._outdated:
             flags = 0
@@ -162,8 +162,8 @@ class Openings:
     def asked(self, opening: Opening) -> None:
         """The kernel has asked something of an opening, so it has done what it was told at OPENDIR."""
         if opening.flags == CACHE_DIR and not opening.outdated:
-            self._doubtful.discard(opening.directory >> NODE_SHIFT)
-            self._opened.add(opening.directory >> NODE_SHIFT)
+            self._doubtful.discard(node_of(opening.directory))
+            self._opened.add(node_of(opening.directory))
             opening.flags = CACHE_DIR | KEEP_CACHE
 
     def close(self, handle: int) -> None:
@@ -193,7 +193,7 @@ class Openings:
             self._opened = Numbers()
             return
         for directory in directories:
-            node = directory >> NODE_SHIFT
+            node = node_of(directory)
             if node in self._opened:
                 self._opened.discard(node)
                 self._doubtful.add(node)

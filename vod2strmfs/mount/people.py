@@ -12,7 +12,7 @@ from functools import partial
 import trio
 
 from vod2strmfs.index.store import Store
-from vod2strmfs.library.kinds import NodeKind, Slot, node_of, slot_of
+from vod2strmfs.library.kinds import NodeKind, Slot, in_library, node_of, slot_of
 from vod2strmfs.mount.follow import Follower
 
 _LOOK_SECONDS = 1.0
@@ -60,8 +60,9 @@ class People:
         now = self._now()
         while self._opened:
             at, inode = self._opened.popleft()
-            if slot_of(inode) == Slot.FOLDER and is_series(node_of(inode)):
-                self._series.append((at, node_of(inode)))
+            node = in_library(node_of(inode))
+            if slot_of(inode) == Slot.FOLDER and is_series(node):
+                self._series.append((at, node))
                 self._undecided.append(self._series[-1])
         people = []
         while self._undecided and self._undecided[0][0] <= now - SETTLE:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 SECTIONS = ("Movies", "TV")
-"""The topmost folders. One of them stands for everything in it: it is scanned as a whole."""
+"""The topmost folders, and those of a shelf. One of them stands for everything in it: it is scanned as a whole."""
 
 
 class What(IntEnum):
@@ -30,13 +30,19 @@ class Change(msgspec.Struct, frozen=True, order=True):
 
     @property
     def section(self) -> str:
-        """`Movies` or `TV`."""
-        return self.path.partition("/")[0]
+        """`Movies` or `TV`, or a shelf's, such as `Kids/Movies`."""
+        first, _, rest = self.path.partition("/")
+        return first if first in SECTIONS else f"{first}/{rest.partition('/')[0]}"
+
+    @property
+    def is_film(self) -> bool:
+        """Whether it is about films."""
+        return self.section.rpartition("/")[2] == "Movies"
 
     @property
     def is_section(self) -> bool:
         """Whether it stands for everything in a section."""
-        return "/" not in self.path
+        return self.path == self.section
 
 
 def merged(earlier: Change, later: Change) -> Change:
@@ -64,14 +70,15 @@ def coalesced(changes: Iterable[Change], limit: int) -> list[Change]:
     for change in changes:
         before = kept.get(change.path)
         kept[change.path] = merged(before, change) if before else change
-    for section in SECTIONS:
-        below = [path for path in kept if path.partition("/")[0] == section]
+    sections = {change.section for change in kept.values()}
+    for section in sections:
+        below = [path for path, change in kept.items() if change.section == section]
         is_scanned = section in kept and kept[section].what != What.DELETED
         if len(below) > limit or is_scanned:
             for path in below:
                 del kept[path]
             kept[section] = whole(section)
-    folders = kept.keys() - set(SECTIONS)
+    folders = kept.keys() - sections
     return sorted(change for path, change in kept.items() if not _stands_in(path, folders))
 
 

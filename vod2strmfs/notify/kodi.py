@@ -174,7 +174,7 @@ def _in_folder(target: Target) -> dict[str, str]:
 
 
 def _is_film(target: Target) -> bool:
-    return target.row.change.section == "Movies"
+    return target.row.change.is_film
 
 
 def _gone(targets: Iterable[Target]) -> list[Target]:

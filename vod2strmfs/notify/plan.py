@@ -10,7 +10,7 @@ from vod2strmfs.notify.change import SECTIONS, Change, What, coalesced, whole
 
 _MOST_ENTRIES = 20_000
 """Where more names than that changed, nobody counts titles any more."""
-_TOLD = frozenset({NodeKind.SECTION, NodeKind.CATEGORY, NodeKind.MOVIE, NodeKind.SERIES})
+_TOLD = frozenset({NodeKind.SHELF, NodeKind.SECTION, NodeKind.CATEGORY, NodeKind.MOVIE, NodeKind.SERIES})
 """Kinds of folder that are told of."""
 
 
@@ -28,18 +28,30 @@ def changed_titles(store: Store, since: int, limit: int, *, write_nfo: bool = Tr
     """
     logged = store.changes(since, store.generation) if 0 < since <= store.generation else None
     if logged is None:
-        return [whole(section) for section in SECTIONS]
+        return [whole(section) for section in sections_of(store)]
     before: dict[tuple[int, str], bool] = {}
     for change in logged:
         if change.what != Entry.ATTRIBUTES_CHANGED:
             before.setdefault((change.parent, change.name), change.what == Entry.ENTRY_GONE)
         if len(before) > _MOST_ENTRIES:
-            return [whole(section) for section in SECTIONS]
+            return [whole(section) for section in sections_of(store)]
     names = {key: was for key, was in before.items() if write_nfo or not key[1].endswith(".nfo")}
     changes = list(_compared(store, Tree(store, write_nfo=write_nfo), names))
     # Of a folder that has another name now, nothing is lost under the new one.
     created = {change.path: change for change in changes if change.what == What.CREATED}
     return coalesced((created.get(change.path, change) for change in changes), limit)
+
+
+def sections_of(store: Store) -> list[str]:
+    """`Movies` and `TV`, and those of each shelf, as far as they are to be seen."""
+    shelves = [
+        section for shelf in store.shelves.shown.values() if not shelf.alone for section in _in_shelf(shelf.name)
+    ]
+    return [*SECTIONS, *shelves]
+
+
+def _in_shelf(name: str) -> list[str]:
+    return [f"{name}/{section}" for section in SECTIONS]
 
 
 def _compared(store: Store, tree: Tree, before: dict[tuple[int, str], bool]) -> Iterator[Change]:
@@ -56,7 +68,11 @@ def _compared(store: Store, tree: Tree, before: dict[tuple[int, str], bool]) -> 
         parent = _shown(store, node_of(directory))
         if parent is None or not (was_there or is_there):
             continue
-        if parent.kind in (NodeKind.SECTION, NodeKind.CATEGORY):
+        if parent.kind in (NodeKind.ROOT, NodeKind.SHELF):
+            # A shelf is new, is gone, or stands elsewhere: it is looked at as a whole.
+            above = f"{parent.name}/" if parent.kind == NodeKind.SHELF else ""
+            yield from (whole(f"{above}{below}") for below in ([name] if name in SECTIONS else _in_shelf(name)))
+        elif parent.kind in (NodeKind.SECTION, NodeKind.CATEGORY):
             what = What.CREATED if not was_there else What.MODIFIED if is_there else What.DELETED
             yield from (Change(f"{path}/{name}", what, was_there) for path in _path(store, parent))
         else:

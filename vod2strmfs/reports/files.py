@@ -8,6 +8,7 @@ import fcntl
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, get_args
@@ -72,14 +73,29 @@ def read(path: Path, *, follow: bool = False) -> Iterator[ReportRow]:
     Raises:
         OutputError: it cannot be read, or is no report.
     """
+    for cells in _cells(path, follow=follow):
+        yield ReportRow._make([*map(original, cells), *[""] * len(COLUMNS)][: len(COLUMNS)])
+
+
+def count_actions(path: Path) -> Counter[str]:
+    """The number of rows of a report by action; much faster than to read them. A row that lacks its end is left out.
+
+    Raises:
+        OutputError: it cannot be read, or is no report.
+    """
+    place = COLUMNS.index("action")
+    return Counter(cells[place] for cells in _cells(path) if len(cells) == len(COLUMNS))
+
+
+def _cells(path: Path, *, follow: bool = False) -> Iterator[list[str]]:
+    """The cells of each row of a report, but for its first line; see `read`."""
     try:
         with path.open("rb") as file:
             lines = _growing(file) if follow else file
             rows = csv.reader(line.decode(errors="replace") for line in lines)
             if tuple(next(rows, ())) != COLUMNS:
                 raise OutputError(f"report {path}: is not a report: its first line is not {','.join(COLUMNS)}.")
-            for cells in rows:
-                yield ReportRow._make([*map(original, cells), *[""] * len(COLUMNS)][: len(COLUMNS)])
+            yield from rows
     except OSError as error:
         raise OutputError(f"report {path}: cannot be read ({error.strerror}).") from error
     except csv.Error as error:

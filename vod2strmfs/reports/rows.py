@@ -16,6 +16,7 @@ COLUMNS = ("type", "series_name", "season", "title", "uuid", "action", "reason")
 _FORMULA = "=+\\-@\t\r\n＝＋－＠"
 _NEEDS_MARK = re.compile(f"'*[{_FORMULA}]")
 _HAS_MARK = re.compile(f"'+[{_FORMULA}]")
+_SUSPECT = frozenset(f"'{_FORMULA}")
 
 
 class Type(StrEnum):
@@ -33,6 +34,8 @@ class Type(StrEnum):
     CLEANUP = "cleanup"
     """A file that the library no longer has."""
     ERROR = "error"
+    SHELF = "shelf"
+    """A line of a shelf's picks, or a pattern of its filters."""
 
 
 class Action(StrEnum):
@@ -108,6 +111,12 @@ class Reason(StrEnum):
     """noted: it is gone from the catalogue, and the shrink brake of the sync keeps it in the library."""
     NOT_RENAMED = "not renamed"
     """noted: it has another name in the catalogue, and the shrink brake of the sync keeps the one it had."""
+    NO_TITLE = "no such title"
+    """noted: a line of a shelf's picks that is no title, or a pattern that matches none; the nearest, or its filter."""
+    STAYS = "stays on shelf"
+    """noted: nothing puts it on this shelf any more, and the shrink brake of the sync keeps it there."""
+    OFF_SHELF = "off the shelf"
+    """deleted: the shelf no longer has it, or is in the settings no more; the library may have it."""
     BAD_FIELDS = "bad fields"
     """noted: something that the provider said of it was left out."""
     IN_THE_WAY = "in the way"
@@ -173,7 +182,8 @@ def inert(cell: str) -> str:
 
     So does what begins with apostrophes and then like one, so that `original` knows which of them is ours.
     """
-    return f"'{cell}" if _NEEDS_MARK.match(cell) else cell
+    # A run writes some cells for each file, and next to none of them begins so.
+    return f"'{cell}" if cell[:1] in _SUSPECT and _NEEDS_MARK.match(cell) else cell
 
 
 def original(cell: str) -> str:

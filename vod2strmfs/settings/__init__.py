@@ -6,6 +6,7 @@ from vod2strmfs.settings.model import (
     CONFIG_VARIABLE,
     ENVIRONMENT_PREFIX,
     MAX_SHRINK,
+    SECTIONS,
     Cleanup,
     FolderIds,
     LibrarySettings,
@@ -20,11 +21,13 @@ from vod2strmfs.settings.model import (
 )
 from vod2strmfs.settings.place import SYSTEM_FILE, ConfigFile, config_file, user_file
 from vod2strmfs.settings.servers import NotifiedServer
+from vod2strmfs.settings.shelves import Shelf
 
 __all__ = [
     "CONFIG_VARIABLE",
     "ENVIRONMENT_PREFIX",
     "MAX_SHRINK",
+    "SECTIONS",
     "SYSTEM_FILE",
     "Cleanup",
     "ConfigFile",
@@ -36,6 +39,7 @@ __all__ = [
     "NotifiedServer",
     "PreferQuality",
     "Settings",
+    "Shelf",
     "Versions",
     "config_file",
     "dispatcharr_database",

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,6 +28,7 @@ from vod2strmfs.errors import SettingsError
 from vod2strmfs.settings import checks
 from vod2strmfs.settings.checks import without_password
 from vod2strmfs.settings.servers import NotifiedServer
+from vod2strmfs.settings.shelves import Shelf, distinct
 from vod2strmfs.settings.types import (
     CommandLine,
     Database,
@@ -47,7 +49,7 @@ ENVIRONMENT_PREFIX = "VOD2STRMFS_"
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
 """The variable that names the TOML file, where `--config` does not."""
 
-SECTIONS = ("notify",)
+SECTIONS = ("notify", "shelf")
 """Settings that are lists of tables."""
 
 MAX_SHRINK = 20
@@ -72,6 +74,7 @@ Hydrate = Literal["off", "background", "on_open"]
 Artwork = Literal["url", "files", "off"]
 
 _Servers = Annotated[tuple[NotifiedServer, ...], BeforeValidator(checks.tables)]
+_Shelves = Annotated[tuple[Shelf, ...], BeforeValidator(checks.tables), AfterValidator(distinct)]
 
 
 def state_directory() -> Path:
@@ -131,8 +134,8 @@ class LibrarySettings(BaseModel):
     )
     merge: Merge = Field(
         "off",
-        description="which films of several rows are one title: titles, those with the same id, or, where one has none,"
-        " with the same title and year; ids, the former alone",
+        description="which of the catalogue's rows are one film or series: titles, those with the same id, or, where"
+        " one has none, with the same title and year; ids, the former alone",
     )
     prefer_languages: Patterns = Field(
         (), description="of a title's versions, show the one in the first of these languages (EN, FR …) that there is"
@@ -156,6 +159,11 @@ class LibrarySettings(BaseModel):
     )
     years: Years = Field("", description="only titles of these years, such as 1990-2005, 1990- or -2005")
     adult: Adult = Field("include", description="what to do with adult titles")
+
+    shelf: _Shelves = Field(
+        (),
+        description="parts of the library with a folder of their own, each a table [[shelf]]; in the environment, JSON",
+    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -456,4 +464,4 @@ def _quoted(value: str) -> str:
 
 def is_secret(field: str) -> bool:
     """Whether the value of a setting must not be shown."""
-    return field in SECTIONS or "SecretStr" in repr(Settings.model_fields[field].annotation)
+    return field == "notify" or "SecretStr" in repr(Settings.model_fields[field].annotation)

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Set
 
 from vod2strmfs.index.held import GONE, RENAMED, Held
+from vod2strmfs.index.remarks import RemarkKind
+from vod2strmfs.index.shelves import ShownShelf, shown_shelves
 from vod2strmfs.library.contents import long_strm
 from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind
 from vod2strmfs.settings import LibrarySettings, MediaServer
@@ -46,6 +48,14 @@ _FILES = {
     "nfo_files": "sum({nfos})",
     "bytes": "sum(strm_size + {nfos} * nfo_size)",
 }
+_ON_SHELF = """
+    WITH title AS (SELECT node AS id FROM shelved WHERE shelf = :shelf),
+    below AS (SELECT node.id, node.kind FROM title JOIN node ON node.parent = title.id WHERE node.kind IN {below})
+    SELECT {{counted}} FROM (
+        SELECT id FROM title UNION ALL SELECT id FROM below
+        UNION ALL SELECT node.id FROM below JOIN node ON node.parent = below.id
+    ) JOIN node USING (id)""".format(below=f"({NodeKind.SEASON:d}, {NodeKind.VERSION:d})")
+"""What stands on a shelf, of which `counted` is to be said. What a category holds is on the shelf by itself."""
 _KINDS = {NodeKind.MOVIE: "movies", NodeKind.SERIES: "series", NodeKind.EPISODE: "episodes"}
 
 _HELD = f"""
@@ -125,6 +135,44 @@ def _filtered(connection: sqlite3.Connection) -> dict[str, int]:
 
 def _without_filtered(numbers: Mapping[str, int]) -> dict[str, int]:
     return {metric: number for metric, number in numbers.items() if "filtered_by_" not in metric}
+
+
+def count_shelves(
+    connection: sqlite3.Connection, media_server: MediaServer, library: dict[str, dict[str, int]]
+) -> dict[str, dict[str, int]]:
+    """Metrics by scope and name, shelves included.
+
+    Args:
+        connection: to the index.
+        media_server: for which the library is made.
+        library: the metrics of the library, without shelves.
+    """
+    if not (shelves := shown_shelves(connection)):
+        return library
+    counted = ", ".join(_FILES.values()).format(nfos=_NFOS.get(media_server, _ALL_NFOS))
+    files = {} if any(shelf.alone for shelf in shelves.values()) else library["filesystem"]
+    for number, shelf in shelves.items():
+        rows = connection.execute(_ON_SHELF.format(counted=counted), {"shelf": number}).fetchone()
+        found = dict(zip(_FILES, rows, strict=True))
+        # Movies, TV, and the shelf's own.
+        found["directories"] += 2 if shelf.alone else 3
+        files = {metric: (value or 0) + files.get(metric, 0) for metric, value in found.items()}
+    return library | {"index": library["index"] | _titles_on(connection, shelves), "filesystem": files}
+
+
+def _titles_on(connection: sqlite3.Connection, shelves: Mapping[int, ShownShelf]) -> dict[str, int]:
+    """How many titles stand on each shelf, and what is wrong with them."""
+    titles = f"kind IN ({NodeKind.MOVIE:d}, {NodeKind.SERIES:d})"
+    query = f"SELECT count(*) FROM shelved JOIN node ON node.id = shelved.node WHERE shelf = ? AND {titles}"
+    counted = {
+        f"titles_on_shelf_{shelf.name}": connection.execute(query, (number,)).fetchone()[0]
+        for number, shelf in shelves.items()
+    }
+    [held] = connection.execute("SELECT count(*) FROM shelved WHERE held").fetchone()
+    lines = "SELECT count(*) FROM shelf_remark WHERE what = ?"
+    [unmatched] = connection.execute(lines, (RemarkKind.NO_TITLE,)).fetchone()
+    [unread] = connection.execute("SELECT count(*) FROM shelf WHERE problem != ''").fetchone()
+    return counted | {"shelf_titles_held": held, "picks_without_title": unmatched, "picks_not_read": unread}
 
 
 def find_held(connection: sqlite3.Connection, settings: LibrarySettings, max_shrink: int) -> list[Held]:

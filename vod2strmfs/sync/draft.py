@@ -64,6 +64,8 @@ class Draft:
     dirty: set[int] = field(default_factory=set)
     """Directories that hold something else than before, or whose files are others: they get a new time, and so do
     all above them. What was added makes its parent dirty by being in `added`."""
+    retimed: set[int] = field(default_factory=set)
+    """Directories that got a new time."""
     series: set[int] = field(default_factory=set)
     """Series whose NFOs may have changed."""
     series_moved: bool = False
@@ -422,6 +424,7 @@ class Draft:
             [(node,) for node in directories],
         )
         self.changed.update(directories)
+        self.retimed.update(directories)
 
     def age(self) -> None:
         """Make every directory as old as the newest thing in it, as in a first generation: the same on every host."""

@@ -17,7 +17,8 @@ from vod2strmfs.sync.draft import Draft
 from vod2strmfs.sync.joining import Joiner
 
 _EPISODES = f"""
-    SELECT id, title.name, parent, plain IS NOT NULL, account, stream, item, height, joined.node IS NOT NULL
+    SELECT id, parent, coalesce(plain, node.name), alias, plain IS NOT NULL, account, stream, item, height,
+        joined.node IS NOT NULL
     FROM title JOIN node ON id = title.node JOIN content USING (id) LEFT JOIN joined ON joined.node = id
     WHERE title.kind = {NodeKind.EPISODE:d} AND title.name = ? AND title.name != 0"""
 _UNNOTED = f"""
@@ -37,6 +38,8 @@ class _Member(NamedTuple):
     own: int
     """The node of its own series' row."""
     parent: int
+    name: str
+    alias: str
     item: Episode
     standing: tuple[object, ...]
     """See `Joiner.standing`."""
@@ -128,7 +131,7 @@ class EpisodeJoiner:
         found = self._connection.execute("SELECT 1 FROM content WHERE id = ?", (own,)).fetchone()
         known = self._joiner.facts_of_series(own) if found else None
         members = []
-        for node, _, parent, marked, account, stream, data, height, is_joined in rows:
+        for node, parent, name, alias, marked, account, stream, data, height, is_joined in rows:
             item = decode(data, Episode)
             waits = parent == WAITING_NODE
             standing = self._joiner.standing(node, (account, stream), waits=waits, marked=bool(marked))
@@ -137,7 +140,7 @@ class EpisodeJoiner:
                 measured = quality_of(height, item.video)
                 facts = known if measured == Quality.UNKNOWN else known._replace(quality=measured)
                 rank = self._joiner.rank(facts, node, account, stream)
-            members.append(_Member(node, own, parent, item, standing, rank, bool(is_joined)))
+            members.append(_Member(node, own, parent, name, alias, item, standing, rank, bool(is_joined)))
         return members
 
     def _join(self, host_series: int, members: list[_Member]) -> int:
@@ -148,7 +151,7 @@ class EpisodeJoiner:
             if member is not host:
                 hidden += member.parent != WAITING_NODE and (self._draft.first or member.node not in self._draft.added)
                 self._draft.play(member.node, member.node)
-                self._draft.put(member.node, WAITING_NODE)
+                self._draft.place(member.node, WAITING_NODE, member.name, member.alias)
         self._show(host_series, host)
         self._draft.play(host.node, min(members, key=lambda each: each.rank).node)
         return hidden

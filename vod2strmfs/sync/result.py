@@ -26,17 +26,25 @@ class SyncResult:
 
     kept: Sequence[Held] = ()
     """What is held, and why."""
+    held_on_shelves: int = 0
+    """How many titles the shrink brake keeps on shelves."""
+    on_shelves: Sequence[str] = ()
+    """What changed on shelves, in words."""
+    notes: Sequence[str] = ()
+    """What else a user should know."""
 
     @property
     def held(self) -> int:
         """How many items the shrink brake keeps in the tree."""
-        return sum(number for (_, what), number in self.counts.items() if what in ("held", "not_renamed"))
+        held = sum(number for (_, what), number in self.counts.items() if what in ("held", "not_renamed"))
+        return held + self.held_on_shelves
 
     def warnings(self) -> Iterator[str]:
         """What the user should look at, beside what is held."""
         for setting, pattern in self.unmatched:
             effect = "keeps nothing out" if pattern.startswith("!") else "lets nothing in"
             yield f"{setting}: {pattern} matches nothing in the catalogue, so it {effect}."
+        yield from self.notes
 
     def describe(self) -> str:
         """What changed, in words: `12 movies added, 1 episode held`."""
@@ -45,5 +53,5 @@ class SyncResult:
             f"{number} {kind if number == 1 else plural[kind]} {what.replace('_', ' ')}"
             for (kind, what), number in sorted(self.counts.items())
             if number
-        ]
+        ] + [*self.on_shelves]
         return ", ".join(parts) or ("names or contents changed" if self.changed else "nothing changed")

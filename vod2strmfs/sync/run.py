@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from vod2strmfs.sync import collisions
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, WINDOW, Brake, Place, emptied_series, other_versions
 from vod2strmfs.sync.compare import NODE_KINDS, Known, known_items, merge
 from vod2strmfs.sync.convert_many import ManyRows
-from vod2strmfs.sync.counts import count, find_held, recount
+from vod2strmfs.sync.counts import count, count_shelves, find_held, recount
 from vod2strmfs.sync.draft import Draft
 from vod2strmfs.sync.folders import name_versions, render_series, settle_folders
 from vod2strmfs.sync.identity import KEPT_OUT, name_kept_out, reunite
@@ -43,6 +44,9 @@ from vod2strmfs.sync.pictures import hide_pictures
 from vod2strmfs.sync.placing import Placer
 from vod2strmfs.sync.progress import Tell
 from vod2strmfs.sync.result import Counts, SyncResult
+from vod2strmfs.sync.shelf_changes import ShelfChanges
+from vod2strmfs.sync.shelf_plans import Plans
+from vod2strmfs.sync.shelves import ShelfSync
 
 _ELIGIBLE: dict[Kind, str] = {"movie": "movies_eligible", "series": "series_eligible", "episode": "episodes_eligible"}
 """What the source counts of a kind."""
@@ -174,6 +178,13 @@ def _note_failure(connection: sqlite3.Connection, started: int, error: str) -> N
     connection.execute("UPDATE attempt SET error = ? WHERE error != ?", (error, error))
 
 
+def _without_shelves(settings: str) -> object:
+    """What decides names and bytes in the library itself, of settings as the index has them."""
+    kept = json.loads(settings) if settings else {}
+    kept.pop("shelf", None)
+    return kept
+
+
 @dataclass
 class _Run:
     """One run of `sync`."""
@@ -205,11 +216,14 @@ class _Run:
             "SELECT number, next_node, settings, version FROM generation"
         ).fetchone()
         form = (self.settings.model_dump_json(), __version__)
-        same_form = form == (settings, version)
+        same_form = (_without_shelves(form[0]), form[1]) == (_without_shelves(settings), version)
+        plans = Plans(self.connection, self.settings.shelf)
         quiet, written = source.marker()
-        if same_form and not self.accept_shrink and self._is_quiet(quiet, written, patient):
+        may_be_quiet = same_form and not self.accept_shrink and not plans.differ and not plans.may_let_go(self.started)
+        if may_be_quiet and self._is_quiet(quiet, written, patient):
             self.connection.execute("UPDATE attempt SET failing_since = 0, error = '' WHERE failing_since != 0")
-            return SyncResult(number, counts=self._held(), kept=self._kept())
+            held, notes = plans.number_held(), tuple(plans.notes())
+            return SyncResult(number, counts=self._held(), kept=self._kept(), held_on_shelves=held, notes=notes)
 
         started = self.started
         self.connection.execute("BEGIN IMMEDIATE")
@@ -228,18 +242,23 @@ class _Run:
             if draft.everything and not self._all_versions:
                 self._expected = sum(self._eligible.values())
             rendered = draft.first or draft.everything
+            shelves = ShelfSync(draft, plans, self.max_shrink, self.accept_shrink)
             with ManyRows(self.settings, draft.providers, render=rendered) as many_rows:
                 unmatched = self._take_all(snapshot, draft, Placer(draft, many_rows, snapshot), counts)
-            changed = bool(draft.first or draft.added or draft.changed or not same_form)
+            shelves.settle(snapshot, draft.retimed)
+            changed = bool(draft.first or draft.added or draft.changed or shelves.changed or not same_form)
         remade = number > 0 and form != (settings, version)
-        outcome = SyncResult(number, changed, remade, counts, unmatched)
-        outcome.kept = find_held(self.connection, self.settings, self.max_shrink) if outcome.held else ()
+        outcome = SyncResult(number, changed, remade, counts, (*unmatched, *shelves.unmatched))
+        outcome.kept = find_held(self.connection, self.settings, self.max_shrink) if outcome.held else []
+        outcome.kept = (*outcome.kept, *shelves.kept)
+        outcome.held_on_shelves, outcome.on_shelves = shelves.held, shelves.told
+        outcome.notes = (*plans.notes(), *shelves.notes)
         decided = {"held": [list(each) for each in outcome.kept], "max_shrink": self.max_shrink}
         if outcome.changed:
             self._refuse_empty()
             outcome.generation = number + 1
-            self._log_changes(draft, outcome.generation, next_node)
-            counted = json.dumps({"database": in_database} | self._count(draft, next_node) | decided)
+            self._log_changes(draft, outcome.generation, next_node, shelves.moved)
+            counted = json.dumps({"database": in_database} | self._count(draft, plans, next_node) | decided)
             self.connection.execute(
                 "UPDATE generation SET number = ?, made = ?, settings = ?, version = ?, next_node = ?, stats = ?",
                 (outcome.generation, started, *form, draft.next_node, counted),
@@ -259,11 +278,13 @@ class _Run:
             self.looks.memory = remembered
         return outcome
 
-    def _count(self, draft: Draft, first_new: int) -> dict[str, dict[str, int]]:
-        """What there is in the index, by scope and metric; of a large one, from what there was and what differs."""
+    def _count(self, draft: Draft, plans: Plans, first_new: int) -> dict[str, dict[str, int]]:
+        """What there is in the index, by scope and metric; of a large one, from what there was and what differs, if
+        that was counted without shelves."""
         media_server = self.settings.media_server
-        if draft.first or draft.everything or len(draft.added) + len(draft.changed) > _FEW_CHANGES:
-            return count(self.connection, media_server)
+        is_much = draft.first or draft.everything or len(draft.added) + len(draft.changed) > _FEW_CHANGES
+        if is_much or plans.each or plans.gone:
+            return count_shelves(self.connection, media_server, count(self.connection, media_server))
         with closing(connect(self.state_dir)) as before:
             gone = count(before, media_server, {node for node in draft.changed if node < first_new})
         come = count(self.connection, media_server, draft.changed | draft.added)
@@ -657,24 +678,31 @@ class _Run:
             " and that its categories are enabled."
         )
 
-    def _log_changes(self, draft: Draft, number: int, first_new: int) -> None:
+    def _log_changes(self, draft: Draft, number: int, first_new: int, on_shelves: Set[int]) -> None:
         """Note what differs from the generation before, which had only nodes below `first_new`, for those who cached
-        it."""
+        it; also `on_shelves`."""
         if draft.first:
             return
         art = shows_art(self.connection)
         with closing(Store(self.state_dir)) as before:
             known = sorted(node for node in draft.changed if node < first_new)
             nodes = ((before.node(node), node_in(self.connection, node, art=art)) for node in known)
+            shelves = ShelfChanges(before, self.connection, self.settings, on_shelves)
             rows = (
                 (number, *change)
                 for old, new in nodes
-                for change in differences(old, new, before.settings, self.settings)
+                for change in chain(differences(old, new, before.settings, self.settings), shelves.of(old, new))
             )
             self.connection.executemany("INSERT INTO change VALUES (?, ?, ?, ?, ?)", rows)
-        arrived = arrived_nodes(self.connection, first_new)
-        rows = ((number, *change) for node in arrived for change in arrivals(node, self.settings))
-        self.connection.executemany("INSERT INTO change VALUES (?, ?, ?, ?, ?)", rows)
+            arrived = arrived_nodes(self.connection, first_new)
+            rows = (
+                (number, *change)
+                for node in arrived
+                for change in chain(arrivals(node, self.settings), shelves.arrived(node))
+            )
+            self.connection.executemany("INSERT INTO change VALUES (?, ?, ?, ?, ?)", rows)
+            rows = ((number, *change) for change in shelves.moved())
+            self.connection.executemany("INSERT INTO change VALUES (?, ?, ?, ?, ?)", rows)
         forgotten = (number - GENERATIONS_REMEMBERED,)
         self.connection.execute("DELETE FROM change WHERE generation <= ?", forgotten)
         self.connection.execute("DELETE FROM past WHERE number <= ?", forgotten)

@@ -120,6 +120,8 @@ def _values(settings: Settings) -> dict[str, object]:
     values |= {name: secret.get_secret_value() for name, secret in secrets.items()}
     if "notify" in values:
         values["notify"] = [_table(server) for server in settings.notify]
+    if "shelf" in values:
+        values["shelf"] = [s.model_dump(mode="json", exclude_unset=True, exclude_none=True) for s in settings.shelf]
     if "umask" in values:
         values["umask"] = f"{settings.umask:03o}"
     return {"database": settings.database_url()} | {name: value for name, value in values.items() if value is not None}

@@ -48,8 +48,8 @@ class Changes(NamedTuple):
     what: Change
     heading: str
     names: list[str]
-    others: int
-    """How many names are not shown."""
+    others: str
+    """How many names are not shown, in words; empty if all are."""
 
 
 class Index(NamedTuple):
@@ -162,7 +162,9 @@ def changes_of(moment: Moment) -> Iterator[Changes]:
         names = [_named(change) for change in moment.changes if (change.what, change.kind) == (what, kind)]
         shown = names if len(names) <= _NAMES + 1 else names[:_NAMES]
         if names:
-            yield Changes(what, heading, shown, len(names) - len(shown))
+            others = len(names) - len(shown)
+            more = "" if not others else f"and {number(others)} more" if moment.whole else "and many more"
+            yield Changes(what, heading, shown, more)
 
 
 def _named(change: TitleChange) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vod2strmfs.errors import OutputError
-from vod2strmfs.reports.files import TIMESTAMP, began, in_progress, mode, read, reports
+from vod2strmfs.reports.files import TIMESTAMP, began, count_actions, in_progress, mode, read, reports
 from vod2strmfs.reports.rows import ReportRow
 from vod2strmfs.web.words import action_words, mode_words, number, reason_words, type_words
 
@@ -101,7 +101,7 @@ class Reports:
         size = os.stat(path).st_size
         known = self._counted.get(path)
         if known is None or known[0] != size:
-            known = self._counted[path] = size, Counter(row.action for row in rows_of(path, ""))
+            known = self._counted[path] = size, count_actions(path)
         return known[1]
 
 

@@ -31,8 +31,12 @@ _METRICS = {
     "bytes": "Size of all files",
     "accounts": "Accounts",
     "accounts_active": "Accounts that are switched on",
+    "shelf_titles_held": "Titles kept on a shelf for now, though nothing puts them there",
+    "picks_without_title": "Lines of files of picks that mean no title",
+    "picks_not_read": "Files of picks that cannot be read",
 }
 _FILTERED = "filtered_by_"
+_ON_SHELF = "titles_on_shelf_"
 _NOT_COUNTS = frozenset({"generation", "made", "stale_since"})
 _HEADINGS = {"index": "In the library", "filesystem": "As files", "database": "In Dispatcharr’s database"}
 _UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
@@ -48,6 +52,7 @@ _TYPES = {
     "episode": "the episode itself",
     "series": "the folder",
     "image": "its poster or background",
+    "shelf": "a line of its picks, or a pattern",
     "error": "its file or folder",
 }
 _REASONS = {
@@ -67,6 +72,9 @@ _REASONS = {
     "long url": "its link is too long for Kodi",
     "held": "gone from Dispatcharr, kept for now",
     "not renamed": "it keeps its former name for now",
+    "no such title": "means no title",
+    "stays on shelf": "kept on a shelf for now, though nothing puts it there",
+    "off the shelf": "no longer on its shelf",
     "bad fields": "some of its details made no sense and were left out",
     "in the way": "something else stands in its place",
     "disk full": "the disk is full",
@@ -147,6 +155,8 @@ def metric_words(metric: str) -> str:
     """What a metric of `.stats.csv` counts."""
     if metric in _METRICS:
         return _METRICS[metric]
+    if metric.startswith(_ON_SHELF):
+        return f"Titles on the shelf {metric.removeprefix(_ON_SHELF)}"
     if metric.startswith(_FILTERED):
         return f"Titles kept out by your setting {metric.removeprefix(_FILTERED)}"
     thing, _, rest = metric.partition("_")
