@@ -28,7 +28,7 @@ have() {
     *.h) [ -n "$(find /usr/include /usr/local/include -path "*/$1" -print -quit 2>/dev/null)" ] ;;
     postgres) [ -n "$(find /usr/lib/postgresql -path '*/bin/postgres' -print -quit 2>/dev/null)" ] ;;
     smbd | pgbouncer) [ -x "/usr/sbin/$1" ] ;;
-    *.so) [ -n "$(find /usr/lib -name "$1" -print -quit)" ] ;;
+    *.so) [ -n "$(find /usr/lib -name "$1" -print -quit 2>/dev/null)" ] ;;
     *) command -v "$1" >/dev/null ;;
     esac
 }

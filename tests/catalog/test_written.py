@@ -23,6 +23,7 @@ from vod2strmfs.catalog.postgresql import PostgreSQLSnapshot, PostgreSQLSource
 from vod2strmfs.catalog.queries import ALL, COUNTED, Choice, Kind, add_up
 from vod2strmfs.catalog.schema import OPTIONAL, REQUIRED, tables
 from vod2strmfs.catalog.written import Look, Seen, decode, encode
+from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.file import connect
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync.counts import count
@@ -434,6 +435,44 @@ def test_without_the_right_to_see_who_wrote_a_row_every_row_is_compared(
         assert first_look(reader) is None
 
 
+def test_a_language_that_a_later_dispatcharr_tells_is_compared_as_well(owner: str, reader: str) -> None:
+    with psycopg.connect(owner, autocommit=True) as session:
+        for table in ("vod_movie", "vod_series"):
+            session.execute(f"ALTER TABLE {table} ADD COLUMN language text NOT NULL DEFAULT ''".encode())
+        with comparing(reader_url(owner)) as comparer:
+            for table in ("vod_movie", "vod_series"):
+                session.execute(f"UPDATE {table} SET id = id".encode())
+                comparer.look()  # It has digests of the table from now on.
+                session.execute(f"UPDATE {table} SET language = 'fr' WHERE id = {2 * _APART}".encode())
+                look = comparer.look()
+                assert look.blocks
+                assert look.blocks[table.removeprefix("vod_")] == {2 * _APART >> 10}  # type: ignore[index]
+
+
+def test_a_right_to_a_column_that_is_granted_later_is_a_doubt(owner: str, reader: str) -> None:
+    with psycopg.connect(owner, autocommit=True) as session:
+        session.execute("UPDATE vod_movie SET is_adult = true WHERE id % 2 = 0")
+        session.execute("REVOKE SELECT (is_adult) ON vod_movie FROM vod2strmfs")
+        with comparing(reader) as comparer:
+            session.execute("GRANT SELECT (is_adult) ON vod_movie TO vod2strmfs")
+            assert comparer.look().blocks is None
+            assert comparer.look().blocks is not None
+
+
+def test_rows_that_are_not_kept_in_a_heap_are_not_asked_who_wrote_them(postgres: PostgresServer, owner: str) -> None:
+    reader = spread(owner)
+    assert first_look(reader)
+    with psycopg.connect(postgres.superuser_url.removesuffix("postgres") + owner.rpartition("/")[2]) as session:
+        session.execute("CREATE ACCESS METHOD other TYPE TABLE HANDLER heap_tableam_handler")
+        session.execute("SET default_table_access_method = other")
+        session.execute("CREATE TABLE kept AS TABLE vod_m3uepisoderelation")
+        session.execute("DROP TABLE vod_m3uepisoderelation")
+        session.execute("ALTER TABLE kept RENAME TO vod_m3uepisoderelation")
+        session.execute("GRANT SELECT ON vod_m3uepisoderelation TO vod2strmfs")
+        session.execute("GRANT SELECT (xmin) ON vod_m3uepisoderelation TO vod2strmfs")
+    assert first_look(reader) is None
+
+
 @pytest.mark.parametrize(
     "change", [{"oldest": -(1 << 30) - 1}, {"next": 1 << 20}, {"oldest": 1 << 20}, {"location": 1 << 40}]
 )
@@ -525,6 +564,22 @@ def test_a_value_that_comes_and_goes_between_looks_of_two_is_found(owner: str, r
             called("A")
             sync(source, settings, library.state_dir, looks=looks)
             assert "Movies/A (1980)" in library.paths()
+
+
+def test_what_a_sync_found_and_could_not_write_is_found_by_the_next(owner: str, reader: str, tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    looks, settings = Looks(), LibrarySettings()
+    with closing(PostgreSQLSource(reader)) as source:
+        sync(source, settings, library.state_dir, looks=looks)
+        Database(owner).execute(f"UPDATE vod_movie SET name = 'Renamed' WHERE id = {_APART}")
+        with closing(connect(library.state_dir, writable=True)) as index:
+            index.execute("CREATE TRIGGER full BEFORE INSERT ON seen BEGIN SELECT raise(ABORT, 'disk is full'); END")
+        with pytest.raises(IndexFileError, match="disk is full"):
+            sync(source, settings, library.state_dir, looks=looks)
+        with closing(connect(library.state_dir, writable=True)) as index:
+            index.execute("DROP TRIGGER full")
+        assert sync(source, settings, library.state_dir, looks=looks).changed
+    assert "Movies/Renamed (1980)" in library.paths()
 
 
 def test_a_second_scan_that_changes_nothing_hashes_no_joined_row(

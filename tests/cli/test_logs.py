@@ -150,7 +150,7 @@ def test_a_mount_logs_each_request_with_its_time_when_that_is_wanted(tmp_path: P
             (mount.path / "nonesuch").stat()
         log = (tmp_path / "state/logs/vod2strm.log").read_text()
         assert re.search(r"DEBUG lookup\(1, 'nonesuch', process \d+\): ENOENT, \d+ µs", log)
-        assert re.search(r"DEBUG read\(\d+, 0, \d+, process \d+\): ok, \d+ µs", log)
+        assert re.search(r"DEBUG open\(\d+, process \d+\): ok, \d+ µs", log)
         assert re.search(r"DEBUG readdir\(\d+, 0, \d+, process \d+\): ok, \d+ µs", log)
         assert mount.stop() == 0
     assert "lookup" not in mount.log.read_text()

@@ -3,7 +3,7 @@
 import os
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from kernel import Kernel
 from libraries import Library
 
 from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import ROOT_INODE
 from vod2strmfs.library.tree import Tree
@@ -131,6 +132,63 @@ def test_an_open_file_stays_what_it_was_though_nobody_has_read_it(tmp_path: Path
         assert b"Of men and money." in content
         again, _ = asked.open(after.inode)
         assert b"Of something else" in asked.read(after.inode, again, 0, 1 << 20)
+
+
+def test_an_open_file_of_an_index_that_is_lost_says_nothing_of_the_file_that_has_its_number_now(
+    tmp_path: Path,
+) -> None:
+    handlers = LibraryHandlers(Owner(0, 0, 0))
+    asked, told = Kernel(handlers), list[bytes]()
+    handlers.tell = told.append
+    libraries = []
+    for plot in ("Of men and money.", "Of cats and honey."):
+        library = Library(tmp_path / plot)
+        catalogue = Catalogue()
+        catalogue.movie("Heat", description=plot)
+        (tmp_path / plot).mkdir()
+        library.show(catalogue)
+        libraries.append(library)
+    with closing(Store(libraries[0].state_dir)) as first, closing(Store(libraries[1].state_dir)) as second:
+        handlers.show(Tree(first))
+        before = asked.find("Movies/Heat/movie.nfo")
+        old, _ = asked.open(before.inode)
+        handlers.settle()
+        handlers.start_afresh()
+        handlers.show(Tree(second))
+        after = asked.find("Movies/Heat/movie.nfo")
+        assert after.inode == before.inode
+        for _ in range(2):
+            assert b"men and money" in asked.read(before.inode, old, 0, 1 << 20)
+            new, _ = asked.open(after.inode)
+            assert b"cats and honey" in asked.read(after.inode, new, 0, 1 << 20)
+
+
+def test_a_file_whose_content_could_not_be_read_for_once_can_be_read_the_next_time(
+    handlers: LibraryHandlers, asked: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers.tell = list[bytes]().append
+    film = asked.find("Movies/Film 3/movie.nfo")
+    body = struct.pack("=QQIIQII", 0, 0, 1 << 16, 0, 0, 0, 0)
+    with monkeypatch.context() as failing:
+        failing.setattr(Tree, "open", raising(IndexFileError("the index cannot be read: disk I/O error")))
+        handle, _ = asked.open(film.inode)
+        assert asked.error(kernel.READ, film.inode, struct.pack("=Q", handle) + body[8:]) == "EIO"
+        unread, _ = asked.open(asked.find("Movies/Film 4/movie.nfo").inode)
+    assert b"men and money" in asked.read(film.inode, handle, 0, 1 << 20)
+    with monkeypatch.context() as failing:
+        failing.setattr(Tree, "open", raising(IndexFileError("the index cannot be read: disk I/O error")))
+        handlers.settle()
+    lost = asked.find("Movies/Film 4/movie.nfo").inode
+    assert asked.error(kernel.READ, lost, struct.pack("=Q", unread) + body[8:]) == "EIO"
+    again, _ = asked.open(lost)
+    assert b"men and money" in asked.read(lost, again, 0, 1 << 20)
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    return fail
 
 
 def test_what_is_read_is_as_long_as_was_said_at_any_offset(asked: Kernel) -> None:

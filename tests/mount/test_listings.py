@@ -11,9 +11,10 @@ from libraries import Library
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.store import Store
-from vod2strmfs.library.kinds import ROOT_INODE
+from vod2strmfs.library.kinds import MOVIES_NODE, ROOT_INODE, folder_inode, shelved
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.mount.handlers import LibraryHandlers, Owner
+from vod2strmfs.mount.listings import Openings
 from vod2strmfs.mount.numbers import Numbers
 
 KEPT = CACHE_DIR | KEEP_CACHE
@@ -188,3 +189,16 @@ def test_a_set_of_numbers() -> None:
     some.update(others)
     there = {number for number in numbers if number in some}
     assert there == {*numbers[::2]} - {*numbers[::4]} | {1}
+
+
+@pytest.mark.parametrize("shelf", [1, 300])
+def test_what_changes_on_a_shelf_leaves_the_listing_in_the_library_alone(shelf: int) -> None:
+    movies, on_shelf = folder_inode(MOVIES_NODE), folder_inode(shelved(shelf, MOVIES_NODE))
+    openings = Openings()
+    openings.close(openings.open(movies, None)[0])
+    assert (openings.is_whole(movies), openings.is_whole(on_shelf)) == (True, False)
+    openings.close(openings.open(on_shelf, None)[0])
+    assert openings.is_whole(on_shelf)
+    openings.changed({on_shelf})
+    assert openings.open(movies, None)[1] == KEPT
+    assert openings.open(on_shelf, None)[1] == ANEW

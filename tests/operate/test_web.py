@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
+from vod2strmfs import PROJECT_URL
 from vod2strmfs.artwork.queue import Queue as Images
 from vod2strmfs.artwork.queue import Wish
 from vod2strmfs.demo.catalogue import Catalogue
@@ -300,7 +301,9 @@ def test_whatever_the_page_refers_to_is_there_and_nothing_is_of_elsewhere(site: 
     page = site.request("/").read().decode()
     named = re.findall(r"""(?:href|src)=["']([^"']+)""", page)
     assert {"/style.css", "/page.js", "/favicon.svg", "/metrics"} <= set(named)
-    for path in named:
+    documents = f"{PROJECT_URL}/blob/main/docs/index.md"
+    assert f'<a href="{documents}"' in page
+    for path in set(named) - {documents}:
         assert path.startswith("/"), path
         assert site.request(path).status == 200, path
     assert "url(" not in site.request("/style.css").read().decode()

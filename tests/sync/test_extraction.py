@@ -113,11 +113,12 @@ def hostile(database: Database) -> Database:
 
 
 def index(state_dir: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """All that an index holds, but for when that was."""
+    """All that an index holds, but for when that was, and what the database knows of that moment."""
     with closing(sqlite3.connect(state_dir / "index.db")) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
         held = {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables}
-    del held["attempt"]
+    for table in ("attempt", "past", "seen"):
+        held.pop(table, None)
     held["generation"] = [(number, *rest) for number, _, *rest in held["generation"]]
     return held
 

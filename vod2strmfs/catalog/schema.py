@@ -41,6 +41,12 @@ PROPOSED: Mapping[str, frozenset[str]] = {"vod_movie": _columns("language"), "vo
 """What Dispatcharr may have one day (its pull request 1703), and what is read where it is there."""
 
 
+def readable(table: str) -> frozenset[str]:
+    """Every column of a table that may be read."""
+    none: frozenset[str] = frozenset()
+    return REQUIRED.get(table, none) | OPTIONAL.get(table, none) | PROPOSED.get(table, none)
+
+
 def schema_version(columns: Mapping[str, Set[str]]) -> str:
     """Dispatcharr's version, by what its migrations have added."""
     if "is_adult" in columns.get("vod_movie", ()):

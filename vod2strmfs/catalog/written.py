@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from vod2strmfs.catalog.queries import BLOCK_BITS, COUNTED, Dialect, Kind, Queries, are_few, in_blocks
-from vod2strmfs.catalog.schema import OPTIONAL, REQUIRED
+from vod2strmfs.catalog.schema import readable
 
 Execute = Callable[[str], list[tuple[Any, ...]]]
 Blocks = dict[int, tuple[int, str]]
@@ -27,7 +27,7 @@ class Seen(msgspec.Struct, array_like=True):
     """What a comparison saw of the tables, for the next one."""
 
     server: str
-    """Tells one server's life, and the form of the tables in it, from any other."""
+    """Tells one server's life, and the form of the tables in it, from any other; and what of them is read."""
     oldest: int
     """The oldest transaction that was open, in 64 bits."""
     next: int
@@ -86,13 +86,13 @@ _LONGEST = 1 << 30
 # Whatever can put back what was there, or show it otherwise, without any transaction's writing it: a restart, after
 # which a volume may have been put back and what was not flushed is lost, and numbers are given anew; the restart of all
 # sessions after a crash, which resets the statistics (PostgreSQL 15); a promotion; another server; another role; other
-# tables, or columns.
+# tables, or columns. Only rows of a heap (2) are certain to say who wrote them.
 _SERVER = """
     SELECT concat_ws(' ', (SELECT system_identifier FROM pg_control_system()), d.oid, current_user, pg_is_in_recovery(),
             extract(epoch FROM pg_postmaster_start_time()), extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()),
             string_agg(concat_ws(':', c.oid, pg_relation_filenode(c.oid), a.attnum, a.attname, a.atttypid), ' '
                 ORDER BY c.oid, a.attnum)),
-        bool_and(CASE WHEN c.relkind = 'r' AND NOT c.relhassubclass AND NOT row_security_active(c.oid)
+        bool_and(CASE WHEN c.relkind = 'r' AND c.relam = 2 AND NOT c.relhassubclass AND NOT row_security_active(c.oid)
             THEN c.relname != ALL({written}) OR has_column_privilege(c.oid, 'xmin', 'SELECT') ELSE false END),
         pg_snapshot_xmin(pg_current_snapshot())::text, pg_snapshot_xmax(pg_current_snapshot())::text
     FROM pg_database d, unnest({tables}) name
@@ -113,10 +113,7 @@ class Written:
     def __init__(self, execute: Execute, dialect: Dialect, columns: Mapping[str, Set[str]]) -> None:
         self._execute = execute
         self._dialect = dialect
-        self._columns = {
-            table: found & (REQUIRED.get(table, frozenset()) | OPTIONAL.get(table, frozenset()))
-            for table, found in columns.items()
-        }
+        self._columns = {table: found & readable(table) for table, found in columns.items()}
         self._parts = [part for part in _PARTS if part.key in self._columns.get(part.table, ())]
         self._series_relation = "series_relation_id" in self._columns["vod_m3uepisoderelation"]
 
@@ -133,6 +130,9 @@ class Written:
         )
         if not usable:
             return None
+        # A right to a column that is granted writes no row, and shows all of them otherwise.
+        read = (f" {table}.{column}" for table, columns in self._columns.items() for column in columns)
+        server += "".join(sorted(read))
         seen = Seen(server, int(oldest), int(following), location, self._groups(), {}, {})
         reach = self._reach(before, seen)
         if before is None or reach is None:

@@ -244,8 +244,12 @@ def _connect(path: Path, writable: bool) -> sqlite3.Connection:
             cached_statements=256, check_same_thread=False,
         )  # fmt: skip
         opened.callback(connection.close)
-        # NORMAL keeps the file consistent through a power cut; at worst the last generation is lost and made again.
-        connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            # NORMAL keeps the file consistent through a power cut; at worst the last generation is lost and made again.
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except UnicodeDecodeError as error:
+            # SQLite quotes the damaged part of its schema, and Python's module cannot read what it says.
+            raise sqlite3.DatabaseError("Could not decode its schema") from error
         connection.execute("PRAGMA temp_store = FILE")
         # A log that grew in a large sync is cut when it is begun anew.
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")

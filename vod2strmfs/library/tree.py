@@ -245,7 +245,7 @@ class Tree:
             last = 0
         elif slot != Slot.FOLDER and (child := self._store.node(last)) is not None and child.parent == node.id:
             # The rest of the files of a child of which some were seen.
-            entries = self._files(child, form, slot)
+            entries = _files(child, self._makers, self._pictures, form, slot)
         children = self._store.children(node.id, last, limit)
         for child in children:
             if child.kind in FILE_KINDS:
@@ -272,20 +272,17 @@ class Tree:
         """The files that stand in a node's own directory, and are not its children's, from a slot on."""
         if node.id == ROOT_NODE and self._with_stats:
             return [self._stats(form)] if after < Slot.STATS else []
-        return self._files(node, form, after)
+        return _files(node, self._makers, self._pictures, form, after)
 
     def files(self, node: Node) -> list[Entry]:
         """The files of a node: in its directory, or (an episode's) in its season's."""
-        return self._files(node, Entry)
+        return _files(node, self._makers, self._pictures, Entry)
 
     def beside(self, inode: int) -> Entry | None:
         """The file of the same node that is listed after one, and is made from its record: the NFO after the .strm."""
         node = self._node(inode)
-        rest = _made_files(node, self._makers, Entry, slot_of(inode)) if node is not None else []
-        return rest[0] if rest else None
-
-    def _files(self, node: Node, form: Form[Made], after: int = 0) -> list[Made]:
-        return _files(node, self._makers, self._pictures, form, after)
+        rest = _files(node, self._makers, self._pictures, Entry, slot_of(inode)) if node is not None else []
+        return rest[0] if rest and slot_of(rest[0].inode) < PICTURES else None
 
     def open(self, inode: int) -> Callable[[], bytes]:
         """A function that gives the whole content of a file as it is now, whenever it is called."""
@@ -423,17 +420,13 @@ def _picture_names(server: MediaServer, versions: Versions) -> _PictureNames:
 
 def _files(node: Node, makers: _Makers, names: _PictureNames, form: Form[Made], after: int = 0) -> list[Made]:
     """The files of a node that stand in slots after one."""
-    files = _made_files(node, makers, form, after)
+    files = []
+    if node.kind in makers:
+        of_kind = makers[node.kind].items()
+        files = [made for slot, make in of_kind if slot > after and (made := make(node, form)) is not None]
     if node.art:
         files += _pictures(node, names, form, after)
     return files
-
-
-def _made_files(node: Node, makers: _Makers, form: Form[Made], after: int) -> list[Made]:
-    """Those of them that are made from the node's record."""
-    if node.kind not in makers:
-        return []
-    return [made for slot, make in makers[node.kind].items() if slot > after and (made := make(node, form)) is not None]
 
 
 def _pictures(node: Node, names: _PictureNames, form: Form[Made], after: int = 0) -> Iterator[Made]:

@@ -40,6 +40,7 @@ _BLOCK = 4096
 _REUSE_BITS = 16
 """Of a `generation`, of which the kernel keeps 32 bits."""
 _RECENT = 2048
+_NOTHING = (0, 0, 0), b""
 _WRITE = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_APPEND
 _XATTR_PREFIX = b"user.vod2strmfs."
 _SAMBA_XATTR = b"user.DOSATTRIB"
@@ -62,20 +63,27 @@ class Opened:
     Args:
         entry: the file's.
         tree: in which it is.
+        era: what inode numbers mean in the tree; see `LibraryHandlers.start_afresh`.
     """
 
-    __slots__ = ("_render", "_tree", "entry")
+    __slots__ = ("_render", "_tree", "entry", "holds")
 
-    def __init__(self, entry: Entry, tree: Tree) -> None:
+    def __init__(self, entry: Entry, tree: Tree, era: int) -> None:
         self.entry = entry
+        self.holds = content_inode(entry.inode), entry.reuse, era
+        """What is in it, in the sense that two files of which this is equal have the same bytes."""
         self._tree: Tree | None = tree
         self._render: Callable[[], bytes] | None = None
 
     def settle(self) -> None:
-        """Read what the content is made from, if that has not been done: the tree is about to go on."""
-        tree, self._tree = self._tree, None
-        if tree is not None:
-            self._render = tree.open(self.entry.inode)
+        """Read what the content is made from, if that has not been done. What fails may be tried again."""
+        if self._tree is not None:
+            self._render = self._tree.open(self.entry.inode)
+            self._tree = None
+
+    def lose(self) -> None:
+        """Read nothing any more: the tree goes on, and what this is made from could not be read."""
+        self._tree = None
 
     def content(self) -> bytes:
         """All that is in it.
@@ -84,7 +92,9 @@ class Opened:
             IndexFileError: it cannot be told, or is not as long as was said of it, so the index is damaged.
         """
         self.settle()
-        content = self._render() if self._render is not None else b""
+        if self._render is None:
+            raise IndexFileError(f"the index could not be read for {self.entry.name}")
+        content = self._render()
         if len(content) != self.entry.size:
             raise IndexFileError(f"the index holds the wrong size of {self.entry.name}")
         return content
@@ -148,8 +158,8 @@ class LibraryHandlers:
         self._opened: dict[int, Opened | OpenedPicture] = {}
         self._recent: dict[int, Opened] = {}
         """Files that were opened lately, by their inodes: several scanners at once open each file in turn."""
-        self._read = 0, b""
-        """What was read last, and its `content_inode`: an episode's second NFO is read after its first."""
+        self._read: tuple[tuple[int, int, int], bytes] = _NOTHING
+        """What was read last, and `Opened.holds` of it: an episode's second NFO is read after its first."""
         self._last_handle = 0
         self._given = Numbers()
         """The files that the kernel was given when they were first opened, by node and slot."""
@@ -171,15 +181,19 @@ class LibraryHandlers:
         """
         self._tree = tree
         self._folders.changed(changed)
-        self._read = 0, b""
+        self._read = _NOTHING
         self._recent.clear()
 
     def settle(self) -> None:
         """Get ready for the tree's going on to another generation: what is open stays what it was."""
         for file in self._opened.values():
-            if isinstance(file, Opened):
-                with suppress(Exception):  # Who reads it gets an error.
-                    file.settle()
+            if isinstance(file, OpenedPicture):
+                continue
+            try:
+                file.settle()
+            except Exception:  # Who reads it gets an error, and who opens it from now on another chance.
+                file.lose()
+                self._recent.pop(file.entry.inode, None)
 
     def start_afresh(self, patience: float = 0) -> None:
         """Show nothing, and let no inode number mean from now on what it meant before: to the kernel, a number with
@@ -310,7 +324,7 @@ class LibraryHandlers:
             with suppress(Exception):
                 entry = self._tree.beside(inode)
                 if entry is not None:
-                    self._content(Opened(entry, self._tree))
+                    self._content(Opened(entry, self._tree, self._renewals))
 
     def release(self, handle: int) -> None:
         """Close a file."""
@@ -409,7 +423,7 @@ class LibraryHandlers:
             return self._still_open(inode)
         if entry.is_dir:
             raise RequestError(errno.EISDIR)
-        file = Opened(entry, tree)
+        file = Opened(entry, tree, self._renewals)
         if len(self._recent) >= _RECENT:
             self._recent.clear()
         self._recent[inode] = file
@@ -418,11 +432,10 @@ class LibraryHandlers:
         return file
 
     def _content(self, file: Opened) -> bytes:
-        inode = content_inode(file.entry.inode)
         read, content = self._read
-        if inode != read:
+        if file.holds != read:
             content = file.content()
-            self._read = inode, content
+            self._read = file.holds, content
         return content
 
     def _identity(self, inode: int) -> dict[str, str]:

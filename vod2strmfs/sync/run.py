@@ -275,7 +275,8 @@ class _Run:
             self._remember(remembered)
         self.connection.execute("COMMIT")
         if self.looks is not None:
-            self.looks.memory = remembered
+            # Not before: if this sync cannot be written, the next one has to compare again.
+            self.looks.last, self.looks.memory = now, remembered
         return outcome
 
     def _count(self, draft: Draft, plans: Plans, first_new: int) -> dict[str, dict[str, int]]:
@@ -296,8 +297,6 @@ class _Run:
         compared, failing_since = self.connection.execute("SELECT compared, failing_since FROM attempt").fetchone()
         differs = changed or self._digests_differ
         is_due = differs or failing_since or not 0 <= comparison.compared - compared < _NOTED_WITHIN
-        if self.looks is not None:
-            self.looks.last = comparison
         if is_due or self.looks is None:
             columns = ", ".join(f"{column} = ?" for column in Comparison._fields)
             self.connection.execute(f"UPDATE attempt SET {columns}, failing_since = 0, error = ''", comparison)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vod2strmfs.artwork.figures import Figures as Images
-from vod2strmfs.errors import IndexFileError
+from vod2strmfs.errors import Exit, IndexFileError
 from vod2strmfs.hydrate.figures import Figures as Filling
 from vod2strmfs.index.recent import Change, HeldTitle, Moment, TitleChange
 from vod2strmfs.index.store import Store
@@ -119,7 +119,9 @@ def _of_runs(runs: Runs) -> Iterator[Notice]:
     elif service and service.stale_since:
         text = f"It went {ago(service.stale_since)}. What is written stays as it is until it is back."
         yield Notice("away", "Dispatcharr’s database is away", f"{text} {service.error}")
-    if last and last.exit_code:
+    if last and last.exit_code == Exit.SHRINK:
+        yield Notice("held", "Some changes wait for you", last.error)
+    elif last and last.exit_code:
         yield Notice("bad", "The last run failed", last.error or f"It ended with exit code {last.exit_code}.")
 
 
@@ -152,7 +154,7 @@ def _runs_in_words(runs: Runs) -> tuple[str, str]:
     if runs.service and runs.service.stale_since:
         return "away", "Database away"
     if runs.last and runs.last.exit_code:
-        return "bad", "Last run failed"
+        return ("held", "Held back") if runs.last.exit_code == Exit.SHRINK else ("bad", "Last run failed")
     return "good", "All is well"
 
 

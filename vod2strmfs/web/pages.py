@@ -1,12 +1,12 @@
 """The pages of the status page. Whatever they show is escaped: titles come from providers."""
 
 from collections import Counter
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from vod2strmfs import PROJECT_URL
 from vod2strmfs.artwork import figures as artwork
 from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.hydrate.figures import Figures, read_figures
@@ -55,7 +55,7 @@ class Pages:
         )  # fmt: skip
         self._templates.filters |= {name: getattr(words, name) for name in _FILTERS}
         self._templates.filters["megabytes"] = artwork.megabytes
-        self._templates.globals["documents"] = _documents()
+        self._templates.globals["documents"] = f"{PROJECT_URL}/blob/main/docs/index.md"
 
     def state(self) -> MountState | None:
         """The state of the mount; None if it does not answer."""
@@ -164,14 +164,3 @@ class Pages:
 
     def _render(self, template: str, **values: Any) -> str:
         return self._templates.get_template(template).render(**values)
-
-
-def _documents() -> str:
-    """The address of the documents, as the package has it; empty if it names none."""
-    try:
-        named = metadata.metadata("vod2strmfs").get_all("Project-URL") or []
-    except metadata.PackageNotFoundError:
-        return ""
-    addresses = dict(entry.split(", ", 1) for entry in named if ", " in entry)
-    found = str(addresses.get("Documentation", addresses.get("Homepage", "")))
-    return found if found.startswith("https://") else ""
