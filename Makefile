@@ -13,6 +13,7 @@
 # make plugin  the plugin for Dispatcharr as a zip, in dist/, and its entry for a plugin repository
 # make bench   what it costs, as ratios against bindfs, mergerfs, rclone, \copy, cp and find (see docs/performance.md)
 # make clean   takes away what all of these have made in this folder, also while a demo is mounted
+# make help    this list
 # Each sets up what it needs: system packages, a virtual environment, the project.
 
 PYTHON ?= python3
@@ -21,12 +22,15 @@ VENV ?= /opt/vod2strmfs
 PREFIX ?= /usr/local
 export PYTHON VENV PREFIX
 
-.PHONY: demo install uninstall test test-fast soak kodi lint lock docs plugin release bench format clean
+.PHONY: demo help install uninstall test test-fast soak kodi lint lock docs plugin release bench format clean
 
 demo:
 	@scripts/demo.sh about
 	@scripts/setup.sh
 	@scripts/demo.sh
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 install uninstall:
 	@scripts/install.sh $@

@@ -49,7 +49,9 @@ uninstall() {
         [ ! -e "$unit" ] || fail "$unit would start what is gone. First: sudo vod2strmfs install-service --remove" \
             "(with --name NAME for a library that has one)"
     done
-    if mounted=$(findmnt --noheadings --output TARGET --types fuse.vod2strmfs) && [ "$prefix" = /usr/local ]; then
+    # findmnt of util-linux 2.38 ends with 0 also where it finds nothing.
+    mounted=$(findmnt --noheadings --output TARGET --types fuse.vod2strmfs | head -n 1) || true
+    if [ -n "$mounted" ] && [ "$prefix" = /usr/local ]; then
         fail "a library is mounted at $mounted. First: sudo vod2strmfs umount $mounted"
     fi
     [ "$(readlink "$program" || true)" != "$venv/bin/vod2strmfs" ] || rm -f "$program"

@@ -690,7 +690,9 @@ def test_a_mount_point_in_use_is_named_under_every_name_it_has(run: Run, demo: s
     with mounted(folder, f"sqlite:///{tmp_path}/demo.db", wait=False) as mount:
         eventually(lambda: os.path.ismount(mount.path))
         for path in (mount.path, link):
-            assert_refused(run("mount", path, *demo.split()), Exit.MOUNT, f"{path}: ", "already mounted", "fusermount3")
+            assert_refused(
+                run("mount", path, *demo.split()), Exit.MOUNT, f"{path}: ", "already mounted", "`vod2strmfs umount "
+            )
 
 
 @pytest.mark.parametrize("name", ["sync", "mount"])

@@ -156,6 +156,8 @@ def test_each_help_ends_with_three_examples_that_are_understood_and_with_exit_co
         assert f"{PROJECT_URL}/blob/main/docs/{EPILOGS[name].page}" in shown
         assert (ROOT / "docs" / EPILOGS[name].page).exists()
     assert run("help")[1] == run("-h")[1] == run()[1]
+    listed = run("help")[1].partition("Commands:")[2].partition("\n\n")[0]
+    assert "..." not in listed  # what is cut short explains nothing
     assert PROJECT_URL in (ROOT / "pyproject.toml").read_text()
 
 
@@ -186,6 +188,30 @@ def test_umount_unmounts_ends_the_process_and_says_when_somebody_uses_it(run: Ru
         assert mount.process.wait(TIMEOUT) == 0
         code, _, said = run("umount", mount.path)
         assert (code, "nothing is mounted there" in said) == (Exit.MOUNT, True)
+
+
+def test_mounting_twice_is_answered_with_how_to_look_and_how_to_unmount(run: Run, tmp_path: Path) -> None:
+    with mounted(tmp_path, films(tmp_path, 2).url) as mount:
+        code, _, said = run("mount", mount.path, "--state-dir", tmp_path / "other")
+        assert (code, "a library is already mounted there" in said) == (Exit.MOUNT, True)
+        assert f"`vod2strmfs umount {mount.path}" in said
+
+
+def test_status_before_anything_has_run_speaks_of_both_ways(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vod2strmfs.host.mount_table.libraries", list)  # another test's mount would be named
+    code, _, said = run("status", "--state-dir", tmp_path)
+    assert (code, "no mount is running.\n" in said) == (Exit.MOUNT, True)
+    assert "`vod2strmfs mount" in said
+    assert "`vod2strmfs materialize" in said
+
+
+@pytest.mark.parametrize("name", ["stats", "titles"])
+def test_what_reads_the_index_says_how_to_make_one(run: Run, tmp_path: Path, name: str) -> None:
+    code, _, said = run(name, "--state-dir", tmp_path / "none")
+    assert (code, len(said.splitlines())) == (Exit.INDEX, 2)
+    assert "`vod2strmfs sync --state-dir" in said
 
 
 def test_umount_leaves_other_file_systems_alone(run: Run) -> None:
@@ -255,13 +281,14 @@ def test_init_asks_tries_each_answer_and_writes_what_sync_can_use(
     asked = Asked("--config", file)
     asked.answer("Database", f"sqlite:///{tmp_path}/nonesuch.db")
     asked.answer("Database", f"sqlite:///{tmp_path}/demo.db")
-    asked.answer("Address", f"http://127.0.0.1:{free_port()}")
+    asked.answer("Address", f"127.0.0.1:{free_port()}")  # http:// goes without saying
     asked.answer("Address", dispatcharr.url)
     asked.answer("Folder", f"{tmp_path}/library")
     assert asked.end() == 0, asked.said
     assert "no SQLite file" in asked.said
     assert "2 of 2 movies" in asked.said
-    assert "cannot be reached" in asked.said
+    assert "cannot be reached (Connection refused)" in asked.said
+    assert not re.search(r"--database|--base-url|FOLDER", asked.said)  # nobody has given options
     assert "is Dispatcharr" in asked.said
     assert f"{tmp_path}/library was made" in asked.said
     assert shlex.join(("vod2strmfs", "doctor", "--config", str(file))) in asked.said
@@ -285,6 +312,7 @@ def test_init_puts_an_address_together_from_a_host_and_hides_the_password(
     asked.answer(r"Address \[http://127.0.0.1:9191\]", dispatcharr.url)
     asked.answer("Folder", f"{tmp_path}/library")
     assert asked.end() == 0, asked.said
+    assert "Connection refused. Check that PostgreSQL runs there" in asked.said
     assert "p@ss" not in asked.said
     assert "which only its owner can read" in asked.said
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -296,6 +324,7 @@ def test_ctrl_c_ends_init_and_nothing_is_written(tmp_path: Path) -> None:
     asked = Asked("--config", tmp_path / "films.toml")
     asked.answer("Database", "\x03")
     assert asked.end() == 130
+    assert "Ended; nothing was written." in asked.said
     assert list(tmp_path.iterdir()) == []
 
 
@@ -337,6 +366,20 @@ def test_init_writes_the_usual_file(run: Run, usual: Usual, monkeypatch: pytest.
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert f"written: {usual.user}\n" in run(*arguments, f"sqlite:///{usual.folder}/demo.db")[1]
     assert load(usual.user, {}, {}).base_url == "http://a"
+
+
+def test_who_ran_it_with_sudo_is_told_to_go_on_with_sudo(
+    run: Run, usual: Usual, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("init", usual.folder / "library", "--no-check", "--base-url", "http://a", "--database")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setenv("SUDO_UID", "1000")
+    assert "  sudo vod2strmfs doctor " in run(*arguments, f"sqlite:///{usual.folder}/demo.db")[1]
+    said = run("install-service", "--root", usual.folder / "host")[1]
+    assert "Start it with: sudo systemctl daemon-reload && sudo systemctl enable --now vod2strmfs.service" in said
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    usual.user.unlink(missing_ok=True)
+    assert "  vod2strmfs doctor " in run(*arguments, f"sqlite:///{usual.folder}/demo.db")[1]
 
 
 def test_an_address_that_answers_and_is_not_dispatcharr_is_refused(tmp_path: Path) -> None:

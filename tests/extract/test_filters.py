@@ -355,3 +355,35 @@ def test_without_a_file_a_sync_leaves_the_librarys_settings_alone(
     assert streams(library) == OF_B
     sync_command(filled, tmp_path, "--clean-titles")
     assert streams(library) == EVERYTHING
+
+
+def test_what_is_kept_out_is_counted_anew_when_nothing_else_changes(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    settings = LibrarySettings(years="1992-")
+    for years, kept_out in ((range(1994, 1989, -1), 2), (range(1994, 1990, -1), 1)):
+        made = Catalogue()
+        for year in years:
+            made.movie(f"Film {year}", year=year)
+        outcome = library.show(made, settings)
+        assert library.metrics()["index.filtered_by_years"] == str(kept_out)
+    assert not outcome.changed
+
+
+def test_a_series_that_takes_the_name_of_one_that_is_kept_out_now_brings_its_episodes(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    """It is recognised as the other one; the rows of their episodes are as they were."""
+    made = Catalogue()
+    for mark, stream in (("EN", "mine"), ("FR", "theirs")):
+        series = made.series(f"{mark} - Lost", year=2004)
+        made.relate(made.episode(series, 1, 1, "Pilot", relations=[]), made.account(mark), stream_id=stream)
+    database = Database(postgres.new_database()).fill(made)
+    library, english = Library(tmp_path), LibrarySettings(languages=("EN",))
+    library.sync(database.url, english)
+    before = library.tree()["TV/Lost (2004)"].inode
+    database.execute("UPDATE vod_series SET name = 'FR - Found' WHERE id = 1")
+    database.execute("UPDATE vod_series SET name = 'EN - Lost' WHERE id = 2")
+    library.sync(database.url, english)
+    assert library.tree()["TV/Lost (2004)"].inode == before
+    [strm] = [content for path, content in library.files().items() if path.endswith(".strm")]
+    assert b"stream_id=theirs" in strm

@@ -305,6 +305,7 @@ def test_an_index_that_went_stale(set_up: SetUp) -> None:
                    check=False, capture_output=True)  # fmt: skip
     away.rename(set_up.folder / "demo.db")
     broken(index.index(set_up.settings()), "could not be read since .*no SQLite file", "vod2strmfs sync")
+    assert not any("\n" in finding.text for finding in index.index(set_up.settings()))
 
 
 def test_an_index_that_nobody_renews(set_up: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:

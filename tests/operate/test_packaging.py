@@ -109,6 +109,24 @@ def test_the_program_is_installed_with_its_man_page_and_taken_away_again(tmp_pat
     assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
 
 
+def test_uninstalling_from_the_usual_place_waits_for_mounts_and_for_nothing_else(tmp_path: Path) -> None:
+    """In a mount namespace of its own, with nothing in the usual places, and no library but its own."""
+    alone = f"""
+        for place in /usr/local /opt; do mount -t tmpfs none $place; done
+        grep -o ' [^ ]* fuse.vod2strmfs ' /proc/mounts | while read -r place _; do umount --lazy "$place"; done
+        mkdir /opt/vod2strmfs
+        mount -t tmpfs none {tmp_path}
+        mkdir {tmp_path}/library
+        {ROOT}/scripts/install.sh uninstall && [ ! -e /opt/vod2strmfs ] && echo gone"""
+    environment = {name: value for name, value in os.environ.items() if name not in ("VENV", "PREFIX")}
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", alone],
+        env={**environment, "UNITS": str(tmp_path / "units")}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("gone\n")
+
+
 def test_a_release_has_everything_with_checksums_and_notes(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
     release: list[str | Path] = [sys.executable, ROOT / "scripts/release.py", "--dist", tmp_path / "dist"]

@@ -128,6 +128,14 @@ def pids_of(checkout: Path) -> list[int]:
     return [int(pid) for pid in found.stdout.split()]
 
 
+def test_make_help_lists_every_target() -> None:
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "--silent", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    [targets] = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    assert set(targets.split()) - {"format"} == set(re.findall(r"^make (\S+)", shown, re.M))
+
+
 def test_as_an_ordinary_user_make_test_says_that_it_needs_root_and_installs_nothing(checkout: Path) -> None:
     let_others_in(checkout)
     as_nobody = ["setpriv", "--reuid=nobody", "--clear-groups"] if os.geteuid() == 0 else []

@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from databases import Database
 from golden_merges import GROUPS, Row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from libraries import Library
 from outputs import Output
+from postgres_server import PostgresServer
 
 from vod2strmfs.cli.main import cli
 from vod2strmfs.demo.catalogue import Catalogue
@@ -424,6 +426,20 @@ def test_an_id_that_is_suddenly_that_of_all_films_joins_none(library: Library) -
     assert (outcome.held, len(folders(library))) == (0, 1)
 
 
+@pytest.mark.parametrize("let_go", [{"accept_shrink": True}, {"max_shrink": 100}])
+def test_what_was_kept_apart_is_joined_when_it_may_be(
+    library: Library, postgres: PostgresServer, let_go: dict[str, Any]
+) -> None:
+    """Though no row has changed since."""
+    database = Database(postgres.new_database()).fill(catalogue(many(100, "Alpha")))
+    library.sync(database.url, TITLES)
+    database.execute("UPDATE vod_movie SET imdb_id = NULL, tmdb_id = NULL")
+    database.execute("""UPDATE vod_m3umovierelation SET custom_properties = '{"basic_data": {"tmdb": "1"}}'""")
+    assert library.sync(database.url, TITLES).held == 99
+    assert library.sync(database.url, TITLES, **let_go).held == 0
+    assert len(folders(library)) == 1
+
+
 # Any history.
 
 NAMES = ("Heat (1995)", "EN - Heat (1995)", "4K | Heat (1995)", "Heat", "Rook (1986)", "FR - Rook (1986)", "Rook")
@@ -646,6 +662,37 @@ def test_episodes_that_come_and_go_are_joined_as_they_come(library: Library) -> 
     assert streams(library) == APART | {"Lost (2004)/Season 03/S03E01": "b9"}
 
 
+@pytest.mark.parametrize("leaving", [0, 1])
+def test_episodes_of_a_row_that_a_filter_keeps_out_from_now_on_go_with_it(
+    library: Library, postgres: PostgresServer, leaving: int
+) -> None:
+    """Their own rows are as they were."""
+    rows = [replace(LOST[0], name="EN - Lost (2004)"), LOST[1]]
+    english = LibrarySettings(merge="titles", languages=("EN",))
+    database = Database(postgres.new_database()).fill(shows(rows))
+    library.sync(database.url, english)
+    assert streams(library) == JOINED
+    database.execute("UPDATE vod_series SET name = 'FR - Lost (2004)' WHERE id = ?", leaving + 1)
+    library.sync(database.url, english)
+    assert sorted(streams(library).values()) == sorted(rows[1 - leaving].episodes.values())
+
+
+def test_a_series_that_must_not_be_joined_at_once_keeps_the_episodes_of_all_its_rows(library: Library) -> None:
+    rows = [Show(f"Show {number} (2001)", {(1, 1): f"a{number}"}) for number in range(40)]
+    rows += [Show(f"EN - Show {number} (2001)", {(1, 1): f"b{number}", (1, 2): f"c{number}"}) for number in range(40)]
+    library.show(shows(rows), TITLES)
+    before = nodes(library), streams(library)
+    for _ in range(2):
+        outcome = library.show(shows([replace(row, tmdb="1") for row in rows]), TITLES)
+        assert outcome.counts["series", "not_renamed"] == 39
+        assert (nodes(library), streams(library)) == before
+    library.show(shows(rows), TITLES)
+    assert (nodes(library), streams(library)) == before
+    library.show(shows([replace(row, tmdb="1") for row in rows]), TITLES)
+    library.sync(library.last_url, TITLES, accept_shrink=True)
+    assert len(streams(library)) == 2
+
+
 def test_what_did_not_change_of_joined_series_makes_no_generation(library: Library) -> None:
     library.show(shows(LOST), TITLES)
     before = library.tree()
@@ -778,3 +825,13 @@ def test_titles_are_listed_with_their_rows(library: Library) -> None:
         ("a", False, ["EN"], None),
         ("b", True, ["FR"], "4K"),
     ]
+
+
+def test_where_each_version_has_its_file_all_of_them_play(library: Library) -> None:
+    films = [Film("EN - Heat (1995)", stream="a"), Film("4K-FR | Heat (1995)", account="Beta", stream="b")]
+    library.show(catalogue(films), LibrarySettings(merge="titles", versions="all"))
+    ended = CliRunner().invoke(cli, ["titles", "--state-dir", str(library.state_dir)])
+    assert ended.output == (
+        "Heat (1995)  movie\n  * EN - Heat (1995)  Alpha  EN\n"
+        "  * 4K-FR | Heat (1995)  Beta  FR  4K  joined by title and year\n"
+    )

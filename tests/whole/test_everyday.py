@@ -52,6 +52,9 @@ SETTINGS: tuple[dict[str, object], ...] = (
     {"versions": "all", "group_by": "category", "categories": ("Kids*",)},
     {"versions": "all", "accounts": ("Alpha",), "media_server": "emby"},
     {"name_regex": "Film ", "media_server": "spec"},
+    {"merge": "titles"},
+    {"merge": "titles", "versions": "all", "group_by": "category"},
+    {"merge": "titles", "categories": ("!Kids*",), "media_server": "kodi"},
 )
 
 
@@ -305,7 +308,8 @@ class Life:
                 difference = error
             else:
                 shown = {path: seen.content for path, seen in view.items()}
-                if unmarked(shown) != unmarked(wanted or shown):
+                compared = unmarked if self._settings.merge == "off" else played
+                if compared(shown) != compared(wanted or shown):
                     difference = differing(shown, wanted or shown)
                 else:
                     difference = differing(view, indexed)
@@ -375,6 +379,12 @@ def unmarked(contents: Mapping[str, bytes | None]) -> Counter[tuple[str, bytes]]
     """What there is, but for what tells one from another of the same name: who has a name keeps it, while a fresh index
     gives it to another (decision 3)."""
     return Counter((_MARK.sub("", path), _MARK_IN_FILE.sub(b"", content or b"")) for path, content in contents.items())
+
+
+def played(contents: Mapping[str, bytes | None]) -> Counter[tuple[str, bytes]]:
+    """What plays. Who was there first gives a title of several rows its names and its `tvshow.nfo`; in a fresh index
+    that may be another row."""
+    return Counter(("", content or b"") for path, content in contents.items() if path.endswith(".strm"))
 
 
 def differing(one: Mapping[str, object], other: Mapping[str, object]) -> dict[str, tuple[object, object]]:

@@ -33,7 +33,7 @@ _ASKING = Group(
 )
 
 
-@click.command(cls=GroupedCommand)
+@click.command(cls=GroupedCommand, short_help="Have Dispatcharr fetch missing episodes.")
 @click.option(
     "--series",
     "wanted",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vod2strmfs.cli.options import GroupedCommand, complete_directory, debug_option
+from vod2strmfs.cli.pasteable import as_root
 from vod2strmfs.errors import CatalogError, OutputError, SettingsError, UserError
 from vod2strmfs.settings import SYSTEM_FILE, Settings, config_file, load, user_file
 
@@ -47,9 +48,13 @@ def init(folder: str | None, database: str | None, base_url: str | None, config:
     if not sys.stdin.isatty() and (missing := [_SPELLED[name] for name, value in given.items() if value is None]):
         raise SettingsError(f"init: there is no terminal to ask at. Give {' and '.join(missing)} as well.")
     answers = _Answers(given, check=not no_check)
-    url = answers.get("database", _ask_database, try_database)
-    answers.get("base_url", lambda: _ask_address(guessed_address(url)), try_address)
-    answers.get("output_root", _ask_folder, try_folder)
+    try:
+        url = answers.get("database", _ask_database, try_database)
+        answers.get("base_url", lambda: _ask_address(guessed_address(url)), try_address)
+        answers.get("output_root", _ask_folder, try_folder)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nEnded; nothing was written.")
+        raise
     settings = answers.settings
     values = {
         "database": url,
@@ -85,7 +90,8 @@ class _Answers:
                 if isinstance(problem, _BadValueError):
                     raise problem
                 raise _ERRORS[name](f"{problem}\n--no-check writes it all the same.")
-            click.echo(click.style(f"  {problem}".replace("\n", "\n  "), fg="red"))
+            what = str(problem).removeprefix(f"{_SPELLED[name]}: ")
+            click.echo(click.style(f"  {what}".replace("\n", "\n  "), fg="red"))
             keep = "" if isinstance(problem, _BadValueError) else f" Type `{_KEEP}` to go on with it as it is."
             click.echo(f"  Answer again; Ctrl-C ends this, and writes nothing.{keep}")
             answer = ask()
@@ -145,8 +151,11 @@ def _ask_database() -> str:
 
 
 def _ask_address(guess: str) -> str:
+    from vod2strmfs.setup.tries import is_host
+
     click.echo("\nDispatcharr's address as your media server reaches it: that of its web page.")
-    return str(click.prompt("Address", default=guess or None)).strip()
+    answer = str(click.prompt("Address", default=guess or None)).strip()
+    return f"http://{answer}" if is_host(answer) and answer != _KEEP else answer
 
 
 def _ask_folder() -> str:
@@ -172,10 +181,11 @@ def _say_what_next(path: Path, *, is_secret: bool) -> None:
     click.echo(f"\nwritten: {path}{', which only its owner can read' if is_secret else ''}")
     click.echo("Next:")
     for words, does in (
+        (("sync",), "read the catalogue"),
         (("doctor",), "examine everything"),
         (("mount", "--daemon"), "show the library until the next reboot"),
         (("install-service",), "or have systemd mount it at every start"),
         (("materialize",), "or write it as real files"),
     ):
-        line = shlex.join(("vod2strmfs", *words, *named))
+        line = shlex.join((*as_root(), "vod2strmfs", *words, *named))
         click.echo(f"  {line:<40} {does}")

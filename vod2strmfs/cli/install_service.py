@@ -1,5 +1,6 @@
 """`vod2strmfs install-service`."""
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ from vod2strmfs.cli.options import (
     complete_directory,
     with_settings,
 )
+from vod2strmfs.cli.pasteable import as_root
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ def install_service(settings: Settings, name: str, work: "ServiceKind", remove: 
     installed = install(settings, work, name, _program(), root=root, force=force)
     for path in installed.files:
         click.echo(f"written: {path}")
-    click.echo(f"Start it with: systemctl daemon-reload && systemctl enable --now {installed.unit}")
+    systemctl = shlex.join((*as_root(), "systemctl"))
+    click.echo(f"Start it with: {systemctl} daemon-reload && {systemctl} enable --now {installed.unit}")
 
 
 def _remove(settings: Settings, name: str, root: Path) -> None:

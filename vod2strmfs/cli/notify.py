@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vod2strmfs.notify.order import Order
 
 
-@click.command(cls=GroupedCommand)
+@click.command(cls=GroupedCommand, short_help="Test the media servers that are told of changes.")
 @click.argument("action", type=click.Choice(["test", "send"]))
 @click.argument("output_root", metavar="[OUTPUT_ROOT]", required=False, shell_complete=complete_directory)
 @answer_options

@@ -1,6 +1,7 @@
 """Commands within messages, made so that they can be pasted as they stand: with the settings file that was given."""
 
 import logging
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -12,6 +13,11 @@ from vod2strmfs.settings import Settings
 _COMMAND = re.compile(r"`((?:sudo (?:-u \S+ )?)?)vod2strmfs ([a-z][a-z-]*)([^`]*)`")
 _KEY = "vod2strmfs.pasting"
 """Where the context of a command keeps its `Pasting`."""
+
+
+def as_root() -> tuple[str, ...]:
+    """`sudo`, where whoever reads the command that follows is an ordinary user who ran this one with sudo."""
+    return ("sudo",) if os.geteuid() == 0 and os.environ.get("SUDO_UID", "0") != "0" else ()
 
 
 class Pasting(logging.Filter):

@@ -1,7 +1,5 @@
 """`vod2strmfs stats`."""
 
-import errno
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -11,6 +9,7 @@ from pathlib import Path
 import click
 
 from vod2strmfs.cli.answer import json_line, json_option
+from vod2strmfs.cli.index import ADVICE, open_index
 from vod2strmfs.cli.options import Group, GroupedCommand, with_settings
 from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.library.stats_csv import Metric, render
@@ -50,18 +49,9 @@ def stats(settings: Settings, output: Path | None, as_json: bool) -> None:
 
 
 def _of_index(state_dir: Path) -> list[Metric]:
-    from vod2strmfs.index.store import Store
-
-    advice = "`vod2strmfs sync` makes the index; --state-dir names another place."
-    try:
-        store = Store(state_dir)
-    except IndexFileError as error:
-        if os.strerror(errno.EACCES) in str(error):
-            advice = "Run it as the user who syncs, with sudo."
-        raise IndexFileError(f"{error}\n{advice}") from error
-    with closing(store):
+    with closing(open_index(state_dir)) as store:
         if not store.generation:
-            raise IndexFileError(f"state directory {state_dir}: no sync has succeeded yet. {store.error}\n{advice}")
+            raise IndexFileError(f"state directory {state_dir}: no sync has succeeded yet. {store.error}\n{ADVICE}")
         return store.metrics
 
 

@@ -117,7 +117,10 @@ def _instead() -> str:
         name = _user_name(user)
         sudo = "sudo" if user == 0 else f"sudo -u {name}"
         return f"A library is mounted at {path} by {name}: run `{sudo} vod2strmfs status`."
-    return "`vod2strmfs mount` starts one; --state-dir names another mount's directory."
+    return (
+        "`vod2strmfs mount` starts one, and after `vod2strmfs materialize` or `run` this shows the last run;"
+        " --state-dir names another library's directory."
+    )
 
 
 def _user_name(user: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vod2strmfs.cli.answer import ended, json_option, say_json
+from vod2strmfs.cli.index import open_index
 from vod2strmfs.cli.options import STATE, Group, GroupedCommand, with_settings
 from vod2strmfs.errors import Exit
 from vod2strmfs.settings import LibrarySettings, Settings
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _GAP = "  "
 
 
-@click.command(cls=GroupedCommand)
+@click.command(cls=GroupedCommand, short_help="List a title's rows, and which one plays.")
 @click.argument("glob", metavar="[GLOB]", required=False)
 @json_option
 @with_settings(Group(STATE.heading, ("state_dir",)))
@@ -43,10 +44,9 @@ def _groups(settings: Settings, glob: str | None) -> "Iterator[tuple[LibrarySett
     from contextlib import closing
 
     from vod2strmfs.extract.filters import matching
-    from vod2strmfs.index.store import Store
     from vod2strmfs.index.titles import title_versions
 
-    with closing(Store(settings.state_dir)) as store:
+    with closing(open_index(settings.state_dir)) as store:
         library = store.settings
     versions = title_versions(settings.state_dir, several=glob is None)
     groups = [list(rows) for _, rows in groupby(versions, key=lambda version: version.host)]
@@ -68,14 +68,16 @@ def _title(library: LibrarySettings, versions: "list[TitleVersion]") -> dict[str
     cleaner = TitleCleaner(library.clean_titles, library.name_regex)
     wish = Wish.of(library.prefer_languages, library.prefer_quality)
     is_movie = versions[0].kind == NodeKind.MOVIE
+    all_play = library.versions == "all"
     rows = []
     known: list[tuple[Facts, int]] = []
     for version in versions:
         item = decode(version.item, SpokenMovie) if is_movie else decode(version.item, SpokenSeries)
         known.append((facts(item, cleaner, version.height), version.priority))
-        rows.append(_row(version, item, known[-1][0], is_movie=is_movie))
+        plays = bool(version.is_played or all_play) if is_movie else None
+        rows.append(_row(version, item, known[-1][0]) | {"plays": plays})
     why = ""
-    if is_movie and len(versions) > 1:
+    if is_movie and len(versions) > 1 and not all_play:
         [played] = [place for place, version in enumerate(versions) if version.is_played] or [0]
         others = [each for place, each in enumerate(known) if place != played]
         second = min(others, key=lambda each: (*wish.rank(each[0]), -each[1]))
@@ -83,7 +85,7 @@ def _title(library: LibrarySettings, versions: "list[TitleVersion]") -> dict[str
     return {"type": "movie" if is_movie else "series", "folder": versions[0].folder, "why": why, "versions": rows}
 
 
-def _row(version: "TitleVersion", item: Any, known: Any, *, is_movie: bool) -> dict[str, Any]:
+def _row(version: "TitleVersion", item: Any, known: Any) -> dict[str, Any]:
     from vod2strmfs.extract.versions import QUALITY_NAMES
 
     return {
@@ -97,7 +99,6 @@ def _row(version: "TitleVersion", item: Any, known: Any, *, is_movie: bool) -> d
         "stream_id": version.stream,
         "uuid": version.uuid,
         "joined_by": version.why or None,
-        "plays": bool(version.is_played) if is_movie else None,
     }
 
 

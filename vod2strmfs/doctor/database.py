@@ -27,7 +27,7 @@ def database(settings: Settings) -> Iterator[Finding]:
         text, _, advice = str(error).rpartition("\n")
         if not text:
             text, _, advice = advice.partition(". ")
-        yield Finding("database", Level.PROBLEM, text, advice)
+        yield Finding("database", Level.PROBLEM, text.rstrip("."), advice)
         return
     yield Finding("database", Level.OK, f"{facts.name}: {facts.server}, Dispatcharr {facts.schema}")
     yield from role(facts)

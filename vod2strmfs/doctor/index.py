@@ -51,7 +51,7 @@ def age(store: Store, now: float) -> Iterator[Finding]:
         yield Finding(
             "index",
             Level.PROBLEM,
-            f"the database could not be read since {since}: {store.error}".rstrip("."),
+            f"the database could not be read since {since}: {store.error}".replace("\n", " ").rstrip("."),
             "Mend what is said of the database, and run `vod2strmfs sync`.",
         )
     elif not store.generation:

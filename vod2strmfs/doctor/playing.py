@@ -185,4 +185,5 @@ def _judge(answer: httpx.Response, host: str) -> Finding:
 
 
 def _reason(error: Exception) -> str:
-    return without_password(str(error)) or type(error).__name__
+    text = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
+    return without_password(text) or type(error).__name__

@@ -90,4 +90,7 @@ def _has_password(settings: Settings) -> bool:
 
 
 def _shown(value: object) -> str:
+    """The value as one writes it into the file."""
+    if isinstance(value, bool):
+        return str(value).lower()
     return without_password(",".join(map(str, value)) if isinstance(value, tuple) else str(value))

@@ -35,10 +35,15 @@ def prepare(mountpoint: Path, *, allow_other: bool, uncovered: Iterable[Path] = 
     if mount is not None and mount.kind == KIND and is_dead(mountpoint):
         detach(mountpoint)
         mount = mounted_at(mountpoint)
+    if mount is not None and mount.kind == KIND:
+        raise MountError(
+            f"mount point {mountpoint}: a library is already mounted there. `vod2strmfs status` shows how it is,"
+            f" `vod2strmfs umount {mountpoint}` unmounts it."
+        )
     if mount is not None and mount.kind != _AUTOMOUNT:
         raise MountError(
             f"mount point {mountpoint}: a {mount.kind} file system is already mounted there."
-            f" Unmount it (`fusermount3 -u {mountpoint}`) or choose another directory."
+            f" Unmount it (`umount {mountpoint}`) or choose another directory."
         )
     try:
         is_directory = stat.S_ISDIR(mountpoint.stat().st_mode)

@@ -57,7 +57,7 @@ def ask(state_dir: Path, timeout: float = TIMEOUT_SECONDS) -> MountState:
         ) from None
     except OSError as error:
         raise NoMountError(
-            f"state directory {state_dir}: no mount is running ({error.strerror}).\n"
+            f"state directory {state_dir}: no mount is running{_unless_plain(error)}.\n"
             "`vod2strmfs mount` starts one; --state-dir names another mount's directory."
         ) from error
     try:
@@ -67,6 +67,11 @@ def ask(state_dir: Path, timeout: float = TIMEOUT_SECONDS) -> MountState:
             f"state directory {state_dir}: the mount's answer is not understood ({error})."
             " It may be of another version: restart it."
         ) from error
+
+
+def _unless_plain(error: OSError) -> str:
+    """The reason in brackets, unless it is the usual one: that nobody listens."""
+    return "" if isinstance(error, FileNotFoundError | ConnectionRefusedError) else f" ({error.strerror})"
 
 
 def _receive(state_dir: Path, deadline: float) -> bytes:

@@ -120,7 +120,12 @@ def recount(
         scope: {metric: before[scope][metric] - number + come[scope][metric] for metric, number in numbers.items()}
         for scope, numbers in (("index", _without_filtered(gone["index"])), ("filesystem", gone["filesystem"]))
     }
-    return changed | {"index": changed["index"] | _filtered(connection)}
+    return changed | {"index": with_filtered(connection, changed["index"])}
+
+
+def with_filtered(connection: sqlite3.Connection, index: Mapping[str, int]) -> dict[str, int]:
+    """The metrics of a generation's index, with what the filters keep out as it is now."""
+    return _without_filtered(index) | _filtered(connection)
 
 
 def _filtered(connection: sqlite3.Connection) -> dict[str, int]:

@@ -474,6 +474,8 @@ class Draft:
             condition = f"kind = {NodeKind.EPISODE:d} AND name = ? AND name != 0"
             self.connection.execute(f"UPDATE title SET name = ? WHERE {condition}", (found[0], series))
             self.regroup.add(found[0])
+            # Of a row that is kept out by now, they are still in the catalogue, and nobody wants them.
+            self.series_moved = True
 
     def season(self, series: int, title: str, number: int | None, created: int) -> int:
         """Add a season to a series; returns its node."""

@@ -42,6 +42,8 @@ class _Member(NamedTuple):
     """The less, the rather it plays."""
     place: Place
     """Where it stands, or waits."""
+    host: int
+    """The node that has stood for it."""
 
 
 class Joiner:
@@ -176,9 +178,8 @@ class Joiner:
             judged = [move for move in moves if move.node in held] if draft.everything else moves
             stay = limit.holds_renames(kind, judged)
         for group in groups:
-            self._join(kind, [member for member in group if member.row.node not in stay])
-        for node in stay:
-            self._part(kind, node)
+            for part in _apart(group, stay):
+                self._join(kind, part)
         draft.hold(stay, HELD_NAME)
         self._settle_below(kind, rows)
         number = sum(len(group) - 1 for group in groups) if draft.first else len(moves)
@@ -254,7 +255,7 @@ class Joiner:
         rank: tuple[object, ...] = ()
         if kind == NodeKind.MOVIE:
             rank = self.rank(facts(decode(item, SpokenMovie), self._cleaner, height), row.node, account, stream)
-        return _Member(row, standing, rank, Place(parent, CutName(name) if cut else name))
+        return _Member(row, standing, rank, Place(parent, CutName(name) if cut else name), host or row.node)
 
     def standing(self, node: int, stream: tuple[int, str], *, waits: bool, marked: bool) -> tuple[object, ...]:
         """The less, the rather a row stands in the tree: who did, then who has a name of its own, then the first one.
@@ -321,3 +322,11 @@ class Joiner:
         [parent] = self._connection.execute("SELECT parent FROM node WHERE id = ?", (node,)).fetchone()
         if parent == WAITING_NODE:
             self._draft.show(node)
+
+
+def _apart(group: Iterable[_Member], stay: Set[int]) -> Iterable[list[_Member]]:
+    """The rows of one title, as long as some of them must stay in the tree: those keep the rows that they stand for."""
+    parts: defaultdict[int, list[_Member]] = defaultdict(list)
+    for member in group:
+        parts[member.host if member.host in stay else 0].append(member)
+    return parts.values()

@@ -33,7 +33,7 @@ from vod2strmfs.sync import collisions
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, WINDOW, Brake, Place, emptied_series, other_versions
 from vod2strmfs.sync.compare import NODE_KINDS, Known, known_items, merge
 from vod2strmfs.sync.convert_many import ManyRows
-from vod2strmfs.sync.counts import count, count_shelves, find_held, recount
+from vod2strmfs.sync.counts import count, count_shelves, find_held, recount, with_filtered
 from vod2strmfs.sync.draft import Draft
 from vod2strmfs.sync.folders import name_versions, render_series, settle_folders
 from vod2strmfs.sync.identity import KEPT_OUT, name_kept_out, reunite
@@ -265,7 +265,8 @@ class _Run:
             )
             self.connection.execute("INSERT OR REPLACE INTO past VALUES (?, ?)", (outcome.generation, started))
         else:
-            self._renew_counts({"database": in_database} | decided)
+            index = with_filtered(self.connection, self._counted()["index"])
+            self._renew_counts({"database": in_database, "index": index} | decided)
         now = Comparison(started, time.time_ns() - started, quiet, written, position)
         is_noted = self._note(now, outcome.changed)
         noted = started if is_noted else self._noted()
@@ -426,6 +427,7 @@ class _Run:
             waiting: Set[int] = set()
             if kind != "version":
                 waiting = self._join(kind, draft, joiner, lost[kind], kept, counts, limit)
+            self._look_again(kind)
             if kind == "series":
                 # An episode's row says nothing of its series: whether that is filtered, or has another title.
                 draft.series_moved |= bool(lost[kind]) or (counts[kind, "added"] > 0 and placer.filter.active)
@@ -525,6 +527,8 @@ class _Run:
         self._note_digests(kind, snapshot.digests(kind) if digests is None else digests)
         if gone and arrived:
             recognised = reunite(self.connection, gone, arrived)
+            # The row of before may be kept out by now, and its episodes, which are as they were, with it.
+            draft.series_moved |= kind == "series" and bool(recognised) and placer.filter.active
             gone -= set(recognised.values())
             counts[kind, "added"] -= len(recognised)
             again |= recognised
@@ -565,7 +569,9 @@ class _Run:
             else:
                 draft.absorb(old, new)
                 counts[kind, "changed"] += 1
-        # What is not as the catalogue has it is looked at again each time.
+
+    def _look_again(self, kind: Kind) -> None:
+        """Have what is not as the catalogue has it looked at again each time."""
         self.connection.execute(
             f"UPDATE block SET digest = '' WHERE kind = ? AND block IN (SELECT source >> {BLOCK_BITS}"
             f" FROM node JOIN content USING (id) WHERE node.kind = ? AND held = {HELD_NAME})",

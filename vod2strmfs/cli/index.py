@@ -1,0 +1,30 @@
+"""The index, opened for a command that shows what is in it."""
+
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vod2strmfs.errors import IndexFileError
+
+if TYPE_CHECKING:
+    from vod2strmfs.index.store import Store
+
+ADVICE = "`vod2strmfs sync` makes the index; --state-dir names another place."
+"""What to do where there is none."""
+
+
+def open_index(state_dir: Path) -> "Store":
+    """The index of a state directory.
+
+    Raises:
+        IndexFileError: there is none, or it cannot be opened; the message says what to do.
+    """
+    from vod2strmfs.index.store import Store
+
+    try:
+        return Store(state_dir)
+    except IndexFileError as error:
+        is_anothers = os.strerror(errno.EACCES) in str(error)
+        advice = "Run it as the user who syncs, with sudo." if is_anothers else ADVICE
+        raise IndexFileError(f"{error}\n{advice}") from error
