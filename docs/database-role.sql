@@ -22,11 +22,12 @@ GRANT SELECT (id, m3u_account_id, episode_id, series_relation_id, stream_id, con
 GRANT SELECT (m3u_account_id, category_id, enabled) ON vod_m3uvodcategoryrelation TO vod2strmfs;
 GRANT SELECT (id, name, is_active, priority) ON m3u_m3uaccount TO vod2strmfs;
 
--- A column that a later Dispatcharr may have:
-DO $$ DECLARE vod_table text; BEGIN
-    FOR vod_table IN SELECT table_name FROM information_schema.columns
-        WHERE table_schema = current_schema() AND table_name IN ('vod_movie', 'vod_series') AND column_name = 'language'
-    LOOP EXECUTE format('GRANT SELECT (language) ON %I TO vod2strmfs', vod_table); END LOOP;
+-- Columns that a later Dispatcharr may have, and what it may say of categories:
+DO $$ DECLARE vod_table text; vod_column text; BEGIN
+    FOR vod_table, vod_column IN SELECT table_name, column_name FROM information_schema.columns
+        WHERE table_schema = current_schema() AND (table_name, column_name) IN (('vod_movie', 'language'),
+            ('vod_series', 'language'), ('vod_m3uvodcategoryrelation', 'custom_properties'))
+    LOOP EXECUTE format('GRANT SELECT (%I) ON %I TO vod2strmfs', vod_column, vod_table); END LOOP;
 END $$;
 
 -- Only for the setting direct_urls, which writes the provider's own URLs, passwords included:

@@ -1,5 +1,8 @@
 """What becomes of images: which are fetched, how hosts are treated, what is shown when."""
 
+import errno
+import os
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -7,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import kernel
 import pytest
 import trio
@@ -16,7 +20,7 @@ from kernel import Kernel
 from libraries import Library
 from outputs import Output, report_rows, snapshot
 
-from vod2strmfs.artwork import command
+from vod2strmfs.artwork import command, fetcher
 from vod2strmfs.artwork.addresses import is_public
 from vod2strmfs.artwork.client import Client
 from vod2strmfs.artwork.figures import FILE_NAME, Figures, describe
@@ -31,6 +35,7 @@ from vod2strmfs.index.order import ArtworkOrder
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import Slot, slot_of
 from vod2strmfs.library.tree import Tree
+from vod2strmfs.materialize.output_stats import output_stats
 from vod2strmfs.mount.handlers import LibraryHandlers, Owner
 from vod2strmfs.settings import LibrarySettings, Settings
 from vod2strmfs.sync.pictures import publish
@@ -118,7 +123,7 @@ def catalogue_of(server: ArtServer, posters: dict[str, str]) -> Catalogue:
     made.account("Provider")
     logos = {path: made.logo(path if "://" in path else server.url + path) for path in dict.fromkeys(posters.values())}
     for name, path in posters.items():
-        made.movie(name, logo_id=logos[path].id)
+        made.movie(name, logo_id=logos[path].id, genre=name)
     return made
 
 
@@ -156,6 +161,8 @@ def test_an_image_that_would_need_gigabytes_is_none(images: dict[str, bytes]) ->
         ("0.0.0.0", False), ("224.0.0.1", False), ("255.255.255.255", False), ("::1", False), ("::", False),
         ("fe80::1%eth0", False), ("fd00::1", False), ("::ffff:127.0.0.1", False), ("::ffff:8.8.8.8", True),
         ("64:ff9b::7f00:1", False), ("64:ff9b::808:808", True), ("2002:7f00:1::", False), ("ff02::1", False),
+        ("::127.0.0.1", False), ("::ffff:0:127.0.0.1", False), ("64:ff9b:1::7f00:1", False), ("fec0::1", False),
+        ("3fff::1", False), ("2001:db8::1", False), ("5f00::1", False), ("2001:0:7f00:1::", False),
     ],
 )  # fmt: skip
 def test_only_addresses_of_the_internet_are_public(address: str, public: bool) -> None:
@@ -169,7 +176,8 @@ def test_only_addresses_of_the_internet_are_public(address: str, public: bool) -
         ("half", Kind.FAILED, "cut"), ("large", Kind.BAD, "artwork_max_bytes"), ("slow", Kind.FAILED, "too long"),
         ("endless", Kind.BAD, "artwork_max_bytes"), ("private", Kind.BAD, "not a public one"),
         ("named", Kind.BAD, "not a public one"), ("loop", Kind.BAD, "again and again"), ("file", Kind.BAD, "http"),
-        ("moved", Kind.STORED, ""),
+        ("moved", Kind.STORED, ""), ("unasked", Kind.BAD, "304"), ("part", Kind.BAD, "206"),
+        ("chunked", Kind.BAD, "artwork_max_bytes"),
     ],
 )  # fmt: skip
 def test_every_fault_of_a_host_has_its_outcome(server: ArtServer, fault: str, kind: Kind, why: str) -> None:
@@ -235,7 +243,9 @@ def test_stills_of_episodes_come_if_they_are_wanted(shelf: Shelf, server: ArtSer
     assert list(shelf.shown()) == ["TV/Lost/Season 01/S01E01 – Pilot-thumb.jpg"]
 
 
-@pytest.mark.parametrize("fault", ["missing", "page", "empty", "cut", "packed", "large", "private"])
+@pytest.mark.parametrize(
+    "fault", ["missing", "page", "empty", "cut", "packed", "large", "private", "unasked", "more", "part"]
+)
 def test_what_is_no_image_is_not_shown_and_its_url_stays_in_the_nfo(
     shelf: Shelf, server: ArtServer, fault: str
 ) -> None:
@@ -625,3 +635,284 @@ def test_the_command_says_what_it_needs(tmp_path: Path) -> None:
     error = runner.invoke(cli, arguments).exception
     assert isinstance(error, SettingsError)
     assert 'Set artwork = "files"' in str(error)
+
+
+@pytest.mark.parametrize("shelves", [(), ({"name": "H", "genres": "H*"},)])
+def test_images_are_counted_as_files_and_in_bytes(
+    shelf: Shelf, server: ArtServer, tmp_path: Path, shelves: tuple[dict[str, Any], ...]
+) -> None:
+    shelf.settings = LibrarySettings.model_validate(shelf.settings.model_dump() | {"shelf": shelves})
+
+    def check(number: int) -> None:
+        tree, metrics = entries(shelf), shelf.library.metrics()
+        assert sum(path.endswith(".jpg") for path in tree) == number
+        assert metrics["filesystem.image_files"] == str(number)
+        assert metrics["filesystem.bytes"] == str(sum(entry.size for entry in tree.values()))
+        with closing(Store(shelf.state_dir)) as store:
+            assert store.size == (sum(entry.size for entry in tree.values()), len(tree))
+
+    shelf.show(Heat="/ok/heat", Alien="/ok/alien")
+    check(0)
+    shelf.fetch()
+    check(3 if shelves else 2)
+    written(shelf, tmp_path / "out")
+    found = output_stats(tmp_path / "out", shelf.state_dir)
+    assert found is not None
+    assert found["image_files"] == (3 if shelves else 2)
+    shelf.show(Heat="/ok/heat", Alien="/ok/alien", Dune="/ok/dune")
+    shelf.fetch()
+    check(4 if shelves else 3)
+    shelf.show(Alien="/ok/alien", Dune="/ok/dune")
+    check(2)
+    shelf.fetch()
+    check(2)
+    shelf.settings = shelf.settings.model_copy(update={"artwork": "url"})
+    shelf.show(Alien="/ok/alien", Dune="/ok/dune")
+    check(0)
+
+
+@pytest.mark.parametrize("media_server", ["any", "kodi"])
+def test_names_of_images_are_as_short_as_other_names(shelf: Shelf, server: ArtServer, media_server: str) -> None:
+    made = Catalogue()
+    made.account("Provider")
+    logo = made.logo(f"{server.url}/ok/one")
+    backdrop = [f"{server.url}/ok/fan"]
+    for name in ("Ä" * 300, "Ä" * 301):
+        made.movie(name, year=1999, logo_id=logo.id, custom_properties={"backdrop_path": backdrop})
+    lost = made.series("Ö" * 300, logo_id=logo.id)
+    made.episode(lost, 1, 1, "Ü" * 300, custom_properties={"movie_image": f"{server.url}/ok/still"})
+    update = {"artwork_episodes": True, "media_server": media_server, "name_max": 143}
+    shelf.settings = shelf.settings.model_copy(update=update)
+    shelf.library.show(made, shelf.settings)
+    shelf.fetch(episodes=True)
+    assert len(shelf.shown()) == 2 + 2 + 1 + 1
+    assert max(len(name.encode()) for path in shelf.shown() for name in path.split("/")) <= 143
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "2130706433", "0x7f.1", "127.1", "0177.0.0.1", "0.0.0.0", "[::]", "[::1]", "[::ffff:127.0.0.1]", "localhost",
+        "[fe80::1%25lo]", "u:p@127.0.0.1", "127.0.0.1.", "１２７.0.0.1",
+    ],
+)  # fmt: skip
+def test_no_way_to_write_an_address_leads_into_the_users_network(server: ArtServer, host: str) -> None:
+    async def ask() -> Outcome:
+        async with Client(["http://192.168.199.10:9191"], 100_000) as client:
+            return await client.fetch(f"http://{host}:{server.host.rpartition(':')[2]}/ok/x.jpg")
+
+    assert trio.run(ask).kind in (Kind.BAD, Kind.FAILED)
+    assert not server.asked
+
+
+class _Answers(trio.abc.HostnameResolver):
+    """DNS that has other answers each time."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.answers = list(answers)
+
+    async def getaddrinfo(self, host: Any, port: Any, family: int = 0, *others: Any, **more: Any) -> Any:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in self.answers.pop(0)]
+
+    async def getnameinfo(self, sockaddr: Any, flags: int) -> Any:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("answers", [(["127.0.0.1", "10.0.0.1"],), (["127.0.0.1"], ["127.0.0.1"])])
+def test_a_name_that_is_resolved_to_private_addresses_is_not_asked(server: ArtServer, answers: Any) -> None:
+    async def ask() -> Outcome:
+        trio.socket.set_custom_hostname_resolver(_Answers(*answers))
+        async with Client(["http://192.168.199.10:9191"], 100_000) as client:
+            return await client.fetch(f"http://images.example:{server.host.rpartition(':')[2]}/ok/x.jpg")
+
+    assert trio.run(ask).why == "its address is not a public one"
+    assert not server.asked
+
+
+def test_of_a_names_addresses_only_those_that_were_judged_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def connect(self: object, host: str, *others: Any) -> Any:
+        asked.append(host)
+        raise httpcore.ConnectError
+
+    monkeypatch.setattr(httpcore.TrioBackend, "connect_tcp", connect)
+
+    async def ask() -> Outcome:
+        # The second answer must not be asked for: what is judged is what is connected to.
+        trio.socket.set_custom_hostname_resolver(_Answers(["127.0.0.1", "8.8.8.8", "10.0.0.1", "1.1.1.1"]))
+        async with Client([], 100_000) as client:
+            return await client.fetch("http://images.example/x.jpg")
+
+    assert trio.run(ask).kind == Kind.FAILED
+    assert asked == ["8.8.8.8", "1.1.1.1"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1/x.jpg",
+        "http://host:port/x.jpg",
+        "ftp://host/x.jpg",
+        "http:///x.jpg",
+        "poster.jpg",
+        "http://127.0.0.1:99999/x",
+    ],
+)
+def test_a_url_that_is_none_is_in_no_others_way(shelf: Shelf, url: str) -> None:
+    made = catalogue_of(shelf.server, {"Heat": "/ok/heat"})
+    made.movie("Alien", logo_id=made.logo(url).id)
+    shelf.library.show(made, shelf.settings)
+    shelf.fetch()
+    assert list(shelf.shown()) == ["Movies/Heat/poster.jpg"]
+
+
+def test_an_image_of_another_kind_at_the_same_url_has_another_name(shelf: Shelf, server: ArtServer) -> None:
+    shelf.show(Heat="/ok/heat")
+    shelf.fetch()
+    inode = entries(shelf)["Movies/Heat/poster.jpg"].inode
+    png = server.images[".png"]
+    server.image = lambda path: png  # type: ignore[method-assign]
+    shelf.make_due()
+    with closing(Store(shelf.state_dir)) as store:
+        before = store.generation
+    shelf.fetch()
+    assert shelf.shown() == {"Movies/Heat/poster.png": png}
+    assert entries(shelf)["Movies/Heat/poster.png"].inode != inode
+    with closing(Store(shelf.state_dir)) as store:
+        changes = list(store.changes(before, store.generation) or ())
+    assert {change.name for change in changes if change.name} == {"poster.jpg", "poster.png"}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "emptied", "overwritten", "longer", "removed"])
+def test_an_image_that_somebody_damaged_is_never_shown_wrong_and_is_fetched_again(
+    shelf: Shelf, server: ArtServer, damage: str
+) -> None:
+    shelf.show(Heat="/ok/heat")
+    shelf.fetch()
+    content, pictures = server.image("/ok/heat"), Pictures(shelf.state_dir)
+    [path] = (path for path in (shelf.state_dir / "artwork").rglob("*") if path.is_file())
+    if damage == "removed":
+        path.unlink()
+    else:
+        wrong = {
+            "truncated": content[:-10],
+            "emptied": b"",
+            "overwritten": bytes(len(content)),
+            "longer": content + b"x",
+        }
+        path.write_bytes(wrong[damage])
+    handlers = LibraryHandlers(Owner(0, 0, 0), pictures)
+    with closing(Store(shelf.state_dir)) as store:
+        handlers.show(Tree(store))
+        asked = Kernel(handlers)
+        inode = asked.find("Movies/Heat/poster.jpg").inode
+        assert asked.error(kernel.OPEN, inode, bytes(8)) == "EIO"
+    shelf.fetch()
+    assert shelf.shown() == {"Movies/Heat/poster.jpg": content}
+    assert server.asked["/ok/heat"] == 2
+    with closing(Store(shelf.state_dir)) as store:
+        handlers.show(Tree(store))
+        inode = asked.find("Movies/Heat/poster.jpg").inode
+        handle, _ = asked.open(inode)
+        assert asked.read(inode, handle, 0, 1 << 20) == content
+        asked.release(inode, handle)
+
+
+def test_an_image_that_was_restored_from_a_backup_is_shown_and_not_fetched_again(
+    shelf: Shelf, server: ArtServer
+) -> None:
+    shelf.show(Heat="/ok/heat")
+    shelf.fetch()
+    [path] = (path for path in (shelf.state_dir / "artwork").rglob("*") if path.is_file())
+    path.write_bytes(path.read_bytes())
+    shelf.fetch()
+    assert shelf.shown() == {"Movies/Heat/poster.jpg": server.image("/ok/heat")}
+    assert server.asked["/ok/heat"] == 1
+
+
+def test_images_are_looked_after_while_they_are_fetched(
+    shelf: Shelf, server: ArtServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetcher, "_CHECK_SECONDS", 0.1)
+    shelf.show(Heat="/ok/heat")
+    shelf.fetch()
+    order = ArtworkOrder.of(Settings(**shelf.settings.model_dump(), artwork_rate=60_000))
+    assert order is not None
+    pictures, [name] = Pictures(shelf.state_dir), Pictures(shelf.state_dir).names()
+    size = len(server.image("/ok/heat"))
+    work = command._Work(order, shelf.state_dir, publish, command.Result(), lambda done, total: None)
+
+    async def lose_one() -> None:
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(work.run, False)
+                await trio.sleep(1)  # What is lost before it begins is found then.
+                pictures.remove(name)
+                while server.asked["/ok/heat"] < 2 or not pictures.has(name, size, 0):
+                    await trio.sleep(0.1)
+                nursery.cancel_scope.cancel()
+
+    trio.run(lose_one)
+
+
+def test_images_come_back_with_the_setting_and_with_their_titles_without_being_fetched_again(
+    shelf: Shelf, server: ArtServer
+) -> None:
+    shelf.show(Heat="/ok/heat", Alien="/ok/alien")
+    shelf.fetch()
+    before = shelf.shown()
+    for artwork in ("url", "off", "files"):
+        shelf.settings = shelf.settings.model_copy(update={"artwork": artwork})
+        shelf.show(Heat="/ok/heat", Alien="/ok/alien")
+        assert artwork == "files" or not shelf.shown()
+    shelf.fetch()
+    assert shelf.shown() == before
+    shelf.show(Alien="/ok/alien")
+    shelf.fetch()
+    assert list(shelf.shown()) == ["Movies/Alien/poster.jpg"]
+    shelf.show(Heat="/ok/heat", Alien="/ok/alien")
+    shelf.fetch()
+    assert shelf.shown() == before
+    assert set(server.asked.values()) == {1}
+
+
+def test_an_image_of_a_thousand_titles_is_stored_and_asked_for_once(shelf: Shelf, server: ArtServer) -> None:
+    shelf.show(**{f"Film {number}": "/ok/one" for number in range(1000)})
+    shelf.fetch()
+    assert len(shelf.shown()) == 1000
+    assert dict(server.asked) == {"/ok/one": 1}
+    assert len(list(Pictures(shelf.state_dir).names())) == 1
+
+
+def test_a_shelf_shows_the_same_images_under_the_same_numbers(shelf: Shelf) -> None:
+    chosen = {"shelf": ({"name": "H", "genres": "H*"},)}
+    shelf.settings = LibrarySettings.model_validate(shelf.settings.model_dump() | chosen)
+    shelf.show(Heat="/ok/heat", Alien="/ok/alien")
+    shelf.fetch()
+    tree, shown = entries(shelf), shelf.shown()
+    path = "Movies/Heat/poster.jpg"
+    assert {each for each in shown if each.startswith("H/")} == {f"H/{path}"}
+    assert tree[f"H/{path}"] == tree[path]
+    assert shown[f"H/{path}"] == shown[path]
+
+
+def test_a_disk_that_is_full_stops_fetching_and_loses_nothing(
+    shelf: Shelf, server: ArtServer, complaints: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complaints.expect("images cannot be written")
+    shelf.show(Heat="/ok/heat")
+    shelf.fetch()
+    before = shelf.shown()
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    shelf.show(Heat="/ok/heat", Alien="/ok/alien")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        figures = shelf.fetch()
+    assert "No space left" in figures.stopped
+    assert (shelf.shown(), figures.waiting) == (before, 1)
+    shelf.fetch()
+    assert len(shelf.shown()) == 2

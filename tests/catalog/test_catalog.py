@@ -36,7 +36,7 @@ def test_both_sources_give_the_same_rows(postgres: PostgresServer, tmp_path: Pat
     def comparable(row: MovieRow | SeriesRow | EpisodeRow) -> dict[str, object]:
         # PostgreSQL keeps JSON in a form of its own.
         columns = row._asdict()
-        for name in ("properties", "relation_properties", "others"):
+        for name in ("properties", "relation_properties", "others", "category_tags"):
             if columns.get(name):
                 columns[name] = [json.loads(text) for text in columns[name].split("\x1e")]
         return columns
@@ -51,7 +51,7 @@ def test_a_movie_has_every_column(database: Database) -> None:
     catalogue = Catalogue()
     account = catalogue.account("Alpha")
     category = catalogue.category("Films", "movie")
-    catalogue.enable(account, category)
+    catalogue.enable(account, category, custom_properties={"language": "en"})
     logo = catalogue.logo("http://images/heat.jpg")
     movie = catalogue.movie(
         "Heat", relations=[], description="Cops.", year=1995, rating="8.3", genre="Crime", duration_secs=10200,
@@ -66,9 +66,10 @@ def test_a_movie_has_every_column(database: Database) -> None:
     assert json.loads(row.relation_properties) == {"a": [1]}
     assert row.uuid == movie.uuid
     assert row.created_at == int(movie.created_at.timestamp())
-    assert row._replace(properties=None, relation_properties=None, uuid="", created_at=0) == (
+    assert tuple(row._replace(properties=None, relation_properties=None, uuid="", created_at=0)) == (
         movie.id, "", "Heat", "Cops.", 1995, "8.3", "Crime", 10200, "949", "tt0113277", True, None, 0,
         "http://images/heat.jpg", account.id, "Alpha", "77", "Films", "mp4", None, "", None, True,
+        '{"language": "en"}',
     )  # fmt: skip
 
 

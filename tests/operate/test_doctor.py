@@ -161,7 +161,7 @@ def test_it_says_where_each_setting_comes_from_and_shows_no_secret(tmp_path: Pat
     whole = command("doctor", "--config", config, "--state-dir", tmp_path, "--no-play")
     done = subprocess.run(whole, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT)
     assert f"database = (secret), from database in {config}" in done.stdout
-    assert f"allow_other = True, from allow_other in {config}" in done.stdout
+    assert f"allow_other = true, from allow_other in {config}" in done.stdout
     assert "base_url = http://dispatcharr.example:9191, from VOD2STRMFS_BASE_URL" in done.stdout
     assert f"state_dir = {tmp_path}, from --state-dir" in done.stdout
     assert "umask" not in done.stdout

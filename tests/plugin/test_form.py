@@ -144,3 +144,9 @@ def test_a_password_is_not_shown(tmp_path: Path) -> None:
 
 def test_what_another_plugin_of_this_name_has_left_is_passed_by(tmp_path: Path) -> None:
     form.settings({"write_nfos": True, "cleanup_mode": "sometimes", "name_clean_regex": "("}, tmp_path)
+
+
+def test_images_as_files_are_not_offered_since_the_plugin_fetches_none(tmp_path: Path) -> None:
+    assert not {name for name in _fields() if name.startswith("artwork")}
+    found = form.settings({"output_root": "/data/STRM", "artwork": "files"}, tmp_path)
+    assert found.artwork == "url"

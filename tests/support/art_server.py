@@ -69,6 +69,8 @@ class ArtServer(LoopbackServer):
     def _handler(outer) -> type[BaseHTTPRequestHandler]:  # noqa: N805
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+            """Else an answer's second packet waits for 40 ms until the first one is acknowledged."""
 
             def do_GET(self) -> None:
                 outer.asked[self.path] += 1
@@ -154,6 +156,29 @@ class ArtServer(LoopbackServer):
 
             def fault_packed(self) -> None:
                 self.answer(200, gzip.compress(outer.images[".jpg"]), Content_Encoding="gzip")
+
+            def fault_unasked(self) -> None:
+                """As if there had been a condition."""
+                self.answer(304)
+
+            def fault_more(self) -> None:
+                """More than it promised: half of an image is promised."""
+                content = outer.images[".jpg"]
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content) // 2))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def fault_part(self) -> None:
+                self.answer(206, outer.images[".jpg"][:100], Content_Range="bytes 0-99/5000")
+
+            def fault_chunked(self) -> None:
+                self.send_response(200)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.close_connection = True
+                while True:
+                    self.wfile.write(b"400\r\n" + bytes(1024) + b"\r\n")
 
             def fault_private(self) -> None:
                 """A redirect to this very server, by an address that is not Dispatcharr's."""

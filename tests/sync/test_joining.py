@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from databases import Database
+from databases import Database, reader_url
 from golden_merges import GROUPS, Row
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -706,6 +706,18 @@ def test_with_a_file_for_each_version_the_episodes_of_all_rows_stand_in_one_fold
     assert {path.partition("/")[0] for path in streams(library)} == {"Lost (2004)"}
 
 
+def test_files_of_episodes_are_called_by_account_alone(library: Library) -> None:
+    rows = [
+        Show("EN - Lost (2004)", {(1, 1): "a"}),
+        Show("4K-FR - Lost (2004)", {(1, 1): "b"}),
+        Show("DE - Lost (2004)", {(1, 1): "c"}, "Beta"),
+    ]
+    library.show(shows(rows), LibrarySettings(merge="titles", versions="all"))
+    called = {stream: path.rpartition("/")[2] for path, stream in streams(library).items()}
+    assert (called["a"], called["c"]) == ("S01E01 - Alpha", "S01E01 - Beta")
+    assert re.fullmatch(r"S01E01 - Alpha \[[0-9a-f]{8}\]", called["b"])
+
+
 SHOWS = st.lists(
     st.tuples(
         st.sampled_from(("Lost (2004)", "EN - Lost (2004)", "Lost", "Dark (2017)", "4K - Dark (2017)")),
@@ -753,6 +765,111 @@ def _check_whole(library: Library) -> None:
     assert (lost, dangling) == (0, 0)
 
 
+# What there is of a title, as tags.
+
+TAGGED = LibrarySettings(merge="titles", version_tags=True)
+
+
+def tags_of(library: Library, nfo: str) -> list[str]:
+    return re.findall(r"<tag>(.*)</tag>", library.files()[nfo].decode())
+
+
+def test_tags_say_the_languages_and_qualities_of_all_versions(library: Library) -> None:
+    films = [Film("EN - Heat (1995)", height=480), Film("4K-FR - Heat (1995)"), Film("Alien (1979)")]
+    library.show(catalogue(films), TAGGED)
+    heat, alien = "Movies/Heat (1995)/movie.nfo", "Movies/Alien (1979)/movie.nfo"
+    assert tags_of(library, heat) == ["English", "French", "4K", "SD"]
+    assert tags_of(library, alien) == []
+    before = library.tree()
+    library.show(catalogue([*films[:1], films[2]]), TAGGED)
+    assert tags_of(library, heat) == ["English", "SD"]
+    library.show(catalogue([*films, Film("DE - Heat (1995)", stream="late")]), TAGGED)
+    assert tags_of(library, heat) == ["English", "French", "German", "4K", "SD"]
+    assert library.tree()["Movies/Heat (1995)"].inode == before["Movies/Heat (1995)"].inode
+
+
+def test_whose_own_row_plays_has_its_files_with_the_tags_of_all(library: Library, tmp_path: Path) -> None:
+    films = [Film("4K-EN - Heat (1995)", stream="a"), Film("FR - Heat (1995) HD", stream="b", category="x")]
+    for made in (films[:1], films, [films[0], replace(films[1], name="CAM-FR - Heat (1995)")]):
+        library.show(catalogue(made), TAGGED)
+        assert played(library) == {"Heat (1995)": "a"}
+        (tmp_path / made[-1].name).mkdir()
+        fresh = Library(tmp_path / made[-1].name)
+        fresh.show(catalogue(made), TAGGED)
+        mine, theirs = library.files(), fresh.files()
+        assert {path: mine[path] for path in mine if path != ".stats.csv"} == {
+            path: theirs[path] for path in theirs if path != ".stats.csv"
+        }
+
+
+def test_a_film_without_further_versions_has_tags_of_its_own(library: Library) -> None:
+    library.show(catalogue([Film("FR - Heat (1995)", height=1080)]), LibrarySettings(version_tags=True))
+    assert tags_of(library, "Movies/Heat (1995)/movie.nfo") == ["French", "1080p"]
+
+
+def test_a_series_has_the_tags_of_all_its_rows(library: Library) -> None:
+    library.show(shows(LOST), TAGGED)
+    assert tags_of(library, "TV/Lost (2004)/tvshow.nfo") == ["English", "4K"]
+    library.show(shows(LOST[:1]), TAGGED)
+    assert tags_of(library, "TV/Lost (2004)/tvshow.nfo") == []
+    library.show(shows([*LOST, Show("FR - Lost (2004)", {(3, 1): "c"})]), TAGGED)
+    assert tags_of(library, "TV/Lost (2004)/tvshow.nfo") == ["English", "French", "4K"]
+    [nfo] = [content for path, content in library.files().items() if path.endswith("tvshow.nfo")]
+    assert b'<namedseason number="3">' in nfo
+
+
+def test_tags_are_no_bytes_unless_they_are_asked_for(library: Library) -> None:
+    films = [Film("EN - Heat (1995)", height=480), Film("4K-FR - Heat (1995)")]
+    library.show(catalogue(films), TITLES)
+    before = library.files()
+    assert not any(b"<tag>" in content for content in before.values())
+    library.show(catalogue(films), TAGGED)
+    assert library.files() != before
+    library.show(catalogue(films), TITLES)
+    assert library.files() == before
+
+
+# Marks that are not true.
+
+
+@pytest.mark.parametrize(
+    ("name", "height", "said"),
+    [
+        ("4K-EN - Heat (1995)", 480, "marked 4K, measured SD"),
+        ("EN - Heat (1995) FHD", 2160, "marked 1080p, measured 4K"),
+        ("EN - Heat (1995) HD", 576, "marked 720p, measured SD"),
+        ("EN - Heat (1995) HD", 1080, None),
+        ("4K-EN - Heat (1995)", 1704, None),
+        ("CAM - Heat (1995)", 1080, None),
+        ("EN - Heat (1995)", 480, None),
+        ("4K-EN - Heat (1995)", 0, None),
+    ],
+)
+def test_a_mark_that_the_measurement_contradicts_is_counted(
+    library: Library, name: str, height: int, said: str | None
+) -> None:
+    def check(said: str | None) -> None:
+        assert library.metrics()["index.marks_contradicted"] == str(int(said is not None))
+        with closing(Store(library.state_dir)) as store:
+            found = [remark.detail for remark in store.remarks() if remark.what == "other quality"]
+        assert found == ([said] if said else [])
+
+    others = [Film("Alien (1979)", height=480)]
+    library.show(catalogue([Film(name), *others]))
+    check(None)
+    library.show(catalogue([Film(name, height=height), *others]))
+    check(said)
+    library.show(catalogue([Film("Heat (1995)", stream="anew"), *others], seed=1), accept_shrink=True)
+    check(None)
+
+
+def test_what_a_category_says_can_be_contradicted_and_is_reported(tmp_path: Path) -> None:
+    output = Output(Library(tmp_path), tmp_path / "output")
+    output.library.show(catalogue([Film("Heat (1995)", category="4K Movies", height=480)]), TITLES)
+    assert output.library.metrics()["index.marks_contradicted"] == "1"
+    assert ("Heat (1995)", "noted", "other quality: marked 4K, measured SD") in output.actions()
+
+
 # A column of a Dispatcharr to come.
 
 
@@ -773,6 +890,64 @@ def test_the_language_that_dispatcharr_knows_comes_before_marks(library: Library
         assert played(library) == {"Heat (1995)": stream}
     library.sync(f"sqlite:///{path}", LibrarySettings(merge="titles", languages=("DE",)))
     assert played(library) == {"Heat (1995)": "a"}
+
+
+@pytest.mark.parametrize(
+    ("tags", "label"),
+    [
+        ({"language": "fr", "quality": "4K"}, "French 4K"),
+        ({"language": "fr"}, "French 1080p"),
+        ({"quality": "sd", "language": None}, "English SD"),
+        ({"language": "../x", "quality": "huge"}, "English 1080p"),
+        ({"language": ["fr"], "quality": {"4K": 1}}, "English 1080p"),
+        (["fr", "4K"], "English 1080p"),
+        (None, "English 1080p"),
+    ],
+)
+def test_the_tags_of_a_category_come_before_marks(
+    library: Library, database: Database, tags: object, label: str
+) -> None:
+    films = [Film("FHD-EN - Heat (1995)", category="Any", stream="a"), Film("Heat (1995)", stream="b")]
+    database.fill(catalogue(films))
+    everything = LibrarySettings(merge="titles", versions="all")
+    library.sync(database.url, everything)
+    before = set(files(library))
+    assert "Heat (1995) - English 1080p" in before
+    database.execute("UPDATE vod_m3uvodcategoryrelation SET custom_properties = ?", json.dumps(tags))
+    library.sync(database.url, everything)
+    assert set(files(library)) == {*before - {"Heat (1995) - English 1080p"}, f"Heat (1995) - {label}"}
+
+
+def test_a_language_that_a_row_gets_is_seen_at_once(library: Library, database: Database) -> None:
+    films = [Film("Heat (1995)", stream="a"), Film("EN - Heat (1995)", stream="b")]
+    database.fill(catalogue(films))
+    database.execute("ALTER TABLE vod_movie ADD COLUMN language varchar(2) NOT NULL DEFAULT ''")
+    url = reader_url(database.owner_url)
+    wish = LibrarySettings(merge="titles", prefer_languages=("FR", "EN"))
+    library.sync(url, wish)
+    database.execute("UPDATE vod_movie SET language = 'de' WHERE id = 2")
+    library.sync(url, wish)
+    assert played(library) == {"Heat (1995)": "a"}
+    database.execute("UPDATE vod_movie SET language = 'fr' WHERE id = 2")
+    library.sync(url, wish)
+    assert played(library) == {"Heat (1995)": "b"}
+
+
+def test_tags_of_categories_say_what_plays(library: Library, database: Database) -> None:
+    films = [
+        Film("Heat (1995)", category="Any", stream="a"),
+        Film("Heat (1995)", account="Beta", stream="b", tmdb="949"),
+    ]
+    database.fill(catalogue(films, priorities={"Beta": 1}))
+    wish = LibrarySettings(merge="titles", prefer_languages=("FR",), version_tags=True)
+    library.sync(database.url, wish)
+    assert played(library) == {"Heat (1995)": "b"}
+    database.execute(
+        "UPDATE vod_m3uvodcategoryrelation SET custom_properties = ?", '{"language": "fr", "quality": "720p"}'
+    )
+    library.sync(database.url, wish)
+    assert played(library) == {"Heat (1995)": "a"}
+    assert tags_of(library, "Movies/Heat (1995)/movie.nfo") == ["French", "720p"]
 
 
 # What is written to disk, and what is said.

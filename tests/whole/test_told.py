@@ -278,7 +278,9 @@ def test_a_night_of_failures_loses_no_notification(
                 time.sleep(0.3 + chance.random() * 1.2)
                 kills += _kill_something(mount, chance)
         shaky.chance = lambda: None
-        with mounted(tmp_path, database.url, *options):
+        with mounted(tmp_path, database.url, *options) as mount:
+            # A mount lets a scan right after its start go first, and then looks at the catalogue.
+            eventually(lambda: f"Plot {number}." in (mount.path / f"Movies/Film {number % 100}/movie.nfo").read_text())
             _send_all(tmp_path, config)
         for server in (steady, shaky):
             missing = set(wanted) - set(server.folders())

@@ -5,12 +5,16 @@ names are resolved here, once, for each connection, and the connection is made t
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from socket import SOCK_STREAM
 
 import httpcore
 import trio
 
+_GLOBAL = ip_network("2000::/3")
+"""Where all IPv6 addresses of the Internet are. What is elsewhere may mean an IPv4 address to somebody."""
+_DOCUMENTATION = ip_network("3fff::/20")
 _TRANSLATED = ip_network("64:ff9b::/96")
 """IPv6 addresses that a gateway takes for IPv4 addresses (NAT64)."""
 
@@ -58,7 +62,10 @@ class PublicNetwork(httpcore.AsyncNetworkBackend):
         allowed = [each for each in addresses if (host, port) in self._own or is_public(each)]
         if not allowed:
             raise RefusedAddressError(host)
-        return await self._backend.connect_tcp(allowed[0], port, timeout, local_address, socket_options)
+        for address in allowed[:-1]:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
+        return await self._backend.connect_tcp(allowed[-1], port, timeout, local_address, socket_options)
 
     async def sleep(self, seconds: float) -> None:
         """See httpcore."""
@@ -70,4 +77,6 @@ def is_public(address: str) -> bool:
     ip: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv6Address):
         ip = IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _TRANSLATED else ip.ipv4_mapped or ip.sixtofour or ip
+    if isinstance(ip, IPv6Address) and (ip not in _GLOBAL or ip in _DOCUMENTATION):
+        return False
     return ip.is_global and not ip.is_multicast

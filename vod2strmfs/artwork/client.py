@@ -97,14 +97,14 @@ class Client:
             ) as response:
                 location = _header(response, b"location")
                 if response.status not in (301, 302, 303, 307, 308) or not location:
-                    return await self._take(response)
+                    return await self._take(response, conditional=bool(etag or modified))
                 url = urljoin(url, location)
         return Outcome(Kind.BAD, "it redirects again and again")
 
-    async def _take(self, response: httpcore.Response) -> Outcome:
+    async def _take(self, response: httpcore.Response, *, conditional: bool) -> Outcome:
         status = response.status
         etag, modified = _header(response, b"etag"), _header(response, b"last-modified")
-        if status == 304:
+        if status == 304 and conditional:
             return Outcome(Kind.SAME, etag=etag, modified=modified)
         if status in (429, 503):
             pause = _retry_after(_header(response, b"retry-after"))

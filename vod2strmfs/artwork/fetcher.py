@@ -28,6 +28,8 @@ _A_HOST = 2
 _BATCH = 200
 _LOOK_SECONDS = 2.0
 """How often to look whether the library is another."""
+_CHECK_SECONDS = 600.0
+"""How often to look whether what is stored is still there."""
 _REFILL_SECONDS = 1.0
 _FULL_SECONDS = 600.0
 """For how long nothing is fetched when there is no room."""
@@ -83,7 +85,7 @@ class Fetcher:
         self._woken = trio.Event()
         self._seen = -1
         """The generation that was looked through."""
-        self._looked = self._refilled = self._published = -1e9
+        self._looked = self._checked = self._refilled = self._published = -1e9
         self._took = 0.0
         """Seconds that it took to have images shown."""
         self._fresh = True
@@ -106,8 +108,11 @@ class Fetcher:
             IndexFileError: the index or the queue cannot be used.
         """
         await trio.to_thread.run_sync(self._reconcile)
+        self._checked = trio.current_time()
         async with trio.open_nursery() as nursery:
             while True:
+                if not self._running:  # Whatever is being stored is not lost.
+                    await self._check_now_and_then()
                 await self._keep_up()
                 item, pause = self._next()
                 if item is not None:
@@ -131,20 +136,41 @@ class Fetcher:
 
     def _reconcile(self) -> None:
         """Compare what is there with what is known of it: a process may have been killed, or somebody was here."""
-        known = dict(self._queue.images())
-        self._lost = {name for name, size in known.items() if not self._pictures.has(name, size)}
-        self._queue.forget(self._lost)
-        shown = {}
-        if (self._state_dir / FILE_NAME).exists():
-            with closing(connect(self._state_dir)) as connection:
-                shown = {row[0]: row for row in shown_images(connection)}
-        self._lost |= {row[0] for row in shown.values() if not self._pictures.has(row[0], row[2])}
+        self._check()
+        known = {image[0] for image in self._queue.images()}
+        shown = self._shown()
         for name in self._pictures.names():
+            if name in self._lost:
+                continue
             if name not in known and name in shown:
                 self._queue.adopt(*shown[name])
             elif name not in known:
                 self._pictures.remove(name)
         self._used = self._queue.bytes_stored()
+
+    def _check(self) -> None:
+        """Look for images that are not there any more, or not whole, and have them asked for again."""
+        with closing(Queue(self._state_dir)) as queue:
+            known = queue.images()
+            lost = {image[0] for image in known if not self._pictures.has(*image)}
+            queue.forget(lost)
+        shown = self._shown().values()
+        self._lost |= lost | {row[0] for row in shown if not self._pictures.has(row[0], row[2], row[3])}
+
+    def _shown(self) -> dict[str, tuple[str, str, int, int, int]]:
+        """The images that are shown, by name; see `shown_images`."""
+        if not (self._state_dir / FILE_NAME).exists():
+            return {}
+        with closing(connect(self._state_dir)) as connection:
+            return {row[0]: row for row in shown_images(connection)}
+
+    async def _check_now_and_then(self) -> None:
+        if trio.current_time() - self._checked < _CHECK_SECONDS:
+            return
+        await trio.to_thread.run_sync(self._check)
+        self._fresh |= bool(self._lost)
+        self._used = self._queue.bytes_stored()
+        self._checked = trio.current_time()
 
     async def _keep_up(self) -> None:
         """Look through the library if it is another, and have shown what came, if it is time."""
@@ -170,7 +196,7 @@ class Fetcher:
     async def _show(self) -> None:
         self._fresh = False
         began = trio.current_time()
-        lost = self._lost - {name for name, _ in self._queue.images()}
+        lost = self._lost - {image[0] for image in self._queue.images()}
         before, after = await trio.to_thread.run_sync(
             self._publish, self._state_dir, self._queue.path, self._order.extensions, lost
         )

@@ -4,6 +4,7 @@ A file has its name only once it is whole and flushed, so what is named in a dat
 written again: whoever has it open reads it to the end, also when it has been removed meanwhile.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,25 +27,39 @@ class Pictures:
     def __init__(self, state_dir: Path) -> None:
         self._folder = state_dir / "artwork"
 
-    def open(self, name: str) -> int:
+    def open(self, name: str, size: int, stored: int) -> int:
         """A descriptor of an image, which the caller closes.
+
+        Args:
+            name: what it is called.
+            size: how many bytes it has.
+            stored: when it was stored, nanoseconds since the epoch.
+
+        Raises:
+            OSError: it is not there, or somebody has changed it.
+        """
+        descriptor = self._opened(name)
+        if not _is_whole(descriptor, name, size, stored):
+            os.close(descriptor)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return descriptor
+
+    def read(self, name: str) -> bytes:
+        """All bytes of what has the name of an image.
 
         Raises:
             OSError: it is not there.
         """
-        return os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-
-    def read(self, name: str) -> bytes:
-        """All bytes of an image; errors are those of `open`."""
-        with open(self.open(name), "rb") as file:
+        with open(self._opened(name), "rb") as file:
             return file.read()
 
-    def has(self, name: str, size: int) -> bool:
-        """Whether an image is there, with all of its bytes."""
+    def has(self, name: str, size: int, stored: int) -> bool:
+        """Whether an image is there, with all of its bytes; see `open`."""
         try:
-            return os.stat(self._path(name)).st_size == size
+            os.close(self.open(name, size, stored))
         except OSError:
             return False
+        return True
 
     def add(self, content: bytes) -> str:
         """Store an image; returns its name. It is on the disk then.
@@ -52,9 +67,9 @@ class Pictures:
         Raises:
             OSError: it cannot be written.
         """
-        name = blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+        name = _name_of(content)
         path = self._path(name)
-        if self.has(name, len(content)):
+        if self.has(name, len(content), 0):
             return name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = path.with_name(path.name + _TEMPORARY)
@@ -86,8 +101,24 @@ class Pictures:
                 else:
                     yield part.name + path.name
 
+    def _opened(self, name: str) -> int:
+        return os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
     def _path(self, name: str) -> Path:
         return self._folder / name[:2] / name[2:]
+
+
+def _name_of(content: bytes) -> str:
+    return blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def _is_whole(descriptor: int, name: str, size: int, stored: int) -> bool:
+    """Whether an image has the bytes that it is named after. They are read only if it was written to later than it was
+    stored: by hand, or by whoever restored it from a backup."""
+    status = os.fstat(descriptor)
+    if status.st_size != size:
+        return False
+    return status.st_mtime_ns <= stored or _name_of(os.pread(descriptor, size, 0)) == name
 
 
 def _flush(folder: Path) -> None:

@@ -216,9 +216,9 @@ class Queue:
                 " WHERE wanted = 1 AND kind NOT IN ('', 'stored')"
             ).rowcount
 
-    def images(self) -> list[tuple[str, int]]:
-        """The images that are stored: name and size."""
-        return self._rows("SELECT name, size FROM image")
+    def images(self) -> list[tuple[str, int, int]]:
+        """The images that are stored: name, size, and when (nanoseconds since the epoch)."""
+        return self._rows("SELECT name, size, stored FROM image")
 
     def has_image(self, name: str) -> bool:
         """Whether it is known that an image is stored."""
@@ -291,8 +291,11 @@ def holding(state_dir: Path) -> Iterator[bool]:
 
 
 def host_of(url: str) -> str:
-    """The host of a URL, with its port if that is named."""
-    return urlsplit(url).netloc.rpartition("@")[2].lower()
+    """The host of a URL, with its port if that is named; empty if it is no URL."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2].lower()
+    except ValueError:
+        return ""
 
 
 def _differences(before: Iterator[Wish], after: Iterable[Wish]) -> tuple[list[Wish], list[Wish]]:

@@ -214,6 +214,8 @@ class Queries:
             table: f"{short}.language" if "language" in columns.get(table, ()) else "CAST('' AS text)"
             for table, short in (("vod_movie", "m"), ("vod_series", "s"))
         }
+        told = "custom_properties" in columns.get("vod_m3uvodcategoryrelation", ())
+        self._category_tags = dialect.json.format("enabled.custom_properties") if told else "CAST(NULL AS text)"
         self._logos = "vod_vodlogo" in columns and "logo_id" in columns["vod_movie"]
         self._logo_url = "logo.url" if self._logos else "CAST(NULL AS text)"
 
@@ -271,14 +273,14 @@ class Queries:
                 m.duration_secs, m.tmdb_id, m.imdb_id, {self._adult}, {d.json.format("m.custom_properties")},
                 {d.epoch.format("m.created_at")}, {self._logo_url}, account_id, account_name, r.stream_id,
                 category, r.container_extension, {d.json.format("r.custom_properties")},
-                {self._language["vod_movie"]}, {self._others(_OF_MOVIES)}, chosen.passes""",
+                {self._language["vod_movie"]}, {self._others(_OF_MOVIES)}, chosen.passes, category_tags""",
             "version": f"""r.id, {d.uuid.format("m.uuid")}, m.id, {d.epoch.format("m.created_at")}, a.id, a.name,
                 r.stream_id, r.container_extension""",
             "series": f"""s.id, {d.uuid.format("s.uuid")}, s.name, s.description, s.year, s.rating, s.genre,
                 s.tmdb_id, s.imdb_id, {d.json.format("s.custom_properties")}, {d.epoch.format("s.created_at")},
                 {self._logo_url}, account_id, account_name, r.external_series_id, category,
                 {d.json.format("r.custom_properties")}, {self._language["vod_series"]},
-                {self._others(_OF_SERIES)}, chosen.passes""",
+                {self._others(_OF_SERIES)}, chosen.passes, category_tags""",
             "episode": f"""{self._key("episode")}, {d.uuid.format("e.uuid")}, e.series_id, e.name, e.description,
                 {d.date.format("e.air_date")}, e.rating, e.duration_secs, e.season_number, e.episode_number,
                 e.tmdb_id, e.imdb_id, {d.json.format("e.custom_properties")}, {d.epoch.format("e.created_at")},
@@ -363,7 +365,8 @@ class Queries:
     def _chosen(self, relations: _Relations) -> str:
         category, names = "", ""
         if relations is not _OF_EPISODES:
-            category, names = "c.name AS category,", "LEFT JOIN vod_vodcategory c ON c.id = r.category_id"
+            category = f"c.name AS category, {self._category_tags} AS category_tags,"
+            names = "LEFT JOIN vod_vodcategory c ON c.id = r.category_id"
         return f"""
         SELECT r.id, r.{relations.item} AS item, a.id AS account_id, a.name AS account_name, {category}
             {self._passes(relations)} AS passes, row_number() OVER place AS place,

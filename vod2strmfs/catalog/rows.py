@@ -41,6 +41,8 @@ class MovieRow(NamedTuple):
     two of them stands U+001E, which no JSON text holds."""
     passes: bool = True
     """Whether the relation is one that the user wants; if not, the movie has none."""
+    category_tags: str | None = None
+    """The `custom_properties` of the category as that account has it, as JSON text; None where they cannot be read."""
 
 
 class SeriesRow(NamedTuple):
@@ -69,6 +71,8 @@ class SeriesRow(NamedTuple):
     others: str | None = None
     """As a movie's."""
     passes: bool = True
+    """As a movie's."""
+    category_tags: str | None = None
     """As a movie's."""
 
 

@@ -37,8 +37,13 @@ OPTIONAL: Mapping[str, frozenset[str]] = {
 }
 """What later migrations added: logos in v0.12, an episode's series relation in v0.20, `is_adult` in v0.29."""
 
-PROPOSED: Mapping[str, frozenset[str]] = {"vod_movie": _columns("language"), "vod_series": _columns("language")}
-"""What Dispatcharr may have one day (its pull request 1703), and what is read where it is there."""
+PROPOSED: Mapping[str, frozenset[str]] = {
+    "vod_movie": _columns("language"),
+    "vod_series": _columns("language"),
+    "vod_m3uvodcategoryrelation": _columns("custom_properties"),
+}
+"""What Dispatcharr may have one day (its pull request 1703), and what is read where it is there. The last one is there,
+and will say in which language and quality a category's titles are."""
 
 
 def readable(table: str) -> frozenset[str]:

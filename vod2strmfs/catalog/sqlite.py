@@ -221,7 +221,8 @@ def _movie(row: tuple[Any, ...]) -> MovieRow:
 
 
 def _series(row: tuple[Any, ...]) -> SeriesRow:
-    return SeriesRow._make((*row[:-1], bool(row[-1])))
+    series = SeriesRow._make(row)
+    return series._replace(passes=bool(series.passes))
 
 
 def _episode(row: tuple[Any, ...]) -> EpisodeRow:

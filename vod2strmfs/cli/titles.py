@@ -62,7 +62,7 @@ def _title(library: LibrarySettings, versions: "list[TitleVersion]") -> dict[str
     from vod2strmfs.extract.titles import TitleCleaner
     from vod2strmfs.extract.versions import Facts, Wish, facts, why_better
     from vod2strmfs.library.contents import decode
-    from vod2strmfs.library.items import SpokenMovie, SpokenSeries
+    from vod2strmfs.library.items import TaggedMovie, TaggedSeries
     from vod2strmfs.library.kinds import NodeKind
 
     cleaner = TitleCleaner(library.clean_titles, library.name_regex)
@@ -72,7 +72,7 @@ def _title(library: LibrarySettings, versions: "list[TitleVersion]") -> dict[str
     rows = []
     known: list[tuple[Facts, int]] = []
     for version in versions:
-        item = decode(version.item, SpokenMovie) if is_movie else decode(version.item, SpokenSeries)
+        item = decode(version.item, TaggedMovie) if is_movie else decode(version.item, TaggedSeries)
         known.append((facts(item, cleaner, version.height), version.priority))
         plays = bool(version.is_played or all_play) if is_movie else None
         rows.append(_row(version, item, known[-1][0]) | {"plays": plays})

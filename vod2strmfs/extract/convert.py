@@ -11,7 +11,7 @@ from vod2strmfs.extract import items as extract
 from vod2strmfs.extract.filters import Filter
 from vod2strmfs.extract.incoming import Incoming, Keys, files_of, names_of
 from vod2strmfs.extract.titles import TitleCleaner
-from vod2strmfs.extract.versions import known_language
+from vod2strmfs.extract.versions import facts, known_language, tagged, tags
 from vod2strmfs.library.contents import Item, encode
 from vod2strmfs.library.item_names import version_name
 from vod2strmfs.library.items import Movie, Version
@@ -57,9 +57,13 @@ class Converter:
                 incoming = self._fresh(row, NodeKind.EPISODE, episode, episode.tmdb, episode.imdb)
             case MovieRow():
                 movie = extract.movie(row, self._cleaner, self._bad_fields)
+                if self._settings.version_tags:
+                    movie = tagged(movie, tags([facts(movie, self._cleaner)]))
                 incoming = self._fresh(row, NodeKind.MOVIE, movie, movie.tmdb, movie.imdb)
             case SeriesRow():
                 series = extract.series(row, self._cleaner, self._bad_fields)
+                if self._settings.version_tags:
+                    series = tagged(series, tags([facts(series, self._cleaner)]))
                 incoming = self._fresh(row, NodeKind.SERIES, series, series.tmdb, series.imdb)
             case _:
                 incoming = self._fresh(row, NodeKind.VERSION, Version(row.account_name, row.container_extension or ""))

@@ -65,7 +65,8 @@ from vod2strmfs.extract.values import (
     parse_url,
     parse_urls,
 )
-from vod2strmfs.library.items import Episode, Movie, Series, SpokenMovie, SpokenSeries, Video
+from vod2strmfs.extract.versions import category_tags
+from vod2strmfs.library.items import Episode, Movie, Series, SpokenMovie, SpokenSeries, TaggedMovie, TaggedSeries, Video
 from vod2strmfs.library.names import PLACEHOLDER
 
 T = TypeVar("T")
@@ -96,14 +97,30 @@ def movie(row: MovieRow, cleaner: TitleCleaner, problems: Counter[str]) -> Movie
     fields = _read(panels, columns, row.properties, problems)
     seconds = _set_runtime(fields)
     _set_identity(fields, row, detail, entry, cleaner, problems)
-    if row.language:
-        fields["language"] = language_code(str(row.language))
-    return (SpokenMovie if row.language else Movie)(
+    return _MOVIES[_set_tags(fields, row)](
         adult=_adult(entries, row.is_adult, problems),
         extension=_usable("extension", parse_extension, row.container_extension, problems) or "",
         video=_video(detail, seconds, problems),
         **fields,
     )
+
+
+_MOVIES: tuple[type[Movie], ...] = (Movie, SpokenMovie, TaggedMovie)
+_SERIES: tuple[type[Series], ...] = (Series, SpokenSeries, TaggedSeries)
+
+
+def _set_tags(fields: dict[str, Any], row: MovieRow | SeriesRow) -> int:
+    """Set the language and the quality that Dispatcharr knows; returns the place of the class that has such fields."""
+    if not row.language and not row.category_tags:
+        return 0
+    language, quality = category_tags(str(row.category_tags)) if row.category_tags else ("", "")
+    if row.language:
+        language = language_code(str(row.language))
+    if language:
+        fields["language"] = language
+    if quality:
+        fields["quality"] = quality
+    return 2 if quality else 1 if language else 0
 
 
 def _movie_panels(relation: MovieRelation, problems: Counter[str]) -> tuple[Panel, ...]:
@@ -127,9 +144,7 @@ def series(row: SeriesRow, cleaner: TitleCleaner, problems: Counter[str]) -> Ser
     _set_runtime(fields)
     _set_identity(fields, row, NO_PANEL, entry, cleaner, problems)
     adult = _adult(entries, False, problems)
-    if row.language:
-        return SpokenSeries(adult=adult, language=language_code(str(row.language)), **fields)
-    return Series(adult=adult, **fields)
+    return _SERIES[_set_tags(fields, row)](adult=adult, **fields)
 
 
 def episode(row: EpisodeRow, series_title: str, cleaner: TitleCleaner, problems: Counter[str]) -> Episode:

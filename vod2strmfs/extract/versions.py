@@ -1,18 +1,24 @@
 """What one version of a title is: its languages and its quality, and which version a user would rather have.
 
-Languages and qualities are said by marks: in the provider's title, else in the name of the category. A picture that was
+Languages and qualities are said by the tags of the category, or by marks: in the provider's title, else in the name of
+the category. A picture that was
 measured counts before any mark.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import NamedTuple
+from functools import lru_cache
+from typing import NamedTuple, TypeVar, cast
+
+import msgspec
 
 from vod2strmfs.extract.titles import TitleCleaner, language_code, language_name
-from vod2strmfs.library.items import Movie, Series, SpokenMovie, SpokenSeries, Video
+from vod2strmfs.library.items import Movie, Series, SpokenMovie, SpokenSeries, TaggedMovie, TaggedSeries, Video
 from vod2strmfs.settings import PreferQuality
 
+ItemT = TypeVar("ItemT", bound=Movie | Series)
 _WORDS = re.compile(r"[^\W_]+")
 
 
@@ -36,6 +42,7 @@ QUALITY_NAMES = {
     Quality.FULL_HD: "1080p",
     Quality.ULTRA_HD: "4K",
 }
+_BY_NAME = {name: quality for quality, name in QUALITY_NAMES.items()}
 
 _MARKS = {
     **dict.fromkeys(("8K", "4K", "UHD", "2160P", "3840P"), Quality.ULTRA_HD),
@@ -103,6 +110,25 @@ def quality_of(measured: int, video: Video) -> Quality:
     return next((quality for least, quality in _LINES if measured >= least), Quality.UNKNOWN)
 
 
+@lru_cache(maxsize=1024)
+def category_tags(properties: str) -> tuple[str, str]:
+    """The language's code and the quality's name that an operator gave to a category of an account; "" where none.
+
+    Args:
+        properties: what Dispatcharr keeps of both, as JSON text of any shape.
+    """
+    try:
+        said = json.loads(properties)
+    except (ValueError, RecursionError):
+        return "", ""
+    if not isinstance(said, dict):
+        return "", ""
+    language, quality = (str(said.get(name) or "").strip().upper() for name in ("language", "quality"))
+    # Two letters, as Dispatcharr takes them: the code goes into file names.
+    is_code = len(language) == 2 and language.isascii() and language.isalpha()
+    return language_code(language) if is_code else "", QUALITY_NAMES[_MARKS[quality]] if quality in _MARKS else ""
+
+
 def known_language(item: Movie | Series) -> str:
     """The code of the language in which Dispatcharr says that an item is; "" where it does not."""
     return item.language if isinstance(item, SpokenMovie | SpokenSeries) else ""
@@ -119,9 +145,7 @@ def facts(item: Movie | Series, cleaner: TitleCleaner, measured: int = 0) -> Fac
     raw = item.original_title or item.title
     said = (spoken,) if (spoken := known_language(item)) else cleaner.languages(raw)
     languages = said or category_languages(item.category, cleaner)
-    marked = _marked(raw, item.title)
-    if marked == Quality.UNKNOWN:
-        marked = _marked(item.category, "")
+    marked = marked_quality(item)
     quality = quality_of(measured, item.video if isinstance(item, Movie) else Video())
     if quality == Quality.UNKNOWN or marked == Quality.CAM:  # however many lines the cinema's camera had
         quality = marked
@@ -136,6 +160,26 @@ def category_languages(category: str, cleaner: TitleCleaner) -> tuple[str, ...]:
         return marked
     words = (word.upper() for word in _WORDS.findall(category) if len(word) > 3)
     return tuple(dict.fromkeys(code for word in words if (code := language_code(word)) != word))
+
+
+def contradiction(item: Movie) -> str:
+    """What a film's mark says and what was measured, in words, where the two differ; else ""."""
+    if not item.video.height and not item.video.width:
+        return ""
+    measured = quality_of(0, item.video)
+    marked = marked_quality(item)
+    # HD is said of anything from 720 lines on, and a camera in a cinema may have any number.
+    is_so = marked in (measured, Quality.CAM, Quality.UNKNOWN) or (marked == Quality.HD and measured > marked)
+    return "" if is_so else f"marked {QUALITY_NAMES[marked]}, measured {QUALITY_NAMES[measured]}"
+
+
+def marked_quality(item: Movie | Series) -> Quality:
+    """The quality that is said: by the tag of its category, else by marks in the provider's title, else by those in the
+    category's name."""
+    if isinstance(item, TaggedMovie | TaggedSeries) and item.quality:
+        return _BY_NAME[item.quality]
+    marked = _marked(item.original_title or item.title, item.title)
+    return _marked(item.category, "") if marked == Quality.UNKNOWN else marked
 
 
 def _marked(raw: str, title: str) -> Quality:
@@ -156,3 +200,19 @@ def label(facts: Facts) -> str:
     if facts.marked != Quality.UNKNOWN:
         words.append(QUALITY_NAMES[facts.marked])
     return " ".join(words)
+
+
+def tags(versions: Iterable[Facts]) -> tuple[str, ...]:
+    """The tags of a title that has these versions: languages by their names, then qualities, the best first."""
+    known = list(versions)
+    languages = sorted({language_name(code) for version in known for code in version.languages})
+    qualities = sorted({version.quality for version in known} - {Quality.UNKNOWN}, reverse=True)
+    return (*languages, *(QUALITY_NAMES[quality] for quality in qualities))
+
+
+def tagged(item: ItemT, tags: tuple[str, ...]) -> ItemT:
+    """An item with tags; itself where there are none."""
+    if not tags:
+        return item
+    fields = msgspec.structs.asdict(item) | {"tags": tags}
+    return cast(ItemT, TaggedMovie(**fields) if isinstance(item, Movie) else TaggedSeries(**fields))

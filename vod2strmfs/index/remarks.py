@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from vod2strmfs.index.shelves import shown_shelves
-from vod2strmfs.index.titles import has_titles
+from vod2strmfs.index.titles import has_contradictions, has_titles
 from vod2strmfs.library.contents import long_strm
 from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
 from vod2strmfs.settings import LibrarySettings
@@ -33,6 +33,8 @@ class RemarkKind(StrEnum):
     """A setting keeps it out of the tree."""
     MERGED = "merged"
     """Another row of the catalogue stands for its title."""
+    OTHER_QUALITY = "other quality"
+    """Its mark says another quality than was measured."""
     NO_TITLE = "no such title"
     """It is no title, but a line of a shelf's file of picks, or a pattern of a shelf's, that means none."""
     STAYS = "stays on shelf"
@@ -63,6 +65,10 @@ _MERGED = f"""
     FROM joined JOIN node ON node.id = joined.node JOIN content USING (id) JOIN node AS host ON host.id = joined.host
     WHERE joined.node != joined.host"""
 
+_CONTRADICTED = f"""
+    SELECT node.kind, '', '', node.name, content.uuid, '{RemarkKind.OTHER_QUALITY}', contradicted.what
+    FROM contradicted JOIN node USING (id) JOIN content USING (id)"""
+
 
 class Remark(NamedTuple):
     """Something that is not in the tree, or not as one would expect."""
@@ -80,7 +86,8 @@ class Remark(NamedTuple):
     """A RemarkKind."""
     detail: str | None
     """The name that what collides would have; the setting that filters, or that a shelf's pattern stands in; of what is
-    merged, the name under which it stands, and why; the nearest title; the shelf on which it stays; else None."""
+    merged, the name under which it stands, and why; what its mark says and what was measured; the nearest title; the
+    shelf on which it stays; else None."""
 
 
 _OF_SHELVES = f"""
@@ -99,6 +106,8 @@ def remarks(connection: sqlite3.Connection, settings: LibrarySettings) -> Iterat
     query = _REMARKS.format(series="")
     if has_titles(connection):
         query = f"{_REMARKS.format(series=_NOT_MERGED)} UNION ALL {_MERGED}"
+    if has_contradictions(connection):
+        query += f" UNION ALL {_CONTRADICTED}"
     yield from map(Remark._make, connection.execute(query, {"long": long_strm(settings.media_server)}))
     if shown_shelves(connection):
         yield from map(Remark._make, connection.execute(_OF_SHELVES))

@@ -221,7 +221,7 @@ class Store:
     def size(self) -> Size:
         """What the tree holds."""
         counted = {metric: value for scope, metric, value in self.metrics if scope == "filesystem"}
-        files = sum(int(counted.get(metric, 0)) for metric in ("directories", "strm_files", "nfo_files"))
+        files = sum(int(counted.get(metric, 0)) for metric in ("directories", "strm_files", "nfo_files", "image_files"))
         return Size(int(counted.get("bytes", 0)), files)
 
     @property

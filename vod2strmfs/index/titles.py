@@ -30,6 +30,9 @@ TABLES = (
         id INTEGER PRIMARY KEY, node INTEGER NOT NULL,
         uuid TEXT NOT NULL, account INTEGER NOT NULL, stream TEXT NOT NULL, item BLOB NOT NULL
     )""",
+    """CREATE TABLE IF NOT EXISTS contradicted (  -- movies whose marks say another quality than was measured
+        id INTEGER PRIMARY KEY, what TEXT NOT NULL
+    )""",
     "CREATE TABLE IF NOT EXISTS priority (account INTEGER PRIMARY KEY, name TEXT NOT NULL, priority INTEGER NOT NULL)",
 )
 """Tables that a sync makes when it first writes an index: those of earlier versions lack them."""
@@ -44,8 +47,17 @@ INDEXES = (
 
 def has_titles(connection: sqlite3.Connection) -> bool:
     """Whether an index has these tables: one that was last written by an earlier version has none."""
-    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'played'"
-    return connection.execute(query).fetchone() is not None
+    return _has_table(connection, "played")
+
+
+def has_contradictions(connection: sqlite3.Connection) -> bool:
+    """The same, of the newest of them."""
+    return _has_table(connection, "contradicted")
+
+
+def _has_table(connection: sqlite3.Connection, name: str) -> bool:
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return connection.execute(query, (name,)).fetchone() is not None
 
 
 def plays_others(connection: sqlite3.Connection) -> bool:

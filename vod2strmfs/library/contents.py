@@ -14,8 +14,8 @@ from vod2strmfs.library.items import (
     Movie,
     Season,
     Series,
-    SpokenMovie,
-    SpokenSeries,
+    TaggedMovie,
+    TaggedSeries,
     Title,
     Version,
 )
@@ -26,8 +26,8 @@ Item = Movie | Series | Season | Episode | Category | Version
 ItemT = TypeVar("ItemT", Movie, Series, Season, Episode, Category, Version)
 
 _ITEMS: dict[int, type[Item]] = {
-    NodeKind.MOVIE: SpokenMovie,
-    NodeKind.SERIES: SpokenSeries,
+    NodeKind.MOVIE: TaggedMovie,
+    NodeKind.SERIES: TaggedSeries,
     NodeKind.SEASON: Season,
     NodeKind.EPISODE: Episode,
     NodeKind.CATEGORY: Category,

@@ -84,6 +84,24 @@ class SpokenSeries(Series, frozen=True, array_like=True, omit_defaults=True, kw_
     """A code such as `EN`."""
 
 
+class TaggedMovie(SpokenMovie, frozen=True, array_like=True, omit_defaults=True, kw_only=True):
+    """A movie of which Dispatcharr knows the quality, or whose NFO says which versions there are (`version_tags`)."""
+
+    tags: tuple[str, ...] = ()
+    """Names of languages, then of qualities."""
+    quality: str = ""
+    """As its category is tagged: a name such as `4K`."""
+
+
+class TaggedSeries(SpokenSeries, frozen=True, array_like=True, omit_defaults=True, kw_only=True):
+    """A series of which Dispatcharr knows the quality, or whose NFO says which versions there are (`version_tags`)."""
+
+    tags: tuple[str, ...] = ()
+    """As a movie's."""
+    quality: str = ""
+    """As a movie's."""
+
+
 class Episode(Title, frozen=True, array_like=True, omit_defaults=True, kw_only=True):
     """An episode."""
 

@@ -28,7 +28,7 @@ from vod2strmfs.settings import FolderIds
 NAME_MAX = 255
 """Bytes of UTF-8 that one name may have on common file systems."""
 FILE_ROOM = 45
-"""Bytes that stay free after the name of a folder or an episode: for a version label and for `.strm`."""
+"""Bytes that stay free after the name of a folder or an episode: for a version label and `.strm`, or `-thumb.jpg`."""
 PLACEHOLDER = "Untitled"
 """The name where nothing is left of a title."""
 UNKNOWN_SEASON = "Season Unknown"

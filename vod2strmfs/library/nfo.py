@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from vod2strmfs.library.items import Episode, Movie, Season, Series, Title, Video
+from vod2strmfs.library.items import Episode, Movie, Season, Series, TaggedMovie, TaggedSeries, Title, Video
 from vod2strmfs.library.names import UNKNOWN_SEASON
 from vod2strmfs.settings import MediaServer
 
@@ -54,6 +54,8 @@ def movie_nfo(item: Movie, media_server: MediaServer = "any") -> bytes:
     _add_story(lines, item, "premiered")
     _add_ids(lines, item, forms)
     _add_details(lines, item, forms)
+    if isinstance(item, TaggedMovie):
+        _add_tags(lines, item.tags)
     _add_art(lines, item, forms, ' aspect="poster"')
     _add_streams(lines, item.video)
     return _document("movie", lines)
@@ -73,6 +75,8 @@ def tvshow_nfo(item: Series, seasons: Iterable[int | None], media_server: MediaS
     _add_story(lines, item, "premiered", forms.series_day)
     _add_ids(lines, item, forms)
     _add_details(lines, item, forms)
+    if isinstance(item, TaggedSeries):
+        _add_tags(lines, item.tags)
     _add_art(lines, item, forms, ' aspect="poster"')
     for number in seasons:
         if number is not None:
@@ -178,6 +182,10 @@ def _add_details(lines: list[str], item: Title, forms: _Forms) -> None:
         )
     if item.added:
         lines.append(f"  <dateadded>{_EPOCH + timedelta(seconds=item.added)}</dateadded>")
+
+
+def _add_tags(lines: list[str], tags: Iterable[str]) -> None:
+    lines += [f"  <tag>{_escape(tag)}</tag>" for tag in tags]
 
 
 # What many items share is put together once: a sync renders every NFO, to know its size.

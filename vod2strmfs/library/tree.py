@@ -29,7 +29,7 @@ from vod2strmfs.library.kinds import (
     shelved,
     slot_of,
 )
-from vod2strmfs.library.names import NAME_MAX, fold
+from vod2strmfs.library.names import fold
 from vod2strmfs.settings import LibrarySettings, MediaServer, Versions
 
 STATS_NAME = ".stats.csv"
@@ -433,7 +433,7 @@ def _pictures(node: Node, names: _PictureNames, form: Form[Made], after: int = 0
     """A node's images that stand in slots after one."""
     for art in node.art:
         name = names.get((node.kind, art.slot), "").format(node.name) + art.extension
-        if art.slot > after and name != art.extension and len(name.encode()) <= NAME_MAX:
+        if art.slot > after and name != art.extension:
             yield form(name, _art_inode(node, art), art.size, art.mtime, False, reuse_of(art.version))
 
 

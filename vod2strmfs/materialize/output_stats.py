@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from vod2strmfs.errors import OutputError
-from vod2strmfs.library.kinds import LEAVES, NodeKind, Slot
+from vod2strmfs.library.kinds import LEAVES, PICTURES, NodeKind, Slot
 from vod2strmfs.library.rendered import content_digest
 from vod2strmfs.materialize import files
 from vod2strmfs.materialize.manifest import ROOT, Folder, FolderState, Manifest, Plan, WantedFile, decode
@@ -15,8 +15,8 @@ from vod2strmfs.materialize.probe import FileSystem, known_file_system
 from vod2strmfs.materialize.root import locate
 
 METRICS = (
-    "movies", "series", "seasons", "episodes", "directories", "strm_files", "nfo_files", "missing_files",
-    "stale_files", "foreign_files", "unreadable_directories",
+    "movies", "series", "seasons", "episodes", "directories", "strm_files", "nfo_files", "image_files",
+    "missing_files", "stale_files", "foreign_files", "unreadable_directories",
 )  # fmt: skip
 
 _FOLDERS = {NodeKind.SERIES: "series", NodeKind.SEASON: "seasons"}
@@ -113,7 +113,7 @@ class _OutputCount:
                 continue
             del wanted[key(entry.name)]
             strms += file.slot == Slot.STRM
-            self._counts["strm_files" if file.slot == Slot.STRM else "nfo_files"] += 1
+            self._counts[_metric(file.slot)] += 1
         if folder.kind == NodeKind.MOVIE:
             self._counts["movies"] += strms > 0
         elif folder.kind == NodeKind.SEASON:
@@ -155,6 +155,13 @@ class _OutputCount:
         except OSError:
             return False
         return content_digest(content) == file.digest
+
+
+def _metric(slot: int) -> str:
+    """The metric that counts files of a slot."""
+    if slot >= PICTURES:
+        return "image_files"
+    return "strm_files" if slot == Slot.STRM else "nfo_files"
 
 
 def _files(items: bytes) -> list[WantedFile]:

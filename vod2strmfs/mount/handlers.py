@@ -401,7 +401,7 @@ class LibraryHandlers:
         if entry is None or art is None or self._pictures is None:
             raise RequestError(errno.ESTALE)
         try:
-            descriptor = self._pictures.open(art.image)
+            descriptor = self._pictures.open(art.image, art.size, art.mtime)
         except OSError as error:
             self.failures += 1
             raise RequestError(errno.EIO) from error

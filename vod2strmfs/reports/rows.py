@@ -119,6 +119,8 @@ class Reason(StrEnum):
     """deleted: the shelf no longer has it, or is in the settings no more; the library may have it."""
     BAD_FIELDS = "bad fields"
     """noted: something that the provider said of it was left out."""
+    OTHER_QUALITY = "other quality"
+    """noted: its mark says another quality than was measured; which."""
     IN_THE_WAY = "in the way"
     """failed: a link, or something of another kind, stands in its place."""
     DISK_FULL = "disk full"

@@ -147,6 +147,9 @@ class LibrarySettings(BaseModel):
         "url", description="posters and backgrounds: as URLs in the NFOs, as files beside them too, or not at all"
     )
     artwork_episodes: bool = Field(False, description="with artwork = files, a still for each episode, too")
+    version_tags: bool = Field(
+        False, description="the languages and qualities that there are of a title as tags in its NFO"
+    )
 
     accounts: Patterns = Field((), description="only what these accounts have; globs, a leading ! excludes")
     categories: Patterns = Field((), description="only what stands in these categories; globs, a leading ! excludes")

@@ -3,8 +3,12 @@
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
+from contextlib import closing
+from pathlib import Path
 
+from vod2strmfs.index.art import shows_art
+from vod2strmfs.index.file import connect
 from vod2strmfs.index.held import GONE, RENAMED, Held
 from vod2strmfs.index.remarks import RemarkKind
 from vod2strmfs.index.shelves import ShownShelf, shown_shelves
@@ -14,6 +18,8 @@ from vod2strmfs.settings import LibrarySettings, MediaServer
 from vod2strmfs.shrink import too_many
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, is_replaced
 
+_FEW_CHANGES = 20_000
+"""Up to so many nodes it is worth to count them alone."""
 _MERGED = "SELECT joined.node FROM joined WHERE joined.node != host"
 """The nodes of rows that other rows of their title stand for."""
 _INDEX = {
@@ -33,6 +39,7 @@ _INDEX = {
     "movies_not_renamed": f"kind = {NodeKind.MOVIE:d} AND held = {HELD_NAME}",
     "series_not_renamed": f"kind = {NodeKind.SERIES:d} AND held = {HELD_NAME}",
     "episodes_not_renamed": f"kind = {NodeKind.EPISODE:d} AND held = {HELD_NAME}",
+    "marks_contradicted": f"kind = {NodeKind.MOVIE:d} AND id IN (SELECT id FROM contradicted)",
     "long_urls": "strm_size >= :long",
 }
 _CONTENT = {
@@ -48,14 +55,16 @@ _FILES = {
     "nfo_files": "sum({nfos})",
     "bytes": "sum(strm_size + {nfos} * nfo_size)",
 }
+_IMAGES = "count(*), coalesce(sum(art.size), 0)"
 _ON_SHELF = """
     WITH title AS (SELECT node AS id FROM shelved WHERE shelf = :shelf),
     below AS (SELECT node.id, node.kind FROM title JOIN node ON node.parent = title.id WHERE node.kind IN {below})
     SELECT {{counted}} FROM (
         SELECT id FROM title UNION ALL SELECT id FROM below
         UNION ALL SELECT node.id FROM below JOIN node ON node.parent = below.id
-    ) JOIN node USING (id)""".format(below=f"({NodeKind.SEASON:d}, {NodeKind.VERSION:d})")
+    ) JOIN node USING (id) {{joined}}""".format(below=f"({NodeKind.SEASON:d}, {NodeKind.VERSION:d})")
 """What stands on a shelf, of which `counted` is to be said. What a category holds is on the shelf by itself."""
+_WITH_ART = "JOIN art ON art.node = node.id AND art.image != ''"
 _KINDS = {NodeKind.MOVIE: "movies", NodeKind.SERIES: "series", NodeKind.EPISODE: "episodes"}
 
 _HELD = f"""
@@ -96,10 +105,52 @@ def count(
         f"SELECT {counted} FROM node WHERE parent != {WAITING_NODE} AND id != 0 {among}", values
     ).fetchone()
     index = dict(zip((*_INDEX, *_CONTENT, "bad_fields"), (*found, *contents), strict=True))
+    images = f"SELECT {_IMAGES} FROM node {_WITH_ART} WHERE parent != {WAITING_NODE} {among}"
     return {
         "index": index | _filtered(connection),
-        "filesystem": dict(zip(_FILES, (number or 0 for number in files), strict=True)),
+        "filesystem": _with_images(connection, zip(_FILES, files, strict=True), images, values),
     }
+
+
+def _with_images(
+    connection: sqlite3.Connection, files: Iterable[tuple[str, int | None]], query: str, values: Mapping[str, object]
+) -> dict[str, int]:
+    """Metrics of files, images included.
+
+    Args:
+        connection: to the index.
+        files: the metrics of the other files.
+        query: asks how many images there are, and of how many bytes.
+        values: for the query.
+    """
+    counted = {metric: number or 0 for metric, number in files}
+    number, size = connection.execute(query, values).fetchone() if shows_art(connection) else (0, 0)
+    return counted | {"image_files": number, "bytes": counted["bytes"] + size}
+
+
+def count_changes(
+    connection: sqlite3.Connection,
+    state_dir: Path,
+    media_server: MediaServer,
+    before: Mapping[str, Mapping[str, int]],
+    gone: Set[int],
+    come: Set[int],
+) -> dict[str, dict[str, int]]:
+    """Metrics of a generation being made in an index without shelves, by those of the one before it.
+
+    Args:
+        connection: to the index.
+        state_dir: where the index is, as it was.
+        media_server: for which the library is made.
+        before: the metrics of the generation before.
+        gone: the nodes of that one that are otherwise now.
+        come: what became of them, and nodes that were added.
+    """
+    if len(come) > _FEW_CHANGES:
+        return count(connection, media_server)
+    with closing(connect(state_dir)) as index:
+        gone_metrics = count(index, media_server, gone)
+    return recount(connection, before, gone_metrics, count(connection, media_server, come))
 
 
 def recount(
@@ -117,7 +168,10 @@ def recount(
         come: what they count now, and those that were added.
     """
     changed = {
-        scope: {metric: before[scope][metric] - number + come[scope][metric] for metric, number in numbers.items()}
+        # A metric that an earlier version of this program did not count is counted with the next whole sync.
+        scope: {
+            metric: before[scope].get(metric, 0) - number + come[scope][metric] for metric, number in numbers.items()
+        }
         for scope, numbers in (("index", _without_filtered(gone["index"])), ("filesystem", gone["filesystem"]))
     }
     return changed | {"index": with_filtered(connection, changed["index"])}
@@ -157,11 +211,12 @@ def count_shelves(
     counted = ", ".join(_FILES.values()).format(nfos=_NFOS.get(media_server, _ALL_NFOS))
     files = {} if any(shelf.alone for shelf in shelves.values()) else library["filesystem"]
     for number, shelf in shelves.items():
-        rows = connection.execute(_ON_SHELF.format(counted=counted), {"shelf": number}).fetchone()
-        found = dict(zip(_FILES, rows, strict=True))
+        rows = connection.execute(_ON_SHELF.format(counted=counted, joined=""), {"shelf": number}).fetchone()
+        images = _ON_SHELF.format(counted=_IMAGES, joined=_WITH_ART)
+        found = _with_images(connection, zip(_FILES, rows, strict=True), images, {"shelf": number})
         # Movies, TV, and the shelf's own.
         found["directories"] += 2 if shelf.alone else 3
-        files = {metric: (value or 0) + files.get(metric, 0) for metric, value in found.items()}
+        files = {metric: value + files.get(metric, 0) for metric, value in found.items()}
     return library | {"index": library["index"] | _titles_on(connection, shelves), "filesystem": files}
 
 

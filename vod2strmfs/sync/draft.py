@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vod2strmfs.extract.incoming import Incoming, Keys, files_of, names_of, strm_of
-from vod2strmfs.extract.versions import lines
-from vod2strmfs.library.contents import decode_kind, encode
+from vod2strmfs.extract.versions import contradiction, lines, tagged
+from vod2strmfs.library.contents import decode_kind, encode, nfo_of
 from vod2strmfs.library.item_names import node_name, version_name
 from vod2strmfs.library.items import Category, Episode, LabelledVersion, Movie, Season, Series, Version, Video
 from vod2strmfs.library.kinds import FILE_KINDS, MOVIES_NODE, TV_NODE, WAITING_NODE, NodeKind
@@ -74,6 +74,7 @@ class Draft:
     nodes: list[tuple[object, ...]] = field(default_factory=list)
     contents: list[tuple[object, ...]] = field(default_factory=list)
     titles: list[tuple[object, ...]] = field(default_factory=list)
+    contradicted: list[tuple[object, ...]] = field(default_factory=list)
     touched: set[TitleRow] = field(default_factory=set)
     """What is or was known of titles' rows that are otherwise than before; of no use in the first generation, nor where
     everything may differ."""
@@ -111,6 +112,8 @@ class Draft:
             )
         )
         self.contents.append((node, incoming.kind, *incoming.keys))
+        if incoming.kind == NodeKind.MOVIE and (what := contradiction(_movie(incoming.item))):
+            self.contradicted.append((node, what))
         if self.merging:
             self._add_title(node, incoming)
         if not self.first:
@@ -127,9 +130,11 @@ class Draft:
         self.connection.executemany(_INSERT_NODE, self.nodes)
         self.connection.executemany(_INSERT_CONTENT, self.contents)
         self.connection.executemany(_INSERT_TITLE, self.titles)
+        self.connection.executemany("INSERT OR REPLACE INTO contradicted VALUES (?, ?)", self.contradicted)
         self.nodes.clear()
         self.contents.clear()
         self.titles.clear()
+        self.contradicted.clear()
 
     def _add_title(self, node: int, incoming: Incoming) -> None:
         keys, item = incoming.keys, incoming.item
@@ -205,6 +210,10 @@ class Draft:
             " item = ? WHERE id = ?",
             (*incoming.keys, node),
         )
+        if incoming.kind == NodeKind.MOVIE:
+            self.connection.execute("DELETE FROM contradicted WHERE id = ?", (node,))
+            if what := contradiction(_movie(incoming.item)):
+                self.connection.execute("INSERT INTO contradicted VALUES (?, ?)", (node, what))
         self.changed.add(node)
 
     def absorb(self, node: int, arrived: int) -> None:
@@ -281,36 +290,55 @@ class Draft:
         alias = "" if isinstance(stored.item, Version) else names_of(stored.item, self.settings)[1]
         self.place(node, parent, stored.name, alias)
 
-    def play(self, node: int, other: int) -> bool:
-        """Have a movie's files be those of another one, or again its own.
+    def play(self, node: int, other: int, tags: tuple[str, ...] = ()) -> bool:
+        """Have a movie's files be those of another one, or again its own. A series has its own, perhaps with more tags.
 
         Args:
             node: the movie's node.
             other: the one whose files they are to be, as they are now; `node` itself for its own.
+            tags: those that the NFO has in place of its own.
 
         Returns:
             Whether they were others.
         """
-        if other == node:
+        if other == node and not tags:
             if node not in self.others_play:
                 return False
             self.connection.execute("DELETE FROM played WHERE id = ?", (node,))
             self.others_play.discard(node)
             strm_file, nfo = files_of(self._stored(node), self.settings, self.providers)
         else:
-            columns = "node, uuid, account, stream, item"
-            now = self.connection.execute(
-                "SELECT id, uuid, account, stream, item FROM content WHERE id = ?", (other,)
-            ).fetchone()
-            before = self.connection.execute(f"SELECT {columns} FROM played WHERE id = ?", (node,)).fetchone()
-            if now != before:
-                self.connection.execute(
-                    f"INSERT OR REPLACE INTO played (id, {columns}) VALUES (?, ?, ?, ?, ?, ?)", (node, *now)
-                )
-            self.others_play.add(node)
+            strm_file, nfo = self._play_other(node, other, tags)
+        [kind] = self.connection.execute("SELECT kind FROM content WHERE id = ?", (node,)).fetchone()
+        if kind == NodeKind.SERIES:
+            self.series.add(node)  # tvshow.nfo is rendered when the seasons are known
+            return False
+        return self._take_files(node, strm_file, nfo)
+
+    def _play_other(self, node: int, other: int, tags: tuple[str, ...]) -> tuple[FileFacts, FileFacts]:
+        """Note of what a node's files are made from now on; returns what they are."""
+        *keys, data, kind = self.connection.execute(
+            "SELECT id, uuid, account, stream, item, kind FROM content WHERE id = ?", (other,)
+        ).fetchone()
+        if other == node and not self.first:  # the node's files may have been another one's
+            strm_file, nfo = files_of(self._stored(node), self.settings, self.providers)
+        else:
             facts = self.connection.execute(f"SELECT {_FACTS} FROM node WHERE id = ?", (other,)).fetchone()
             strm_file, nfo = FileFacts(*facts[:3]), FileFacts(*facts[3:])
-        return self._take_files(node, strm_file, nfo)
+        if tags:
+            item = decode_kind(data, kind)
+            assert isinstance(item, Movie | Series)
+            item = tagged(item, tags)
+            data = encode(item)
+            nfo = file_facts(nfo_of(item, self.settings), nfo.mtime)
+        columns = "node, uuid, account, stream, item"
+        before = self.connection.execute(f"SELECT {columns} FROM played WHERE id = ?", (node,)).fetchone()
+        if (*keys, data) != before:
+            self.connection.execute(
+                f"INSERT OR REPLACE INTO played (id, {columns}) VALUES (?, ?, ?, ?, ?, ?)", (node, *keys, data)
+            )
+        self.others_play.add(node)
+        return strm_file, nfo
 
     def _take_files(self, node: int, strm_file: FileFacts, nfo: FileFacts) -> bool:
         facts = self.connection.execute(f"SELECT {_FACTS} FROM node WHERE id = ?", (node,)).fetchone()
@@ -451,6 +479,8 @@ class Draft:
                 "DELETE FROM node WHERE id = ? RETURNING kind, parent", (node,)
             ).fetchone()
             self.connection.execute("DELETE FROM content WHERE id = ?", (node,))
+            if kind == NodeKind.MOVIE:
+                self.connection.execute("DELETE FROM contradicted WHERE id = ?", (node,))
             self.unnamed.discard(node)
             if self.knows_titles:
                 if kind == NodeKind.SERIES:
@@ -527,6 +557,11 @@ class Draft:
             f" {kind}_size = ?, {kind}_mtime = ?, {kind}_hash = ? WHERE id = ?",
             (*file, node),
         )
+
+
+def _movie(item: object) -> Movie:
+    assert isinstance(item, Movie)
+    return item
 
 
 def _keys(item: bytes, *, source: int | None = None, stream: str = "") -> Keys:

@@ -5,7 +5,7 @@ from collections.abc import Set
 from vod2strmfs.index.store import of_series
 from vod2strmfs.library.contents import Record, decode, encode, nfo_file
 from vod2strmfs.library.item_names import node_name, version_name
-from vod2strmfs.library.items import Season, Series, Version
+from vod2strmfs.library.items import Season, Series, TaggedSeries, Version
 from vod2strmfs.library.kinds import TV_NODE, WAITING_NODE, NodeKind
 from vod2strmfs.sync.brake import HELD_GONE
 from vod2strmfs.sync.draft import Draft
@@ -77,8 +77,9 @@ def name_versions(draft: Draft) -> None:
 
 
 def _series(draft: Draft, node: int) -> Series:
-    [data] = draft.connection.execute("SELECT item FROM content WHERE id = ?", (node,)).fetchone()
-    return decode(data, Series)
+    query = "SELECT coalesce(played.item, content.item) FROM content LEFT JOIN played USING (id) WHERE id = ?"
+    [data] = draft.connection.execute(query, (node,)).fetchone()
+    return decode(data, TaggedSeries)
 
 
 def _list(nodes: Set[int]) -> str:

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import NamedTuple
 
 from vod2strmfs.extract.titles import TitleCleaner
-from vod2strmfs.extract.versions import Facts, Wish, facts, label
+from vod2strmfs.extract.versions import Facts, Wish, facts, label, tags
 from vod2strmfs.index import titles as tables
 from vod2strmfs.library.contents import decode
-from vod2strmfs.library.items import SpokenMovie, SpokenSeries
+from vod2strmfs.library.items import TaggedMovie, TaggedSeries
 from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
 from vod2strmfs.library.names import CutName
 from vod2strmfs.sync.brake import HELD_NAME, Brake, Move, Place
@@ -44,6 +44,8 @@ class _Member(NamedTuple):
     """Where it stands, or waits."""
     host: int
     """The node that has stood for it."""
+    known: Facts | None
+    """What is known of its version, as far as it is of use."""
 
 
 class Joiner:
@@ -252,10 +254,14 @@ class Joiner:
         ).fetchone()
         waits = parent == WAITING_NODE and (host or row.node) != row.node
         standing = self.standing(row.node, (account, stream), waits=waits, marked=plain is not None)
+        known: Facts | None = None
         rank: tuple[object, ...] = ()
         if kind == NodeKind.MOVIE:
-            rank = self.rank(facts(decode(item, SpokenMovie), self._cleaner, height), row.node, account, stream)
-        return _Member(row, standing, rank, Place(parent, CutName(name) if cut else name), host or row.node)
+            known = facts(decode(item, TaggedMovie), self._cleaner, height)
+            rank = self.rank(known, row.node, account, stream)
+        elif self._draft.settings.version_tags:
+            known = self.facts_of_series(row.node)
+        return _Member(row, standing, rank, Place(parent, CutName(name) if cut else name), host or row.node, known)
 
     def standing(self, node: int, stream: tuple[int, str], *, waits: bool, marked: bool) -> tuple[object, ...]:
         """The less, the rather a row stands in the tree: who did, then who has a name of its own, then the first one.
@@ -278,14 +284,14 @@ class Joiner:
     def facts_of_series(self, node: int) -> Facts:
         """What is known of the versions of a series' episodes, but for what was measured."""
         [item] = self._connection.execute("SELECT item FROM content WHERE id = ?", (node,)).fetchone()
-        return facts(decode(item, SpokenSeries), self._cleaner)
+        return facts(decode(item, TaggedSeries), self._cleaner)
 
     def label_of(self, movie: int) -> str:
         """What tells a movie's versions from those of other rows of its title; "" where its account does."""
         if not self._draft.merging:
             return ""
         [item] = self._connection.execute("SELECT item FROM content WHERE id = ?", (movie,)).fetchone()
-        return label(facts(decode(item, SpokenMovie), self._cleaner))
+        return label(facts(decode(item, TaggedMovie), self._cleaner))
 
     def note(self, node: int, host: int, why: str) -> None:
         """Note that a row is joined."""
@@ -307,16 +313,22 @@ class Joiner:
             if node != host.node:
                 self._draft.play(node, node)
                 self._draft.place(node, WAITING_NODE, member.place.name)
+        of_title: tuple[str, ...] = ()
+        if self._draft.settings.version_tags:
+            of_title = tags(member.known for member in members if member.known)
         if kind == NodeKind.MOVIE:
             self._show(host.node)
-            self._draft.play(host.node, min(members, key=lambda each: each.rank).row.node)
+            self._draft.play(host.node, min(members, key=lambda each: each.rank).row.node, of_title)
+        else:
+            self._draft.play(host.node, host.node, of_title)
 
     def _part(self, kind: NodeKind, node: int) -> None:
         """Have a row stand for itself alone. A series is shown when it has episodes."""
         is_joined = self._connection.execute("DELETE FROM joined WHERE node = ?", (node,)).rowcount > 0
-        if is_joined and kind == NodeKind.MOVIE:
+        if is_joined:
             self._draft.play(node, node)
-            self._show(node)
+            if kind == NodeKind.MOVIE:
+                self._show(node)
 
     def _show(self, node: int) -> None:
         [parent] = self._connection.execute("SELECT parent FROM node WHERE id = ?", (node,)).fetchone()

@@ -3,19 +3,22 @@
 The contents of the catalogue stay as they are; nobody but a sync and this writes the index, one at a time.
 """
 
+import json
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Set
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.art import ART, shows_art
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, differences
 from vod2strmfs.index.file import FILE_NAME, connect, writing
+from vod2strmfs.index.shelves import shown_shelves
 from vod2strmfs.index.store import Store, node_in
 from vod2strmfs.library.kinds import FILE_KINDS
+from vod2strmfs.sync.counts import count, count_changes, count_shelves
 from vod2strmfs.sync.draft import Draft
 from vod2strmfs.sync.mtimes import settle_mtimes
 
@@ -104,9 +107,22 @@ def _publish(connection: sqlite3.Connection, state_dir: Path, extensions: Collec
         _hide(draft, old)
         settle_mtimes(draft)
         _log_changes(draft, before, number + 1)
-    connection.execute("UPDATE generation SET number = ?, made = ?", (number + 1, draft.now))
+        counted = json.dumps(_counted(draft, state_dir))
+    connection.execute("UPDATE generation SET number = ?, made = ?, stats = ?", (number + 1, draft.now, counted))
     connection.execute("COMMIT")
     return Published(number, number + 1)
+
+
+def _counted(draft: Draft, state_dir: Path) -> dict[str, Any]:
+    """What there is in the generation being made, images included, and what was noted of the one before it."""
+    [text] = draft.connection.execute("SELECT stats FROM generation").fetchone()
+    noted: dict[str, Any] = json.loads(text)
+    server = draft.settings.media_server
+    if shown_shelves(draft.connection):
+        counted = count_shelves(draft.connection, server, count(draft.connection, server))
+    else:
+        counted = count_changes(draft.connection, state_dir, server, noted, draft.changed, draft.changed)
+    return noted | counted
 
 
 def _hide(draft: Draft, shown: Collection[tuple[int, int]]) -> None:

@@ -33,7 +33,7 @@ from vod2strmfs.sync import collisions
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, WINDOW, Brake, Place, emptied_series, other_versions
 from vod2strmfs.sync.compare import NODE_KINDS, Known, known_items, merge
 from vod2strmfs.sync.convert_many import ManyRows
-from vod2strmfs.sync.counts import count, count_shelves, find_held, recount, with_filtered
+from vod2strmfs.sync.counts import count, count_changes, count_shelves, find_held, with_filtered
 from vod2strmfs.sync.draft import Draft
 from vod2strmfs.sync.folders import name_versions, render_series, settle_folders
 from vod2strmfs.sync.identity import KEPT_OUT, name_kept_out, reunite
@@ -55,8 +55,6 @@ _PATIENCE = 20
 """While the counters stand still, comparing may take one part in so many of the time."""
 _NOTED_WITHIN = 600 * 10**9
 """Nanoseconds after which a comparison that found nothing is noted in the index all the same."""
-_FEW_CHANGES = 20_000
-"""Up to so many nodes it is worth to count them alone."""
 _DAY = 86_400 * 10**9
 """Nanoseconds after which all blocks are compared, and not only those that were written: when there are few of these,
 as a rule, and when there are many, after a week."""
@@ -284,13 +282,11 @@ class _Run:
         """What there is in the index, by scope and metric; of a large one, from what there was and what differs, if
         that was counted without shelves."""
         media_server = self.settings.media_server
-        is_much = draft.first or draft.everything or len(draft.added) + len(draft.changed) > _FEW_CHANGES
-        if is_much or plans.each or plans.gone:
+        if draft.first or draft.everything or plans.each or plans.gone:
             return count_shelves(self.connection, media_server, count(self.connection, media_server))
-        with closing(connect(self.state_dir)) as before:
-            gone = count(before, media_server, {node for node in draft.changed if node < first_new})
-        come = count(self.connection, media_server, draft.changed | draft.added)
-        return recount(self.connection, self._counted(), gone, come)
+        gone = {node for node in draft.changed if node < first_new}
+        come = draft.changed | draft.added
+        return count_changes(self.connection, self.state_dir, media_server, self._counted(), gone, come)
 
     def _note(self, comparison: Comparison, changed: bool) -> bool:
         """Note a comparison; returns whether on disk. Whatever is written has a mount look at its index, and a disk
