@@ -96,7 +96,7 @@ def test_the_page_can_be_read_in_every_state_and_width_and_scheme(
         library.lose_the_database()
         viewer.look(library.url, "away")
         assert texts(browser, ".notice h2") == [
-            "Dispatcharr’s database is away", "Some changes wait for you", "The last run failed",
+            "Dispatcharr’s database is away", "Some changes wait for you", "The last run could not write everything",
         ]  # fmt: skip
 
 

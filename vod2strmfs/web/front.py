@@ -122,7 +122,8 @@ def _of_runs(runs: Runs) -> Iterator[Notice]:
     if last and last.exit_code == Exit.SHRINK:
         yield Notice("held", "Some changes wait for you", last.error)
     elif last and last.exit_code:
-        yield Notice("bad", "The last run failed", last.error or f"It ended with exit code {last.exit_code}.")
+        heading = "The last run could not write everything" if last.exit_code == Exit.OUTPUT else "The last run failed"
+        yield Notice("bad", heading, last.error or f"It ended with exit code {last.exit_code}.")
 
 
 def _advice(state: MountState) -> str:
