@@ -1,11 +1,11 @@
 """How far fetching is, for whoever asks: read from the queue's file, while another process works through it."""
 
-import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from vod2strmfs.host.work_file import read_work_file
 
 if TYPE_CHECKING:
     import sqlite3
@@ -60,16 +60,7 @@ class Figures(msgspec.Struct, frozen=True):
 
 def read_figures(state_dir: Path) -> Figures | None:
     """The figures of a state directory; None where no image was ever wanted, or they cannot be read now."""
-    path = state_dir / FILE_NAME
-    if not path.exists():
-        return None
-    import sqlite3
-
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1)) as connection:
-            return _read(connection, time.time())
-    except (sqlite3.Error, ValueError):
-        return None
+    return read_work_file(state_dir / FILE_NAME, _read, 1)
 
 
 def _read(connection: "sqlite3.Connection", now: float) -> Figures:

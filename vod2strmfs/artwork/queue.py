@@ -18,6 +18,7 @@ from vod2strmfs.artwork.signature import Image
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.host.private import private
 from vod2strmfs.host.set_aside import set_aside
+from vod2strmfs.host.work_file import open_work_file
 
 _LOCK_NAME = "artwork.lock"
 _VERSION = 1
@@ -98,7 +99,7 @@ class Queue:
                 # Not when it is there: to close it again would end the locks that this process has on it.
                 with suppress(FileExistsError):
                     open(self.path, "x", opener=private).close()
-            self._connection = _opened(self.path)
+            self._connection = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
         except (sqlite3.Error, OSError) as error:
             raise _unusable(self.path, error) from error
 
@@ -326,36 +327,6 @@ def _note_host(connection: sqlite3.Connection, host: str, outcome: Outcome, now:
         "INSERT OR REPLACE INTO host VALUES (?, ?, ?, ?)",
         (host, now + host_pause(failures, outcome.pause), failures, outcome.why),
     )
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    try:
-        return _connect(path)
-    except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise
-    set_aside(path)
-    return _connect(path)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("BEGIN IMMEDIATE")
-        [version] = connection.execute("PRAGMA user_version").fetchone()
-        if version != _VERSION:
-            for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-                connection.execute(f"DROP TABLE {table}")
-            for statement in _SCHEMA.split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _unusable(path: Path, error: Exception) -> IndexFileError:

@@ -1,4 +1,5 @@
-"""Standard output and error, when they cannot be written: a full disk, say, or nothing at all (`2>&-`)."""
+"""Standard output and error: what may stand there, and what to do when they cannot be written, as on a full disk, or
+are not there at all (`2>&-`)."""
 
 import io
 import os
@@ -55,3 +56,8 @@ class _Output(io.FileIO):
             if isinstance(error, BrokenPipeError):
                 raise UnreadOutputError from error
             raise LostOutputError(f"standard output: cannot be written ({error.strerror}).") from error
+
+
+def printable(text: str) -> str:
+    """A text without the characters that could command a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from vod2strmfs.cli.options import Group, GroupedCommand, with_settings
+from vod2strmfs.cli.output import printable
 from vod2strmfs.errors import OutputError
 from vod2strmfs.settings import Settings
 
@@ -83,7 +84,7 @@ class _Layout(NamedTuple):
 
     def _cells(self, texts: Sequence[str]) -> str:
         if not self.item:
-            return "\t".join(map(_printable, texts))
+            return "\t".join(map(printable, texts))
         widths = (_ACTION_CELLS, _TYPE_CELLS, self.item, self.reason)
         return _GAP.join(_fit(text, width) for text, width in zip(texts, widths, strict=True) if width).rstrip()
 
@@ -175,7 +176,7 @@ def _summary(counts: _Counts) -> Iterator[str]:
     if not counts:
         yield "No rows: there was nothing to do.\n"
     for (action, reason), number in sorted(counts.items()):
-        yield f"{number:>9,}{_GAP}{_fit(_printable(action), _ACTION_CELLS)}{_GAP}{_printable(reason)}\n"
+        yield f"{number:>9,}{_GAP}{_fit(printable(action), _ACTION_CELLS)}{_GAP}{printable(reason)}\n"
 
 
 def _page(text: Iterator[str]) -> None:
@@ -192,10 +193,5 @@ def _fit(text: str, width: int) -> str:
     """A text that takes just `width` cells of a terminal, cut or filled up."""
     from rich.cells import cell_len, set_cell_size
 
-    shown = _printable(text)
+    shown = printable(text)
     return set_cell_size(shown, width) if cell_len(shown) <= width else set_cell_size(shown, width - 1) + "…"
-
-
-def _printable(text: str) -> str:
-    """A text without the characters that could command a terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)

@@ -9,6 +9,7 @@ import click
 from vod2strmfs.cli.answer import ended, json_option, say_json
 from vod2strmfs.cli.index import open_index
 from vod2strmfs.cli.options import STATE, Group, GroupedCommand, with_settings
+from vod2strmfs.cli.output import printable
 from vod2strmfs.errors import Exit
 from vod2strmfs.settings import LibrarySettings, Settings
 
@@ -105,14 +106,9 @@ def _row(version: "TitleVersion", item: Any, known: Any) -> dict[str, Any]:
 def _lines(title: dict[str, Any]) -> Iterable[str]:
     """The same for people."""
     why = f"{_GAP}(by {title['why']})" if title["why"] else ""
-    yield _printable(f"{title['folder']}{_GAP}{title['type']}{why}")
+    yield printable(f"{title['folder']}{_GAP}{title['type']}{why}")
     for row in title["versions"]:
         what = [row["title"], row["account"], row["category"], " ".join(row["languages"]), row["quality"]]
         if row["joined_by"]:
             what.append(f"joined by {row['joined_by']}")
-        yield _printable(f"  {'*' if row['plays'] else ' '} " + _GAP.join(filter(None, what)))
-
-
-def _printable(text: str) -> str:
-    """A text without the characters that could command a terminal."""
-    return "".join(character if character.isprintable() else "�" for character in text)
+        yield printable(f"  {'*' if row['plays'] else ' '} " + _GAP.join(filter(None, what)))

@@ -1,11 +1,11 @@
 """How far filling is, for whoever asks: read from the queue's file, while others work through it."""
 
-import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from vod2strmfs.host.work_file import read_work_file
 
 if TYPE_CHECKING:
     import sqlite3
@@ -63,16 +63,7 @@ class Figures(msgspec.Struct, frozen=True):
 
 def read_figures(state_dir: Path) -> Figures | None:
     """How far filling is; None where nothing was ever to be filled, or it cannot be read."""
-    path = state_dir / FILE_NAME
-    if not path.exists():
-        return None
-    import sqlite3  # Who fills nothing need not load it to ask how a mount is.
-
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
-            return _read(connection, time.time())
-    except (sqlite3.Error, ValueError):
-        return None
+    return read_work_file(state_dir / FILE_NAME, _read, 5)
 
 
 def _read(connection: "sqlite3.Connection", now: float) -> Figures:

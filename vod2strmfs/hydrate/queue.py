@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vod2strmfs.errors import IndexFileError
+from vod2strmfs.host.work_file import open_work_file
 from vod2strmfs.hydrate.asker import lives, myself
 from vod2strmfs.hydrate.figures import FILE_NAME
 from vod2strmfs.hydrate.outcomes import DAY, EMPTY_DAYS, Kind, Outcome, Patience
@@ -21,7 +22,7 @@ from vod2strmfs.index.file import make_directory
 _VERSION = 1
 _USED_LATELY = 30 * DAY
 
-_SCHEMA = f"""
+_SCHEMA = """
 CREATE TABLE series (
     account INTEGER NOT NULL,
     stream TEXT NOT NULL,
@@ -56,7 +57,6 @@ CREATE TABLE account (
 );
 CREATE TABLE request (at REAL NOT NULL, wished INTEGER NOT NULL);
 CREATE TABLE info (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-PRAGMA user_version = {_VERSION};
 """
 _UPDATE = """
     INSERT INTO series (account, stream, relation, series, uuid, name, created, there, missing, seen)
@@ -170,7 +170,7 @@ class Queue:
         self._me = myself()
         self._opened = time.time()
         try:
-            self._connection = _open(self._path)
+            self._connection = open_work_file(self._path, _SCHEMA, _VERSION, _discard)
         except sqlite3.Error as error:
             raise _unusable(self._path, error) from error
 
@@ -449,35 +449,10 @@ class Queue:
             connection.execute("COMMIT")
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        return _connect(path)
-    except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise
-    # What was asked for is forgotten; Dispatcharr knows which episodes it has.
+def _discard(path: Path) -> None:
+    """Forget what was asked for; Dispatcharr knows which episodes it has."""
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-    return _connect(path)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("BEGIN IMMEDIATE")
-        [version] = connection.execute("PRAGMA user_version").fetchone()
-        if version != _VERSION:
-            for table in ("series", "account", "request", "info"):
-                connection.execute(f"DROP TABLE IF EXISTS {table}")
-            for statement in _SCHEMA.split(";"):
-                connection.execute(statement)
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _unusable(path: Path, error: sqlite3.Error) -> IndexFileError:

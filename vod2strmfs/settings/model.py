@@ -30,10 +30,15 @@ from vod2strmfs.settings.checks import without_password
 from vod2strmfs.settings.servers import NotifiedServer
 from vod2strmfs.settings.shelves import Shelf, distinct
 from vod2strmfs.settings.types import (
+    Adult,
+    Categories,
     CommandLine,
     Database,
+    Genres,
     Hours,
     HttpUrl,
+    Ids,
+    Languages,
     ListenAddress,
     Location,
     Pattern,
@@ -67,7 +72,6 @@ GroupBy = Literal["none", "category", "category_tv"]
 Versions = Literal["best", "all"]
 Merge = Literal["titles", "ids", "off"]
 PreferQuality = Literal["highest", "up_to_1080p", "lowest"]
-Adult = Literal["include", "exclude", "only"]
 Cleanup = Literal["off", "preview", "apply"]
 EmptySeries = Literal["hide", "show"]
 Hydrate = Literal["off", "background", "on_open"]
@@ -152,16 +156,12 @@ class LibrarySettings(BaseModel):
     )
 
     accounts: Patterns = Field((), description="only what these accounts have; globs, a leading ! excludes")
-    categories: Patterns = Field((), description="only what stands in these categories; globs, a leading ! excludes")
-    genres: Patterns = Field((), description="only these genres; globs, a leading ! excludes")
-    languages: Patterns = Field(
-        (), description="only these languages, by the mark in the title (EN, FR …; none: -); a leading ! excludes"
-    )
-    ids: Patterns = Field(
-        (), description="only these titles, as tmdb-949, imdb-tt0113277 or a UUID; a leading ! excludes"
-    )
-    years: Years = Field("", description="only titles of these years, such as 1990-2005, 1990- or -2005")
-    adult: Adult = Field("include", description="what to do with adult titles")
+    categories: Categories = ()
+    genres: Genres = ()
+    languages: Languages = ()
+    ids: Ids = ()
+    years: Years = ""
+    adult: Adult = "include"
 
     shelf: _Shelves = Field(
         (),

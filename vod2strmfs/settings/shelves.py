@@ -4,11 +4,11 @@ import os
 import re
 import unicodedata
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from vod2strmfs.settings.types import Location, Patterns, Years
+from vod2strmfs.settings.types import Adult, Categories, Genres, Ids, Languages, Location, Years
 
 _LONGEST_NAME = 128
 """Bytes: as many as `name_max` leaves at least."""
@@ -42,16 +42,12 @@ class Shelf(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, AfterValidator(_shelf_name)] = Field(description="what its folder is called, such as Kids")
-    categories: Patterns = Field((), description="only what stands in these categories; globs, a leading ! excludes")
-    genres: Patterns = Field((), description="only these genres; globs, a leading ! excludes")
-    languages: Patterns = Field(
-        (), description="only these languages, by the mark in the title (EN, FR …; none: -); a leading ! excludes"
-    )
-    ids: Patterns = Field(
-        (), description="only these titles, as tmdb-949, imdb-tt0113277 or a UUID; a leading ! excludes"
-    )
-    years: Years = Field("", description="only titles of these years, such as 1990-2005, 1990- or -2005")
-    adult: Literal["include", "exclude", "only"] = Field("include", description="what to do with adult titles")
+    categories: Categories = ()
+    genres: Genres = ()
+    languages: Languages = ()
+    ids: Ids = ()
+    years: Years = ""
+    adult: Adult = "include"
     picks: Annotated[Location, AfterValidator(_absolute)] | None = Field(
         None, description="a file of titles or ids, one a line, that stand on it as well; a leading ! takes one off"
     )

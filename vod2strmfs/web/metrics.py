@@ -1,6 +1,6 @@
 """A mount's state as Prometheus metrics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -55,6 +55,20 @@ class _Collector:
             yield from _images(self._artwork)
 
 
+def _gauges(prefix: str, gauges: Mapping[str, tuple[str, float]]) -> Iterator[Metric]:
+    """Gauges by the names that stand behind a prefix: what each says, and its value."""
+    for name, (text, value) in gauges.items():
+        yield GaugeMetricFamily(f"vod2strmfs_{prefix}{name}", text, value=value)
+
+
+def _by(label: str, name: str, text: str, values: Mapping[str, float]) -> Metric:
+    """A gauge with a value for each value of a label."""
+    family = GaugeMetricFamily(f"vod2strmfs_{name}", text, labels=[label])
+    for value, number in values.items():
+        family.add_metric([value], number)
+    return family
+
+
 def _materializing(runs: Runs) -> Iterator[Metric]:
     gauges: dict[str, tuple[str, float]] = {}
     if runs.service:
@@ -70,25 +84,17 @@ def _materializing(runs: Runs) -> Iterator[Metric]:
             "last_run_seconds": ("How long it took.", runs.last.ended - runs.last.began),
             "last_run_exit_code": ("Its exit code; 0: all was done.", runs.last.exit_code),
         }
-        files = GaugeMetricFamily("vod2strmfs_last_run_rows", "Rows of its report.", labels=["action"])
-        for action, number in runs.last.actions.items():
-            files.add_metric([action], number)
-        yield files
-    for name, (text, value) in gauges.items():
-        yield GaugeMetricFamily(f"vod2strmfs_{name}", text, value=value)
+        yield _by("action", "last_run_rows", "Rows of its report.", runs.last.actions)
+    yield from _gauges("", gauges)
 
 
 def _filling(figures: Figures) -> Iterator[Metric]:
-    series = GaugeMetricFamily("vod2strmfs_hydrate_series", "Series, by whether they have episodes.", labels=["state"])
-    series.add_metric(["filled"], figures.filled)
-    series.add_metric(["waiting"], figures.waiting)
-    series.add_metric(["without_episodes"], figures.without)
-    series.add_metric(["failing"], figures.failed)
-    yield series
-    failing = GaugeMetricFamily("vod2strmfs_hydrate_failing", "Series asked for in vain, by why.", labels=["why"])
-    for why, number in figures.failing.items():
-        failing.add_metric([why], number)
-    yield failing
+    states = {
+        "filled": figures.filled, "waiting": figures.waiting, "without_episodes": figures.without,
+        "failing": figures.failed,
+    }  # fmt: skip
+    yield _by("state", "hydrate_series", "Series, by whether they have episodes.", states)
+    yield _by("why", "hydrate_failing", "Series asked for in vain, by why.", figures.failing)
     gauges = {
         "last_hour": ("Series asked for within the last hour.", figures.last_hour),
         "rate": ("Series a minute that may be asked for.", figures.rate),
@@ -96,20 +102,13 @@ def _filling(figures: Figures) -> Iterator[Metric]:
         "stopped": ("Whether Dispatcharr refuses, so that nothing is asked for.", bool(figures.stopped)),
         "done_time_seconds": ("When about nothing will be waiting; 0: unknown, or so already.", figures.done),
     }
-    for name, (text, value) in gauges.items():
-        yield GaugeMetricFamily(f"vod2strmfs_hydrate_{name}", text, value=value)
+    yield from _gauges("hydrate_", gauges)
 
 
 def _images(figures: ArtworkFigures) -> Iterator[Metric]:
-    images = GaugeMetricFamily("vod2strmfs_artwork_images", "Images that the library wants.", labels=["state"])
-    images.add_metric(["stored"], figures.stored)
-    images.add_metric(["waiting"], figures.waiting)
-    images.add_metric(["failing"], figures.failed)
-    yield images
-    failing = GaugeMetricFamily("vod2strmfs_artwork_failing", "Images that could not be had, by why.", labels=["why"])
-    for why, number in figures.failing.items():
-        failing.add_metric([why], number)
-    yield failing
+    states = {"stored": figures.stored, "waiting": figures.waiting, "failing": figures.failed}
+    yield _by("state", "artwork_images", "Images that the library wants.", states)
+    yield _by("why", "artwork_failing", "Images that could not be had, by why.", figures.failing)
     gauges = {
         "bytes": ("Bytes of the images that are stored.", figures.bytes),
         "limit_bytes": ("Bytes that may be stored.", figures.limit),
@@ -119,8 +118,7 @@ def _images(figures: ArtworkFigures) -> Iterator[Metric]:
         "stopped": ("Whether nothing is fetched for want of room.", bool(figures.stopped)),
         "done_time_seconds": ("When about nothing will be waiting; 0: unknown, or so already.", figures.done),
     }
-    for name, (text, value) in gauges.items():
-        yield GaugeMetricFamily(f"vod2strmfs_artwork_{name}", text, value=value)
+    yield from _gauges("artwork_", gauges)
 
 
 def _metrics(state: MountState) -> Iterator[Metric]:
@@ -134,8 +132,7 @@ def _metrics(state: MountState) -> Iterator[Metric]:
         "stale_since_seconds": ("Since when the database cannot be read; 0 while it can.", state.stale_since),
         "held_items": ("Items kept by the shrink brake.", state.held),
     }
-    for name, (text, value) in gauges.items():
-        yield GaugeMetricFamily(f"vod2strmfs_{name}", text, value=value)
+    yield from _gauges("", gauges)
     counters = {
         "requests": ("Requests of the kernel.", state.requests),
         "failed_requests": ("Requests answered with an input/output error.", state.failed),

@@ -1,0 +1,76 @@
+"""SQLite files of work that goes on, such as queues: what is lost with one is done again."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_Read = TypeVar("_Read")
+
+
+def open_work_file(path: Path, schema: str, version: int, discard: Callable[[Path], object]) -> "sqlite3.Connection":
+    """A connection to a file, whose tables are made anew if they are of another version.
+
+    Args:
+        path: an existing file, which may be empty.
+        schema: statements that make the tables, separated by semicolons.
+        version: of the tables.
+        discard: takes a damaged file away.
+
+    Raises:
+        sqlite3.Error: it cannot be used.
+    """
+    import sqlite3
+
+    try:
+        return _connect(path, schema, version)
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise
+    discard(path)
+    return _connect(path, schema, version)
+
+
+def _connect(path: Path, schema: str, version: int) -> "sqlite3.Connection":
+    import sqlite3
+
+    connection = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("BEGIN IMMEDIATE")
+        [found] = connection.execute("PRAGMA user_version").fetchone()
+        if found != version:
+            for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                connection.execute(f"DROP TABLE {table}")
+            for statement in schema.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def read_work_file(path: Path, read: "Callable[[sqlite3.Connection, float], _Read]", patience: float) -> _Read | None:
+    """What is read from a file that another process works with; None where there is none, or it cannot be read now.
+
+    Args:
+        path: the file's.
+        read: reads with a connection; is given the time, seconds since the epoch.
+        patience: seconds to wait for whoever writes.
+    """
+    if not path.exists():
+        return None
+    import sqlite3  # Who has no such file need not load it to ask how a mount is.
+
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=patience)) as connection:
+            return read(connection, time.time())
+    except (sqlite3.Error, ValueError):
+        return None
