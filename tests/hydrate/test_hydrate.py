@@ -3,9 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +120,11 @@ def test_the_rate_holds_and_one_account_is_asked_once_at_a_time(
     with DispatcharrApi(database.owner_url) as api:
         api.delay = 0.3
         Runner(tmp_path, database, api.url).run("--rate", "300")
-    gaps = [after - before for before, after in zip(api.times, api.times[1:], strict=False)]
-    assert min(gaps) > 0.18
+    with closing(sqlite3.connect(tmp_path / "state/hydrate.db")) as queue:
+        noted = [at for (at,) in queue.execute("SELECT at FROM request ORDER BY at")]
+    # On a busy machine a request may be late, and the next one on time; but none comes before its turn.
+    assert all(after - before >= 0.2 for before, after in pairwise(noted))
+    assert all(came >= at for at, came in zip(noted, api.times, strict=True))
     assert max(api.most_at_once.values()) == 1
     assert set(api.asked.values()) == {1}
 

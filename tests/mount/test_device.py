@@ -215,10 +215,13 @@ def test_an_idle_mount_uses_no_processor_time(tmp_path: Path) -> None:
             fields = Path(f"/proc/{mount.process.pid}/stat").read_text().rpartition(")")[2].split()
             return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-        time.sleep(0.5)
-        before = used()
-        time.sleep(2)
-        assert used() - before <= 0.1
+        def rests() -> bool:
+            before = used()
+            time.sleep(2)
+            return used() - before <= 0.1
+
+        # What follows a start takes longer on a slower machine.
+        eventually(rests)
 
 
 def test_a_mount_follows_and_stops_in_the_middle_of_a_scan(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ class Shown:
         self.store.refresh()
         folders = self.store.changed_folders(before)
         assert folders is not None
-        self.handlers.show(Tree(self.store), {*folders} if known else None)
+        listings = {folder for folder, is_listing in folders if is_listing}
+        self.handlers.show(Tree(self.store), listings if known else None)
 
     def open(self, directory: int) -> tuple[int, int]:
         """Open a directory; gives the handle and what the kernel is told."""

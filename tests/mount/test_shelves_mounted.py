@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
+import pytest
 import tomli_w
 from databases import Database
 from libraries import Library
 from media_servers import MediaServer
-from mounts import eventually, mounted
+from mounts import eventually, mounted, untold
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.settings import load
@@ -72,6 +73,26 @@ def test_a_mounted_shelf_is_the_tree_and_follows_its_picks(tmp_path: Path) -> No
         eventually(lambda: "Another plot." in (kids / nfo).read_text())
         assert (kids / nfo).stat().st_ino == (mount.path / "Movies" / nfo).stat().st_ino
         assert mount.stat("titles_on_shelf_Kids") == "3"
+
+
+def test_a_shelf_whose_listing_is_new_has_its_new_time_before_the_kernel_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mounts.command", untold)
+    database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(films())
+    picks = tmp_path / "kids.txt"
+    picks.write_text("Film 0\n")
+    config = settings_file(tmp_path, shelf=[{"name": "Kids", "picks": str(picks)}])
+    with mounted(tmp_path, database.url, "--config", str(config)) as mount:
+        kids = mount.path / "Kids/Movies"
+        folders = kids.parent, kids
+        before = [folder.stat().st_mtime_ns for folder in folders]
+        assert os.listdir(kids) == ["Film 0 (1950)"]
+        picks.write_text("Film 0\nFilm 1\n")
+        eventually(lambda: len(os.listdir(kids)) == 2)
+        after = [folder.stat().st_mtime_ns for folder in folders]
+        assert after > before
+        assert after[0] == after[1]
 
 
 def test_servers_are_told_of_what_appears_on_a_shelf(tmp_path: Path) -> None:

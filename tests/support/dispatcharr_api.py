@@ -74,7 +74,7 @@ class DispatcharrApi(LoopbackServer):
         self.fetched: Counter[int] = Counter()
         """How often its provider was."""
         self.times: list[float] = []
-        """When a series was asked for."""
+        """When a series was asked for, in seconds since the epoch."""
         self.requests: list[str] = []
         """Method, path and query of each request."""
         self.order: list[int] = []
@@ -155,7 +155,7 @@ class DispatcharrApi(LoopbackServer):
         with self._lock:
             times = self.asked[series]
             self.asked[series] += 1
-            self.times.append(time.monotonic())
+            self.times.append(time.time())
             self.order.append(series)
             self._at_once[account] += 1
             self.most_at_once[account] = max(self.most_at_once[account], self._at_once[account])

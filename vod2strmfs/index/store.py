@@ -392,25 +392,28 @@ class Store:
                 ),
             )
 
-    def changed_folders(self, since: int) -> Iterator[int] | None:
-        """The directories, by their inodes, whose listings the generations after `since` changed, some of them more
-        than once; None if that is no longer known."""
+    def changed_folders(self, since: int) -> Iterator[tuple[int, bool]] | None:
+        """The directories, by their inodes, that the generations after `since` changed, some of them more than once:
+        each with True for its listing, or False for its attributes; None if that is no longer known."""
         if self.generation - since > GENERATIONS_REMEMBERED:
             return None
         return self._changed_folders(since)
 
-    def _changed_folders(self, since: int) -> Iterator[int]:
+    def _changed_folders(self, since: int) -> Iterator[tuple[int, bool]]:
         last = 0
         with _reading():
             # The newest stand last, so this reads no others.
             for generation, what, inode, parent in self._connection.execute(_NEWEST_CHANGES):
                 if generation <= since:
                     return
-                if what != What.ATTRIBUTES_CHANGED and parent != last:
-                    yield parent
+                if what == What.ATTRIBUTES_CHANGED:
+                    yield inode, False
+                    continue
+                if parent != last:
+                    yield parent, True
                     last = parent
-                if what != What.ATTRIBUTES_CHANGED and slot_of(inode) == Slot.FOLDER:
-                    yield inode
+                if slot_of(inode) == Slot.FOLDER:
+                    yield inode, True
 
     def _read_nodes(self, first: int, last: int) -> dict[int, Node]:
         rows = self._query(_NODES, first, last)

@@ -1,7 +1,7 @@
 """Following the index: from one generation to the next, and what the kernel has to forget."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
@@ -24,8 +24,9 @@ _log = logging.getLogger("vod2strmfs")
 _DAMAGED = "the index is damaged, or cannot be read everywhere."
 _PATIENCE_SECONDS = 1.5
 """How long requests may wait while one index takes the place of another."""
-_FOLDERS_AT_ONCE = 10_000
-"""So many changes are read within some milliseconds, while requests wait. After more, all listings are read again."""
+_FOLDERS_AT_ONCE = 20_000
+"""So many changes of folders are read within some milliseconds, while requests wait. After more, all listings are read
+again."""
 _TOPMOST = (ROOT_INODE, *map(folder_inode, SECTIONS.values()))
 _shelves: dict[int, str] = {}
 """The names of shelves that were shown, by their numbers: the kernel may know them, whatever becomes of the index. They
@@ -148,7 +149,7 @@ class Follower:
         """
         self._suspect = self._store.identity if self._store is not None else None
         self._handlers.show(None)
-        _let_the_kernel_ask()
+        _let_the_kernel_ask(_topmost())
 
     def _follow(self) -> bool:
         """Read the index if there is anything new in it; returns whether there is."""
@@ -171,21 +172,26 @@ class Follower:
         if tree is not None and store.generation == self._shown:
             self._handlers.show(tree, {ROOT_INODE})
             return
-        changed = _few(store.changed_folders(self._shown)) if tree is not None else None
+        is_first = tree is None
+        changed = None if is_first else _few(store.changed_folders(self._shown))
         _shelves.update({number: shelf.name for number, shelf in store.shelves.shown.items()})
         tree = Tree(store, write_nfo=self._write_nfo, with_stats=True)
-        self._handlers.show(tree, None if changed is None else {ROOT_INODE, *changed})
+        listings = None if changed is None else {ROOT_INODE, *(each for each, is_listing in changed if is_listing)}
+        self._handlers.show(tree, listings)
+        if not is_first:
+            # Who opens a folder now finds another listing in it, and must not find the time that it had before.
+            _let_the_kernel_ask(_topmost() if changed is None else {ROOT_INODE, *(each for each, _ in changed)})
 
     def _let_go(self, patience: float = 0) -> None:
         self._handlers.start_afresh(patience)
-        _let_the_kernel_ask()
+        _let_the_kernel_ask(_topmost())
         if self._store is not None:
             self._store.close()
             self._store = None
 
 
-def _few(folders: Iterator[int] | None) -> set[int] | None:
-    """So many folders as can be told while requests wait; None if there are more."""
+def _few(folders: Iterator[tuple[int, bool]] | None) -> set[tuple[int, bool]] | None:
+    """So many changes of folders as can be told while requests wait; None if there are more."""
     few = set(islice(folders, _FOLDERS_AT_ONCE)) if folders is not None else None
     return few if folders is not None and next(folders, None) is None else None
 
@@ -197,9 +203,9 @@ def _topmost() -> Iterator[int]:
         yield from (folder_inode(shelved(shelf, node)) for node in (ROOT_NODE, *SECTIONS.values()))
 
 
-def _let_the_kernel_ask() -> None:
-    """Let the kernel ask for the attributes of the topmost folders. That waits for nothing."""
-    for inode in _topmost():
+def _let_the_kernel_ask(folders: Iterable[int]) -> None:
+    """Let the kernel ask for the attributes of folders. That waits for nothing."""
+    for inode in folders:
         with suppress(OSError):
             pyfuse3.invalidate_inode(InodeT(inode), attr_only=True)
 
@@ -272,9 +278,10 @@ def _forget_step(state_dir: Path, step: Step) -> None:
         for change in changes:
             trio.from_thread.check_cancelled()
             _forget(change)
-        for folder in folders:
+        for folder, is_listing in folders:
             trio.from_thread.check_cancelled()
-            _forget_listing(folder)
+            if is_listing:
+                _forget_listing(folder)
 
 
 def _forget_all() -> None:
