@@ -21,6 +21,8 @@ BIN := .venv/bin
 VENV ?= /opt/vod2strmfs
 PREFIX ?= /usr/local
 export PYTHON VENV PREFIX
+# Some containers set it. Each of the thousands of processes of the tests would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo help install uninstall test test-fast soak kodi lint lock docs plugin release bench format clean
 
@@ -37,7 +39,7 @@ install uninstall:
 
 test:
 	@scripts/setup.sh test
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses 3 --dist loadfile $(PYTEST_ARGS)
 
 test-fast:
 	@scripts/setup.sh dev

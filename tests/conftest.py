@@ -26,6 +26,8 @@ from selenium import webdriver
 
 from vod2strmfs.cli.logs.repetitions import Repetitions
 
+_LONGEST_FIRST = "plugin whole films operate mount hydrate catalog materialize cli artwork sync".split()
+"""Folders in the order of how long their tests take; those that are not named are done within seconds."""
 _CHROMIUM = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -52,12 +54,15 @@ class WatchedConnection(sqlite3.Connection):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hypothesis makes the same examples every time, and others only in long forms.
+    """Processes that share the tests get them in the order in which they are collected, and not by their number.
+
+    Hypothesis makes the same examples every time, and others only in long forms.
 
     A database that is left open is an error with every Python.
 
     What the tests start obeys SIGINT, also if they themselves were started in the background of a shell.
     """
+    config.option.loadscopereorder = False
     config.addinivalue_line("markers", "complains(*patterns): our code logs such warnings or errors during the test")
     if sys.version_info < (3, 13):
         sqlite3.connect = functools.partial(sqlite3.connect, factory=WatchedConnection)  # type: ignore[assignment]
@@ -86,10 +91,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _choose(config, items, chosen)
     if config.getoption("fast"):
         _choose(config, items, [item for item in items if is_fast(item)])
-    for item in items:
-        # Processes share the tests by files; those of the plugin have one zip, and one Python of Dispatcharr's.
-        folder = item.path.parent
-        item.add_marker(pytest.mark.xdist_group(str(folder if folder.name == "plugin" else item.path)))
+    # What is left at the end is short, so that no process goes on for long when the others have nothing to do.
+    items.sort(key=lambda item: _LONGEST_FIRST.index(name) if (name := item.path.parent.name) in _LONGEST_FIRST else 99)
 
 
 def _choose(config: pytest.Config, items: list[pytest.Item], chosen: list[pytest.Item]) -> None:

@@ -97,7 +97,7 @@ def _another_edition(mount: Mount, server: ArtServer, poster: Path, content: byt
     with poster.open("rb") as file:
         first = file.read(10)
         server.edition = "another"
-        with closing(sqlite3.connect(state_dir / FILE_NAME, timeout=20)) as connection, connection:
+        with closing(sqlite3.connect(state_dir / FILE_NAME, timeout=120)) as connection, connection:
             connection.execute("UPDATE url SET not_before = 0")
         eventually(lambda: poster.stat().st_ino != inode)
         assert poster.read_bytes() == server.image("/ok/1.jpg")
@@ -177,7 +177,7 @@ def test_the_command_looks_on_while_a_mount_fetches(tmp_path: Path, server: ArtS
         eventually(lambda: (figures := read_figures(tmp_path / "state")) is not None and figures.waiting == 20)
         process = subprocess.Popen(command("artwork", "--state-dir", tmp_path / "state", "--json"), stdout=-1)
         server.gate.set()
-        answer, _ = process.communicate(timeout=30)
+        answer, _ = process.communicate(timeout=120)
         assert b'"elsewhere": true' in answer
         assert b'"stored": 20' in answer
         assert set(server.asked.values()) == {1}

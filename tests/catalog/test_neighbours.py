@@ -51,7 +51,7 @@ def syncing(database: Database, state_dir: Path) -> Iterator[list[SyncResult]]:
     thread = threading.Thread(target=lambda: outcomes.append(synced(database, state_dir)))
     thread.start()
     yield outcomes
-    thread.join(60)
+    thread.join(120)
     assert outcomes
 
 

@@ -27,8 +27,6 @@ from vod2strmfs.sync.run import sync
 
 MOVIES = 6_000
 """Enough for a second process."""
-PROMPTLY = 5.0
-"""Seconds. It takes a fraction of one; a busy machine is granted more."""
 
 _SESSIONS = "SELECT pid, state FROM pg_stat_activity WHERE application_name = 'vod2strmfs'"
 _SENDS = "SELECT FROM pg_stat_activity WHERE application_name = 'vod2strmfs' AND query LIKE 'SELECT q.*, hash%'"
@@ -75,7 +73,7 @@ def test_a_signal_while_rows_come_ends_the_command_and_its_session(
     chance = random.Random(f"{name} {number}")
     interrupted = 0
     with watching(large) as session:
-        for attempt in range(40 if soak else 5):
+        for attempt in range(40 if soak else 3):
             said = tmp_path / f"said{attempt}"
             with said.open("wb") as output:
                 process = subprocess.Popen(
@@ -85,12 +83,10 @@ def test_a_signal_while_rows_come_ends_the_command_and_its_session(
                 eventually(lambda: bool(session.execute(_SENDS.encode()).fetchall()))
                 time.sleep(chance.uniform(0, 1.0))
                 process.send_signal(number)
-                sent = time.monotonic()
                 ended = process.wait(TIMEOUT)
                 # On a fast machine it may have been done before.
                 assert ended == code or (ended == Exit.OK and "generation 1:" in said.read_text()), said.read_text()
                 interrupted += ended == code
-                assert time.monotonic() - sent < PROMPTLY
             finally:
                 process.kill()
                 process.wait()

@@ -549,14 +549,14 @@ def test_an_interrupt_while_it_is_loaded_ends_it_without_a_word() -> None:
 
 def test_an_interrupt_ends_it_quietly_with_130(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        silent.settimeout(20)
+        silent.settimeout(120)
         port = silent.getsockname()[1]
         arguments = command("sync", f"--database=host=127.0.0.1 port={port}", f"--state-dir={tmp_path}")
         process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         connection, _ = silent.accept()
         with connection:
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=120)
     assert (process.returncode, out.strip(), err.strip()) == (130, "", "")
 
 
@@ -655,7 +655,7 @@ def test_no_process_shows_the_password_in_its_arguments(postgres: PostgresServer
             assert password not in Path(f"/proc/{pid}/cmdline").read_text()
     finally:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
 
 
 def _children(pid: int) -> list[int]:

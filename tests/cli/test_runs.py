@@ -157,7 +157,7 @@ class Asking:
 
     def get(self, path: str, *, host: str = "", login: str = "") -> tuple[int, str]:
         """The status and the text of an answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         connection.putrequest("GET", path, skip_host=True)
         connection.putheader("Host", host or f"127.0.0.1:{self.port}")
         if login:

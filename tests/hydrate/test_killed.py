@@ -82,7 +82,7 @@ def sides(folder: Path, database: Database, rate: float) -> Iterator[tuple[Side,
 def test_kills_on_either_side_lose_no_series_and_ask_for_none_that_was_written(
     postgres: PostgresServer, tmp_path: Path, soak: bool
 ) -> None:
-    number, kills, rate = (300, 100, 200) if soak else (40, 10, 300)
+    number, kills, rate = (300, 100, 200) if soak else (24, 6, 300)
     database = Database(postgres.new_database()).fill(unopened(number))
     chance = random.Random(number)
     with sides(tmp_path, database, rate) as both:

@@ -152,7 +152,7 @@ def test_scanners_that_open_everything_get_nothing(library: Callable[..., Databa
 def test_without_a_folder_to_open_on_open_is_refused(library: Callable[..., Database], tmp_path: Path) -> None:
     database = library(unopened(1))
     with mounted(tmp_path, database.url, "--hydrate", "on_open", wait=False) as mount:
-        assert mount.process.wait(30) == 2
+        assert mount.process.wait(120) == 2
     assert "Set empty_series = show as well" in mount.log.read_text()
 
 
@@ -238,5 +238,5 @@ def test_run_fills_in_the_background_and_writes_what_came(library: Callable[...,
                 eventually(lambda: len(list((tmp_path / "out").glob("TV/*/*/*.strm"))) == 20)
             finally:
                 running.terminate()
-            assert running.wait(30) == 0
+            assert running.wait(120) == 0
     assert set(api.asked.values()) == {1}

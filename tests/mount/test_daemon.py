@@ -14,6 +14,9 @@ from mounts import TIMEOUT, command, eventually, is_mounted
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
 
+WAITING = "vod2strmfs: waiting for the library's first generation; Ctrl-C gives up.\n"
+"""What is said after a while: on a slow machine also where nothing is waited for but the start."""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
@@ -70,7 +73,6 @@ def test_it_returns_when_the_library_can_be_seen(folder: Path) -> None:
     fill(folder, "Heat")
     assert start(folder).wait(TIMEOUT) == Exit.OK
     assert os.listdir(folder / "mount/Movies") == ["Heat"]
-    assert "waiting" not in said(folder)
     assert "Generation 1: 1 movie added." in log(folder)
 
 
@@ -116,13 +118,12 @@ def test_a_start_that_fails_is_told_as_in_the_foreground(folder: Path, mountpoin
     foreground = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert daemon.returncode in (Exit.MOUNT, Exit.USAGE)
     assert (daemon.returncode, daemon.stdout) == (foreground.returncode, foreground.stdout)
-    assert daemon.stderr == foreground.stderr
+    assert daemon.stderr.replace(WAITING, "") == foreground.stderr
 
 
 def test_without_a_library_it_waits_and_says_for_what(folder: Path) -> None:
     parent = start(folder)
-    eventually(lambda: "waiting for the library's first generation" in said(folder))
-    assert "no SQLite file" in said(folder)
+    eventually(lambda: WAITING in said(folder) and "no SQLite file" in said(folder))
     assert parent.poll() is None
     fill(folder, "Heat")
     assert parent.wait(TIMEOUT) == Exit.OK
@@ -170,5 +171,5 @@ set_up_logs(load(None, {{"log_dir": {str(tmp_path)!r}}}, {{}}), to_file=True)
 run_in_background(serve)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr.replace(WAITING, "")) == (0, "", "")
     eventually(lambda: "ZeroDivisionError: in the background" in (tmp_path / "vod2strm.log").read_text())

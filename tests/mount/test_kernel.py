@@ -267,7 +267,7 @@ def sync_changes(database: Database, state: Path, changes: range) -> None:
             sync(source, LibrarySettings(), state)
 
 
-@pytest.mark.parametrize("changes", [(255, 256, 257, 300, 600), (4095, 4096, 4097, 8200)])
+@pytest.mark.parametrize("changes", [(255, 256, 257, 300), (4095, 4096, 4097, 8200)])
 def test_a_file_that_changes_often_while_it_is_open_is_never_mixed_up(tmp_path: Path, changes: tuple[int, ...]) -> None:
     database = Database(f"sqlite:///{tmp_path}/dispatcharr.db")
     catalogue = Catalogue()
@@ -346,7 +346,7 @@ def test_the_log_of_the_index_stays_small_under_a_mount(tmp_path: Path) -> None:
         number = generation(mount)
         sizes = []
         with closing(open_source(database.url)) as source:
-            for change in range(200):
+            for change in range(100):
                 database.execute("UPDATE vod_movie SET description = ? WHERE id = ?", f"Plot {change}.", change + 1)
                 sync(source, LibrarySettings(), tmp_path / "state")
                 number += 1

@@ -274,7 +274,7 @@ def test_it_ends_cleanly(demo: str, tmp_path: Path, end: str) -> None:
             run("fusermount3", "-u", mount.path)
         else:
             mount.process.send_signal(signal.SIGTERM if end == "terminate" else signal.SIGINT)
-        assert mount.process.wait(20) == 0
+        assert mount.process.wait(120) == 0
         assert not is_mounted(mount.path)
         assert "ERROR" not in mount.log.read_text()
     assert children_of(mount) == []

@@ -193,7 +193,7 @@ def test_updatedb_walks_the_mount_until_its_settings_have_our_line(set_up: SetUp
         plocate --database {folder}/names.db -c 'Heat (1995).strm' || true
         """
         done = subprocess.run(
-            ["unshare", "--mount", "sh", "-ec", script], capture_output=True, text=True, check=True, timeout=60
+            ["unshare", "--mount", "sh", "-ec", script], capture_output=True, text=True, check=True, timeout=120
         )
         return int(done.stdout) > 0
 
@@ -241,14 +241,14 @@ def ganesha(folder: Path, shared: Path) -> Iterator[str]:
         yield end
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(120)
 
 
 def nfs(what: str, path: str, end: str) -> "subprocess.CompletedProcess[bytes]":
     """What a client of NFS in user space says of a path."""
     options = ["-R"] if what == "ls -R" else []
     whole = [f"nfs-{what.split()[0]}", *options, f"nfs://127.0.0.1/films/{path}{end}"]
-    return subprocess.run(whole, capture_output=True, check=False, timeout=60)
+    return subprocess.run(whole, capture_output=True, check=False, timeout=120)
 
 
 def listed(end: str) -> set[str]:

@@ -54,7 +54,7 @@ class Site(NamedTuple):
 
     def request(self, path: str, method: str = "GET", host: str | None = None) -> http.client.HTTPResponse:
         """Ask for a path, whatever its form, and read the answer's head."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         connection.putrequest(method, path, skip_host=True)
         if host != "":
             connection.putheader("Host", host or f"127.0.0.1:{self.port}")

@@ -172,7 +172,7 @@ def test_runs_when_the_catalogue_has_changed_and_come_to_rest(
             assert read(places.run)["state"] == "ended"  # nothing has changed since
         finally:
             write(places.keep, {"settings": None})
-            keeper.result(30)
+            keeper.result(120)
 
 
 @pytest.mark.parametrize("how", ["disable", "delete"])

@@ -23,7 +23,7 @@ def _half_files(root: Path) -> list[Path]:
 @pytest.fixture
 def kills(soak: bool) -> int:
     """How many runs are killed."""
-    return 20 if soak else 5
+    return 20 if soak else 3
 
 
 def test_runs_killed_at_random_points_leave_no_half_file_and_no_lock(busy_plugin: Installed, kills: int) -> None:

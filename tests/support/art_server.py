@@ -74,7 +74,7 @@ class ArtServer(LoopbackServer):
 
             def do_GET(self) -> None:
                 outer.asked[self.path] += 1
-                outer.gate.wait(60)
+                outer.gate.wait(120)
                 with suppress(OSError):
                     fault = self.path.split("/")[1]
                     if outer.broken:

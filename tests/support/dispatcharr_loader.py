@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / ".venv/dispatcharr/bin/python"
 SITE = Path(__file__).parent / "dispatcharr_site"
 KEY = "vod2strm"
-_SECONDS = 60.0
+_SECONDS = 120.0
 
 
 class PluginFailed(Exception):  # noqa: N818  it is what the page shows, not what the tests do wrong

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-TIMEOUT = 30.0
+TIMEOUT = 120.0
 """Seconds that anything may take before a test gives up."""
 
 

@@ -75,7 +75,7 @@ class Installed:
             return {}
         return said
 
-    def wait(self, state: str, seconds: float = 60) -> dict[str, Any]:
+    def wait(self, state: str, seconds: float = 120) -> dict[str, Any]:
         """Wait until the last run is in a state; returns what is known of it."""
         wait_for(lambda: self.said().get("state") == state, seconds)
         return self.said()

@@ -228,7 +228,7 @@ def histories(draw: st.DrawFn) -> list[tuple[set[int], float, bool]]:
     return steps
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(steps=histories(), max_shrink=st.sampled_from([0, 5, 20, 50]))
 def test_within_a_day_no_more_is_lost_than_allowed(steps: list[tuple[set[int], float, bool]], max_shrink: int) -> None:
     """Of the items that were there at any time, no more are gone a day later than the limit, unless accepted."""
@@ -342,7 +342,7 @@ def changes_of_settings(draw: st.DrawFn) -> list[tuple[int, bool, dict[str, Any]
     return steps
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(steps=changes_of_settings())
 @example(steps=[(60, True, {}), (30, True, {}), (30, True, {"versions": "all"}), (60, True, {"versions": "all"})])
 @example(steps=[(60, True, {"versions": "all"}), (30, True, {"versions": "all"}), (30, True, {}), (60, True, {})])

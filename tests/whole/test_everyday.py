@@ -33,7 +33,7 @@ from vod2strmfs.materialize.run import materialize
 from vod2strmfs.settings import LibrarySettings, Settings
 from vod2strmfs.shrink import MIN_ITEMS
 
-SECONDS = 60.0
+SECONDS = 120.0
 """How long the mount may take to follow; a worker that was killed is started again after five."""
 
 HELD = ("movies_held", "episodes_held", "movies_not_renamed", "series_not_renamed", "episodes_not_renamed")
@@ -419,7 +419,7 @@ def server() -> Iterator[PostgresServer]:
 def test_after_every_event_the_mount_shows_what_a_fresh_index_would(
     server: PostgresServer, soak: bool, record_property: Callable[[str, object], None]
 ) -> None:
-    lives, events = (40, 50) if soak else (2, 30)
+    lives, events = (40, 50) if soak else (2, 18)
     happened = 0
 
     @settings(

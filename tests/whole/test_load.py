@@ -218,7 +218,7 @@ def live(directory: Path, lives: int, end: float = math.inf) -> list[int]:
             if life % 3 == 0:
                 # A process that another thread is starting may still hold our descriptor of the listing.
                 eventually(lambda: subprocess.run(["fusermount3", "-u", path], check=False).returncode == 0)
-                assert mount.process.wait(30) == 0
+                assert mount.process.wait(120) == 0
             elif life % 3 == 1:
                 mount.process.kill()
                 mount.process.wait()

@@ -81,7 +81,7 @@ def survives(mount: Mount, database: Database, begin: Callable[[], None], end: C
         since = mount.stat("stale_since")
         assert started - 1 <= datetime.fromisoformat(since).timestamp() <= time.time()
         assert served(mount) == before
-        time.sleep(3)  # more failures
+        time.sleep(2)  # more failures
         during = latencies(mount)
         assert served(mount) == before
         assert mount.stat("stale_since") == since

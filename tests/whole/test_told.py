@@ -272,7 +272,7 @@ def test_a_night_of_failures_loses_no_notification(
         steady.told.clear()
         shaky.told.clear()
         shaky.chance = lambda: chance.choice(faults) if chance.random() < 0.4 else None
-        for number in range(100 if soak else 10):
+        for number in range(100 if soak else 6):
             with mounted(tmp_path, database.url, *options) as mount:
                 change(number)
                 time.sleep(0.3 + chance.random() * 1.2)
