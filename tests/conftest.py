@@ -1,6 +1,7 @@
 """Fixtures that several tests share."""
 
 import atexit
+import fcntl
 import functools
 import logging
 import os
@@ -217,9 +218,17 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
 
 @pytest.fixture(scope="session")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make plugin` makes."""
-    folder = tmp_path_factory.mktemp("dist")
-    subprocess.run([sys.executable, ROOT / "scripts/build_plugin.py", "--dist", folder], check=True)
+    """What `make plugin` makes; processes that share the tests make it once."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "dist"
+    with (shared / "dist.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            made = tmp_path_factory.mktemp("dist")
+            subprocess.run([sys.executable, ROOT / "scripts/build_plugin.py", "--dist", made], check=True)
+            made.rename(folder)
     return folder
 
 

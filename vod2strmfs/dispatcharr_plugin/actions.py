@@ -13,8 +13,9 @@ from .launch import launch
 from .places import Places, read, write
 from .processes import StartError, ask
 
-_CHECK_SECONDS = 20.0
-"""So long it may take to check settings that are new; it takes half a second."""
+_CHECK_SECONDS = 45.0
+"""So long it may take to check settings that are new; it takes half a second, or ten on a very busy machine. The web
+server in front of Dispatcharr waits for a minute."""
 
 Answer = dict[str, Any]
 """What Dispatcharr's page shows: `status`, `message` and `file`."""

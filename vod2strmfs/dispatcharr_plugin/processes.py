@@ -116,6 +116,10 @@ def ask(folder: Path, *arguments: str, question: bytes, seconds: float) -> bytes
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
             wait(process, 1)
+            raise StartError(
+                f"A process for checking the settings gave no answer within {seconds:.0f} seconds: this machine may be"
+                " very busy. Press the button again."
+            )
         if code != 0:
             raise StartError(f"A process for checking the settings ended with code {code}.")
         return answers.read()
