@@ -316,11 +316,14 @@ def test_while_a_tree_is_about_to_come_requests_have_to_wait(handlers: LibraryHa
     from vod2strmfs.mount.wire import NotYetError
 
     tree = handlers.tree
+    film = asked.find("Movies/Film 3")
     handlers.start_afresh(patience=60)
     failing = handlers.failures
     for opcode, body in ((kernel.LOOKUP, b"Movies\0"), (kernel.GETATTR, bytes(16)), (kernel.OPENDIR, bytes(8))):
         with pytest.raises(NotYetError):
             asked.send(opcode, ROOT_INODE, body)
+        # In the next tree this number may be another film's.
+        assert asked.error(opcode, film.inode, body) == "ESTALE"
     assert handlers.failures == failing
     handlers.show(tree)
     assert asked.find("Movies").inode

@@ -14,7 +14,16 @@ from typing import NamedTuple
 from vod2strmfs.artwork.pictures import Pictures
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.store import Size
-from vod2strmfs.library.kinds import PICTURES, SLOT_BITS, content_inode, node_of, slot_of
+from vod2strmfs.library.kinds import (
+    PICTURES,
+    ROOT_INODE,
+    SECTIONS,
+    SLOT_BITS,
+    content_inode,
+    folder_inode,
+    node_of,
+    slot_of,
+)
 from vod2strmfs.library.names import NAME_MAX
 from vod2strmfs.library.tree import Entry, Tree
 from vod2strmfs.mount.listings import Cursor, Openings
@@ -36,6 +45,8 @@ _log = logging.getLogger("vod2strmfs")
 CACHE_SECONDS = 86400
 """How long the kernel may keep names and attributes. Whatever changes is invalidated at once."""
 
+_IN_EVERY_TREE = frozenset((ROOT_INODE, *map(folder_inode, SECTIONS.values())))
+"""Numbers that mean the same, whatever index there is."""
 _BLOCK = 4096
 _REUSE_BITS = 16
 """Of a `generation`, of which the kernel keeps 32 bits."""
@@ -216,7 +227,7 @@ class LibraryHandlers:
         except UnicodeDecodeError:
             raise RequestError(errno.ENOENT) from None
         with self._index:
-            tree = self._shown()
+            tree = self._shown(directory)
             entry = tree.lookup(directory, text)
             if entry is None:
                 entry = self._dot(directory, text)
@@ -239,7 +250,7 @@ class LibraryHandlers:
         begun here. Of a directory that is known to be whole nothing is read, as the kernel has its listing.
         """
         with self._index:
-            tree = self._shown()
+            tree = self._shown(inode)
             cursor = None
             if not self._folders.is_whole(inode):
                 cursor = Cursor(tree, inode, 0, self._listed)
@@ -263,7 +274,7 @@ class LibraryHandlers:
         with self._index:
             cursor = opening.cursor
             if cursor is None or cursor.place != place:
-                cursor = opening.cursor = Cursor(self._shown(), opening.directory, place, self._listed)
+                cursor = opening.cursor = Cursor(self._shown(opening.directory), opening.directory, place, self._listed)
             entries = cursor.take(size, plus)
         if not entries:
             opening.cursor = None  # Somebody may keep the directory open for long.
@@ -359,18 +370,22 @@ class LibraryHandlers:
         """A full file system: nothing can be written."""
         return sizes(-(-self.size.bytes // _BLOCK), self.size.entries, _BLOCK, NAME_MAX)
 
-    def _shown(self) -> Tree:
-        """The tree, or an error; for a moment, another may be about to come: to a scanner a passing error is one like
-        any other."""
+    def _shown(self, inode: int) -> Tree:
+        """The tree in which an inode is asked for, or an error; for a moment, another may be about to come: to a
+        scanner a passing error is one like any other.
+
+        What waits for the next tree is answered by that. A number of the one before would mean another file or folder
+        there, so it is stale at once: the kernel looks the path up again, and that waits.
+        """
         if self._tree is None:
             if time.monotonic() < self._patient_until:
-                raise NotYetError
+                raise NotYetError if inode in _IN_EVERY_TREE else RequestError(errno.ESTALE)
             self.failures += 1
             raise RequestError(errno.EIO)
         return self._tree
 
     def _entry(self, inode: int) -> Entry:
-        entry = self._shown().attributes(inode)
+        entry = self._shown(inode).attributes(inode)
         if entry is not None:
             return entry
         # What is open has no path to look up, be it an image.
@@ -383,7 +398,7 @@ class LibraryHandlers:
         """What `.` and `..` are, for which the kernel asks when all that it has is an inode number (NFS)."""
         if name == ".":
             return self._entry(inode)
-        return self._shown().above(inode) if name == ".." else None
+        return self._shown(inode).above(inode) if name == ".." else None
 
     def _still_open(self, inode: int) -> Opened:
         """A file that is not in the tree any more. The kernel answers ESTALE by looking the path up again; what is open
@@ -396,7 +411,7 @@ class LibraryHandlers:
     def _open_picture(self, inode: int) -> bytes:
         """Open an image. One that is lost, or cannot be opened for now, says nothing of the index."""
         with self._contents:
-            tree = self._shown()
+            tree = self._shown(inode)
             entry, art = tree.attributes(inode), tree.art(inode)
         if entry is None or art is None or self._pictures is None:
             raise RequestError(errno.ESTALE)
@@ -417,7 +432,7 @@ class LibraryHandlers:
             raise RequestError(errno.EIO) from error
 
     def _open(self, inode: int) -> Opened:
-        tree = self._shown()
+        tree = self._shown(inode)
         entry = tree.attributes(inode)
         if entry is None:
             return self._still_open(inode)
@@ -440,7 +455,7 @@ class LibraryHandlers:
 
     def _identity(self, inode: int) -> dict[str, str]:
         with self._contents:
-            return self._shown().identity(inode)
+            return self._shown(inode).identity(inode)
 
     def _begin_era(self, renewals: int) -> None:
         self._renewals = renewals
