@@ -118,8 +118,9 @@ def _on_terminal(line: str, folder: str, environment: dict[str, str]) -> list[st
     os.close(ours)
     if process.wait() != 0:
         sys.exit(f"{line}: ended with {process.returncode}:\n{said.decode()}")
-    # What differs from one recording to the next: where it was made, and the times of the log.
-    text = re.sub(r"^\d{4}-\d\d-\d\d \S+ ", "", said.decode().replace(f"{folder}/", ""), flags=re.M)
+    # What differs from one recording to the next: where it was made, the times of the log, and what a slow start says.
+    text = said.decode().replace(f"{folder}/", "").replace("\r", "")
+    text = re.sub(r"^\d{4}-\d\d-\d\d \S+ |^vod2strmfs: waiting for .*\n", "", text, flags=re.M)
     lines = [shown.expandtabs().rstrip() for shown in text.splitlines()]
     return [line[at : at + _COLUMNS] for line in lines for at in range(0, len(line) or 1, _COLUMNS)]
 
