@@ -62,7 +62,10 @@ def pytest_configure(config: pytest.Config) -> None:
     A database that is left open is an error with every Python.
 
     What the tests start obeys SIGINT, also if they themselves were started in the background of a shell.
+
+    Pydantic looks for plugins in none of the many packages that testing needs: that was a tenth of each start.
     """
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     config.option.loadscopereorder = False
     config.addinivalue_line("markers", "complains(*patterns): our code logs such warnings or errors during the test")
     if sys.version_info < (3, 13):

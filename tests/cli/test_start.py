@@ -113,13 +113,13 @@ def test_a_signal_while_a_command_starts_ends_it_without_a_word(
     whole = command(name, *arguments, *options, "--state-dir", tmp_path / "state")
     # Our first module is loaded, then a moment passes in which the others are.
     program = "import sys, vod2strmfs.cli.start\nprint(flush=True)\nvod2strmfs.cli.start.main()\n"
-    for attempt in range(12):
+    for attempt in range(8):
         process = subprocess.Popen(
             [sys.executable, "-c", program, *whole[3:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         assert process.stdout is not None
         process.stdout.read(1)
-        time.sleep(0.005 + attempt * 0.015)
+        time.sleep(0.005 + attempt * 0.025)
         process.send_signal(number)
         _, said = process.communicate(timeout=TIMEOUT)
         # An interpreter that has all but ended has handlers no more.
