@@ -80,7 +80,6 @@ def after_next(mount: Mount, database: Database, *statements: str) -> None:
     for statement in statements:
         database.execute(statement)
     eventually(lambda: generation(mount) > before)
-    time.sleep(0.2)
 
 
 WAITING_SERIES: dict[str, Callable[[Database], None]] = {
@@ -142,9 +141,13 @@ def test_a_name_that_was_not_there_is_seen_as_soon_as_it_is(database: Database, 
 
     def check(mount: Mount, *there: str) -> None:
         # By name alone: a listing would renew what the kernel knows.
-        assert {name for name in names if (mount.path / name).exists()} == {*there}
+        def is_seen() -> bool:
+            return {name for name in names if (mount.path / name).exists()} == {*there}
+
+        # The kernel is told a moment after the mount shows something new.
+        eventually(is_seen)
         assert {*there} <= tree(mount.path)
-        assert {name for name in names if (mount.path / name).exists()} == {*there}
+        assert is_seen()
 
     with mounted(tmp_path, database.url) as mount:
         check(mount, "Movies/Heat/movie.nfo")
@@ -373,5 +376,4 @@ def test_the_times_of_folders_move_by_whole_seconds(tmp_path: Path) -> None:
             sync(source, LibrarySettings(), tmp_path / "state")
             eventually(partial(_is_at, mount, number + 1))
             eventually((mount.path / f"Movies/Film {change}").exists)
-            time.sleep(0.3)
     assert seen == sorted(set(seen))
