@@ -20,7 +20,7 @@ from vod2strmfs.cli.options import SettingOption
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.tree import Tree
-from vod2strmfs.settings import ENVIRONMENT_PREFIX, LibrarySettings, Settings
+from vod2strmfs.settings import ENVIRONMENT_PREFIX, LibrarySettings, Settings, choices
 from vod2strmfs.sync.run import sync
 from vod2strmfs.systemd.units import ServiceKind, units
 
@@ -117,8 +117,8 @@ def _setting(name: str, field: FieldInfo) -> str:
         shown = f"`{default:03o}`"
     else:
         shown = f"`{str(default).lower() if isinstance(default, bool) else default}`"
-    choices = [choice for choice in get_args(field.annotation) if isinstance(choice, str)]
-    meaning = field.description + (f" ({', '.join(f'`{choice}`' for choice in choices)})" if choices else "")
+    values = choices(field.annotation)
+    meaning = field.description + (f" ({', '.join(f'`{value}`' for value in values)})" if values else "")
     return f"| `{name}` | {shown} | {meaning.replace('|', chr(92) + '|')} |"
 
 

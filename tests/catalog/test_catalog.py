@@ -69,7 +69,7 @@ def test_a_movie_has_every_column(database: Database) -> None:
     assert tuple(row._replace(properties=None, relation_properties=None, uuid="", created_at=0)) == (
         movie.id, "", "Heat", "Cops.", 1995, "8.3", "Crime", 10200, "949", "tt0113277", True, None, 0,
         "http://images/heat.jpg", account.id, "Alpha", "77", "Films", "mp4", None, "", None, True,
-        '{"language": "en"}',
+        '{"language": "en"}', None,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -43,6 +44,7 @@ def test_it_says_what_is_mounted_and_how_that_is(tmp_path: Path) -> None:
         assert (shown.returncode, shown.stderr) == (Exit.OK, "")
         assert str(mount.path) in shown.stdout
         assert "2 movies, 0 series, 0 episodes" in shown.stdout
+        assert re.search("^merge +titles, the default$", shown.stdout, re.M)
         told: dict[str, Any] = json.loads(status(tmp_path / "state", "--json").stdout)
         assert (told["generation"], told["pid"], told["held"]) == (1, mount.process.pid, 0)
         assert told["metrics"]["index"]["movies"] == 2

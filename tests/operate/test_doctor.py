@@ -325,6 +325,20 @@ def test_an_index_made_with_other_settings(set_up: SetUp) -> None:
     broken(index.index(set_up.settings()), "other settings: folder_ids", "the settings file of your mount", Level.NOTE)
 
 
+def test_what_is_joined_is_told_and_why(set_up: SetUp) -> None:
+    def told() -> Finding:
+        [found] = [each for each in index.index(set_up.settings()) if each.check == "merge"]
+        return found
+
+    assert (told().level, told().text) == (Level.OK, "rows of one title: merge is titles, the default")
+    library = Library(set_up.folder)
+    library.sync(set_up.database.url, LibrarySettings(base_url=set_up.options["base_url"], merge="off"))
+    broken(index.index(set_up.settings()), "merge is off, as this library was made", 'merge = "titles"', Level.NOTE)
+    set_up.options["merge"] = "off"
+    assert (told().level, told().text) == (Level.OK, "rows of one title: merge is off, as the settings say")
+    assert not [each for each in index.index(set_up.settings()) if each.check == "library"]
+
+
 # Playing
 
 

@@ -220,7 +220,7 @@ def test_few_rows_are_not_worth_a_second_process(tmp_path: Path, monkeypatch: py
 
 def impossible_rows() -> Iterator[TitledRow]:
     """One row that no source can yield, so that extracting it fails."""
-    yield MovieRow._make([1, "u", 5, *[None] * 21])._replace(created_at=0), ""
+    yield MovieRow._make([1, "u", 5, *[None] * 22])._replace(created_at=0), ""
 
 
 @pytest.mark.complains("The second process of the sync")
@@ -237,7 +237,7 @@ def test_an_error_in_the_second_process_is_the_first_ones(given: list[ConvertPro
 def awkward_rows() -> Iterator[TitledRow]:
     """Some rows, of which one has a name that is no UTF-8: no source yields that."""
     for number in range(30):
-        row = MovieRow._make([number, str(number), f"Film {number}", *[None] * 19, True, None])
+        row = MovieRow._make([number, str(number), f"Film {number}", *[None] * 19, True, None, None])
         name = "Film \ud800" if number == 9 else row.name
         yield row._replace(name=name, created_at=0, account_id=1, stream_id=str(number), account_name="Alpha"), ""
 

@@ -28,6 +28,7 @@ from vod2strmfs.index.store import Store
 from vod2strmfs.settings import LibrarySettings
 
 TITLES = LibrarySettings(merge="titles")
+OFF = LibrarySettings(merge="off")
 STREAM = re.compile(rb"stream_id=(\w+)")
 
 
@@ -120,6 +121,50 @@ def golden(groups: Iterable[list[list[Row]]]) -> tuple[list[Film], set[frozenset
             ]
             expected.add(frozenset(streams))
     return films, expected
+
+
+def shown_apart(library: Library, made: Catalogue) -> list[int]:
+    """How many folders there are of films, and of series."""
+    library.show(made, TITLES)
+    paths = [path for path in library.paths() if path.count("/") == 1]
+    return [sum(path.startswith(section) for path in paths) for section in ("Movies", "TV")]
+
+
+@pytest.mark.parametrize("known", [{}, {"tmdb_id": "949"}])
+def test_what_is_for_adults_is_never_the_film_of_that_name(library: Library, known: dict[str, Any]) -> None:
+    made = Catalogue()
+    made.movie("Heat (1995)", **known)
+    made.movie("EN - Heat (1995)", is_adult=True)
+    made.movie("4K | Heat (1995)", is_adult=True)
+    assert shown_apart(library, made) == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "category"), [("Heat (1995) [3D]", ""), ("3D - Heat (1995)", ""), ("EN - Heat (1995)", "3D Movies")]
+)
+def test_a_film_in_3d_is_another_one_to_whoever_has_no_glasses(library: Library, name: str, category: str) -> None:
+    films = [Film("Heat (1995)"), Film(name, category=category), Film("FR - Heat (1995)")]
+    assert shown_apart(library, catalogue(films)) == [2, 0]
+
+
+def test_a_title_that_says_3d_itself_is_as_any_other(library: Library) -> None:
+    films = [Film("Step High 3D (2010)"), Film("EN - Step High 3D (2010)")]
+    assert shown_apart(library, catalogue(films)) == [1, 0]
+
+
+@pytest.mark.parametrize("genre", ["Reality", "Reality-TV, Music", "Téléréalité", "Talk", "Game-Show", "News"])
+def test_each_country_has_a_series_of_its_own_of_one_format(library: Library, genre: str) -> None:
+    made = Catalogue()
+    for name in ("UK - The Choir (2012)", "FR - The Choir (2012)", "4K-FR | The Choir (2012)", "The Choir (2012)"):
+        made.episode(made.series(name, genre=genre), 1, 1, "")
+    assert shown_apart(library, made) == [0, 3]
+
+
+def test_a_series_that_is_told_is_the_same_in_each_language(library: Library) -> None:
+    made = Catalogue()
+    for name in ("EN - Dark Hill (2017)", "FR - Dark Hill (2017)", "Dark Hill (2017)"):
+        made.episode(made.series(name, genre="Drama, Newsroom"), 1, 1, "")
+    assert shown_apart(library, made) == [0, 1]
 
 
 @pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
@@ -234,7 +279,7 @@ def test_the_folder_outlives_the_row_that_it_was_made_for(library: Library) -> N
 
 def test_two_folders_that_become_one_title_leave_the_first_one(library: Library) -> None:
     films = [Film("Heat (1995)", stream="a"), Film("EN - Heat (1995)", stream="b"), Film("Rook (1986)", stream="c")]
-    library.show(catalogue(films), LibrarySettings())
+    library.show(catalogue(films), OFF)
     before = folders(library)
     outcome = library.show(catalogue(films), TITLES)
     assert outcome.counts["movie", "merged"] == 1
@@ -245,7 +290,7 @@ def test_two_folders_that_become_one_title_leave_the_first_one(library: Library)
     assert (remark.name, remark.detail) == ("Heat (1995)", "Heat (1995) (title and year)")
     assert library.metrics()["index.movies_merged"] == "1"
     assert library.metrics()["index.movies"] == "2"
-    library.show(catalogue(films), LibrarySettings())
+    library.show(catalogue(films), OFF)
     assert folders(library).keys() == before.keys()
     assert set(folders(library).values()) == set(before.values())
 
@@ -311,7 +356,7 @@ def test_each_relation_of_each_row_has_a_file_in_the_one_folder(library: Library
 
 def test_versions_move_when_titles_join_and_part(library: Library) -> None:
     films = [Film("Heat (1995)", stream="a"), Film("EN - Heat (1995)", account="Beta", stream="b")]
-    apart = LibrarySettings(versions="all")
+    apart = LibrarySettings(merge="off", versions="all")
 
     def inodes() -> set[int]:
         return {entry.inode for path, entry in library.tree().items() if path.endswith(".strm")}
@@ -364,7 +409,8 @@ def test_a_version_is_called_as_its_row_is_now(library: Library) -> None:
     library.show(catalogue([Film("EN - Heat (1995)", stream="a", category="4K | Films")]), settings)
     assert files(library) == {"Heat (1995) - English 4K": "a"}
     library.show(
-        catalogue([Film("EN - Heat (1995)", stream="a", category="4K | Films")]), LibrarySettings(versions="all")
+        catalogue([Film("EN - Heat (1995)", stream="a", category="4K | Films")]),
+        LibrarySettings(merge="off", versions="all"),
     )
     assert files(library) == {"Heat (1995) - Alpha": "a"}
 
@@ -419,6 +465,8 @@ def test_an_id_that_is_suddenly_that_of_all_films_joins_none(library: Library) -
     outcome = library.show(catalogue([replace(film, tmdb="1") for film in films]), TITLES)
     assert outcome.held == 99
     assert folders(library) == before
+    again = library.sync(library.last_url, TITLES)
+    assert (again.held, again.changed) == (99, False)
     assert library.show(catalogue(films), TITLES).held == 0
     assert folders(library) == before
     library.show(catalogue([replace(film, tmdb="1") for film in films]), TITLES)
@@ -436,6 +484,10 @@ def test_what_was_kept_apart_is_joined_when_it_may_be(
     database.execute("UPDATE vod_movie SET imdb_id = NULL, tmdb_id = NULL")
     database.execute("""UPDATE vod_m3umovierelation SET custom_properties = '{"basic_data": {"tmdb": "1"}}'""")
     assert library.sync(database.url, TITLES).held == 99
+    database.execute("UPDATE vod_movie SET rating = '1' WHERE id = 1")
+    assert library.sync(database.url, TITLES).changed
+    again = library.sync(database.url, TITLES)
+    assert (again.held, again.changed) == (99, False)
     assert library.sync(database.url, TITLES, **let_go).held == 0
     assert len(folders(library)) == 1
 
@@ -614,7 +666,7 @@ def test_a_film_and_a_series_of_one_name_are_two_titles(library: Library) -> Non
 
 
 def test_series_that_become_one_keep_what_the_first_one_has(library: Library) -> None:
-    library.show(shows(LOST), LibrarySettings())
+    library.show(shows(LOST), OFF)
     before = nodes(library)
     assert len(streams(library)) == 4
     outcome = library.show(shows(LOST), TITLES)
@@ -623,7 +675,7 @@ def test_series_that_become_one_keep_what_the_first_one_has(library: Library) ->
     now = nodes(library)
     for path in ("TV/Lost (2004)", "TV/Lost (2004)/Season 01/S01E01.strm"):
         assert now[path] == before[path]
-    library.show(shows(LOST), LibrarySettings())
+    library.show(shows(LOST), OFF)
     assert nodes(library) == before
 
 
@@ -686,6 +738,8 @@ def test_a_series_that_must_not_be_joined_at_once_keeps_the_episodes_of_all_its_
         outcome = library.show(shows([replace(row, tmdb="1") for row in rows]), TITLES)
         assert outcome.counts["series", "not_renamed"] == 39
         assert (nodes(library), streams(library)) == before
+    again = library.sync(library.last_url, TITLES)
+    assert (again.counts["series", "not_renamed"], again.changed) == (39, False)
     library.show(shows(rows), TITLES)
     assert (nodes(library), streams(library)) == before
     library.show(shows([replace(row, tmdb="1") for row in rows]), TITLES)
@@ -706,16 +760,63 @@ def test_with_a_file_for_each_version_the_episodes_of_all_rows_stand_in_one_fold
     assert {path.partition("/")[0] for path in streams(library)} == {"Lost (2004)"}
 
 
-def test_files_of_episodes_are_called_by_account_alone(library: Library) -> None:
+ALL = LibrarySettings(merge="titles", versions="all")
+
+
+def called(library: Library) -> dict[str, str]:
+    """The name of each episode's file, by its stream."""
+    return {stream: path.rpartition("/")[2] for path, stream in streams(library).items()}
+
+
+def test_files_of_episodes_say_language_and_quality_and_the_account_where_both_are_equal(library: Library) -> None:
     rows = [
         Show("EN - Lost (2004)", {(1, 1): "a"}),
         Show("4K-FR - Lost (2004)", {(1, 1): "b"}),
-        Show("DE - Lost (2004)", {(1, 1): "c"}, "Beta"),
+        Show("|EN| Lost (2004)", {(1, 1): "c"}, "Beta"),
+        Show("EN ┃ Lost (2004)", {(1, 1): "d"}, "Beta"),
+        Show("Lost (2004)", {(1, 1): "e"}, "Beta", height=2160),
     ]
-    library.show(shows(rows), LibrarySettings(merge="titles", versions="all"))
-    called = {stream: path.rpartition("/")[2] for path, stream in streams(library).items()}
-    assert (called["a"], called["c"]) == ("S01E01 - Alpha", "S01E01 - Beta")
-    assert re.fullmatch(r"S01E01 - Alpha \[[0-9a-f]{8}\]", called["b"])
+    library.show(shows(rows), ALL)
+    names = called(library)
+    assert re.fullmatch(r"S01E01 - English \[[0-9a-f]{8}\]", names.pop("d"))
+    expected = {
+        "a": "S01E01 - English", "b": "S01E01 - French 4K", "c": "S01E01 - English Beta", "e": "S01E01 - Beta",
+    }  # fmt: skip
+    assert names == expected
+    # Names stay, whoever goes and comes.
+    library.show(shows(rows[1:], seed=1), ALL)
+    assert called(library).items() >= {stream: name for stream, name in expected.items() if stream != "a"}.items()
+    library.show(shows(rows, seed=2), ALL)
+    assert called(library).items() >= expected.items()
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_an_episode_is_called_as_its_row_is_now(library: Library, postgres: PostgresServer, joined: bool) -> None:
+    """Its own row in the catalogue is as it was."""
+    rows = [Show("EN - Lost (2004)", {(1, 1): "a"}), *([Show("Lost (2004)", {(1, 1): "b"})] if joined else [])]
+    database = Database(postgres.new_database()).fill(shows(rows))
+    library.sync(database.url, ALL)
+    before = nodes(library)["TV/Lost (2004)/Season 01/S01E01 - English.strm"]
+    database.execute("UPDATE vod_series SET name = '4K-FR - Lost (2004)' WHERE id = 1")
+    library.sync(database.url, ALL)
+    assert called(library)["a"] == "S01E01 - French 4K"
+    assert nodes(library)["TV/Lost (2004)/Season 01/S01E01 - French 4K.strm"] == before
+    library.sync(database.url, LibrarySettings(merge="off", versions="all"))
+    assert called(library)["a"] == "S01E01 - Alpha"
+
+
+def test_names_of_episodes_have_room_for_any_title_and_label(library: Library) -> None:
+    made = Catalogue()
+    marks = "EN FR DE ES IT PT NL PL RU TR AR SE DK NO FI GR HU RO CZ BG".split()
+    accounts = [made.account(f"{letter} {'account ' * 30}") for letter in "AB"]
+    series = made.series(f"[{'-'.join(marks)}] Lost (2004)", relations=accounts)
+    other = made.series(f"|{marks[0]}| [{'-'.join(marks)}] Lost (2004)", relations=accounts)
+    for each in (series, other):
+        made.episode(each, 1, 1, "Ä very long title " * 14, relations=accounts)
+    library.show(made, ALL)
+    names = [path.rpartition("/")[2] for path in library.paths() if path.endswith(".strm")]
+    assert len(set(names)) == 4
+    assert all(len(name.encode()) <= 255 and name.startswith("S01E01") for name in names)
 
 
 SHOWS = st.lists(
@@ -742,7 +843,7 @@ def test_whatever_happens_to_series_every_episode_is_there_once(
             for place, (name, tmdb, episodes) in enumerate(drawn):
                 numbered = {number: f"s{place}e{number[0]}x{number[1]}" for number in sorted(episodes)}
                 rows.append(Show(name, numbered, ("Alpha", "Beta")[place % 2], tmdb))
-            settings = TITLES if joins else LibrarySettings()
+            settings = TITLES if joins else OFF
             library.show(shows(rows, seed=step), settings, accept_shrink=True)
             (Path(directory) / f"fresh{step}").mkdir()
             fresh = Library(Path(directory) / f"fresh{step}")
@@ -956,7 +1057,7 @@ def test_tags_of_categories_say_what_plays(library: Library, database: Database)
 def test_files_of_titles_that_were_joined_are_cleaned_up_as_merged(tmp_path: Path) -> None:
     output = Output(Library(tmp_path), tmp_path / "output")
     films = [Film("Heat (1995)", stream="a"), Film("EN - Heat (1995)", stream="b"), Film("Rook (1986)", stream="c")]
-    output.library.show(catalogue(films), LibrarySettings())
+    output.library.show(catalogue(films), OFF)
     output.write()
     assert len(list((output.root / "Movies").iterdir())) == 3
     output.library.show(catalogue(films), TITLES)
@@ -970,7 +1071,7 @@ def test_files_of_titles_that_were_joined_are_cleaned_up_as_merged(tmp_path: Pat
 
 def test_joined_series_are_written_as_they_are_shown(tmp_path: Path) -> None:
     output = Output(Library(tmp_path), tmp_path / "output")
-    output.library.show(shows(LOST), LibrarySettings())
+    output.library.show(shows(LOST), OFF)
     output.write()
     output.library.show(shows(LOST), TITLES)
     output.write(cleanup="apply")

@@ -180,10 +180,11 @@ def test_films_of_one_name_with_other_ids_are_others(library: Library) -> None:
 
 
 def test_of_two_of_one_name_that_arrive_none_is_lost(library: Library) -> None:
-    library.show(films(2, lambda number: "Heat" if number else "Other", columns=lambda _: {"year": 1995}))
+    apart = LibrarySettings(merge="off")
+    library.show(films(2, lambda number: "Heat" if number else "Other", columns=lambda _: {"year": 1995}), apart)
     columns: list[dict[str, Any]] = [{"year": 1995}, {"year": 1995, "tmdb_id": "1"}, {"year": 1995}]
     names = ["Other", "Heat", "Heat"]
-    library.show(films(3, lambda n: names[n], seed=1, columns=lambda n: columns[n], stream=lambda n: f"new {n}"))
+    library.show(films(3, lambda n: names[n], seed=1, columns=lambda n: columns[n], stream=lambda n: f"new {n}"), apart)
     assert len(folders(library)) == 3
 
 

@@ -579,6 +579,61 @@ def test_picks_and_categories_mean_a_title_by_any_of_its_rows(library: Library, 
     assert shelf(library) == ["Movies/Rook (1995)"]
 
 
+CHILDREN = {"name": "Kids", "adult": "exclude"}
+
+
+@pytest.mark.parametrize(
+    ("filters", "unwanted"),
+    [
+        ({"adult": "exclude"}, {"is_adult": True}),
+        ({"genres": "!Horror"}, {"genre": "Family, Horror"}),
+        ({"languages": "!FR"}, {"mark": "FR - "}),
+        ({"ids": "!tmdb-949"}, {"tmdb_id": "949"}),
+        ({"categories": "!XXX*"}, {"category": "XXX [18+]"}),
+        ({"categories": ["EN*", "!EN | Late"], "genres": "Family"}, {"category": "EN | Late"}),
+    ],
+)
+def test_what_is_excluded_keeps_the_whole_title_off_the_shelf(
+    library: Library, filters: dict[str, Any], unwanted: dict[str, Any]
+) -> None:
+    """Whichever of its rows plays."""
+    chosen = settings({"name": "Kids"} | filters, merge="titles")
+    known = " [tmdbid-949]" if "adult" in filters else ""  # else they would not be one title
+
+    def show(**columns: Any) -> list[str]:
+        made = Catalogue()
+        account = made.account("Alpha")
+        categories = {name: made.category(name, "movie") for name in ("EN | All", "EN | Late", "XXX [18+]")}
+        for category in categories.values():
+            made.enable(account, category)
+        given = {"mark": "EN - ", "category": "EN | All", "genre": "Family"} | columns
+        mark, category = given.pop("mark"), categories[given.pop("category")]
+        for name in ("Rook", "Fargo", "Heat"):  # so that some are left, and the brake lets go
+            called = f"{name} (1995){known if name == 'Heat' else ''}"
+            made.movie(called, genre="Family", relations=[account], category=categories["EN | All"])
+        if columns:
+            made.movie(f"{mark}Heat (1995){known}", relations=[account], category=category, **given)
+        library.show(made, chosen)
+        return shelf(library)
+
+    there = ["Movies/Fargo (1995)", "Movies/Heat (1995)", "Movies/Rook (1995)"]
+    for _ in range(2):
+        assert show() == there
+        assert show(year=1995) == there
+        assert show(**unwanted) == [there[0], there[2]]
+        assert "Movies/Heat (1995)" in library.paths()
+
+
+def test_what_is_picked_by_hand_stands_there_whatever_the_filters_exclude(library: Library, tmp_path: Path) -> None:
+    picks = tmp_path / "picks.txt"
+    picks.write_text("Heat\n")
+    made = Catalogue()
+    made.movie("Heat (1995)", is_adult=True)
+    made.movie("Rook (1995)")
+    library.show(made, settings(CHILDREN | {"picks": str(picks)}, merge="titles"))
+    assert shelf(library) == ["Movies/Heat (1995)", "Movies/Rook (1995)"]
+
+
 def test_what_plays_on_a_shelf_is_what_plays_in_the_library(library: Library) -> None:
     library.show(rows(("", "Heat", "Family"), ("4K - ", "Heat", "Family")), settings(KIDS, merge="titles"))
     with closing(Store(library.state_dir)) as store:
@@ -601,9 +656,12 @@ def test_after_any_history_of_rows_each_shelf_holds_the_titles_of_which_a_row_pa
     library, before, generation = Library(tmp_path_factory.mktemp("rows")), dict[str, Entry](), 0
     for step in steps:
         made = rows(*((mark, name, genre) for (mark, name), genre in sorted(step.items())))
-        library.show(made, settings(KIDS, merge="titles"), accept_shrink=True)
-        wanted = {name for (_, name), genre in step.items() if genre == "Family"}
-        assert set(shelf(library)) == {f"Movies/{name} (1995)" for name in wanted}
+        gentle = {"name": "Gentle", "genres": ["Family", "!Crime"]}
+        library.show(made, settings(KIDS, gentle, merge="titles"), accept_shrink=True)
+        for which, excluded in (("Kids", set[str]()), ("Gentle", {"Crime"})):
+            wanted = {name for (_, name), genre in step.items() if genre == "Family"}
+            wanted -= {name for (_, name), genre in step.items() if genre in excluded}
+            assert set(shelf(library, which)) == {f"Movies/{name} (1995)" for name in wanted}
         now = library.tree()
         _check_told(library, generation, before, now)
         with closing(Store(library.state_dir)) as store:

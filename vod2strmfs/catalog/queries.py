@@ -44,6 +44,8 @@ class Dialect(NamedTuple):
     """Seconds since the epoch; times that do not fit into a file's (before 1970, after 2262) are its first or last."""
     together: str
     """JSON of several rows as one value; see `rows.MovieRow.others`."""
+    array: str
+    """Takes several columns; a JSON array of them, as text."""
     hash: str = ""
     """Takes a row as it is read; 64 bits, whose sums tell any two sets of rows apart."""
 
@@ -54,6 +56,7 @@ POSTGRESQL = Dialect(
     date="{}::text",
     epoch="floor(least(greatest(date_part('epoch', {}), 0), 9223372036))::bigint",
     together="string_agg({}::text, chr(30))",
+    array="json_build_array({})::text",
     # A record's hash adds up those of its columns, so the sum over rows alone would be the same whichever row has
     # which value. Of JSON it is the text's that counts: jsonb's own does not see values change places 32 apart.
     hash="hashint8extended(hash_record_extended({}, 0), 1)",
@@ -69,6 +72,7 @@ SQLITE = Dialect(
     date="{}",
     epoch="min(max(coalesce(cast(strftime('%s', {}) as integer), 0), 0), 9223372036)",
     together="group_concat({}, char(30))",
+    array="json_array({})",
 )
 
 ACCOUNTS = "SELECT id, name, priority FROM m3u_m3uaccount WHERE is_active"
@@ -148,6 +152,8 @@ class Choice(NamedTuple):
     accounts: Set[int] | None = None
     categories: Set[int | None] | None = None
     """None in it stands for relations without a category."""
+    all_told: bool = False
+    """Whether a row of several relations tells what there is of each; see `rows.MovieRow.relations`."""
 
     def refuses(self, account: int) -> str:
         """The setting by which a relation that does not pass is refused: `accounts` or `categories`."""
@@ -273,19 +279,21 @@ class Queries:
                 m.duration_secs, m.tmdb_id, m.imdb_id, {self._adult}, {d.json.format("m.custom_properties")},
                 {d.epoch.format("m.created_at")}, {self._logo_url}, account_id, account_name, r.stream_id,
                 category, r.container_extension, {d.json.format("r.custom_properties")},
-                {self._language["vod_movie"]}, {self._others(_OF_MOVIES)}, chosen.passes, category_tags""",
+                {self._language["vod_movie"]}, {self._others(_OF_MOVIES)}, chosen.passes, category_tags,
+                {self._all(_OF_MOVIES)}""",
             "version": f"""r.id, {d.uuid.format("m.uuid")}, m.id, {d.epoch.format("m.created_at")}, a.id, a.name,
                 r.stream_id, r.container_extension""",
             "series": f"""s.id, {d.uuid.format("s.uuid")}, s.name, s.description, s.year, s.rating, s.genre,
                 s.tmdb_id, s.imdb_id, {d.json.format("s.custom_properties")}, {d.epoch.format("s.created_at")},
                 {self._logo_url}, account_id, account_name, r.external_series_id, category,
                 {d.json.format("r.custom_properties")}, {self._language["vod_series"]},
-                {self._others(_OF_SERIES)}, chosen.passes, category_tags""",
+                {self._others(_OF_SERIES)}, chosen.passes, category_tags, {self._all(_OF_SERIES)}""",
             "episode": f"""{self._key("episode")}, {d.uuid.format("e.uuid")}, e.series_id, e.name, e.description,
                 {d.date.format("e.air_date")}, e.rating, e.duration_secs, e.season_number, e.episode_number,
                 e.tmdb_id, e.imdb_id, {d.json.format("e.custom_properties")}, {d.epoch.format("e.created_at")},
                 account_id, account_name, r.stream_id, r.container_extension,
-                {d.json.format("r.custom_properties")}, {self._others(_OF_EPISODES)}, chosen.passes""",
+                {d.json.format("r.custom_properties")}, {self._others(_OF_EPISODES)}, chosen.passes,
+                {self._all(_OF_EPISODES)}""",
         }[kind]
 
     def count(self, name: str, blocks: Set[int] | None = None) -> str:
@@ -376,7 +384,7 @@ class Queries:
 
     def _order(self, relations: _Relations) -> str:
         """The order in which an item's relations are played, and speak: those that the user wants first."""
-        wanted = "" if self._choice == ALL else f"{self._passes(relations)} DESC, "
+        wanted = "" if self._passes(relations) == "true" else f"{self._passes(relations)} DESC, "
         return f"{wanted}a.priority DESC, r.id"
 
     def _passes(self, relations: _Relations) -> str:
@@ -412,6 +420,25 @@ class Queries:
             SELECT r.custom_properties AS said FROM {relations.table} r {relations.joins}
             WHERE {relations.counts} AND r.{relations.item} = chosen.item AND r.id <> chosen.id
             ORDER BY {self._order(relations)}) other) END"""
+
+    def _all(self, relations: _Relations) -> str:
+        """All that is told of each of the item's relations, in the order in which they would be played."""
+        if not self._choice.all_told or self._versions:
+            return "CAST(NULL AS text)"
+        names = "" if relations is _OF_EPISODES else "LEFT JOIN vod_vodcategory c ON c.id = r.category_id"
+        stream = "external_series_id" if relations is _OF_SERIES else "stream_id"
+        texts = [f"r.{stream}", "NULL" if relations is _OF_SERIES else "r.container_extension"]
+        texts += ["r.custom_properties"]
+        texts += ["NULL", "NULL"] if relations is _OF_EPISODES else ["c.name", self._category_tags]
+        if relations is _OF_EPISODES and self._series_relation:
+            texts.append("(SELECT s.external_series_id FROM vod_m3useriesrelation s WHERE s.id = r.series_relation_id)")
+        told = ", ".join(
+            (self._passes(relations), "a.id", "CAST(a.name AS text)", *(f"CAST({text} AS text)" for text in texts))
+        )
+        return f"""CASE WHEN chosen.shared THEN (SELECT {self._dialect.together.format("told")} FROM (
+            SELECT {self._dialect.array.format(told)} AS told FROM {relations.table} r {relations.joins} {names}
+            WHERE {relations.counts} AND r.{relations.item} = chosen.item
+            ORDER BY {self._order(relations)}) each_one) END"""
 
     def _logo(self, item: str) -> str:
         return f"LEFT JOIN vod_vodlogo logo ON logo.id = {item}.logo_id" if self._logos else ""

@@ -43,6 +43,9 @@ class MovieRow(NamedTuple):
     """Whether the relation is one that the user wants; if not, the movie has none."""
     category_tags: str | None = None
     """The `custom_properties` of the category as that account has it, as JSON text; None where they cannot be read."""
+    relations: str | None = None
+    """What there is of each relation that counts, if there are several and that was asked for: JSON arrays, see
+    `extract.choosing`, in the order and with what stands between them as in `others`."""
 
 
 class SeriesRow(NamedTuple):
@@ -73,6 +76,8 @@ class SeriesRow(NamedTuple):
     passes: bool = True
     """As a movie's."""
     category_tags: str | None = None
+    """As a movie's."""
+    relations: str | None = None
     """As a movie's."""
 
 
@@ -122,6 +127,8 @@ class EpisodeRow(NamedTuple):
     others: str | None = None
     """As a movie's."""
     passes: bool = True
+    """As a movie's."""
+    relations: str | None = None
     """As a movie's."""
 
 

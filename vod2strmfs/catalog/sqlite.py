@@ -226,7 +226,7 @@ def _series(row: tuple[Any, ...]) -> SeriesRow:
 
 
 def _episode(row: tuple[Any, ...]) -> EpisodeRow:
-    return EpisodeRow._make((*row[:-1], bool(row[-1])))
+    return EpisodeRow._make((*row[:-2], bool(row[-2]), row[-1]))
 
 
 _MAKERS: dict[Kind, Callable[[tuple[Any, ...]], Row]] = {

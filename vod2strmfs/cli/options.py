@@ -11,7 +11,7 @@ from pydantic_core import PydanticUndefined
 from vod2strmfs.cli.examples import write_epilog
 from vod2strmfs.cli.pasteable import begin_pasting
 from vod2strmfs.errors import UserError
-from vod2strmfs.settings import SECTIONS, LibrarySettings, Mode, Settings, config_file, load
+from vod2strmfs.settings import SECTIONS, LibrarySettings, Mode, Settings, choices, config_file, load
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -157,20 +157,19 @@ def _option(name: str, heading: str) -> Decorator:
     if default not in (None, "", (), PydanticUndefined):
         text += f"  [default: {_shown(name, default)}]"
     option = functools.partial(option, shell_complete=_completion(name))
-    if choices := [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]:
-        return option(flag, name, metavar="|".join(choices), help=text)
+    if values := choices(field.annotation):
+        return option(flag, name, metavar="|".join(values), help=text)
     return option(flag, name, metavar=_metavar(name), help=text)
 
 
 def _completion(name: str) -> Callable[..., list[CompletionItem]]:
     """The function that tells a shell the values of a setting to offer."""
-    field = Settings.model_fields[name]
-    choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
+    values = choices(Settings.model_fields[name].annotation)
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
         if name.endswith("_dir"):
             return complete_directory(context, parameter, incomplete)
-        return [CompletionItem(choice) for choice in choices if choice.startswith(incomplete)]
+        return [CompletionItem(value) for value in values if value.startswith(incomplete)]
 
     return complete
 

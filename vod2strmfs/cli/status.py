@@ -42,7 +42,7 @@ def status(settings: Settings, as_json: bool, watch: bool, timeout: float) -> No
     of the last run of `materialize` or `run`.
     """
     if not watch:
-        seen = _show(settings.state_dir, timeout, as_json=as_json)
+        seen = _show(settings, timeout, as_json=as_json)
         try:
             _check(seen)
         except UserError as error:
@@ -54,7 +54,7 @@ def status(settings: Settings, as_json: bool, watch: bool, timeout: float) -> No
         if not as_json:
             click.clear()
         try:
-            _show(settings.state_dir, timeout, as_json=as_json)
+            _show(settings, timeout, as_json=as_json)
         except MountError as error:
             click.echo(f"vod2strmfs: {error}", err=True)
         time.sleep(_WATCH_SECONDS)
@@ -84,13 +84,15 @@ def _look(state_dir: Path, timeout: float) -> _Seen:
     return _Seen(mount, runs, time.time())
 
 
-def _show(state_dir: Path, timeout: float, *, as_json: bool) -> _Seen:
+def _show(settings: Settings, timeout: float, *, as_json: bool) -> _Seen:
     import msgspec
 
     from vod2strmfs.artwork import figures as artwork
     from vod2strmfs.hydrate.figures import describe, read_figures
+    from vod2strmfs.index.merge import explain_merge, merge_made_with
     from vod2strmfs.status.state import for_programs
 
+    state_dir = settings.state_dir
     seen = _look(state_dir, timeout)
     figures, images = read_figures(state_dir), artwork.read_figures(state_dir)
     if as_json:
@@ -100,6 +102,8 @@ def _show(state_dir: Path, timeout: float, *, as_json: bool) -> _Seen:
     else:
         for heading, text in (*(lines(seen.mount) if seen.mount else ()), *run_lines(seen.runs, seen.now)):
             click.echo(f"{heading:<14}{text}")
+        if not seen.mount and (made_with := merge_made_with(settings.state_dir)):
+            click.echo(f"{'merge':<14}{explain_merge(settings.merge, made_with)}")
         if figures:
             click.echo(f"{'hydrate':<14}{describe(figures, seen.now)}")
         if images:
@@ -143,6 +147,8 @@ def lines(state: "MountState") -> Iterator[tuple[str, str]]:
     for metric, number in state.metrics.get("index", {}).items():
         if metric.startswith("titles_on_shelf_"):
             yield "shelf", f"{metric.removeprefix('titles_on_shelf_')}, {counted(number, 'titles')}"
+    if state.merge:
+        yield "merge", state.merge
     yield "held", str(state.held)
     rate = state.requests_per_second
     each = f"{rate:,.0f}" if rate >= _LARGE else f"{rate:.1f}"

@@ -6,12 +6,12 @@ without a word. So only types are used that every release since 0.20 has, and al
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 from annotated_types import Ge, Le
 
 from vod2strmfs.errors import SettingsError
-from vod2strmfs.settings import Settings, load
+from vod2strmfs.settings import Settings, choices, load
 
 Field = dict[str, Any]
 """A field as Dispatcharr has it."""
@@ -27,6 +27,7 @@ _LABELS = {
     "auto": "Run after each VOD refresh",
     "media_server": "Media server",
     "clean_titles": "Clean titles",
+    "merge": "Rows of one title",
     "versions": "Versions",
     "accounts": "Accounts",
     "categories": "Categories",
@@ -35,6 +36,10 @@ _LABELS = {
     "overwrite": "Overwrite edited and foreign files",
 }
 """The settings of the form, in its order. The first ones are the original plugin's, with its words."""
+
+_OPEN = "open"
+"""What is chosen to leave a choice open. Dispatcharr keeps what a form shows as if it had been chosen: a default that
+names a value would change the library of whoever has another one."""
 
 _HELP = {
     "output_root": "The folder, as Dispatcharr's container has it, to which the library is written",
@@ -48,6 +53,9 @@ _HELP = {
     "max_shrink": "Hold deletions back when more than this percentage of the films or episodes would vanish within a"
     " day; 100 holds nothing back",
     "write_nfo": "Write .nfo files beside the .strm files",
+    "merge": "Whether the rows that the catalogue has of one title are one film or series: those with the same id or"
+    " the same title and year, those with the same id alone, or none. Left open, a new library goes by titles, and one"
+    " that is there stays as it is",
 }
 """Where the setting's own description is about the command line."""
 
@@ -59,6 +67,9 @@ _PLACEHOLDERS = {
 }
 
 _OPTION_LABELS = {
+    _OPEN: "As the library is",
+    "titles": "By ids and titles",
+    "ids": "By ids alone",
     "any": "Any",
     "spec": "As the original plugin",
     "best": "The best one",
@@ -85,6 +96,7 @@ def settings(typed: Mapping[str, Any], data: Path, *, database: str | None = Non
         SettingsError: values are wrong; names them as the form does.
     """
     values = {name: _typed(value) for name, value in typed.items() if name in _LABELS and not _is_empty(value)}
+    values = {name: value for name, value in values.items() if not (value == _OPEN and _may_be_open(name))}
     places = {"state_dir": data / "state", "report_dir": data / "reports", "log_dir": data / "logs"}
     values |= places | {"time_zone": time_zone} | ({"database": database} if database else {})
     found = load(None, values, {}, _LABELS)
@@ -95,6 +107,11 @@ def settings(typed: Mapping[str, Any], data: Path, *, database: str | None = Non
 
 def _is_empty(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _may_be_open(name: str) -> bool:
+    field = Settings.model_fields[name]
+    return field.default is None and bool(choices(field.annotation))
 
 
 def _typed(value: object) -> object:
@@ -108,8 +125,10 @@ def _field(name: str) -> Field:
     field: Field = {"id": name, "label": _LABELS[name], "type": "string", "help_text": f"{text}."}
     if annotation is bool:
         field |= {"type": "boolean", "default": default}
-    elif get_origin(annotation) is Literal:
-        options = [{"value": value, "label": _option(value)} for value in get_args(annotation)]
+    elif values := choices(annotation):
+        if _may_be_open(name):
+            values, default = (_OPEN, *values), _OPEN
+        options = [{"value": value, "label": _option(value)} for value in values]
         field |= {"type": "select", "default": default, "options": options}
     elif annotation is int:
         field |= {"type": "number", "default": default, "step": 1, **_limits(name)}

@@ -8,6 +8,7 @@ from datetime import datetime
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.held import Held, advise, explain
+from vod2strmfs.index.merge import OF_NEW, explain_merge
 from vod2strmfs.index.store import Store
 from vod2strmfs.library import stats_csv as stats
 from vod2strmfs.settings import LibrarySettings, Settings
@@ -33,6 +34,7 @@ def index(settings: Settings) -> Iterator[Finding]:
                 metrics = stats.parse(store.stats())["index"]
                 yield from brake(store.held, settings)
                 yield from missing(metrics)
+                yield joining(settings, store.settings)
                 yield from other_settings(settings.library(), store.settings)
     except IndexFileError as error:
         yield Finding(
@@ -95,8 +97,19 @@ def missing(metrics: Mapping[str, str]) -> Iterator[Finding]:
         )
 
 
+def joining(settings: Settings, made_with: LibrarySettings) -> Finding:
+    """Which rows are joined to one title, and why."""
+    text = f"rows of one title: merge is {explain_merge(settings.merge, made_with.merge or 'off')}"
+    if settings.merge is None and made_with.merge != OF_NEW:
+        advice = 'merge = "titles" makes one film or series of all rows of a title; docs/names.md says what goes then.'
+        return Finding("merge", Level.NOTE, text, advice)
+    return Finding("merge", Level.OK, text)
+
+
 def other_settings(given: LibrarySettings, made_with: LibrarySettings) -> Iterator[Finding]:
     """Whether the index was made with other settings than are given: a mount or a run would then change names."""
+    if given.merge is None:  # it is left as it is
+        given = given.model_copy(update={"merge": made_with.merge})
     if changed := [name for name in LibrarySettings.model_fields if getattr(given, name) != getattr(made_with, name)]:
         yield Finding(
             "library",

@@ -8,6 +8,7 @@ import msgspec
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
 from vod2strmfs.catalog.source import Row
 from vod2strmfs.extract import items as extract
+from vod2strmfs.extract.choosing import best_relation, wish_of
 from vod2strmfs.extract.filters import Filter
 from vod2strmfs.extract.incoming import Incoming, Keys, files_of, names_of
 from vod2strmfs.extract.titles import TitleCleaner
@@ -41,6 +42,7 @@ class Converter:
         self._cleaner = TitleCleaner(settings.clean_titles, settings.name_regex)
         self._bad_fields: Counter[str] = Counter()
         self._filter = Filter(settings)
+        self._wish = wish_of(settings)
 
     def convert(self, row: Row, series_title: str) -> Incoming:
         """The item of a row, with its place yet to be found.
@@ -56,11 +58,15 @@ class Converter:
                     episode = msgspec.structs.replace(episode, label=row.account_name)
                 incoming = self._fresh(row, NodeKind.EPISODE, episode, episode.tmdb, episode.imdb)
             case MovieRow():
+                if row.relations and self._wish:
+                    row = best_relation(row, self._wish, self._cleaner)
                 movie = extract.movie(row, self._cleaner, self._bad_fields)
                 if self._settings.version_tags:
                     movie = tagged(movie, tags([facts(movie, self._cleaner)]))
                 incoming = self._fresh(row, NodeKind.MOVIE, movie, movie.tmdb, movie.imdb)
             case SeriesRow():
+                if row.relations and self._wish:
+                    row = best_relation(row, self._wish, self._cleaner)
                 series = extract.series(row, self._cleaner, self._bad_fields)
                 if self._settings.version_tags:
                     series = tagged(series, tags([facts(series, self._cleaner)]))

@@ -68,11 +68,7 @@ class Filter:
         """
         refused = ""
         if self._lists:
-            values = {
-                "genres": item.genres,
-                "languages": (language or NO_LANGUAGE,),
-                "ids": (f"tmdb-{item.tmdb}", f"imdb-{item.imdb}", uuid),
-            }
+            values = self._values(item, language, uuid)
             # Each is asked, whatever the others say: a pattern may match what is kept out anyhow.
             refused = next(iter([name for name, each in self._lists.items() if not each.accepts(values[name])]), "")
         if self._adult != "include" and item.adult != (self._adult == "only"):
@@ -80,6 +76,25 @@ class Filter:
         if self._years and not (item.year and self._first <= item.year <= self._last):
             return "years"
         return refused
+
+    def _values(self, item: Movie | Series, language: str, uuid: str) -> dict[str, Sequence[str]]:
+        """What the lists judge of a title, by the setting."""
+        return {
+            "genres": item.genres,
+            "languages": (language or NO_LANGUAGE,),
+            "ids": (f"tmdb-{item.tmdb}", f"imdb-{item.imdb}", uuid),
+        }
+
+    def excludes(self, item: Movie | Series, language: str, uuid: str) -> bool:
+        """Whether a title is refused by an exclusion: by a pattern with `!`, or as one for adults. Arguments as for
+        `refuses`."""
+        values = self._values(item, language, uuid)
+        excluded = any(each.excludes(values[name]) for name, each in self._lists.items())
+        return excluded or (self._adult == "exclude" and item.adult)
+
+    def excluded(self, groups: Groups) -> Set[int | None]:
+        """The categories that are excluded, of those that the catalogue has."""
+        return self._categories.excluded(groups.categories)
 
     def unmatched(self) -> Iterator[tuple[str, str]]:
         """Setting and pattern of whatever matched nothing so far."""
@@ -110,6 +125,16 @@ class _List:
         excluded = [keys for pattern, keys in found.items() if pattern.excludes]
         wanted = frozenset[K]().union(*included) if self._includes else frozenset(names)
         return wanted.difference(*excluded)
+
+    def excluded(self, names: Mapping[K, str]) -> frozenset[K]:
+        """The keys whose names are excluded."""
+        folded = {key: _fold(name) for key, name in names.items()}
+        excluding = (pattern.among(folded, frozenset()) for pattern in self._patterns if pattern.excludes)
+        return frozenset[K]().union(*excluding)
+
+    def excludes(self, values: Sequence[str]) -> bool:
+        folded = [_fold(value) for value in values]
+        return any(pattern.excludes and pattern.matches(folded) for pattern in self._patterns)
 
     def accepts(self, values: Sequence[str]) -> bool:
         folded = [_fold(value) for value in values]

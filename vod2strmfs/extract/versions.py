@@ -16,7 +16,7 @@ import msgspec
 
 from vod2strmfs.extract.titles import TitleCleaner, language_code, language_name
 from vod2strmfs.library.items import Movie, Series, SpokenMovie, SpokenSeries, TaggedMovie, TaggedSeries, Video
-from vod2strmfs.settings import PreferQuality
+from vod2strmfs.settings import LibrarySettings, PreferQuality
 
 ItemT = TypeVar("ItemT", bound=Movie | Series)
 _WORDS = re.compile(r"[^\W_]+")
@@ -73,9 +73,9 @@ class Wish(NamedTuple):
     quality: PreferQuality = "highest"
 
     @classmethod
-    def of(cls, languages: Iterable[str], quality: PreferQuality) -> "Wish":
+    def of(cls, languages: Iterable[str], quality: PreferQuality | None) -> "Wish":
         """A wish as the settings have it; languages may be words too."""
-        return cls(tuple(map(language_code, languages)), quality)
+        return cls(tuple(map(language_code, languages)), quality or "highest")
 
     def rank(self, facts: Facts) -> tuple[int, int]:
         """The places of a version by language and by quality; less is better."""
@@ -152,6 +152,7 @@ def facts(item: Movie | Series, cleaner: TitleCleaner, measured: int = 0) -> Fac
     return Facts(languages, quality, marked)
 
 
+@lru_cache(maxsize=4096)
 def category_languages(category: str, cleaner: TitleCleaner) -> tuple[str, ...]:
     """The languages that a category's name says, by a mark or by a whole word: `EN | Kids`, `French Films`."""
     if not category:
@@ -179,7 +180,12 @@ def marked_quality(item: Movie | Series) -> Quality:
     if isinstance(item, TaggedMovie | TaggedSeries) and item.quality:
         return _BY_NAME[item.quality]
     marked = _marked(item.original_title or item.title, item.title)
-    return _marked(item.category, "") if marked == Quality.UNKNOWN else marked
+    return _marked_category(item.category) if marked == Quality.UNKNOWN else marked
+
+
+@lru_cache(maxsize=4096)
+def _marked_category(category: str) -> Quality:
+    return _marked(category, "")
 
 
 def _marked(raw: str, title: str) -> Quality:
@@ -200,6 +206,12 @@ def label(facts: Facts) -> str:
     if facts.marked != Quality.UNKNOWN:
         words.append(QUALITY_NAMES[facts.marked])
     return " ".join(words)
+
+
+def series_label(item: Series, cleaner: TitleCleaner, settings: LibrarySettings) -> str:
+    """The label of the files of a series' episodes, where each relation has its own and rows may be joined; else "",
+    and the accounts' names tell them apart."""
+    return label(facts(item, cleaner)) if settings.versions == "all" and settings.merge != "off" else ""
 
 
 def tags(versions: Iterable[Facts]) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None], *, so
     mounted = partial(_mounted, mountpoint, options)
     with Courier(notify_order(settings, order.level, mountpoint)) as courier:
         announce = partial(_announce, follower, mountpoint, ready)
-        reporter = Reporter(mountpoint, handlers, follower, device, order.accept, courier)
+        reporter = Reporter(mountpoint, handlers, follower, device, order.accept, courier, settings.merge)
         trio.run(partial(_serve, reporter, follower, device, people, mounted, order, settings, courier, announce))
 
 

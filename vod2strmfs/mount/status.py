@@ -11,11 +11,13 @@ import trio
 
 from vod2strmfs import __version__
 from vod2strmfs.index.held import advise, explain
+from vod2strmfs.index.merge import explain_merge
 from vod2strmfs.library import stats_csv as stats
 from vod2strmfs.mount.device import Device
 from vod2strmfs.mount.follow import Follower
 from vod2strmfs.mount.handlers import LibraryHandlers
 from vod2strmfs.notify.courier import Courier
+from vod2strmfs.settings import Merge
 from vod2strmfs.status.channel import listening
 from vod2strmfs.status.state import MountState, encode
 
@@ -39,6 +41,7 @@ class Reporter:
         device: where they come from.
         accept: the command that accepts what the shrink brake holds.
         courier: has media servers told.
+        merge: what the settings name, if they do.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Reporter:
         device: Device,
         accept: str,
         courier: Courier,
+        merge: Merge | None = None,
     ) -> None:
         self._mountpoint = mountpoint
         self._handlers = handlers
@@ -56,6 +60,7 @@ class Reporter:
         self._device = device
         self._accept = accept
         self._courier = courier
+        self._merge = merge
         self._started = time.time()
         self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=_SAMPLES + 1)
         self.logged = LoggedCounts()
@@ -83,6 +88,7 @@ class Reporter:
             held_because=explain(shown.held) if shown else "",
             held_advice=advise(shown.held, f"run `{self._accept}`") if shown and shown.held else "",
             accept=self._accept if shown and shown.held else "",
+            merge=explain_merge(self._merge, shown.settings.merge or "off") if shown else "",
             requests=self._device.requests,
             requests_per_second=self._rate(),
             failed=self._handlers.failures,

@@ -1,11 +1,14 @@
 """Bringing the index up to date, as several commands do first."""
 
 import logging
+import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from vod2strmfs.errors import IndexFileError
+from vod2strmfs.index.merge import merge_made_with
+from vod2strmfs.library.kinds import SECTIONS
 from vod2strmfs.settings import LibrarySettings, Settings
 from vod2strmfs.sync.progress import Lines, Tell
 
@@ -37,7 +40,8 @@ def refresh(
     Args:
         settings: of the command.
         accept_shrink: whether to remove what the shrink brake holds back.
-        keep_library: whether to leave the library's settings as they are in the index, unless they are given.
+        keep_library: whether to leave the library's settings as they are in the index, unless they are given. Whoever
+            does not wants to write the library to the output root.
         patient: see `sync`. Warnings are then for a new generation only.
         display: shows how many titles have been read.
 
@@ -51,6 +55,9 @@ def refresh(
     library = settings.library()
     if keep_library and not settings.is_library_given:
         library = library_of_index(settings) or library
+    elif library.merge is None and _has_output(settings) and merge_made_with(settings.state_dir) is None:
+        # Whoever wrote it, it may have a folder for each row: as of a library whose state directory was lost.
+        library = library.model_copy(update={"merge": "off"})
     with closing(open_source(settings.database_url())) as source, display("Reading", "titles") as tell:
         result = sync(
             source,
@@ -66,6 +73,15 @@ def refresh(
     for warning in (*library.warnings(settings.model_fields_set), *result.warnings()):
         _log.warning("%s", warning)
     return result
+
+
+def _has_output(settings: Settings) -> bool:
+    """Whether titles have been written to the output root."""
+    for section in SECTIONS:
+        with suppress(OSError), os.scandir(settings.output_root / section) as entries:
+            if any(entries):
+                return True
+    return False
 
 
 def library_of_index(settings: Settings) -> LibrarySettings | None:

@@ -16,6 +16,7 @@ from vod2strmfs.settings.model import (
     PreferQuality,
     Settings,
     Versions,
+    choices,
     dispatcharr_database,
     is_secret,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "Settings",
     "Shelf",
     "Versions",
+    "choices",
     "config_file",
     "dispatcharr_database",
     "is_secret",

@@ -9,7 +9,7 @@ import re
 import shlex
 from collections.abc import Container, Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -81,6 +81,13 @@ _Servers = Annotated[tuple[NotifiedServer, ...], BeforeValidator(checks.tables)]
 _Shelves = Annotated[tuple[Shelf, ...], BeforeValidator(checks.tables), AfterValidator(distinct)]
 
 
+def choices(annotation: object) -> tuple[str, ...]:
+    """The values of a setting that is a choice, also of one that may be left open; none for any other setting."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return next((get_args(each) for each in get_args(annotation) if get_origin(each) is Literal), ())
+
+
 def state_directory() -> Path:
     """The default of `state_dir`: below /var/lib for root, below the XDG state directory for everyone else."""
     if os.geteuid() == 0:
@@ -136,16 +143,20 @@ class LibrarySettings(BaseModel):
         le=255,
         description="how many bytes a name may have; 143 for eCryptfs and Synology's encrypted folders",
     )
-    merge: Merge = Field(
-        "off",
+    merge: Merge | None = Field(
+        None,
         description="which of the catalogue's rows are one film or series: titles, those with the same id, or, where"
-        " one has none, with the same title and year; ids, the former alone",
+        " one has none, with the same title and year; ids, the former alone (default: titles for a new library; one"
+        " that is there goes on as it was made, which is off for those of earlier versions)",
     )
     prefer_languages: Patterns = Field(
         (), description="of a title's versions, show the one in the first of these languages (EN, FR …) that there is"
     )
-    prefer_quality: PreferQuality = Field(
-        "highest", description="of a title's versions in the same language, which to show"
+    prefer_quality: PreferQuality | None = Field(
+        None,
+        description="of a title's versions in the same language, which to show (default: highest, where a title has"
+        " several rows; among what accounts have of one row, Dispatcharr's own choice counts unless this or"
+        " prefer_languages is set)",
     )
     artwork: Artwork = Field(
         "url", description="posters and backgrounds: as URLs in the NFOs, as files beside them too, or not at all"
@@ -174,7 +185,7 @@ class LibrarySettings(BaseModel):
         """Refuse values that pydantic takes but no setting means."""
         annotation = cls.model_fields[str(info.field_name)].annotation
         # Of a choice, pydantic says by itself what there is to choose.
-        if isinstance(value, bool) and annotation is not bool and get_origin(annotation) is not Literal:
+        if isinstance(value, bool) and annotation is not bool and not choices(annotation):
             raise ValueError("must not be true or false")
         if isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
             raise ValueError("must not hold NUL characters or bytes that are not UTF-8")

@@ -48,6 +48,8 @@ class MountState(msgspec.Struct, frozen=True):
     """What to do about what the shrink brake holds; empty if it holds nothing."""
     accept: str = ""
     """The command that accepts what the shrink brake holds; empty if it holds nothing."""
+    merge: str = ""
+    """Which rows are joined to one title, and why; empty while there is no generation."""
     servers: tuple[Account, ...] = ()
     """The media servers that are told what changed, as they were when one was told last."""
 

@@ -7,9 +7,11 @@ id; each of the others gets a tag that depends on itself alone.
 import sqlite3
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from vod2strmfs.library.contents import Item, decode_kind
 from vod2strmfs.library.item_names import account_tag, alias_name, node_name, version_name
-from vod2strmfs.library.items import LabelledVersion, Version
+from vod2strmfs.library.items import Episode, LabelledVersion, Version
 from vod2strmfs.library.kinds import WAITING_NODE
 from vod2strmfs.library.names import disambiguator, fold
 from vod2strmfs.settings import LibrarySettings
@@ -81,11 +83,27 @@ def _rename(draft: Draft, node: int, tags: Iterable[str]) -> None:
     connection = draft.connection
     item = _item(connection, node)
     [parent] = connection.execute("SELECT parent FROM node WHERE id = ?", (node,)).fetchone()
-    for tag in tags:
-        name = _name(connection, parent, item, draft.settings, tag)
+    for name in _names(connection, parent, node, item, draft.settings, tags):
         if not connection.execute("SELECT 1 FROM node WHERE parent = ? AND fold = ?", (parent, fold(name))).fetchone():
             draft.rename(node, name)
             return
+
+
+def _names(
+    connection: sqlite3.Connection, parent: int, node: int, item: Item, settings: LibrarySettings, tags: Iterable[str]
+) -> Iterator[str]:
+    """The names that an item may take, the most telling one first."""
+    if isinstance(item, Episode) and item.label and (account := _account(connection, node)) not in ("", item.label):
+        # In the label, where a name's figures are kept from being taken for the episode's.
+        yield node_name(msgspec.structs.replace(item, label=f"{item.label} {account}"), settings)
+    yield from (_name(connection, parent, item, settings, tag) for tag in tags)
+
+
+def _account(connection: sqlite3.Connection, node: int) -> str:
+    """The name of the account that an item is of; "" if that is not known."""
+    query = "SELECT name FROM priority JOIN content USING (account) WHERE id = ?"
+    found = connection.execute(query, (node,)).fetchone()
+    return str(found[0]) if found else ""
 
 
 def _name(connection: sqlite3.Connection, parent: int, item: Item, settings: LibrarySettings, tag: str) -> str:

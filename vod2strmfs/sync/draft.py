@@ -3,12 +3,26 @@
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
+import msgspec
+
+from vod2strmfs.extract.choosing import wish_of
 from vod2strmfs.extract.incoming import Incoming, Keys, files_of, names_of, strm_of
-from vod2strmfs.extract.versions import contradiction, lines, tagged
-from vod2strmfs.library.contents import decode_kind, encode, nfo_of
+from vod2strmfs.extract.titles import TitleCleaner
+from vod2strmfs.extract.versions import contradiction, lines, series_label, tagged
+from vod2strmfs.library.contents import decode, decode_kind, encode, nfo_of
 from vod2strmfs.library.item_names import node_name, version_name
-from vod2strmfs.library.items import Category, Episode, LabelledVersion, Movie, Season, Series, Version, Video
+from vod2strmfs.library.items import (
+    Category,
+    Episode,
+    LabelledVersion,
+    Movie,
+    Season,
+    Series,
+    TaggedSeries,
+    Version,
+)
 from vod2strmfs.library.kinds import FILE_KINDS, MOVIES_NODE, TV_NODE, WAITING_NODE, NodeKind
 from vod2strmfs.library.names import CutName, fold
 from vod2strmfs.library.rendered import FileFacts, file_facts
@@ -82,10 +96,16 @@ class Draft:
     """Nodes of series rows of which an episode was added, changed or removed, as far as they are joined with others."""
     knows_titles: bool = False
     """Whether rows are joined, or were before."""
+    _released: set[int] = field(default_factory=set)
+    """Nodes that were held under their names, and have been released; they may yet be held again."""
     others_play: set[int] = field(default_factory=set)
     """Nodes whose files are made of another row than their own; see `play`."""
 
-    @property
+    @cached_property
+    def _cleaner(self) -> TitleCleaner:
+        return TitleCleaner(self.settings.clean_titles, self.settings.name_regex)
+
+    @cached_property
     def merging(self) -> bool:
         """Whether rows may be joined to one title."""
         return self.settings.merge != "off"
@@ -143,11 +163,11 @@ class Draft:
             self.titles.append((node, incoming.kind, incoming.own, "", "", lines(item.video.width, item.video.height)))
             self.regroup.add(incoming.own)
         elif isinstance(item, Movie | Series):
-            video = item.video if isinstance(item, Movie) else Video()
-            row = TitleRow(node, name_key(item.title, item.year), keys.tmdb, keys.imdb)
-            self.titles.append((node, incoming.kind, *row[1:], lines(video.width, video.height)))
+            measured = lines(item.video.width, item.video.height) if isinstance(item, Movie) else 0
+            name = name_key(item, self._cleaner)
+            self.titles.append((node, incoming.kind, name, keys.tmdb, keys.imdb, measured))
             if not self.first and not self.everything:
-                self.touched.add(row)
+                self.touched.add(TitleRow(node, name, keys.tmdb, keys.imdb))
 
     def _update_title(self, node: int, incoming: Incoming) -> None:
         """Note by what an item is known now. What was measured once counts until it is measured anew: a refresh that
@@ -203,7 +223,7 @@ class Draft:
             self._update_title(node, incoming)
         if is_series:
             self.series.add(node)
-            self.series_moved |= renamed
+            self.series_moved |= renamed or self._leads_episodes_elsewhere(node, incoming)
         self.connection.execute("UPDATE node SET held = 0 WHERE id = ?", (node,))
         self.connection.execute(
             "UPDATE content SET source = ?, uuid = ?, account = ?, stream = ?, tmdb = ?, imdb = ?, bad_fields = ?,"
@@ -215,6 +235,20 @@ class Draft:
             if what := contradiction(_movie(incoming.item)):
                 self.connection.execute("INSERT INTO contradicted VALUES (?, ?)", (node, what))
         self.changed.add(node)
+
+    def _leads_episodes_elsewhere(self, node: int, series: Incoming) -> bool:
+        """Whether a series' episodes are played from another relation, or are called otherwise, than before."""
+        account, stream, data = self.connection.execute(
+            "SELECT account, stream, item FROM content WHERE id = ?", (node,)
+        ).fetchone()
+        if wish_of(self.settings) and (account, stream) != (series.keys.account, series.keys.stream):
+            return True
+        if self.settings.versions != "all" or data == series.keys.item:
+            return False
+        before, now = decode(data, TaggedSeries), series.item
+        assert isinstance(now, Series)
+        labels = {series_label(each, self._cleaner, self.settings) for each in (before, now)}
+        return len(labels) > 1
 
     def absorb(self, node: int, arrived: int) -> None:
         """Give a node what was added to this draft as another one: it is the same item, under new keys."""
@@ -264,6 +298,12 @@ class Draft:
         """Show a movie that waits."""
         waiting = self._stored(node)
         self.place(node, waiting.parent, waiting.name)
+
+    def label_episode(self, incoming: Incoming, item: Episode, label: str) -> None:
+        """Give an episode, whose label is its account's name, another one; its files hold the same."""
+        incoming.item = msgspec.structs.replace(item, label=label)
+        incoming.keys = incoming.keys._replace(item=encode(incoming.item))
+        incoming.name, incoming.alias = names_of(incoming.item, self.settings)
 
     def label(self, incoming: Incoming, label: str) -> None:
         """Give a version, whose label is its account's name, another one; "" for that."""
@@ -470,7 +510,23 @@ class Draft:
         for node in nodes:
             statement = "UPDATE node SET held = ? WHERE id = ? AND held != ?"
             if self.connection.execute(statement, (why, node, why)).rowcount:
-                self.changed.add(node)
+                if why == HELD_NAME and node in self._released:
+                    self._released.discard(node)  # It is as it was.
+                else:
+                    self.changed.add(node)
+
+    def release(self, node: int) -> None:
+        """Have it judged anew whether a node may be called, and joined, as the catalogue has it."""
+        self.connection.execute("UPDATE node SET held = 0 WHERE id = ?", (node,))
+        self._released.add(node)
+        query = "SELECT node, name, tmdb, imdb FROM title WHERE node = ? AND kind != ?"
+        if self.merging and (found := self.connection.execute(query, (node, NodeKind.EPISODE)).fetchone()):
+            self.touched.add(TitleRow(*found))
+
+    def settle_released(self) -> None:
+        """Note which nodes nothing holds any more."""
+        self.changed |= self._released
+        self._released.clear()
 
     def remove(self, nodes: Iterable[int]) -> None:
         """Remove nodes that have nothing below them."""

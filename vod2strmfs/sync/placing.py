@@ -6,13 +6,14 @@ from typing import NamedTuple
 from vod2strmfs.catalog.queries import Kind
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.source import Row, Snapshot
+from vod2strmfs.extract.choosing import relation_of_series, wish_of
 from vod2strmfs.extract.convert import TitledRow
 from vod2strmfs.extract.filters import Filter
 from vod2strmfs.extract.incoming import Incoming
 from vod2strmfs.extract.titles import TitleCleaner
-from vod2strmfs.extract.versions import known_language
+from vod2strmfs.extract.versions import known_language, series_label
 from vod2strmfs.library.contents import decode
-from vod2strmfs.library.items import Episode, Movie, Series
+from vod2strmfs.library.items import Episode, Movie, Series, TaggedSeries
 from vod2strmfs.library.kinds import MOVIES_NODE, WAITING_NODE, NodeKind
 from vod2strmfs.sync.convert_many import ManyRows
 from vod2strmfs.sync.draft import Draft
@@ -26,6 +27,12 @@ class _OfSeries(NamedTuple):
     title: str
     own: int
     """See `Incoming.own`."""
+    account: int
+    """Of its relation."""
+    stream: str
+    """That relation's stream id."""
+    label: str
+    """What tells its episodes from those of other rows of the title; "" where their accounts do."""
 
 
 class Placer:
@@ -43,7 +50,7 @@ class Placer:
         self.filter = Filter(draft.settings)
         self.groups = snapshot.groups()
         """The accounts and categories."""
-        self._choice = self.filter.choose(self.groups)
+        self._choice = self.filter.choose(self.groups)._replace(all_told=wish_of(draft.settings) is not None)
         snapshot.choose(self._choice)
         self._cleaner = TitleCleaner(draft.settings.clean_titles, draft.settings.name_regex)
         self._movies: dict[int, int] = {}
@@ -63,13 +70,13 @@ class Placer:
         """
         if kind == "version":
             rows = self._contents(NodeKind.MOVIE)
-            self._movies = {source: node for source, node, _ in rows if node not in lost["movie"]}
+            self._movies = {source: node for source, node, *_ in rows if node not in lost["movie"]}
             self._hosts = hosts
         elif kind == "episode":
             rows = self._contents(NodeKind.SERIES)
             self._series = {
-                source: _OfSeries(hosts.get(node, node), decode(item, Series).title, node if node in hosts else 0)
-                for source, node, item in rows
+                source: self._of_series(node, hosts, account, stream, decode(item, TaggedSeries))
+                for source, node, account, stream, item in rows
                 if node not in lost["series"]
             }
             seasons = self._draft.connection.execute(
@@ -78,8 +85,14 @@ class Placer:
             )
             self._seasons = {(series, number): node for series, number, node in seasons}
 
-    def _contents(self, kind: NodeKind) -> Iterator[tuple[int, int, bytes]]:
-        return self._draft.connection.execute("SELECT source, id, item FROM content WHERE kind = ?", (kind,))
+    def _of_series(self, node: int, hosts: Mapping[int, int], account: int, stream: str, series: Series) -> _OfSeries:
+        label = series_label(series, self._cleaner, self._draft.settings)
+        own = node if node in hosts else 0
+        return _OfSeries(hosts.get(node, node), series.title, own, account, stream, label)
+
+    def _contents(self, kind: NodeKind) -> Iterator[tuple[int, int, int, str, bytes]]:
+        query = "SELECT source, id, account, stream, item FROM content WHERE kind = ?"
+        return self._draft.connection.execute(query, (kind,))
 
     def take(self, rows: Iterable[Row], expected: int) -> Iterator[tuple[int, Incoming]]:
         """The catalogue's ids and the items of rows of one kind, in their places.
@@ -100,6 +113,8 @@ class Placer:
             match row:
                 case EpisodeRow():
                     if known := self._series.get(row.series_id):
+                        if row.relations:
+                            row = relation_of_series(row, known.account, known.stream)
                         yield row, known.title
                 case VersionRow():
                     if row.movie_id in self._movies:
@@ -119,6 +134,8 @@ class Placer:
                     return False
                 incoming.parent = self._season(row.series_id, item.season, incoming.created)
                 incoming.own = self._series[row.series_id].own
+                if label := self._series[row.series_id].label:
+                    self._draft.label_episode(incoming, item, label)
             case VersionRow():
                 movie = self._movies[row.movie_id]
                 incoming.parent = self._hosts.get(movie, movie)
@@ -137,11 +154,11 @@ class Placer:
         return True
 
     def _season(self, series_id: int, number: int | None, created: int) -> int:
-        series, title, _ = self._series[series_id]
-        season = self._seasons.get((series, number))
+        series = self._series[series_id]
+        season = self._seasons.get((series.node, number))
         if season is None:
-            season = self._draft.season(series, title, number, created)
-            self._seasons[series, number] = season
+            season = self._draft.season(series.node, series.title, number, created)
+            self._seasons[series.node, number] = season
         return season
 
     def _refuses(self, kind: Kind, row: MovieRow | SeriesRow, incoming: Incoming, item: Movie | Series) -> bool:

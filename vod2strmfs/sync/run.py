@@ -24,6 +24,7 @@ from vod2strmfs.index.art import shows_art
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, arrivals, differences
 from vod2strmfs.index.file import INDEXES, PAST, RENAMED, SEEN, connect, create, is_damage, replace, writing
 from vod2strmfs.index.held import Held
+from vod2strmfs.index.merge import OF_NEW, explain_merge, merge_made_with, remember_merge
 from vod2strmfs.index.store import Store, arrived_nodes, node_in
 from vod2strmfs.library.contents import provider_url
 from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
@@ -129,6 +130,7 @@ def sync(
     """
     try:
         with writing(state_dir):
+            settings = _with_merge(settings, state_dir)  # before an index that is damaged is moved aside
             create(state_dir, thorough=thorough)
             with noting(state_dir, "Reading the catalogue", "titles", tell) as told:
                 run = partial(_sync, source, settings, state_dir, max_shrink, accept_shrink, patient, looks, told)
@@ -144,6 +146,13 @@ def sync(
         raise IndexFileError(f"state directory {state_dir}: the index cannot be written{why}") from error
 
 
+def _with_merge(settings: LibrarySettings, state_dir: Path) -> LibrarySettings:
+    """The settings, with what is joined said in any case."""
+    made_with = merge_made_with(state_dir)
+    _log.debug("merge is %s.", explain_merge(settings.merge, made_with))
+    return settings if settings.merge else settings.model_copy(update={"merge": made_with or OF_NEW})
+
+
 def _sync(
     source: Source,
     settings: LibrarySettings,
@@ -156,6 +165,8 @@ def _sync(
 ) -> SyncResult:
     with closing(connect(state_dir, writable=True)) as connection:
         started = time.time_ns()
+        assert settings.merge is not None
+        remember_merge(connection, settings.merge)
         try:
             run = _Run(connection, state_dir, settings, max_shrink, accept_shrink, started, looks, tell)
             return run.sync(source, patient)
@@ -429,6 +440,7 @@ class _Run:
                 draft.series_moved |= bool(lost[kind]) or (counts[kind, "added"] > 0 and placer.filter.active)
             else:
                 self._let_go(kind, draft, lost, waiting, joiner, counts, limit)
+        draft.settle_released()
         if draft.first or draft.everything:
             for statement in INDEXES:
                 self.connection.execute(statement)
@@ -516,9 +528,11 @@ class _Run:
                         again[draft.add(incoming)] = known.node
                         continue
                     differs = known.differs(incoming)
-                    if differs or known.held or draft.everything:
+                    if differs or known.held == HELD_GONE or draft.everything:
                         draft.update(known.node, incoming)
                         counts[kind, "changed"] += differs
+                    elif known.held:
+                        draft.release(known.node)
         draft.flush()
         self._note_digests(kind, snapshot.digests(kind) if digests is None else digests)
         if gone and arrived:

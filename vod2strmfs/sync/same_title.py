@@ -5,12 +5,21 @@ and year. Two rows with different ids never do, also not by way of a third one: 
 belongs to neither. See docs/decisions/0022-one-title-all-its-rows.md.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
+from vod2strmfs.extract.titles import TitleCleaner
+from vod2strmfs.extract.versions import facts
+from vod2strmfs.library.items import Movie, Series
 from vod2strmfs.library.names import PLACEHOLDER, fold
+
+_WORDS = re.compile(r"[^\W_]+")
+_FORMATS = re.compile(r"\b(reality|game.?show|talk|news)\b|r[ée]alit[ée]", re.IGNORECASE)
+"""Genres of series that television stations make anew in each country: TMDB's and IMDb's, and a French panel's."""
 
 Label = tuple[str, object, object]
 """Stands for a title: equal for the rows of one, different for those of another."""
@@ -26,15 +35,44 @@ class TitleRow(NamedTuple):
     imdb: str
 
 
-def name_key(title: str, year: int) -> int:
+def name_key(item: Movie | Series, cleaner: TitleCleaner) -> int:
     """A 64-bit digest of a cleaned title and its year, but for case and Unicode form, signed as SQLite keeps it.
 
     It is 0 where the year is not known, or nothing is left of the title: such names say nothing.
+
+    Args:
+        item: whose title it is.
+        cleaner: the one that made it.
     """
-    if not year or title == PLACEHOLDER:
+    if not item.year or item.title == PLACEHOLDER:
         return 0
-    text = f"{fold(title)}\n{year}".encode(errors="replace")
+    text = f"{fold(item.title)}\n{item.year}{_apart(item, cleaner)}".encode(errors="replace")
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "little", signed=True) or 1
+
+
+def _apart(item: Movie | Series, cleaner: TitleCleaner) -> str:
+    """What tells an item from others of its name and year, though marks are no part of titles; "" as a rule."""
+    if item.adult:
+        return "\nadult"  # Parodies are called as what they make fun of, and children must not meet them there.
+    if isinstance(item, Movie):
+        return "\n3D" if _is_in_3d(item) else ""
+    if item.genres and _is_format(item.genres):
+        # One format has a series of its own in each country, often since the same year.
+        return "\n" + " ".join(sorted(facts(item, cleaner).languages))
+    return ""
+
+
+def _is_in_3d(item: Movie) -> bool:
+    """Whether a mark says that a film needs another screen, or glasses."""
+    if "3D" not in item.original_title.upper() and "3D" not in item.category.upper():
+        return False
+    own, said = (set(_WORDS.findall(text.upper())) for text in (item.title, f"{item.original_title} {item.category}"))
+    return "3D" in said - own
+
+
+@lru_cache(maxsize=1024)
+def _is_format(genres: tuple[str, ...]) -> bool:
+    return _FORMATS.search(" ".join(genres)) is not None
 
 
 def labels(rows: Iterable[TitleRow], *, by_name: bool) -> dict[int, Label]:

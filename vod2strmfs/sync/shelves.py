@@ -5,8 +5,9 @@ a shelf have a brake of their own, since a media server may know the shelf alone
 `max_shrink`. What leaves the library leaves its shelves; see docs/decisions/0023-shelves.md.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Literal, NamedTuple
 
 from vod2strmfs.catalog.source import Snapshot
@@ -70,6 +71,16 @@ class _Title(NamedTuple):
     held: int
     uuid: str
     item: bytes
+
+
+class _Verdict(Enum):
+    """What a shelf says to a row."""
+
+    LET_IN = auto()
+    NOT_MEANT = auto()
+    """It does not pass, and another row of its title may."""
+    EXCLUDED = auto()
+    """Its title must not stand there."""
 
 
 class _Member(NamedTuple):
@@ -212,11 +223,7 @@ class ShelfSync:
             return
         picked = self._pick(plan)
         candidates |= (picked.on - members.keys()) | (picked.off & members.keys())
-        on = {
-            title.node: title.parent
-            for title in self._candidates(candidates, every=every)
-            if judge.wants(title, picked, self._cleaner, is_there=title.node in members)
-        }
+        on = self._let_in(judge, picked, members, self._candidates(candidates, every=every))
         judged = candidates | on.keys() | (members.keys() if every else set())
         self._put_on(plan, {node: parent for node, parent in on.items() if node not in members})
         gone = {node for node in judged & members.keys() if node not in on}
@@ -225,6 +232,23 @@ class ShelfSync:
             connection.executemany("UPDATE shelved SET held = 0 WHERE shelf = ? AND parent = ? AND node = ?", back)
             self.changed = True
         self._note_unmatched(plan, judge if every else None, picked)
+
+    def _let_in(
+        self, judge: "_Judge", picked: Picked, members: Mapping[int, _Member], rows: Iterable[_Title]
+    ) -> dict[int, int]:
+        """The titles that are to stand on a shelf, each with its directory.
+
+        Of a title of several rows one has to be let in, and none may be excluded: nobody knows which plays tomorrow.
+        """
+        on: dict[int, int] = {}
+        out: set[int] = set()
+        for row in rows:
+            verdict = judge.judge(row, picked, self._cleaner, is_there=row.node in members)
+            if verdict == _Verdict.LET_IN:
+                on[row.node] = row.parent
+            elif verdict == _Verdict.EXCLUDED:
+                out.add(row.node)
+        return {node: parent for node, parent in on.items() if node not in out}
 
     def _candidates(self, nodes: Set[int], *, every: bool) -> Iterator[_Title]:
         self._connection.execute("CREATE TEMP TABLE IF NOT EXISTS shelf_candidate (id INTEGER PRIMARY KEY)")
@@ -424,33 +448,45 @@ class _Judge:
         self._by_language = bool(shelf.languages)
         self._filter = Filter(LibrarySettings.model_validate(shelf.filters))
         self.in_category: set[int] | None = None
-        """The titles with a relation in one of its categories; None if it has none."""
+        """The titles with a relation in one of its categories, and none in one that it excludes; None if the shelf has
+        no categories."""
+        self._excluded: set[int] = set()
         if shelf.categories:
-            categories = self._filter.choose(snapshot.groups()).categories or set()
-            self.in_category = set().union(
-                *(nodes(kind, snapshot.titles_in(name, categories)) for kind, name in _OF_CATALOGUE.items())
-            )
+            groups = snapshot.groups()
+            wanted, unwanted = self._filter.choose(groups).categories or set(), self._filter.excluded(groups)
 
-    def wants(self, title: _Title, picked: Picked, cleaner: TitleCleaner, *, is_there: bool) -> bool:
-        """Whether a title is to stand on the shelf."""
+            def titles_in(categories: Set[int | None]) -> set[int]:
+                found = (nodes(kind, snapshot.titles_in(name, categories)) for kind, name in _OF_CATALOGUE.items())
+                return set().union(*found)
+
+            self._excluded = titles_in(unwanted) if unwanted else set()
+            self.in_category = titles_in(wanted) - self._excluded
+
+    def judge(self, title: _Title, picked: Picked, cleaner: TitleCleaner, *, is_there: bool) -> _Verdict:
+        """Whether a title is to stand on the shelf, as far as one of its rows tells."""
         if title.node in picked.off:
-            return False
+            return _Verdict.EXCLUDED
         if title.node in picked.on:
-            return True
+            return _Verdict.LET_IN
         if not self._has_filters:
-            return False
+            return _Verdict.NOT_MEANT
+        if title.node in self._excluded:
+            return _Verdict.EXCLUDED
         if self.in_category is not None and title.node not in self.in_category:
             # The catalogue says nothing of what the library's brake holds.
-            return is_there and title.held == HELD_GONE
+            return _Verdict.LET_IN if is_there and title.held == HELD_GONE else _Verdict.NOT_MEANT
         if not self._filter.judges_titles:
-            return True
+            return _Verdict.LET_IN
         item: Movie | Series = (
             decode(title.item, SpokenMovie) if title.kind == NodeKind.MOVIE else decode(title.item, SpokenSeries)
         )
         language = ""
         if self._by_language:
             language = known_language(item) or cleaner.language(item.original_title or item.title)
-        return not self._filter.refuses(item, language, title.uuid)
+        if not self._filter.refuses(item, language, title.uuid):
+            return _Verdict.LET_IN
+        excluded = self._filter.excludes(item, language, title.uuid)
+        return _Verdict.EXCLUDED if excluded else _Verdict.NOT_MEANT
 
     def unmatched(self) -> Iterator[tuple[str, str]]:
         """Setting and pattern of whatever matched nothing."""
