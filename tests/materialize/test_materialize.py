@@ -343,7 +343,7 @@ def test_what_the_index_remarks_upon_is_in_the_report(output: Output) -> None:
     made = catalogue()
     made.movie("HEAT", year=1995)
     made.series("Empty")
-    output.library.show(made)
+    output.library.show(made, LibrarySettings(merge="off"))
     actions = output.actions()
     assert ("Empty", "skipped", "no episodes") in actions
     assert [reason for _, action, reason in actions if action == "noted"] == ["collision: HEAT (1995)"]

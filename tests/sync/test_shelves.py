@@ -624,6 +624,28 @@ def test_what_is_excluded_keeps_the_whole_title_off_the_shelf(
         assert "Movies/Heat (1995)" in library.paths()
 
 
+def test_what_is_called_as_one_for_adults_is_on_no_childrens_shelf(library: Library) -> None:
+    """It is another title, unless the provider who does not say so is wrong."""
+
+    def show(*names: str) -> list[str]:
+        made = Catalogue()
+        for name in ("Heat (1995)", "Rook (1995)", "FR - Rook (1995)", "Fargo (1995)"):
+            made.movie(name)
+        for number, name in enumerate(names):
+            made.movie(name, is_adult=True, id=90 + number)
+        library.show(made, settings(CHILDREN, merge="titles"))
+        return [path.removeprefix("Movies/") for path in shelf(library)]
+
+    everything = ["Fargo (1995)", "Heat (1995)", "Rook (1995)"]
+    for _ in range(2):
+        assert show() == everything
+        assert show("EN - Rook (1995)", "Heat (1994)") == everything[:2]
+        assert {path for path in library.paths() if path.count("Rook") == 1 and path.count("/") == 1} > {
+            "Movies/Rook (1995)"
+        }
+        assert show("EN - Rook (1995)", "4K | Rook (1995)", "Heat (1994)") == everything[:2]
+
+
 def test_what_is_picked_by_hand_stands_there_whatever_the_filters_exclude(library: Library, tmp_path: Path) -> None:
     picks = tmp_path / "picks.txt"
     picks.write_text("Heat\n")

@@ -58,6 +58,11 @@ SETTINGS: tuple[dict[str, object], ...] = (
 )
 
 
+def _settings(said: dict[str, object]) -> LibrarySettings:
+    """Settings that name `merge`: else a library goes on as it was made, and a fresh one is made otherwise."""
+    return LibrarySettings.model_validate({"merge": "off"} | said)
+
+
 _MARK = re.compile(r" \[[^\]/]*\]")
 _MARK_IN_FILE = re.compile(rb" \[[^\]\n]*\]")
 
@@ -125,7 +130,7 @@ class Life:
             self._outside.enter_context(Share(directory / "source", self._output, "fold"))
         self._database = Database(server.new_database()).fill(everyday.small_library())
         self._rows = Rows(self._database.owner_url)
-        self._settings = LibrarySettings()
+        self._settings = _settings({})
         self._stack = ExitStack()
         self._held: list[Held] = []
         self._fresh = 0
@@ -222,7 +227,7 @@ class Life:
         else:
             self._let_go()
             if disturbance == "settings changed":
-                self._settings = LibrarySettings.model_validate(chance.choice(SETTINGS))
+                self._settings = _settings(chance.choice(SETTINGS))
                 self.story.append(repr(self._settings.model_dump(exclude_defaults=True)))
             if disturbance == "killed":
                 self._mount.process.kill()

@@ -89,7 +89,6 @@ def _show(settings: Settings, timeout: float, *, as_json: bool) -> _Seen:
 
     from vod2strmfs.artwork import figures as artwork
     from vod2strmfs.hydrate.figures import describe, read_figures
-    from vod2strmfs.index.merge import explain_merge, merge_made_with
     from vod2strmfs.status.state import for_programs
 
     state_dir = settings.state_dir
@@ -102,8 +101,11 @@ def _show(settings: Settings, timeout: float, *, as_json: bool) -> _Seen:
     else:
         for heading, text in (*(lines(seen.mount) if seen.mount else ()), *run_lines(seen.runs, seen.now)):
             click.echo(f"{heading:<14}{text}")
-        if not seen.mount and (made_with := merge_made_with(settings.state_dir)):
-            click.echo(f"{'merge':<14}{explain_merge(settings.merge, made_with)}")
+        if not seen.mount:
+            from vod2strmfs.index.merge import explain_merge, merge_made_with  # which loads SQLite
+
+            if made_with := merge_made_with(state_dir):
+                click.echo(f"{'merge':<14}{explain_merge(settings.merge, made_with)}")
         if figures:
             click.echo(f"{'hydrate':<14}{describe(figures, seen.now)}")
         if images:

@@ -18,7 +18,7 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS title (  -- by what a row is known to be the same title as another
         node INTEGER PRIMARY KEY,
         kind INTEGER NOT NULL,
-        name INTEGER NOT NULL,             -- see `sync.same_title.name_key`; 0: unknown
+        name INTEGER NOT NULL,             -- see `sync.same_title.name_key`; 0: unknown, < 0: adult
         tmdb TEXT NOT NULL, imdb TEXT NOT NULL,
         height INTEGER NOT NULL            -- lines of the picture, as measured now or before; 0: never
     )""",

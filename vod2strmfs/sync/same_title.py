@@ -36,9 +36,11 @@ class TitleRow(NamedTuple):
 
 
 def name_key(item: Movie | Series, cleaner: TitleCleaner) -> int:
-    """A 64-bit digest of a cleaned title and its year, but for case and Unicode form, signed as SQLite keeps it.
+    """A digest of 62 bits of a cleaned title and its year, but for case and Unicode form.
 
-    It is 0 where the year is not known, or nothing is left of the title: such names say nothing.
+    It is 0 where the year is not known, or nothing is left of the title: such names say nothing. Parodies for adults
+    are called as what they make fun of, and children must not meet them there: what is for adults has the digest's
+    complement, which is negative.
 
     Args:
         item: whose title it is.
@@ -47,13 +49,12 @@ def name_key(item: Movie | Series, cleaner: TitleCleaner) -> int:
     if not item.year or item.title == PLACEHOLDER:
         return 0
     text = f"{fold(item.title)}\n{item.year}{_apart(item, cleaner)}".encode(errors="replace")
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little", signed=True) or 1
+    key = (int.from_bytes(blake2b(text, digest_size=8).digest(), "little") >> 2) or 1
+    return ~key if item.adult else key
 
 
 def _apart(item: Movie | Series, cleaner: TitleCleaner) -> str:
     """What tells an item from others of its name and year, though marks are no part of titles; "" as a rule."""
-    if item.adult:
-        return "\nadult"  # Parodies are called as what they make fun of, and children must not meet them there.
     if isinstance(item, Movie):
         return "\n3D" if _is_in_3d(item) else ""
     if item.genres and _is_format(item.genres):

@@ -58,6 +58,11 @@ _STRAY = """
     SELECT shelf, shelved.parent, shelved.node, node.parent FROM shelved LEFT JOIN node ON node.id = shelved.node
     WHERE node.id IS NULL OR node.parent != shelved.parent"""
 
+_NAMESAKES = """
+    SELECT coalesce(host, title.node) FROM title AS adult JOIN title ON title.name = ~adult.name AND title.name != 0
+    LEFT JOIN joined ON joined.node = title.node WHERE adult.name < 0 AND title.kind = adult.kind"""
+"""The titles that are called as one for adults is."""
+
 _OF_SHELF = ("shelved", "shelf_folder", "unshelved", "shelf_remark")
 
 
@@ -132,12 +137,20 @@ class ShelfSync:
         """The shelves of which a title left the library."""
         self._new = {plan.number for plan in self.plans.each if plan.shown and plan.is_new}
         self._joined = self._read_joined()
+        self._had_namesakes = self._read_namesakes()
 
     def _read_joined(self) -> set[tuple[int, int]]:
         """The rows that are joined, each with what stands in the tree for it."""
         if not self.plans.each or not has_titles(self._connection):
             return set()
         return set(self._connection.execute("SELECT node, host FROM joined"))
+
+    def _read_namesakes(self) -> set[int]:
+        """The titles that are called as one for adults is: another one, perhaps, and perhaps the same."""
+        excludes = any(plan.shelf.adult == "exclude" for plan in self.plans.each)
+        if not excludes or not has_titles(self._connection):
+            return set()
+        return {node for (node,) in self._connection.execute(_NAMESAKES)}
 
     def settle(self, snapshot: Snapshot, touched: Set[int]) -> None:
         """Settle what stands on each shelf.
@@ -165,6 +178,7 @@ class ShelfSync:
         if not shown:
             return
         titles = self._changed_titles()
+        self._namesakes = self._read_namesakes()
         for plan in shown:
             self._settle(plan, snapshot, titles)
         self._settle_categories()
@@ -213,10 +227,12 @@ class ShelfSync:
         query = f"""SELECT shelved.node, shelved.parent, since, shelved.held
             FROM shelved JOIN node ON node.id = shelved.node WHERE shelf = ? AND {_IS_TITLE}"""
         members = {node: _Member(*rest) for node, *rest in connection.execute(query, (number,))}
-        judge = _Judge(plan.shelf, snapshot, self._in_categories)
+        judge = _Judge(plan.shelf, snapshot, self._in_categories, self._namesakes)
         every = changed is None or plan.is_changed
         candidates = set[int]() if changed is None else set(changed)
         candidates |= {node for node, member in members.items() if member.held}
+        if plan.shelf.adult == "exclude":
+            candidates |= self._namesakes ^ self._had_namesakes
         if judge.in_category is not None:
             candidates |= judge.in_category ^ members.keys()
         if not every and not candidates and number not in self._lost:
@@ -441,16 +457,19 @@ class _Judge:
         shelf: whose.
         snapshot: the catalogue.
         nodes: gives the nodes of titles of a kind by their ids there.
+        namesakes: the titles that are called as one for adults is.
     """
 
-    def __init__(self, shelf: Shelf, snapshot: Snapshot, nodes: Callable[[int, Set[int]], set[int]]) -> None:
+    def __init__(
+        self, shelf: Shelf, snapshot: Snapshot, nodes: Callable[[int, Set[int]], set[int]], namesakes: Set[int]
+    ) -> None:
         self._has_filters = bool(shelf.filters)
         self._by_language = bool(shelf.languages)
         self._filter = Filter(LibrarySettings.model_validate(shelf.filters))
         self.in_category: set[int] | None = None
         """The titles with a relation in one of its categories, and none in one that it excludes; None if the shelf has
         no categories."""
-        self._excluded: set[int] = set()
+        self._excluded = set(namesakes) if shelf.adult == "exclude" else set()
         if shelf.categories:
             groups = snapshot.groups()
             wanted, unwanted = self._filter.choose(groups).categories or set(), self._filter.excluded(groups)
@@ -459,7 +478,7 @@ class _Judge:
                 found = (nodes(kind, snapshot.titles_in(name, categories)) for kind, name in _OF_CATALOGUE.items())
                 return set().union(*found)
 
-            self._excluded = titles_in(unwanted) if unwanted else set()
+            self._excluded |= titles_in(unwanted) if unwanted else set()
             self.in_category = titles_in(wanted) - self._excluded
 
     def judge(self, title: _Title, picked: Picked, cleaner: TitleCleaner, *, is_there: bool) -> _Verdict:
