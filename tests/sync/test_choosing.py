@@ -172,7 +172,7 @@ WISHES = st.sampled_from(
 )
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(st.lists(st.tuples(RELATIONS, WISHES), min_size=2, max_size=3))
 def test_after_any_history_the_same_plays_as_in_a_new_library(
     history: list[tuple[list[Relation], dict[str, Any]]],
@@ -188,5 +188,4 @@ def test_after_any_history_the_same_plays_as_in_a_new_library(
                 library.show(catalogue(relations), chosen, accept_shrink=True)
             assert played(lived) == played(fresh)
             if not wish:
-                first = min(range(len(relations)))
-                assert played(lived) == (first, first)
+                assert played(lived) == (0, 0)
