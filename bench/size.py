@@ -21,6 +21,8 @@ from vod2strmfs.library.tree import Tree
 
 _SAMPLES = 2000
 _MEGABYTE = 1 << 20
+_LOADING = 2.0
+"""Seconds until the worker has seen that there is no database."""
 
 
 def measure(directory: Path) -> Iterator[Figure]:
@@ -69,8 +71,8 @@ def _movies(state_dir: Path) -> list[str]:
 def _mounted(directory: Path, state_dir: Path) -> Iterator[Path]:
     path = directory / "mount"
     path.mkdir(exist_ok=True)
-    # There is no database any more, and none is needed.
-    options = ("--database", f"sqlite:///{directory}/none.db", "--state-dir", state_dir)
+    # There is no database any more, and none is needed; but the driver is loaded.
+    options = ("--database", "postgresql://127.0.0.1:1/none", "--state-dir", state_dir)
     command = (sys.executable, "-m", "vod2strmfs", "mount", path, "--daemon", *options)
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     try:
@@ -106,6 +108,7 @@ def _scan(directory: Path, state_dir: Path, names: list[str]) -> tuple[int, int,
                 time.sleep(0.002)
         subprocess.run(["find", path, "-type", "f"], check=True, stdout=subprocess.DEVNULL)
         process = _process(path)
+        _wait_for_worker(process)
         listed = sum(map(_memory, [process, *_children(process)]))
         reading = ("find", path, "-type", "f", "-exec", "cat", "{}", "+")
         subprocess.run(reading, check=True, stdout=subprocess.DEVNULL)
@@ -124,6 +127,13 @@ def _children(process: str) -> list[str]:
 
 
 def _memory(process: str) -> int:
-    """The resident memory of a process, in bytes."""
-    status = Path("/proc", process, "status").read_text()
-    return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmRSS"))
+    """The memory of a process, in bytes: what it shares with others (libraries, the interpreter) is shared out."""
+    rollup = Path("/proc", process, "smaps_rollup").read_text()
+    return next(int(line.split()[1]) << 10 for line in rollup.splitlines() if line.startswith("Pss:"))
+
+
+def _wait_for_worker(process: str) -> None:
+    """Wait until the worker of a mount has loaded what it needs: it lets the first scan end before."""
+    while not any("psycopg" in Path("/proc", child, "maps").read_text() for child in _children(process)):
+        time.sleep(0.1)
+    time.sleep(_LOADING)

@@ -22,10 +22,11 @@ from mounts import eventually, poison
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.demo.generator import write_demo
 from vod2strmfs.extract.convert import Converter, TitledRow
+from vod2strmfs.host.second_process import SecondProcessError
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync import convert_many as extraction
 from vod2strmfs.sync.convert_many import ManyRows
-from vod2strmfs.sync.convert_process import ConvertProcess, ConvertProcessError
+from vod2strmfs.sync.convert_process import ConvertProcess
 
 SETTINGS = [
     LibrarySettings(),
@@ -228,7 +229,7 @@ def test_an_error_in_the_second_process_is_the_first_ones(given: list[ConvertPro
     with closing(ConvertProcess(LibrarySettings(), {}, False)) as helper:
         eventually(helper.is_ready)
         helper.give(list(impossible_rows()))
-        with pytest.raises(ConvertProcessError, match="failed"):
+        with pytest.raises(SecondProcessError, match="failed"):
             helper.answer(list(impossible_rows()))
     with ManyRows(LibrarySettings(), {}, render=False) as extraction, pytest.raises(TypeError):
         list(extraction.convert(impossible_rows(), expected=1))
@@ -277,7 +278,7 @@ def test_pipes_that_may_not_be_large_do(
     tmp_path: Path, given: list[ConvertProcess], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(
-        "vod2strmfs.sync.convert_process._PIPE_BYTES", (1 << 31) + 1
+        "vod2strmfs.host.second_process._PIPE_BYTES", (1 << 31) + 1
     )  # root may have all that there can be
     url = demo(f"sqlite:///{tmp_path}/demo.db")
     library = Library(tmp_path / "both")

@@ -59,10 +59,13 @@ class Temporaries:
 
     Args:
         root: a key of the output root, the same in every run, so that the files of a killed run are recognised.
+        writer: tells the names of one process from those of another that writes at the same time; no hexadecimal digit.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, writer: str = "") -> None:
+        self.root = root
         self._start = f".vod2strmfs-{root}-"
+        self._writer = writer
         self._numbers = itertools.count()
 
     def is_one(self, name: str) -> bool:
@@ -72,7 +75,7 @@ class Temporaries:
     def create(self, directory: int) -> tuple[int, str]:
         """A new temporary file in a directory: its descriptor, which the caller closes, and its name. Thread-safe."""
         for _ in range(_ATTEMPTS):
-            name = f"{self._start}{next(self._numbers):x}.tmp"
+            name = f"{self._start}{self._writer}{next(self._numbers):x}.tmp"
             try:
                 return os.open(name, _WRITE_FLAGS, 0o666, dir_fd=directory), name
             except FileExistsError:
@@ -103,9 +106,9 @@ def write(directory: int, name: str, content: bytes, mtime: int, temporaries: Te
     descriptor, temporary = temporaries.create(directory)
     try:
         try:
-            rest = memoryview(content)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+            written = os.write(descriptor, content)
+            while written < len(content):
+                written += os.write(descriptor, content[written:])
             try:  # noqa: SIM105  # contextlib.suppress takes longer than the call
                 os.utime(descriptor, ns=(mtime, mtime))
             except PermissionError:

@@ -92,7 +92,7 @@ CREATE TABLE IF NOT EXISTS safe (
 _log = logging.getLogger("vod2strmfs")
 
 
-class WantedFile(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+class WantedFile(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """A file that is wanted in a folder, or was."""
 
     name: str
@@ -107,7 +107,7 @@ class WantedFile(msgspec.Struct, frozen=True, array_like=True, omit_defaults=Tru
     """What an image is called where images are stored."""
 
 
-class NodeFiles(msgspec.Struct, frozen=True, array_like=True):
+class NodeFiles(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The files that one node has in a folder."""
 
     node: int

@@ -13,7 +13,7 @@ import pwd
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -24,6 +24,11 @@ from vod2strmfs.host.private import private
 from vod2strmfs.materialize.files import DIRECTORY_FLAGS, Temporaries
 
 _ADVICE = "Name a directory of its own: `vod2strmfs materialize DIRECTORY`, or output_root in the settings."
+_DESCRIBED = re.compile(r"process (?P<process>\d+) on (?P<host>.*), since ")
+_PATIENCE = 5.0
+"""Seconds that what a killed run left may take to end."""
+_NAP = 0.01
+"""Seconds between two looks whether it has."""
 _UNUSED_IN_NAMES = re.compile(r"[^\w.-]+")
 
 
@@ -36,6 +41,8 @@ class OutputRoot(NamedTuple):
     """The mount point of the file system that the root is on."""
     manifest: Path
     """The path of the root's manifest, which need not exist yet."""
+    lock: int = -1
+    """The descriptor of the lock file, if the root is held."""
 
     def temporaries(self) -> Temporaries:
         """The root's temporary files, which are known by its path, however often the state directory is lost."""
@@ -75,8 +82,8 @@ def hold(path: Path, state_dir: Path) -> Iterator[OutputRoot]:
         OutputError: says what is wrong with the root, or who holds it.
     """
     root = locate(path, state_dir)
-    with _locked(state_dir, root.manifest.stem, root.path):
-        yield root
+    with _locked(state_dir, root.manifest.stem, root.path) as lock:
+        yield root._replace(lock=lock)
 
 
 @contextlib.contextmanager
@@ -157,13 +164,13 @@ def _homes() -> set[Path]:
 
 
 @contextlib.contextmanager
-def _locked(state_dir: Path, stem: str, path: Path) -> Iterator[None]:
-    """Hold the lock file of a root in the state directory for as long as the context lasts."""
+def _locked(state_dir: Path, stem: str, path: Path) -> Iterator[int]:
+    """Hold the lock file of a root in the state directory for as long as the context lasts; its descriptor."""
     with contextlib.ExitStack() as stack:
         try:
             state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = stack.enter_context(open(state_dir / f"{stem}.lock", "a+b", buffering=0, opener=private))
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file, lambda: _read(file))
             file.truncate(0)
             file.write(_describe(os.getpid(), time.time()).encode())
         except BlockingIOError:
@@ -173,17 +180,48 @@ def _locked(state_dir: Path, stem: str, path: Path) -> Iterator[None]:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 advice = "Make room there and run again, or give another directory with --state-dir."
             raise OutputError(f"state directory {state_dir}: {error.strerror}. {advice}") from error
-        yield
+        yield file.fileno()
 
 
 def _lock_directory(descriptor: int, path: Path) -> None:
     """Lock a root itself, by its descriptor, against runs with other state directories."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, lambda: _locker(descriptor))
     except BlockingIOError:
         raise _held(path, _locker(descriptor)) from None
     except OSError:
         return  # Most network file systems lock no directories; there, the lock in the state directory has to do.
+
+
+def _lock(file: IO[bytes] | int, holder: Callable[[], str]) -> None:
+    """Lock a file, or raise BlockingIOError.
+
+    A run that was killed may have left its second process, which holds its locks until it has noticed.
+
+    Args:
+        file: what is to be locked.
+        holder: who holds the lock, as `_describe` says it.
+    """
+    patient_until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > patient_until or not _has_ended(holder()):
+                raise
+            time.sleep(_NAP)
+        else:
+            return
+
+
+def _has_ended(holder: str) -> bool:
+    """Whether a process, as `_describe` says it, was one of this host and is there no more."""
+    described = _DESCRIBED.match(holder)
+    return (
+        described is not None
+        and described["host"] == socket.gethostname()
+        and not Path("/proc", described["process"]).exists()
+    )
 
 
 def _locker(descriptor: int) -> str:

@@ -29,6 +29,8 @@ from vod2strmfs.materialize.touched import Touched
 from vod2strmfs.materialize.traversal import Traversal
 from vod2strmfs.materialize.workers import StoppedError, Throttle, Workers
 from vod2strmfs.materialize.write import Updater
+from vod2strmfs.materialize.write_process import Order
+from vod2strmfs.materialize.writers import Writers
 from vod2strmfs.reports.files import prune
 from vod2strmfs.reports.rows import Action, Reason, ReportRow, Type, reason_of
 from vod2strmfs.reports.writer import Report
@@ -99,8 +101,9 @@ def materialize(
             mover.resume()
         throttle = Throttle(settings.throttle, stop)
         run = _Run(
-            store, job, descriptor, manifest, report, workers, throttle, file_system, temporaries, mover, touched
-        )
+            store, job, root.lock, descriptor, manifest, report, workers, throttle, file_system, temporaries, mover,
+            touched, stop,
+        )  # fmt: skip
         held = 0
         try:
             folders = run.write(verify=boots.must_verify, tell=run.teller(on_progress))
@@ -126,6 +129,7 @@ class _Run:
 
     store: Store
     job: Job
+    lock: int
     root: int | None
     manifest: Manifest
     report: Report
@@ -135,6 +139,7 @@ class _Run:
     temporaries: Temporaries
     mover: Mover
     touched: Touched
+    stop: Event
 
     def write(self, *, verify: bool, tell: Callable[[int], None]) -> int:
         """Write the files that are wanted; returns how many folders were gone through.
@@ -158,14 +163,32 @@ class _Run:
             self.temporaries,
             Pictures(settings.state_dir),
         )
-        traversal = Traversal(
-            self.store, manifest, reconciler, updater, self.workers, self.report, self.mover.unmoved, tell, self.touched
-        )
-        compared = traversal.run(job.sections, plan=f"{self.store.generation} {self.store.made} {settings.write_nfo}")
+        with Writers(updater, self.workers, self.stop, self._order(updater)) as writers:
+            traversal = Traversal(
+                self.store, manifest, reconciler, updater, self.workers, writers, self.report, self.mover.unmoved, tell,
+                self.touched,
+            )  # fmt: skip
+            plan = f"{self.store.generation} {self.store.made} {settings.write_nfo}"
+            compared = traversal.run(job.sections, plan)
         if compared:
             for row in remark_rows(self.store, job.kinds):
                 self.report.add(row)
         return traversal.done
+
+    def _order(self, updater: Updater) -> Order | None:
+        """How a second process is to write; None if this one does it alone."""
+        if updater.root is None or self.job.dry_run or self.job.settings.throttle:
+            return None
+        return Order(
+            updater.root,
+            self.lock,
+            self.temporaries.root,
+            updater.settings.model_dump_json().encode(),
+            str(self.job.settings.state_dir.absolute()),
+            updater.verify,
+            updater.overwrite,
+            updater.file_system,
+        )
 
     def flush(self, boots: Boots) -> bool:
         """Flush what was written to the disk; returns False, after a row, if it may be lost."""

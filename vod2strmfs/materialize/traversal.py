@@ -1,5 +1,6 @@
 """Going through the folders: those that are as they were finished are passed by, the others are worked on."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +17,11 @@ from vod2strmfs.materialize.plan import Reconciler, Wanted
 from vod2strmfs.materialize.touched import Touched
 from vod2strmfs.materialize.workers import Workers
 from vod2strmfs.materialize.write import FolderResult, FolderWork, Updater
+from vod2strmfs.materialize.writers import Writers
 from vod2strmfs.reports.rows import Action, Reason, ReportRow, Type
 from vod2strmfs.reports.writer import Report
+
+_log = logging.getLogger("vod2strmfs")
 
 _FILES_IN_TASK = 32
 _FILES_IN_SMALL_TASK = 3
@@ -54,7 +58,8 @@ class Traversal:
         manifest: what is known of the folders; changed here.
         reconciler: plans the folders of sections that the manifest is not up to date with.
         updater: compares and writes.
-        workers: run what is handed to the updater.
+        workers: compare the times of folders.
+        writers: do what is work for an updater.
         report: gets a row for each thing done, and one for each series that matches.
         unmoved: the parts of folders that a dry run would have moved, by id.
         tell: called now and then with the number of folders gone through.
@@ -66,6 +71,7 @@ class Traversal:
     reconciler: Reconciler
     updater: Updater
     workers: Workers
+    writers: Writers
     report: Report
     unmoved: Mapping[int, tuple[str, ...]]
     tell: Callable[[int], None]
@@ -265,11 +271,13 @@ class Traversal:
     def _submit(self, task: _Task) -> None:
         directories = [directory for directory, _ in task]
         works = [work for _, work in task]
-        self.workers.submit(partial(self.updater.run, works), partial(self._take, directories), _size(works))
+        self.writers.submit(works, partial(self._take, directories), _size(works))
 
     def _take(self, directories: Sequence[Directory], results: Sequence[FolderResult]) -> None:
         """Account for the results of one task, a result for each directory."""
         for directory, done in zip(directories, results, strict=True):
+            for error in done.errors:
+                _log.debug("%s", error)
             self.report.add(*done.rows)
             directory.take(done)
             self._close(directory)
@@ -310,11 +318,10 @@ class Traversal:
 
     def _finish(self) -> None:
         """Have everything done that is planned, and all that follows from it."""
-        while self._works or self._checks or self._mismatches or self.workers.busy:
+        while self._works or self._checks or self._mismatches or self.writers.busy:
             self._take_mismatches()
             self._flush()
-            if self.workers.busy:
-                self.workers.wait()
+            self.writers.wait()
         self.report.flush()
 
 

@@ -1,9 +1,11 @@
 """Workers: as many small tasks at once as help, and no faster than asked."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
@@ -120,6 +122,7 @@ class Workers:
         self._executor = ThreadPoolExecutor(most, thread_name_prefix="write")
         self._pending: dict[Future[_Done], tuple[Callable[[Any], None], int]] = {}
         self._pace = Pace(most)
+        self._delay = _Delay()
         self._most = most
         self._has_thought = False
         self._begin_stretch()
@@ -131,6 +134,7 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._executor.shutdown(cancel_futures=True)
+        self._delay.close()
 
     @property
     def number(self) -> int:
@@ -161,7 +165,10 @@ class Workers:
         if self._pace.workers > 1:
             self._pending[self._executor.submit(_measured, task)] = then, size
         else:
-            self._take(_measured(task), then, size)
+            delayed = self._delay.seconds()
+            done = _measured(task)
+            self._delayed += self._delay.seconds() - delayed
+            self._take(done, then, size)
             self._think()
 
     def wait(self) -> None:
@@ -183,7 +190,6 @@ class Workers:
     def _take(self, done: "_Done", then: Callable[[Any], None], size: int) -> None:
         self._steps += size
         self._seconds += done.seconds
-        self._delayed += done.delayed
         then(done.result)
 
     def _think(self) -> None:
@@ -209,21 +215,34 @@ class _Done(NamedTuple):
     result: Any
     seconds: float
     """Seconds that the task took."""
-    delayed: float
-    """Seconds of these in which the task waited for a processor that other programs had."""
 
 
 def _measured(task: Callable[[], Any]) -> _Done:
-    started, delay = time.monotonic(), _delay()
+    started = time.monotonic()
     result = task()
-    return _Done(result, time.monotonic() - started, _delay() - delay)
+    return _Done(result, time.monotonic() - started)
 
 
-def _delay() -> float:
-    """Seconds that this thread has waited for a processor since it began (proc_pid_schedstat(5)); 0 if the kernel does
-    not say."""
-    try:
-        with open("/proc/thread-self/schedstat", "rb", buffering=0) as file:
-            return int(file.read().split()[1]) / 10**9
-    except (OSError, IndexError, ValueError):
-        return 0.0  # Not every kernel says.
+class _Delay:
+    """Tells for how long the thread that made it has waited for a processor, since other programs had them
+    (proc_pid_schedstat(5))."""
+
+    def __init__(self) -> None:
+        self._descriptor = -1
+        with suppress(OSError):  # Not every kernel says.
+            self._descriptor = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+
+    def seconds(self) -> float:
+        """Seconds since the thread began; 0 if the kernel does not say."""
+        if self._descriptor < 0:
+            return 0.0
+        try:
+            return int(os.pread(self._descriptor, 128, 0).split()[1]) / 10**9
+        except (OSError, IndexError, ValueError):
+            return 0.0
+
+    def close(self) -> None:
+        """Ask no more."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,7 +1,6 @@
 """Bringing the files of a folder to what is wanted: compare, then write."""
 
 import errno
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,9 +20,6 @@ from vod2strmfs.settings import LibrarySettings
 
 _WITHOUT_FILES = frozenset({NodeKind.ROOT, NodeKind.SECTION, NodeKind.CATEGORY})
 _UNFINISHED = frozenset({FolderState.NEW, FolderState.CHANGED})
-
-_log = logging.getLogger("vod2strmfs")
-
 
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".tbn", ".gif")
 """Extensions of images that media servers take."""
@@ -65,6 +61,8 @@ class FolderResult:
     """Names of files that were moved to other names."""
     finished_mtime: int | None = None
     """The directory's mtime (ns), if it was finished."""
+    errors: list[str] = field(default_factory=list)
+    """What went wrong, for the log."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ class _FolderUpdate:
 
     def fail(self, error: OSError, title: str, uuid: str = "") -> None:
         """Report an error with something in the folder."""
-        _log.debug("%s: %s", "/".join((*self.work.parts, title)), error)
+        self.done.errors.append(f"{'/'.join((*self.work.parts, title))}: {error}")
         self.done.failed = True
         reason: str = reason_of(error)
         if error.errno == errno.ENAMETOOLONG:
@@ -192,12 +190,14 @@ class _FolderUpdate:
         assert self.descriptor is not None
         folder = self.work.folder
         others = self._others()
-        left = os.fstat(self.descriptor)
         due = self.done.touched or folder.state in _UNFINISHED or not others
-        if due and not self.updater.file_system.same_time(left.st_mtime_ns, folder.mtime):
+        if self.created or (due and not self._has_time(folder.mtime)):
             files.set_directory_time(self.descriptor, folder.mtime)
-            left = os.fstat(self.descriptor)
-        self.done.finished_mtime = left.st_mtime_ns
+        self.done.finished_mtime = os.fstat(self.descriptor).st_mtime_ns
+
+    def _has_time(self, mtime: int) -> bool:
+        assert self.descriptor is not None
+        return self.updater.file_system.same_time(os.fstat(self.descriptor).st_mtime_ns, mtime)
 
     def _others(self) -> bool:
         """Whether something that is not ours is in the directory, or might be."""

@@ -16,8 +16,9 @@ from vod2strmfs.catalog.rows import VersionRow
 from vod2strmfs.catalog.source import Row
 from vod2strmfs.extract.convert import Converter, TitledRow
 from vod2strmfs.extract.incoming import Incoming
+from vod2strmfs.host.second_process import SecondProcessError
 from vod2strmfs.settings import LibrarySettings
-from vod2strmfs.sync.convert_process import ConvertProcess, ConvertProcessError
+from vod2strmfs.sync.convert_process import ConvertProcess
 
 MANY_ROWS = 5_000
 """From so many rows on, a second process saves more than its start costs."""
@@ -85,7 +86,7 @@ class ManyRows:
             self._process = ConvertProcess(*self._arguments)
         except OSError as error:
             self._go_on_alone(f"cannot be started ({error})")
-        except ConvertProcessError as error:
+        except SecondProcessError as error:
             self._go_on_alone(str(error))
 
     def _go_on_alone(self, why: str) -> None:
@@ -117,7 +118,7 @@ class ManyRows:
         """Whether the second process could do with another batch."""
         try:
             return self._process is not None and self._process.is_ready() and self._process.unanswered < _AT_PROCESS
-        except ConvertProcessError as error:
+        except SecondProcessError as error:
             self._go_on_alone(str(error))
             return False
 
@@ -125,7 +126,7 @@ class ManyRows:
         try:
             if self._process:
                 self._process.give(rows)
-        except ConvertProcessError as error:
+        except SecondProcessError as error:
             self._go_on_alone(str(error))
 
     def _answer(self, rows: list[TitledRow]) -> list[Incoming]:
@@ -133,7 +134,7 @@ class ManyRows:
         try:
             if self._process:
                 return self._process.answer(rows)
-        except ConvertProcessError as error:
+        except SecondProcessError as error:
             self._go_on_alone(str(error))
         return self._convert(rows)
 
