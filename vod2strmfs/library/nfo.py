@@ -6,7 +6,7 @@ looks.
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -173,15 +173,18 @@ def _add_ids(lines: list[str], item: Title, forms: _Forms) -> None:
 def _add_details(lines: list[str], item: Title, forms: _Forms) -> None:
     if item.rating:
         lines.append(_rating(item.rating, forms.ratings, forms.rating))
-    lines += [f"  <genre>{_escape(genre)}</genre>" for genre in item.genres]
-    lines += [f"  <country>{_escape(country)}</country>" for country in item.countries]
-    lines += [f"  <director>{_escape(director)}</director>" for director in item.directors]
-    for place, actor in enumerate(item.actors):
-        lines.append(
-            f"  <actor>\n    <name>{_escape(actor)}</name>\n{_orders(place, forms.order, forms.sort_order)}  </actor>"
-        )
+    lines += [f"  <genre>{genre}</genre>" for genre in _escape_all(item.genres)]
+    lines += [f"  <country>{country}</country>" for country in _escape_all(item.countries)]
+    lines += [f"  <director>{director}</director>" for director in _escape_all(item.directors)]
+    orders = _orders(len(item.actors), forms.order, forms.sort_order)
+    lines += [
+        f"  <actor>\n    <name>{actor}</name>\n{order}  </actor>"
+        for actor, order in zip(_escape_all(item.actors), orders, strict=True)
+    ]
     if item.added:
-        lines.append(f"  <dateadded>{_EPOCH + timedelta(seconds=item.added)}</dateadded>")
+        day, seconds = divmod(item.added, 86_400)
+        minute, second = divmod(seconds, 60)
+        lines.append(f"  <dateadded>{_day(day)} {_time(minute)}:{second:02}</dateadded>")
 
 
 def _add_tags(lines: list[str], tags: Iterable[str]) -> None:
@@ -208,14 +211,27 @@ _RATINGS = """\
   </ratings>"""
 
 
+@lru_cache(maxsize=128)
+def _orders(number: int, order: bool, sort_order: bool) -> tuple[str, ...]:
+    """The places of so many actors, with a line end after each line."""
+    first = "    <order>{0}</order>\n" if order else ""
+    second = "    <sortorder>{0}</sortorder>\n" if sort_order else ""
+    return tuple((first + second).format(place) for place in range(number))
+
+
 @lru_cache(maxsize=1024)
-def _orders(place: int, order: bool, sort_order: bool) -> str:
-    """An actor's place, with a line end after each line."""
-    text = f"    <order>{place}</order>\n" if order else ""
-    return f"{text}    <sortorder>{place}</sortorder>\n" if sort_order else text
+def _day(number: int) -> str:
+    """A day, by its number since 1970."""
+    return f"{_EPOCH + timedelta(days=number)}"
 
 
-_EPOCH = datetime(1970, 1, 1)
+@lru_cache(maxsize=1440)
+def _time(minute: int) -> str:
+    """Hours and minutes, by the number of the minute in a day."""
+    return f"{minute // 60:02}:{minute % 60:02}"
+
+
+_EPOCH = date(1970, 1, 1)
 
 
 def _add_art(lines: list[str], item: Title, forms: _Forms, aspect: str) -> None:
@@ -263,6 +279,12 @@ def _sound(codec: str, channels: int) -> str:
 
 def _element(name: str, value: str | int) -> str:
     return f"        <{name}>{_escape(str(value))}</{name}>\n" if value else ""
+
+
+def _escape_all(texts: tuple[str, ...]) -> Iterable[str]:
+    """Several texts; most hold nothing that has to be escaped."""
+    together = "".join(texts)
+    return map(_escape, texts) if "&" in together or "<" in together or ">" in together else texts
 
 
 def _escape(text: str) -> str:
