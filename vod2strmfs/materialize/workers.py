@@ -165,10 +165,7 @@ class Workers:
         if self._pace.workers > 1:
             self._pending[self._executor.submit(_measured, task)] = then, size
         else:
-            delayed = self._delay.seconds()
-            done = _measured(task)
-            self._delayed += self._delay.seconds() - delayed
-            self._take(done, then, size)
+            self._take(_measured(task), then, size)
             self._think()
 
     def wait(self) -> None:
@@ -198,15 +195,16 @@ class Workers:
         if elapsed >= self._STRETCH and self._steps:
             processor = time.process_time() - self._processor
             if self._pace.workers == 1:
-                processor += self._delayed  # several threads wait at the same time, which tells nothing
+                # Several threads wait at the same time, which tells nothing.
+                processor += self._delay.seconds() - self._delayed
             self._has_thought = True
             self._pace.adapt(elapsed, processor, self._seconds / self._steps)
             self._begin_stretch()
 
     def _begin_stretch(self) -> None:
-        self._since, self._processor = time.monotonic(), time.process_time()
+        self._since, self._processor, self._delayed = time.monotonic(), time.process_time(), self._delay.seconds()
         self._steps = 0
-        self._seconds = self._delayed = 0.0
+        self._seconds = 0.0
 
 
 class _Done(NamedTuple):
