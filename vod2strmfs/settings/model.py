@@ -76,6 +76,7 @@ Cleanup = Literal["off", "preview", "apply"]
 EmptySeries = Literal["hide", "show"]
 Hydrate = Literal["off", "background", "on_open"]
 Artwork = Literal["url", "files", "off"]
+BackgroundReads = Literal["pace", "refuse"]
 
 _Servers = Annotated[tuple[NotifiedServer, ...], BeforeValidator(checks.tables)]
 _Shelves = Annotated[tuple[Shelf, ...], BeforeValidator(checks.tables), AfterValidator(distinct)]
@@ -113,7 +114,7 @@ class LibrarySettings(BaseModel):
         True, description="append the stream and account id to every URL, so that it outlives a re-created UUID"
     )
     media_server: MediaServer = Field(
-        "any", description="whose names and NFO forms to write; Plex lists .strm files, and cannot play them"
+        "any", description="whose names and NFO forms to write; Plex cannot play .strm files, it plays those of `films`"
     )
     clean_titles: bool = Field(True, description="remove the country and quality marks that panels add to titles")
     name_regex: Pattern = Field("", description="a regular expression; what it matches is removed from titles")
@@ -220,13 +221,17 @@ class LibrarySettings(BaseModel):
                 f"base_url is {without_password(self.base_url)}: a media server would look for Dispatcharr on its own"
                 " host, or in its own container. Give the address by which it reaches Dispatcharr."
             )
+        yield from self.plex_warnings()
+        if self.direct_urls:
+            yield "direct_urls is on: every .strm of an Xtream account holds the account's password."
+
+    def plex_warnings(self) -> Iterator[str]:
+        """The warning about a library of .strm files for Plex. Where films are mounted, Plex has something to play."""
         if self.media_server == "plex":
             yield (
                 "media_server is plex: Plex lists .strm files, and cannot play them."
-                " Play them with Jellyfin, Emby or Kodi."
+                " Give Plex the mount of `vod2strmfs films`."
             )
-        if self.direct_urls:
-            yield "direct_urls is on: every .strm of an Xtream account holds the account's password."
 
 
 class Settings(LibrarySettings):
@@ -326,6 +331,34 @@ class Settings(LibrarySettings):
     )
     artwork_cache: float = Field(
         2, gt=0, le=100_000, description="how many GB of images are stored; what is shown is not given up for others"
+    )
+
+    # Films that play.
+    films_root: Location = Field(Path("/data/Films"), description="where `films` mounts")
+    films_cache: float = Field(
+        20, gt=0, le=1_000_000, description="how many GB of films are kept on disk: the parts that scanners read"
+    )
+    learn_rate: float = Field(10, gt=0, le=6000, description="how many films a minute are learnt at most")
+    learn_bytes: float = Field(
+        50, gt=0, le=1_000_000, description="how many GB within 24 hours learning takes from providers at most"
+    )
+    max_streams: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="how many streams an account has (default: as Dispatcharr says, where api_key lets us ask; else 1)",
+    )
+    reserve_streams: int = Field(
+        0, ge=0, le=10_000, description="how many streams of an account learning leaves free at any time"
+    )
+    pace: float = Field(
+        3, ge=1, le=1000, description="how many times as fast as it plays a film is read, after its first minute"
+    )
+    background_reads: BackgroundReads = Field(
+        "pace", description="what readers get whom nobody watches, such as thumbnail tasks: the pace, or an error"
+    )
+    background_bytes: float = Field(
+        100, ge=0, le=1_000_000, description="how many GB within 24 hours such readers get from an account at most"
     )
 
     # Media servers to tell.

@@ -1,0 +1,79 @@
+"""What a film is to those who learn it, show it and read it: the words that they have in common."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple, TypeAlias
+
+FOLDER = "films"
+"""The folder in the state directory: the films' own index, what is known of each, and the parts that are kept."""
+
+FilmKind: TypeAlias = Literal["movie", "episode"]
+
+
+class Key(NamedTuple):
+    """What a film's bytes are known by. Dispatcharr's ids change with every other refresh; these do not."""
+
+    kind: FilmKind
+    """A provider numbers movies and episodes apart."""
+    account: int
+    stream: str
+
+    @property
+    def label(self) -> str:
+        """The name of the film in sessions. Dispatcharr takes two sessions of a film for one, if they are too near."""
+        return f"{self.kind[0]}{self.account}-{self.stream}"
+
+
+class Address(NamedTuple):
+    """Where a film's bytes are asked for."""
+
+    url: str
+    """Without a session. With `direct` it may hold the provider's password: never shown or logged."""
+    direct: bool = False
+    """Whether it is the provider's own; else Dispatcharr's, whose path gets a session of ours at its end."""
+
+
+class Film(NamedTuple):
+    """A film that was learnt: whose size is known from a provider's answer."""
+
+    id: int
+    """In the store of films. Never reused."""
+    version: int
+    """How often it was learnt to be another file. With the id: a number for these bytes and no others."""
+    key: Key
+    size: int
+    """Bytes: of all of it."""
+    extension: str
+    """Of the container that it is, with the dot."""
+    seconds: int
+    """How long it plays; 0 where that is unknown."""
+
+    @property
+    def bit_rate(self) -> float:
+        """Bytes a second that it plays at on average; 0 where that is unknown."""
+        return self.size / self.seconds if self.seconds else 0.0
+
+
+class Extent(NamedTuple):
+    """A part of a film, in bytes."""
+
+    start: int
+    stop: int
+    """The first byte after it."""
+
+
+AddressOf: TypeAlias = Callable[[Key], Address | None]
+"""Gives the address of a film today; None if the library does not have it any more. Raises IndexFileError if nobody
+knows."""
+
+
+class ReadError(Exception):
+    """A read of a film that is answered with an error, which `errno` names.
+
+    Args:
+        number: as in `errno`.
+        why: for people; names no password.
+    """
+
+    def __init__(self, number: int, why: str) -> None:
+        super().__init__(why)
+        self.errno = number
