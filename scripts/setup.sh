@@ -18,8 +18,8 @@ dev | test) packages="$packages postgresql:postgres rsync:rsync rclone:rclone op
     chromium:chromium chromium-driver:chromedriver groff-base:groff systemd:systemd-analyze
     curl:curl pgbouncer:pgbouncer exfat-fuse:mount.exfat-fuse exfatprogs:mkfs.exfat e2fsprogs:mkfs.ext4
     mount:losetup autofs:automount redis-server:redis-server patchelf:patchelf mergerfs:mergerfs
-    plocate:plocate nfs-ganesha:ganesha.nfsd nfs-ganesha-vfs:libfsalvfs.so libnfs-utils:nfs-ls" ;;
-bench) packages="$packages postgresql:postgres bindfs:bindfs mergerfs:mergerfs rclone:rclone" ;;
+    plocate:plocate nfs-ganesha:ganesha.nfsd nfs-ganesha-vfs:libfsalvfs.so libnfs-utils:nfs-ls ffmpeg:ffmpeg" ;;
+bench) packages="$packages postgresql:postgres bindfs:bindfs mergerfs:mergerfs rclone:rclone ffmpeg:ffmpeg" ;;
 kodi) packages="$packages postgresql:postgres kodi:kodi xvfb:Xvfb ffmpeg:ffmpeg" ;;
 esac
 

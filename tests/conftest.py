@@ -20,6 +20,7 @@ import hypothesis
 import pytest
 from databases import Database
 from dispatcharr_loader import ROOT, Dispatcharr, new_database, redis_server
+from films import make_films
 from needs import is_fast
 from plugin_runs import Installed, many_films, some_films
 from postgres_server import PostgresServer
@@ -247,6 +248,13 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a Redis, for Celery."""
     with redis_server(tmp_path_factory.mktemp("redis")) as port:
         yield port
+
+
+@pytest.fixture(scope="session")
+def real_films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A film in each container, by the names in `FILMS`. The processes that share the tests share them."""
+    folder = tmp_path_factory.getbasetemp()
+    return make_films((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "made-films")
 
 
 @pytest.fixture(scope="session")

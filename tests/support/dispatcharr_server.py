@@ -25,6 +25,7 @@ class DispatcharrServer(LoopbackServer):
         provider: where the default stream profile Redirect sends whoever asks without a session.
         everywhere: where a panel sends whoever asks for anything.
         address: where it listens; port 0 is one that is free.
+        film: what plays, whatever is asked for.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class DispatcharrServer(LoopbackServer):
         provider: str = "",
         everywhere: str = "",
         address: tuple[str, int] = ("127.0.0.1", 0),
+        film: bytes = _FILM,
     ) -> None:
         self.plays = plays
         self.redirects = redirects
         self.status = status
         self.provider = provider
         self.everywhere = everywhere
+        self.film = film
         self.requests: list[str] = []
         """Method and path of each request."""
         self._server = ThreadingHTTPServer(address, self._handler())
@@ -60,7 +63,7 @@ class DispatcharrServer(LoopbackServer):
             def do_GET(self) -> None:
                 outer.requests.append(f"GET {self.path}")
                 path = urlsplit(self.path).path
-                film = re.fullmatch(rf"/proxy/vod/(\w+)/{_UUID}((?:/vod_\d+)*)", path)
+                film = re.fullmatch(rf"/proxy/vod/(\w+)/{_UUID}((?:/(?:vod_\d+|v2s-[\w.-]+))*)", path)
                 if outer.status is not None:
                     self.send_error(outer.status)
                 elif outer.everywhere or (outer.provider and film and not film[2]):
@@ -76,7 +79,22 @@ class DispatcharrServer(LoopbackServer):
                 elif film[1] not in ("movie", "episode") or not outer.plays:
                     self.send_error(503)
                 else:
-                    self._answer(_FILM, "video/x-matroska")
+                    self._play()
+
+            def _play(self) -> None:
+                wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+                if wanted is None:
+                    self._answer(outer.film, "video/x-matroska")
+                    return
+                start, size = int(wanted[1]), len(outer.film)
+                part = outer.film[start : int(wanted[2] or size - 1) + 1]
+                self.send_response(206)
+                self.send_header("Content-Type", "video/x-matroska")
+                self.send_header("Content-Range", f"bytes {start}-{start + len(part) - 1}/{size}")
+                self.send_header("Content-Length", str(len(part)))
+                self.end_headers()
+                with suppress(OSError):
+                    self.wfile.write(part)
 
             def _answer(self, content: bytes, kind: str) -> None:
                 self.send_response(200)

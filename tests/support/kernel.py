@@ -103,13 +103,14 @@ class Kernel:
 
     def send(self, opcode: int, inode: int, body: bytes = b"") -> bytes | None:
         """What a request is answered, whole."""
-        return wire.answer(self._handlers, self.request(opcode, inode, body))
+        reply = wire.answer(self._handlers, self.request(opcode, inode, body))
+        return b"".join(reply) if isinstance(reply, list) else reply
 
     def ask(self, opcode: int, inode: int, body: bytes = b"") -> bytes:
         """What a request is answered, without the header; raises OSError for an error."""
         request = self.request(opcode, inode, body)
         reply = wire.answer(self._handlers, request)
-        assert reply is not None
+        assert isinstance(reply, bytes)
         length, number, unique = struct.unpack("=IiQ", reply[:16])
         assert length == len(reply)
         assert unique == struct.unpack_from("=Q", request, 8)[0]

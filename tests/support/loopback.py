@@ -9,9 +9,11 @@ class LoopbackServer:
     """What such a server begins and ends with. Who inherits sets `_server`."""
 
     _server: ThreadingHTTPServer
+    _poll_seconds = 0.05
+    """How soon it notices that it is to end."""
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(self._poll_seconds,))
         self._thread.start()
         return self
 

@@ -85,7 +85,9 @@ def untold(*arguments: str | Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def mounted(directory: Path, database: str, *options: str, wait: bool = True, namespace: str = "") -> Iterator[Mount]:
+def mounted(
+    directory: Path, database: str, *options: str, wait: bool = True, namespace: str = "", what: str = "mount"
+) -> Iterator[Mount]:
     """Mount a database's library at `directory/mount`, with its state in `directory/state`.
 
     Args:
@@ -94,10 +96,11 @@ def mounted(directory: Path, database: str, *options: str, wait: bool = True, na
         options: of the command.
         wait: whether to wait until the library can be seen.
         namespace: the network namespace that its processes run in, if not ours.
+        what: the command; `films` is mounted at `directory/films`, from the same state.
     """
-    path, log = directory / "mount", directory / "mount.log"
+    path, log = directory / what, directory / f"{what}.log"
     path.mkdir(exist_ok=True)
-    arguments = ("mount", path, "--database", database, "--state-dir", directory / "state", "--poll-interval", "0.5")
+    arguments = (what, path, "--database", database, "--state-dir", directory / "state", "--poll-interval", "0.5")
     enter = ["nsenter", f"--net=/run/netns/{namespace}", "--"] if namespace else []
     with log.open("ab") as output:
         process = subprocess.Popen([*enter, *command(*arguments, *options)], stdout=output, stderr=output)

@@ -100,6 +100,7 @@ def record(directory: Path) -> list[tuple[bytes, bytes | None]]:
 
         def answer(request: bytes) -> bytes | None:
             reply = wire.answer(handlers, request)
+            assert not isinstance(reply, list)
             seen.append((request, reply))
             return reply
 

@@ -38,8 +38,13 @@ exec chroot {root} sh -c 'cd / && echo ready && exec sleep infinity'
 """
 
 _DISPATCHARR = f"""
+import tempfile
+from pathlib import Path
 from dispatcharr_server import DispatcharrServer
-with DispatcharrServer(address=("{ADDRESS}", 9191)) as server:
+from films import make_films
+with tempfile.TemporaryDirectory() as folder:
+    film = make_films(Path(folder))["mkv-cues-before"].read_bytes()
+with DispatcharrServer(address=("{ADDRESS}", 9191), film=film) as server:
     print("ready", flush=True)
     server.wait()
 """
