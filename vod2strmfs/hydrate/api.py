@@ -123,6 +123,21 @@ class Api:
             return False
         return (await self._streams()).count(_number(login.get("id"))) >= limit
 
+    async def streams(self, account: int) -> tuple[int, int]:
+        """How many streams an account has, with all of its logins, and how many are used. 0: as many as it likes.
+
+        Raises:
+            AwayError: that cannot be told.
+            ApiError: see `fetch_episodes`.
+        """
+        profiles = [each for each in await self._profiles_of(account) if each.get("is_active", True)]
+        if not profiles:
+            raise AwayError(Outcome(Kind.AWAY, f"it names no login of account {account}"))
+        logins = {_number(each.get("id")) for each in profiles}
+        limits = [_number(each.get("max_streams")) for each in profiles]
+        used = sum(each in logins for each in await self._streams())
+        return (sum(limits) if all(limits) else 0), used
+
     async def check(self) -> None:
         """Make sure that it answers, and that we may ask.
 

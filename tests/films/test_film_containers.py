@@ -1,0 +1,190 @@
+"""What a film is, by its bytes, and which parts of it scanners read."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from films import FILMS, SECONDS
+from logged_mount import Reads, logged
+
+from vod2strmfs.films.containers import (
+    SIGNATURE_BYTES,
+    MissingError,
+    NotAFilmError,
+    Scanned,
+    extension_of,
+    scanned,
+    what_else,
+)
+from vod2strmfs.films.film import Extent
+from vod2strmfs.films.parts import merged
+
+MORE = {
+    "mkv-with-fonts": (".mkv", ("-attach", "{font}", "-metadata:s:t", "mimetype=font/ttf", "-metadata", "title=T")),
+    "mkv-live": (".mkv", ("-f", "matroska", "-live", "1")),
+    "mp4-with-chapters": (".mp4", ()),
+    "mp4-in-fragments": (".mp4", ("-movflags", "frag_keyframe+empty_moov")),
+    "mp4-in-listed-fragments": (".mp4", ("-movflags", "dash+global_sidx", "-frag_duration", "1000000")),
+    "mov": (".mov", ()),
+    "m2ts": (".m2ts", ("-f", "mpegts", "-mpegts_m2ts_mode", "1")),
+    "mpg": (".mpg", ("-c:v", "mpeg2video", "-c:a", "mp2", "-t", "6")),
+}
+"""Forms of which the shared films have none: how ffmpeg makes them of one of those."""
+_CHAPTERS = ";FFMETADATA1\n" + "".join(
+    f"[CHAPTER]\nTIMEBASE=1/1\nSTART={at}\nEND={at + 5}\ntitle=After {at}\n" for at in range(0, SECONDS, 5)
+)
+
+
+@pytest.fixture(scope="module")
+def all_films(real_films: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The shared films, and more."""
+    folder = tmp_path_factory.mktemp("more-films")
+    (folder / "font.ttf").write_bytes(os.urandom(2_000_000))
+    (folder / "chapters").write_text(_CHAPTERS)
+    made = {}
+    for name, (extension, options) in MORE.items():
+        made[name] = folder / f"{name}{extension}"
+        chapters = ("-i", folder / "chapters", "-map_metadata", "1") if "chapters" in name else ()
+        subprocess.run(
+            [
+                "ffmpeg", "-loglevel", "error", "-y", "-i", real_films["mkv-cues-behind"], *chapters, "-map", "0",
+                "-c", "copy", *(each.format(font=folder / "font.ttf") for each in options), made[name],
+            ],
+            check=True,
+        )  # fmt: skip
+    return real_films | made
+
+
+@pytest.fixture(scope="module")
+def parts_alone(all_films: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Reads]]:
+    """All films, with nothing in them but the parts that scanners are said to read; a hole elsewhere."""
+    folder = tmp_path_factory.mktemp("parts")
+    for path in all_films.values():
+        content = path.read_bytes()
+        with (folder / path.name).open("wb") as file:
+            file.truncate(len(content))
+            for start, stop in _scanned(content).parts:
+                file.seek(start)
+                file.write(content[start:stop])
+    place = tmp_path_factory.mktemp("read") / "mount"
+    with logged(folder, place, exact=True) as reads:
+        yield place, reads
+
+
+def _scanned(content: bytes, seconds: int = SECONDS) -> Scanned:
+    extension = extension_of(content[:SIGNATURE_BYTES])
+    assert extension
+    return scanned(extension, len(content), seconds, lambda start, stop: content[start:stop])
+
+
+def _ffprobe(path: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        ["ffprobe", "-v", "error", "-show_format", "-show_streams", "-show_chapters", "-of", "json", path],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    found: dict[str, Any] = json.loads(done.stdout)
+    del found["format"]["filename"]
+    return found
+
+
+@pytest.mark.parametrize("name", [*FILMS, *MORE])
+def test_ffprobe_says_of_the_parts_what_it_says_of_the_film_and_reads_nothing_else(
+    all_films: dict[str, Path], parts_alone: tuple[Path, Reads], name: str
+) -> None:
+    film = all_films[name]
+    place, reads = parts_alone
+    there = _scanned(film.read_bytes()).parts
+
+    said = _ffprobe(place / film.name)
+
+    assert said == _ffprobe(film)
+    _, read = reads.of(film.name)
+    assert read
+    size = film.stat().st_size
+    touched = [Extent(start, min(start + length, size)) for start, length in read if start < size]
+    assert merged([*there, *touched]) == merged(there)
+
+
+@pytest.mark.parametrize("name", [*FILMS, *MORE])
+def test_a_container_is_known_by_its_first_bytes(all_films: dict[str, Path], name: str) -> None:
+    film = all_films[name]
+    assert extension_of(film.read_bytes()[:SIGNATURE_BYTES]) == film.suffix
+
+
+@pytest.mark.parametrize("name", [name for name in (*FILMS, *MORE) if not {"live", "fragments"} & set(name.split("-"))])
+def test_films_that_say_how_long_they_play_are_believed(all_films: dict[str, Path], name: str) -> None:
+    film = all_films[name]
+    says = film.suffix in (".mkv", ".mp4", ".mov", ".avi")
+    assert _scanned(film.read_bytes(), 0).seconds == (SECONDS if says else 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "nothing"),
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"\xef\xbb\xbf\n<html>", "a web page"),
+        (b"#EXTM3U\n#EXTINF:1,", "a playlist"),
+        (b'{"user_info": {"auth": 0}}', "a text"),
+        (b"Error: Stream interrupted", "a text"),
+        (b"\x7fELF\0\0\0\x01", "something in no container that is known"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "something in no container that is known"),
+        (b"PK\x03\x04\0\0\0\x02", "something in no container that is known"),
+        (b"G" * 100, "a text"),
+        (b"\x47" + b"\0" * 400, "something in no container that is known"),
+    ],
+)
+def test_what_is_no_film_is_told(content: bytes, what: str) -> None:
+    assert extension_of(content) is None
+    assert what_else(content) == what
+
+
+def test_an_mp4_that_is_cut_short_is_no_film(real_films: dict[str, Path]) -> None:
+    content = real_films["mp4-moov-behind"].read_bytes()
+    with pytest.raises(NotAFilmError, match="without its index"):
+        _scanned(content[: len(content) // 2])
+
+
+def test_a_film_is_asked_for_what_it_needs_and_no_more(real_films: dict[str, Path]) -> None:
+    """Who fetches what is missing, and asks again, comes to the same parts."""
+    for name in FILMS:
+        content = real_films[name].read_bytes()
+        extension = extension_of(content)
+        assert extension
+        there: set[int] = set(range(1024))
+
+        def read(start: int, stop: int, content: bytes = content, there: set[int] = there) -> bytes:
+            if not there.issuperset(range(start, stop)):
+                raise MissingError(start, stop)
+            return content[start:stop]
+
+        for _ in range(20):
+            try:
+                found = scanned(extension, len(content), SECONDS, read)
+                break
+            except MissingError as missing:
+                there.update(range(*missing.extent))
+        assert found == _scanned(content)
+        assert len(there) < 100_000
+
+
+@pytest.mark.parametrize("name", [*FILMS, *MORE])
+def test_damaged_films_are_told_or_read_but_never_crash(all_films: dict[str, Path], name: str) -> None:
+    content = bytearray(all_films[name].read_bytes())
+    extension = extension_of(bytes(content[:SIGNATURE_BYTES]))
+    assert extension
+    for seed in range(20):
+        damaged = bytearray(content[: 4096 + seed * 1000])
+        for step in range(seed * 4):
+            at = (seed * 7919 + step * 104_729) % min(len(damaged), 4096)
+            damaged[at] = (damaged[at] + 1 + seed) % 256
+        whole = bytes(damaged)
+        try:
+            found = scanned(extension, len(whole), 0, lambda start, stop, whole=whole: whole[start:stop])  # type: ignore[misc]
+        except NotAFilmError:
+            continue
+        assert all(0 <= start < stop <= len(whole) for start, stop in found.parts)

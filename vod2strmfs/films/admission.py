@@ -1,0 +1,224 @@
+"""Who may have a stream of a provider's account now: whoever watches before whoever learns, and never more than it has.
+
+A stream that has ended counts as used for a little while: Dispatcharr hangs up on the provider a second later.
+"""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+import trio
+
+from vod2strmfs.errors import ApiError
+from vod2strmfs.films.order import FilmsOrder
+from vod2strmfs.hydrate.api import Api, AwayError
+
+QUIET_SECONDS = 2.1
+_ASK_SECONDS = 2.0
+"""For what Dispatcharr says of its streams, while somebody waits for one."""
+_LIMIT_SECONDS = 300.0
+"""So long a limit is remembered; one that could not be had, a tenth of that."""
+_UNLIMITED = 1 << 30
+_UNKNOWN = 1
+
+
+class Rank(IntEnum):
+    """What a stream is used for. It is taken away for the sake of a higher one."""
+
+    LEARNER = 0
+    LEFT = 1
+    """A film that nobody has open any more."""
+    BACKGROUND = 2
+    """A reader that nobody watches."""
+    VIEWER = 3
+
+
+class FullError(Exception):
+    """An account has no stream free; the text says so for people."""
+
+
+class Lease:
+    """A stream that one may use.
+
+    Args:
+        rank: what for; may be changed while it is used.
+    """
+
+    def __init__(self, rank: Rank) -> None:
+        self.rank = rank
+        self.scope = trio.CancelScope()
+        """In which it is used."""
+
+    @property
+    def taken(self) -> bool:
+        """Whether it was taken away, for a higher rank."""
+        return self.scope.cancel_called
+
+
+class Refusal(NamedTuple):
+    """When somebody could not have a stream, and why."""
+
+    at: float
+    """Unix time."""
+    why: str
+
+
+class Streams(NamedTuple):
+    """What the streams of an account are used for."""
+
+    limit: int
+    """How many it has; 0: as many as it likes."""
+    viewers: int
+    """Films that somebody reads, or has read until lately."""
+    learners: int
+    refused: int
+    """How often a film could not be read for want of one."""
+    last_refusal: Refusal | None
+
+
+@dataclass
+class _Account:
+    leases: list[Lease] = field(default_factory=list)
+    quiet: list[float] = field(default_factory=list)
+    """Until when streams that have ended count as used."""
+    waiting: int = 0
+    """How many who rank higher than learners wait for a stream."""
+    changed: trio.Event = field(default_factory=trio.Event)
+    limit: int = _UNKNOWN
+    limit_until: float = -1e9
+    refused: int = 0
+    last_refusal: Refusal | None = None
+
+    def used(self) -> int:
+        """How many streams count as used."""
+        now = trio.current_time()
+        self.quiet = [until for until in self.quiet if until > now]
+        return len(self.leases) + len(self.quiet)
+
+    def tell(self) -> None:
+        """Wake those who wait."""
+        self.changed.set()
+        self.changed = trio.Event()
+
+
+class Admission:
+    """Gives streams of accounts to those who need one.
+
+    Args:
+        order: what the settings say.
+        api: Dispatcharr, if we may ask it how many streams there are.
+        quiet: seconds for which a stream that has ended counts as used.
+    """
+
+    def __init__(self, order: FilmsOrder, api: Api | None = None, *, quiet: float = QUIET_SECONDS) -> None:
+        self._order = order
+        self._api = api
+        self._quiet = quiet
+        self._accounts: dict[int, _Account] = {}
+
+    @asynccontextmanager
+    async def lease(self, account: int, rank: Rank, within: float = 0.0) -> AsyncIterator[Lease]:
+        """Have a stream while the context lasts. If it is taken away, the context is cancelled and ends, and the lease
+        says so (`taken`).
+
+        Args:
+            account: whose stream.
+            rank: what for.
+            within: seconds to wait at most, for one that is about to be free.
+
+        Raises:
+            FullError: there is none.
+        """
+        its = self._account(account)
+        lease = Lease(rank)
+        if rank == Rank.LEARNER:
+            if not await self.has_room_to_learn(account):
+                raise FullError(f"account {account} has no stream free to learn with")
+        else:
+            its.waiting += 1
+            try:
+                await self._wait(account, its, rank, within)
+            finally:
+                its.waiting -= 1
+        # Nothing is awaited between the last look at what is used and this.
+        its.leases.append(lease)
+        try:
+            with lease.scope:
+                yield lease
+        finally:
+            its.leases.remove(lease)
+            its.quiet.append(trio.current_time() + self._quiet)
+            its.tell()
+
+    async def has_room_to_learn(self, account: int) -> bool:
+        """Whether an account has a stream free for a learner now."""
+        its = self._account(account)
+        room = await self._limit(account, its) - self._order.reserve_streams
+        used_by_all = 0
+        if self._api and room < _UNLIMITED // 2:
+            with trio.move_on_after(_ASK_SECONDS) as scope:
+                try:
+                    _, used_by_all = await self._api.streams(account)
+                except (AwayError, ApiError):
+                    return False
+            if scope.cancelled_caught:
+                return False
+        return not its.waiting and max(its.used(), used_by_all) < room
+
+    def refused(self, account: int, why: str) -> None:
+        """Note that a film could not be read for want of a stream."""
+        its = self._account(account)
+        its.refused += 1
+        its.last_refusal = Refusal(time.time(), why)
+
+    def streams(self) -> Mapping[int, Streams]:
+        """What streams are used for, by account."""
+        found = {}
+        for account, its in self._accounts.items():
+            learners = sum(lease.rank == Rank.LEARNER for lease in its.leases)
+            limit = 0 if its.limit == _UNLIMITED else its.limit
+            found[account] = Streams(limit, len(its.leases) - learners, learners, its.refused, its.last_refusal)
+        return found
+
+    def _account(self, account: int) -> _Account:
+        return self._accounts.setdefault(account, _Account())
+
+    async def _wait(self, account: int, its: _Account, rank: Rank, within: float) -> None:
+        """Return when there is a stream free, and take one away from a lower rank if need be."""
+        deadline = trio.current_time() + within
+        limit = await self._limit(account, its)
+        while its.used() >= limit:
+            if sum(not lease.taken for lease in its.leases) >= limit and not _take_away(its, rank):
+                raise FullError(f"all {limit} streams of account {account} are used by films that play")
+            changed, now = its.changed, trio.current_time()
+            if now >= deadline:
+                raise FullError(f"no stream of account {account} became free in {within:.0f} seconds")
+            with trio.move_on_at(min([deadline, *its.quiet])):
+                await changed.wait()
+
+    async def _limit(self, account: int, its: _Account) -> int:
+        """How many streams an account has."""
+        if self._order.max_streams:
+            its.limit = self._order.max_streams
+        elif self._api and trio.current_time() >= its.limit_until:
+            remembered = _LIMIT_SECONDS / 10
+            with trio.move_on_after(_ASK_SECONDS):
+                try:
+                    limit, _ = await self._api.streams(account)
+                    its.limit, remembered = limit or _UNLIMITED, _LIMIT_SECONDS
+                except (AwayError, ApiError):
+                    pass  # What it last said holds; `doctor` says what is wrong with its API.
+            its.limit_until = trio.current_time() + remembered
+        return its.limit
+
+
+def _take_away(its: _Account, rank: Rank) -> bool:
+    """Take the stream of the lowest rank away, if it is lower than this; returns whether there was one."""
+    lower = [lease for lease in its.leases if lease.rank < rank and not lease.taken]
+    if not lower:
+        return False
+    min(lower, key=lambda lease: lease.rank).scope.cancel()
+    return True

@@ -1,0 +1,205 @@
+"""Learning films now, until no more can be: what `vod2strmfs learn` does."""
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+from vod2strmfs.errors import SettingsError
+from vod2strmfs.films import wanted
+from vod2strmfs.films.admission import Admission
+from vod2strmfs.films.figures import Figures, read_figures, seconds_to_learn
+from vod2strmfs.films.film import Key
+from vod2strmfs.films.learner import Learner
+from vod2strmfs.films.order import FilmsOrder
+from vod2strmfs.films.outcomes import Kind, Outcome
+from vod2strmfs.films.store import Due, Films, holding
+from vod2strmfs.films.upstream import Upstream
+from vod2strmfs.hydrate.api import Api
+from vod2strmfs.index.order import HydrateOrder
+
+_WATCH_SECONDS = 1.0
+_API_SECONDS = 10.0
+
+Tell = Callable[[int, int], None]
+Match = Callable[[str, Mapping[Key, str]], Set[Key]]
+"""Gives the keys of the names that a user means."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to learn.
+
+    Args:
+        order: how.
+        state_dir: where the library's index is.
+        match: finds films by name.
+        api: how to ask Dispatcharr for its streams; None: it is not asked.
+        ca_file: see `Upstream`.
+        names: globs; empty: everything.
+        limit: how many films at most; None: as many as can be.
+        server: see `wanted.Addresses`.
+    """
+
+    order: FilmsOrder
+    state_dir: Path
+    match: Match
+    api: HydrateOrder | None = None
+    ca_file: Path | None = None
+    names: Sequence[str] = ()
+    limit: int | None = None
+    server: str = ""
+
+
+@dataclass
+class Plan:
+    """What it will cost, as far as that is known."""
+
+    films: int
+    bytes: int
+    seconds: float
+    """At least: providers can be slower."""
+
+
+@dataclass
+class Result:
+    """What came of it."""
+
+    plan: Plan
+    counts: Counter[Kind] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Why films could not be learnt."""
+    taken: int = 0
+    """Bytes that it took from providers."""
+    left: int = 0
+    """How many of the films are still to be learnt."""
+    figures: Figures | None = None
+    """How it stands at the end."""
+    stopped: int = 0
+    """The signal that ended it; 0: none did."""
+    elsewhere: bool = False
+    """Whether another process learnt, and this one looked on."""
+
+
+def learn(job: Job, *, begun: Callable[[Plan], None], tell: Tell) -> Result:
+    """Learn what can be learnt now, or have it learnt first by the process that does, and look on.
+
+    Args:
+        job: what to learn.
+        begun: called with what it will cost, before the first film is asked for.
+        tell: called with how many were tried, and of how many.
+
+    Raises:
+        IndexFileError: the index, or what is known of films, cannot be used.
+        SettingsError: no film is called so.
+    """
+    with Films(job.state_dir, job.order.cache) as films:
+        wanted.look(job.state_dir, films)
+        if job.names:
+            films.ask(_chosen(films, job))
+        result = Result(_plan(films, job))
+        begun(result.plan)
+        with holding(job.state_dir) as held:
+            if held:
+                _in_trio(_Work(job, films, result, tell).run)
+        if not held:
+            result.elsewhere = True
+            _look_on(films, job, result, tell)
+        result.left = films.waiting(time.time(), asked=bool(job.names))
+    result.figures = read_figures(job.state_dir)
+    return result
+
+
+def _chosen(films: Films, job: Job) -> list[Key]:
+    names = dict(films.names())
+    keys: list[Key] = []
+    for each in job.names:
+        found = job.match(each, names)
+        if not found:
+            raise SettingsError(
+                f"There is no film {each!r} in the library. Give its name with * for what may differ, as in"
+                ' "Metropolis*"; episodes are called "Series: S01E01…".'
+            )
+        keys += sorted(found)
+    return keys
+
+
+def _plan(films: Films, job: Job) -> Plan:
+    number = films.waiting(time.time(), asked=bool(job.names))
+    if job.limit is not None:
+        number = min(number, job.limit)
+    figures = read_figures(job.state_dir)
+    each = figures.each if figures else 0
+    order, taken = job.order, figures.taken if figures else 0
+    seconds = seconds_to_learn(number, each, order.learn_rate, order.learn_bytes, taken, 0)
+    return Plan(number, number * each, seconds)
+
+
+def _look_on(films: Films, job: Job, result: Result, tell: Tell) -> None:
+    """Tell how far another process is, until nothing waits any more, or nothing comes."""
+    total = result.plan.films
+    before = films.waiting(time.time(), asked=bool(job.names))
+    while (figures := read_figures(job.state_dir)) is not None:
+        waiting = films.waiting(time.time(), asked=bool(job.names))
+        # Others may wait that are not to be waited for: --limit.
+        done = min(max(before - waiting, 0), total)
+        tell(done, total)
+        if not waiting or done >= total or figures.stopped or figures.paused:
+            return
+        time.sleep(_WATCH_SECONDS)
+
+
+def _in_trio(function: Callable[..., object], *arguments: object) -> None:
+    """Run something in trio; what it ends with comes without the groups into which trio puts it."""
+    try:
+        trio.run(function, *arguments)  # type: ignore[arg-type]
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+
+
+class _Work:
+    def __init__(self, job: Job, films: Films, result: Result, tell: Tell) -> None:
+        self._job = job
+        self._films = films
+        self._result = result
+        self._tell = tell
+
+    async def run(self) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with trio.open_nursery() as nursery:
+
+                async def obey() -> None:
+                    async for number in signals:
+                        self._result.stopped = number
+                        nursery.cancel_scope.cancel()
+                        return
+
+                nursery.start_soon(obey)
+                await self._learn()
+                nursery.cancel_scope.cancel()
+
+    async def _learn(self) -> None:
+        job, films = self._job, self._films
+        async with AsyncExitStack() as stack:
+            api = await stack.enter_async_context(Api(job.api, _API_SECONDS)) if job.api else None
+            learner = Learner(
+                job.order, films, Upstream(ca_file=job.ca_file), wanted.Addresses(job.state_dir, films, job.server),
+                Admission(job.order, api), job.state_dir, self._note,
+            )  # fmt: skip
+            await learner.work(until_done=True, asked=bool(job.names), limit=job.limit)
+
+    def _note(self, due: Due, outcome: Outcome) -> None:
+        result = self._result
+        result.counts[outcome.kind] += 1
+        result.taken += outcome.taken
+        if outcome.kind != Kind.LEARNT:
+            result.reasons[f"{outcome.kind}: {outcome.why}"] += 1
+        self._tell(min(result.counts.total(), result.plan.films), result.plan.films)

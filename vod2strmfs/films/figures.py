@@ -1,0 +1,151 @@
+"""How far learning films is, for whoever asks: read from the store's file, while another process works with it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vod2strmfs.films.film import FOLDER
+from vod2strmfs.host.work_file import read_work_file
+
+if TYPE_CHECKING:
+    import sqlite3
+
+FILE_NAME = "films.db"
+
+_HOUR, _DAY = 3600.0, 86400.0
+_REASONS = 20
+_BLOCK = 64 << 10
+"""Bytes: parts.BLOCK."""
+_COUNTS = """
+    SELECT count(*) FILTER (WHERE size > 0), count(*) FILTER (WHERE stale = 1 AND result IN ('', 'learnt')),
+        count(*) FILTER (WHERE stale = 1 AND size > 0)
+    FROM film WHERE wanted = 1"""
+_FAILING = """
+    SELECT result || ': ' || why, count(*) FROM film
+    WHERE wanted = 1 AND stale = 1 AND result NOT IN ('', 'learnt') GROUP BY 1 ORDER BY 2 DESC, 1"""
+_TAKEN = "SELECT coalesce(sum(bytes), 0), count(*) FILTER (WHERE at > ?), coalesce(min(at), 0) FROM taken WHERE at > ?"
+_PAUSED = "SELECT id, why FROM account WHERE not_before > ? AND why != '' ORDER BY id"
+_TYPICAL_BYTES = 3 << 20
+"""What a film costs that was never learnt before, until that is known."""
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """How far it is. Times are seconds since the epoch."""
+
+    learnt: int
+    """Films of the library whose size is known."""
+    waiting: int
+    """Those that are to be learnt and did not fail yet."""
+    changed: int
+    """Those that are shown and are to be learnt anew."""
+    failing: dict[str, int]
+    """How many could not be learnt, by kind and reason, the most frequent first."""
+    kept: int
+    """Bytes of films on disk."""
+    limit: int
+    """Bytes that may be kept (films_cache)."""
+    last_hour: int
+    """How many were tried within the last hour."""
+    rate: float
+    """How many a minute may be tried."""
+    taken: int
+    """Bytes that were taken from providers within 24 hours."""
+    budget: int
+    """How many may be (learn_bytes)."""
+    each: int
+    """Bytes that a film costs, on average."""
+    paused: dict[str, str]
+    """The accounts that are left alone for a while, and why."""
+    stopped: str
+    """Why nothing is learnt; empty if something can be."""
+    done: float
+    """When about nothing will be waiting; 0 where that is unknown, or so already."""
+
+    @property
+    def failed(self) -> int:
+        """How many could not be learnt."""
+        return sum(self.failing.values())
+
+
+def read_figures(state_dir: Path) -> Figures | None:
+    """The figures of a state directory; None where no film was ever wanted, or they cannot be read now."""
+    return read_work_file(state_dir / FOLDER / FILE_NAME, _read, 1)
+
+
+def _read(connection: "sqlite3.Connection", now: float) -> Figures:
+    info = dict(connection.execute("SELECT name, value FROM info"))
+    learnt, waiting, changed = connection.execute(_COUNTS).fetchone()
+    failing = connection.execute(_FAILING).fetchall()
+    counted = dict(failing[:_REASONS])
+    if rest := sum(number for _, number in failing[_REASONS:]):
+        counted["other reasons"] = rest
+    taken, last_hour, since = connection.execute(_TAKEN, (now - _HOUR, now - _DAY)).fetchone()
+    tries, cost = connection.execute("SELECT count(*), coalesce(sum(bytes), 0) FROM taken WHERE bytes > 0").fetchone()
+    each = cost // tries if tries else _TYPICAL_BYTES
+    rate, budget, stopped = float(info.get("rate", 0)), int(info.get("budget", 0)), info.get("stopped", "")
+    seconds = seconds_to_learn(waiting, each, rate, budget, taken, since + _DAY - now if taken else 0)
+    return Figures(
+        learnt=learnt,
+        waiting=waiting,
+        changed=changed,
+        failing=counted,
+        kept=connection.execute("SELECT count(*) FROM block").fetchone()[0] * _BLOCK,
+        limit=int(info.get("limit", 0)),
+        last_hour=last_hour,
+        rate=rate,
+        taken=taken,
+        budget=budget,
+        each=each,
+        paused={f"account {account}": why for account, why in connection.execute(_PAUSED, (now,))},
+        stopped=stopped,
+        done=now + seconds if waiting and rate and not stopped else 0,
+    )
+
+
+def seconds_to_learn(films: int, each: int, rate: float, budget: int, taken: int, renewed: float) -> float:
+    """How long it takes to learn films, as far as the limits that are set tell; providers can be slower.
+
+    Args:
+        films: how many.
+        each: bytes that one costs.
+        rate: films a minute that may be learnt.
+        budget: bytes within 24 hours that learning may take.
+        taken: how many of them it took.
+        renewed: seconds until the first of them count no more.
+    """
+    by_rate = films / rate * 60 if rate else 0.0
+    over = films * each - max(budget - taken, 0)
+    if over <= 0 or not budget:
+        return by_rate
+    return max(by_rate, max(renewed, 0.0) + (-(-over // budget) - 1) * _DAY)
+
+
+def describe(figures: Figures, now: float) -> str:
+    """The same in words."""
+    parts = [f"{figures.learnt:,} films learnt ({gigabytes(figures.kept)} kept)"]
+    if figures.waiting:
+        parts.append(f"{figures.waiting:,} waiting, at most {figures.rate:g} a minute")
+    if figures.changed:
+        parts.append(f"{figures.changed:,} to be learnt anew")
+    parts += [f"{number:,} could not be learnt ({why})" for why, number in figures.failing.items()]
+    if figures.done:
+        parts.append(f"done in about {duration(figures.done - now)}")
+    parts += [f"{name} left alone: {why}" for name, why in figures.paused.items()]
+    if figures.stopped:
+        parts.append(f"stopped: {figures.stopped}")
+    return "; ".join(parts)
+
+
+def gigabytes(size: int) -> str:
+    """A number of bytes, for people."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1_000_000_000 else f"{size / 1e6:,.1f} MB"
+
+
+def duration(seconds: float) -> str:
+    """A time, for people."""
+    minutes = max(round(seconds / 60), 1)
+    if minutes < 120:
+        return f"{minutes} minute{'s' if minutes != 1 else ''}"
+    hours = round(minutes / 60)
+    return f"{hours} hours" if hours < 72 else f"{round(hours / 24)} days"

@@ -1,0 +1,443 @@
+"""Learning films: each one's exact size, what it is, and the parts of it that scanners read.
+
+Gentle to providers: one film of an account at a time, so many a minute and so many bytes a day, and only with a stream
+that nobody who watches needs. What an answer says is believed only once it fits what it holds.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import trio
+
+from vod2strmfs.errors import UserError
+from vod2strmfs.films import wanted
+from vod2strmfs.films.admission import QUIET_SECONDS, Admission, FullError, Rank
+from vod2strmfs.films.containers import (
+    SIGNATURE_BYTES,
+    TAIL_BYTES,
+    MissingError,
+    NotAFilmError,
+    Scanned,
+    extension_of,
+    scanned,
+    what_else,
+)
+from vod2strmfs.films.film import AddressOf, Extent
+from vod2strmfs.films.order import FilmsOrder
+from vod2strmfs.films.outcomes import Kind, Outcome
+from vod2strmfs.films.parts import BLOCK, Draft, merged
+from vod2strmfs.films.store import CLAIM_BYTES, Due, Films, Learnt, holding
+from vod2strmfs.films.upstream import Answer, Session, Upstream, UpstreamError, UpstreamKind
+from vod2strmfs.host.room import is_full, which_is_full
+from vod2strmfs.library.rendered import content_digest
+
+_LOOK_SECONDS = 10.0
+"""How often to see whether the library is another one."""
+_IDLE_SECONDS = 1.0
+"""How often to see whether there is something to do, where there was nothing."""
+_TURN_SECONDS = 5.0
+"""How often to see whether another process that learns has ended."""
+_BUSY_SECONDS = 5.0
+"""For which an account is left alone that had no stream free."""
+_FULL_SECONDS = 600.0
+"""After which it is seen whether a full disk, or a full store, has room again."""
+_TIDY_SECONDS = 60.0
+_ACCOUNTS = 8
+"""How many are asked at once."""
+_PATIENCE_SECONDS = 60.0
+"""For a stream that is free, where learning is to end when nothing can be learnt."""
+_FILM_SECONDS = 300.0
+"""For all of one film."""
+_STEP = 64 << 10
+_FETCH = 256 << 10
+"""At least so much is asked for at a place: less would not be faster."""
+_SKIP = 1 << 20
+"""Rather than to ask anew, so many bytes of an answer are read on."""
+
+_KINDS = {
+    UpstreamKind.BUSY: Kind.BUSY,
+    UpstreamKind.FORBIDDEN: Kind.FORBIDDEN,
+    UpstreamKind.GONE: Kind.GONE,
+    UpstreamKind.UNSEEKABLE: Kind.UNSEEKABLE,
+    UpstreamKind.NOT_A_FILM: Kind.NOT_A_FILM,
+    UpstreamKind.AWAY: Kind.AWAY,
+    UpstreamKind.FAILED: Kind.REFUSED,
+}
+"""What is not named here has failed."""
+
+_log = logging.getLogger("vod2strmfs")
+
+Note = Callable[[Due, Outcome], None]
+
+
+class Learner:
+    """Learns what the library wants.
+
+    Args:
+        order: how.
+        films: where to keep it; its limit is the order's `cache`.
+        upstream: where films come from.
+        address_of: gives their addresses.
+        admission: gives streams of accounts.
+        state_dir: where the library's index is.
+        note: called with what came of each film.
+        quiet: seconds for which an account is left alone after each.
+    """
+
+    def __init__(
+        self,
+        order: FilmsOrder,
+        films: Films,
+        upstream: Upstream,
+        address_of: AddressOf,
+        admission: Admission,
+        state_dir: Path,
+        note: Note = lambda due, outcome: None,
+        quiet: float = QUIET_SECONDS,
+    ) -> None:
+        self._order = order
+        self._films = films
+        self._upstream = upstream
+        self._address_of = address_of
+        self._admission = admission
+        self._state_dir = state_dir
+        self._note = note
+        self._quiet = quiet
+        self._asking: set[int] = set()
+        """Accounts of which a film is being learnt."""
+        self._left_alone: dict[int, float] = {}
+        """Accounts that had no stream free, or were asked just now, and until when they are not asked again."""
+        self._waiting_since = 0.0
+        self._stopped = ""
+        self._stopped_until = 0.0
+        self.begun = 0
+        """How many films were asked for."""
+
+    async def run(self) -> None:
+        """Learn for as long as the process lives, whenever no other process does."""
+        while True:
+            try:
+                with holding(self._state_dir) as held:
+                    if held:
+                        await self.work()
+                await trio.to_thread.run_sync(self._films.note_touched)
+            except* (UserError, OSError) as group:
+                error: BaseException = group
+                while isinstance(error, BaseExceptionGroup):
+                    error = error.exceptions[0]
+                _log.error("%s Learning films waits.", str(error).replace("\n", " "))
+                await trio.sleep(_TIDY_SECONDS)
+            await trio.sleep(_TURN_SECONDS)
+
+    async def work(self, *, until_done: bool = False, asked: bool = False, limit: int | None = None) -> None:
+        """Learn, in the process that holds the right to.
+
+        Args:
+            until_done: whether to return when nothing can be learnt, or nothing could for a minute.
+            asked: whether only what was asked for by name is learnt.
+            limit: how many films at most are asked for.
+
+        Raises:
+            IndexFileError: the index, or what is known of films, cannot be used.
+        """
+        self._stopped = ""
+        await trio.to_thread.run_sync(self._note_order)
+        looked, tidied = -1e9, trio.current_time()
+        self._waiting_since = tidied
+        async with trio.open_nursery() as nursery:
+            while limit is None or self.begun < limit:
+                now = trio.current_time()
+                if now - looked >= _LOOK_SECONDS:
+                    await trio.to_thread.run_sync(wanted.look, self._state_dir, self._films)
+                    looked = now
+                if now - tidied >= _TIDY_SECONDS:
+                    await trio.to_thread.run_sync(self._tidy)
+                    tidied = now
+                due = await self._next(asked=asked)
+                if due is not None:
+                    await self._in_pace()
+                    self._asking.add(due.key.account)
+                    await nursery.start(self._ask, due)
+                elif until_done and not self._asking and self._is_done(asked=asked):
+                    return
+                else:
+                    await trio.sleep(_IDLE_SECONDS if not self._asking else _IDLE_SECONDS / 10)
+
+    # Which, and when.
+
+    def _note_order(self) -> None:
+        order = self._order
+        self._films.note(rate=order.learn_rate, budget=order.learn_bytes, limit=order.cache, stopped="")
+
+    async def _next(self, *, asked: bool) -> Due | None:
+        now = trio.current_time()
+        if now < self._stopped_until or len(self._asking) >= _ACCOUNTS:
+            return None
+        self._left_alone = {account: until for account, until in self._left_alone.items() if until > now}
+        if self._allowance() < CLAIM_BYTES:
+            await self._stop(self._over_budget(), _TIDY_SECONDS)
+            return None
+        busy = self._asking | self._left_alone.keys()
+        found = self._films.due(time.time(), busy, 1, asked=asked)
+        if found and self._stopped:
+            await self._stop("", 0)
+        return found[0] if found else None
+
+    def _is_done(self, *, asked: bool) -> bool:
+        """Whether nothing is left that could be learnt soon. What waits for a stream can, for a while."""
+        now = trio.current_time()
+        if now < self._stopped_until or now - self._waiting_since > _PATIENCE_SECONDS:
+            return True
+        return not self._films.due(time.time(), (), 1, asked=asked)
+
+    def _allowance(self) -> int:
+        """Bytes that may be taken yet."""
+        return self._order.learn_bytes - self._films.taken(time.time())[0]
+
+    def _over_budget(self) -> str:
+        return f"learn_bytes ({self._order.learn_bytes / 1e9:g} GB within 24 hours) is used up"
+
+    async def _in_pace(self) -> None:
+        """Wait until the next film may be begun."""
+        _, last = self._films.taken(time.time())
+        await trio.sleep(max(0.0, min(last + 60 / self._order.learn_rate - time.time(), 60 / self._order.learn_rate)))
+
+    async def _stop(self, why: str, seconds: float) -> None:
+        """Learn nothing for a while."""
+        self._stopped_until = trio.current_time() + seconds
+        if why != self._stopped:
+            self._stopped = why
+            # All that writes may have to wait for another process: a mount has better to do meanwhile.
+            await trio.to_thread.run_sync(lambda: self._films.note(stopped=why))
+            if why:
+                _log.warning("No films are learnt for a while: %s.", why)
+
+    def _tidy(self) -> None:
+        self._films.note_touched()
+        self._films.tidy()
+
+    # One film.
+
+    async def _ask(self, due: Due, task_status: trio.TaskStatus[None]) -> None:
+        """Learn one film, if there is a stream for it; has started when that is known."""
+        account = due.key.account
+        outcome = Outcome(Kind.YIELDED, "a viewer needed the stream")
+        attempt = 0
+        fetched = _Fetched()
+        try:
+            try:
+                async with self._admission.lease(account, Rank.LEARNER) as lease:
+                    self.begun += 1
+                    self._waiting_since = trio.current_time()
+                    attempt = await trio.to_thread.run_sync(self._films.begin, due)
+                    task_status.started()
+                    outcome = await self._learn(due, attempt, fetched)
+            except FullError:
+                self._left_alone[account] = trio.current_time() + _BUSY_SECONDS
+                task_status.started()
+                return
+            self._left_alone[account] = trio.current_time() + (_BUSY_SECONDS if lease.taken else self._quiet)
+            if outcome.kind == Kind.FULL:
+                await self._stop(outcome.why, _FULL_SECONDS)
+            outcome = outcome._replace(taken=fetched.taken)
+            if outcome.kind != Kind.LEARNT:
+                await trio.to_thread.run_sync(self._films.settle, due, attempt, outcome)
+            self._note(due, outcome)
+        finally:
+            self._asking.discard(account)
+
+    async def _learn(self, due: Due, attempt: int, fetched: "_Fetched") -> Outcome:
+        """Learn one film. What was learnt is settled when this returns, unless there was nothing."""
+        address = self._address_of(due.key)
+        if address is None:
+            return Outcome(Kind.GONE, "it is not in the library any more")
+        if await trio.to_thread.run_sync(self._films.trim, CLAIM_BYTES):
+            why = f"films_cache ({self._order.cache / 1e9:g} GB) is full of what scanners read"
+            return Outcome(Kind.FULL, f"{why}; a filter, or a larger films_cache, lets more be learnt")
+        fetched.allowance = self._allowance()
+        try:
+            with self._films.draft(due) as draft, trio.fail_after(_FILM_SECONDS):
+                async with self._upstream.session(address, due.key.label) as session:
+                    learnt = await _Reading(session, draft, fetched, due.seconds).learn()
+                outcome = Outcome(Kind.LEARNT, taken=fetched.taken)
+                # What was fetched is worth keeping, even if a viewer wants the stream now.
+                with trio.CancelScope(shield=True):
+                    await trio.to_thread.run_sync(self._films.settle, due, attempt, outcome, learnt, draft)
+                return outcome
+        except UpstreamError as error:
+            return Outcome(_KINDS.get(error.kind, Kind.FAILED), error.why, error.pause)
+        except _NoFilmError as error:
+            return Outcome(error.kind, str(error))
+        except _OverBudgetError:
+            return Outcome(Kind.FULL, self._over_budget())
+        except trio.TooSlowError:
+            return Outcome(Kind.FAILED, f"it took more than {_FILM_SECONDS / 60:.0f} minutes")
+        except OSError as error:
+            why = which_is_full(self._films.folder) if is_full(error) else (error.strerror or str(error))
+            why = f"{self._films.root}: {why}"
+            return Outcome(Kind.FULL, why)
+        except UserError:
+            raise
+        except Exception as error:
+            # Whatever it is: all other films would wait for this one, which would be asked for again and again.
+            what = type(error).__name__
+            _log.error(
+                "Learning film %s of account %d failed with an unexpected %s.", due.key.stream, due.key.account, what
+            )
+            _log.debug("unexpected error", exc_info=True)
+            return Outcome(Kind.FAILED, f"learning it failed with an unexpected {what}")
+
+
+class _NoFilmError(Exception):
+    def __init__(self, kind: Kind, why: str) -> None:
+        super().__init__(why)
+        self.kind = kind
+
+
+class _OverBudgetError(Exception):
+    pass
+
+
+class _Fetched:
+    """How much was taken from a provider, and how much may be."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.allowance = 1 << 62
+
+
+class _Reading:
+    """One film that is being learnt, in one session.
+
+    Args:
+        session: with who has it.
+        draft: where its parts go.
+        fetched: counts what is taken.
+        seconds: how long it plays, as far as is known.
+    """
+
+    def __init__(self, session: Session, draft: Draft, fetched: _Fetched, seconds: int) -> None:
+        self._session = session
+        self._draft = draft
+        self._fetched = fetched
+        self._seconds = seconds
+        self._size = 0
+        self._room = memoryview(bytearray(_STEP))
+
+    async def learn(self) -> Learnt:
+        """Learn it.
+
+        Raises:
+            UpstreamError, _NoFilmError, OSError: it could not be.
+        """
+        # Held open to the end: a session whose last request has ended is deleted under the next one.
+        head = await self._session.open(0)
+        try:
+            self._size = head.total
+            self._head_at = 0
+            await self._read_on(head, min(BLOCK, self._size))
+            beginning = self._have(0, min(BLOCK, self._size))
+            extension = extension_of(beginning[:SIGNATURE_BYTES])
+            if extension is None:
+                raise _NoFilmError(Kind.NOT_A_FILM, f"{self._session.who} sends {what_else(beginning)}")
+            await self._prove_seekable(beginning)
+            found = await self._parse(head, extension)
+            for part in _joined(found.parts, self._size):
+                await self._fetch(head, part)
+        finally:
+            await head.close()
+        tail = self._have(max(self._size - BLOCK, 0), self._size)
+        seconds = found.seconds or self._seconds
+        return Learnt(self._size, extension, seconds, content_digest(beginning), content_digest(tail))
+
+    async def _prove_seekable(self, beginning: bytes) -> None:
+        """Fetch the film's end, and see that it is not its beginning again under the right name."""
+        start = _block_start(self._size - TAIL_BYTES) or self._size // 2
+        await self._fetch_range(Extent(start, self._size))
+        first = self._have(start, min(start + len(beginning), self._size))
+        if len(first) > 1 and beginning.startswith(first):
+            who = self._session.who
+            raise _NoFilmError(Kind.UNSEEKABLE, f"{who} sends the beginning whatever part of the film is asked for")
+
+    async def _parse(self, head: Answer, extension: str) -> Scanned:
+        """What scanners read, for which parts of the film are fetched."""
+        while True:
+            try:
+                # A damaged index can be long work.
+                return await trio.to_thread.run_sync(scanned, extension, self._size, self._seconds, self._have)
+            except MissingError as missing:
+                start = _block_start(missing.extent.start)
+                await self._fetch(head, Extent(start, min(max(missing.extent.stop, start + _FETCH), self._size)))
+            except NotAFilmError as error:
+                raise _NoFilmError(Kind.NOT_A_FILM, f"{self._session.who} sends {error}") from None
+
+    def _have(self, start: int, stop: int) -> bytes:
+        data = self._draft.read(start, stop)
+        if data is None:
+            raise MissingError(start, stop)
+        return data
+
+    async def _fetch(self, head: Answer, part: Extent) -> None:
+        """Fetch what is not there yet of a part of the film."""
+        for start, stop in _lacking(part, self._draft.extents):
+            if self._head_at <= start <= self._head_at + _SKIP:
+                await self._read_on(head, stop)
+            else:
+                await self._fetch_range(Extent(start, stop))
+
+    async def _read_on(self, head: Answer, stop: int) -> None:
+        """Read on in the answer that is held open."""
+        while self._head_at < stop:
+            self._head_at += await self._receive(head, self._head_at, stop)
+
+    async def _fetch_range(self, part: Extent) -> None:
+        at = part.start
+        while at < part.stop:
+            answer = await self._session.open(at, part.stop)
+            try:
+                # It may end before all that was asked for.
+                while at < answer.stop:
+                    at += await self._receive(answer, at, answer.stop)
+            finally:
+                await answer.close()
+
+    async def _receive(self, answer: Answer, at: int, stop: int) -> int:
+        count = await answer.receive_into(self._room[: min(stop - at, _STEP)])
+        if not count:
+            raise UpstreamError(UpstreamKind.SHORT, f"{self._session.who} ended in the middle of the film")
+        self._fetched.taken += count
+        self._draft.write(at, self._room[:count])
+        if self._fetched.taken > self._fetched.allowance:
+            raise _OverBudgetError
+        return count
+
+
+def _block_start(at: int) -> int:
+    return max(at, 0) // BLOCK * BLOCK
+
+
+def _joined(extents: list[Extent], size: int) -> list[Extent]:
+    """The same parts in whole blocks, and as one where they are near each other."""
+    blocks = merged(Extent(_block_start(start), min(-(-stop // BLOCK) * BLOCK, size)) for start, stop in extents)
+    found: list[Extent] = []
+    for each in blocks:
+        if found and each.start - found[-1].stop < _FETCH:
+            found[-1] = Extent(found[-1].start, each.stop)
+        else:
+            found.append(each)
+    return found
+
+
+def _lacking(part: Extent, there: Sequence[Extent]) -> Iterator[Extent]:
+    """What is not there of a part."""
+    at = part.start
+    for each in there:
+        if each.stop <= at or each.start >= part.stop:
+            continue
+        if each.start > at:
+            yield Extent(at, each.start)
+        at = each.stop
+    if at < part.stop:
+        yield Extent(at, part.stop)

@@ -1,0 +1,76 @@
+"""What can come of learning a film, and when to try again."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+_PATIENT_TIMES = 3
+"""Failures of an account, one after the other, from which on it is the account's and not the films'."""
+
+
+class Kind(StrEnum):
+    """What came of it. The values stand in the store's file."""
+
+    LEARNT = "learnt"
+    UNSEEKABLE = "unseekable"
+    """The provider gives it from its beginning only, or does not say how long it is."""
+    NOT_A_FILM = "not a film"
+    """Something else came, or in a container that is not known."""
+    GONE = "gone"
+    """The provider, or Dispatcharr, does not have it any more."""
+    FORBIDDEN = "forbidden"
+    REFUSED = "refused"
+    """It was answered with another error. Dispatcharr says so, too, what its provider does not have."""
+    FAILED = "failed"
+    """It broke off, or took too long."""
+    BUSY = "busy"
+    """No stream is free, or we are to ask less. That is no fault of the film's."""
+    AWAY = "away"
+    """Nobody could be reached. That is no fault of the film's either."""
+    FULL = "full"
+    """The disk has no room for it."""
+    YIELDED = "yielded"
+    """A viewer needed the stream."""
+
+
+class Outcome(NamedTuple):
+    """What came of learning one film."""
+
+    kind: Kind
+    why: str = ""
+    """For people; names no password."""
+    pause: float = 0.0
+    """Seconds for which the account is to be left alone, if that was said."""
+    taken: int = 0
+    """Bytes that it took from the provider."""
+
+
+_FILM_PAUSES = {
+    Kind.UNSEEKABLE: (7 * _DAY, 30 * _DAY),
+    Kind.NOT_A_FILM: (_DAY, 30 * _DAY),
+    Kind.GONE: (_DAY, 30 * _DAY),
+    Kind.FORBIDDEN: (_DAY, 7 * _DAY),
+    Kind.REFUSED: (_DAY, 30 * _DAY),
+    Kind.FAILED: (_HOUR, 7 * _DAY),
+}
+"""At first, and at most."""
+
+BLAMES_FILM = frozenset(_FILM_PAUSES)
+"""Outcomes that are kept with the film."""
+
+
+def film_pause(kind: Kind, failures: int) -> float:
+    """Seconds until a film is asked for again that could not be learnt so many times in a row."""
+    first, longest = _FILM_PAUSES[kind]
+    return min(first * 2.0 ** min(failures - 1, 40), longest)
+
+
+def account_pause(kind: Kind, failures: int, asked: float) -> float:
+    """Seconds for which an account is left alone after so many failures in a row, or when it asks for that."""
+    if kind in (Kind.BUSY, Kind.AWAY):
+        backoff = min(_MINUTE * 2.0 ** min(failures - 1, 40), _HOUR)
+    elif failures < _PATIENT_TIMES:
+        backoff = 0.0
+    else:
+        backoff = min(10 * _MINUTE * 2.0 ** min(failures - _PATIENT_TIMES, 40), _DAY)
+    return min(max(backoff, asked), _DAY)

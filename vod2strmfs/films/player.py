@@ -1,0 +1,166 @@
+"""Films that are read: from what the store keeps, else from memory, else from where they come from.
+
+All of it is one thread of trio. `now` answers at once or not at all; `read` waits, and gives up in time.
+"""
+
+import errno
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import trio
+
+from vod2strmfs.films.admission import Admission
+from vod2strmfs.films.film import AddressOf, Film, ReadError
+from vod2strmfs.films.order import FilmsOrder
+from vod2strmfs.films.pace import Budget
+from vod2strmfs.films.playing import Playing, Times, Tools
+from vod2strmfs.films.store import Films
+from vod2strmfs.films.upstream import Upstream
+
+TIMES = Times()
+
+
+class Play(NamedTuple):
+    """A film of which something is in memory, or that is open."""
+
+    film: Film
+    account: int
+    """Whose stream it uses, or would."""
+    readers: int
+    """How many have it open."""
+    background: int
+    """How many of them nobody watches."""
+    has_stream: bool
+    place: int
+    """Byte up to which it was read last."""
+    received: int
+    """Bytes that came for it."""
+    error: str
+    """What went wrong with it last, for people; empty: nothing."""
+
+
+class Player:
+    """Reads films.
+
+    Args:
+        order: what the settings say.
+        films: what is known of films.
+        upstream: where they come from.
+        address_of: where each is.
+        admission: who may have streams.
+        times: how long things take.
+    """
+
+    def __init__(
+        self,
+        order: FilmsOrder,
+        films: Films,
+        upstream: Upstream,
+        address_of: AddressOf,
+        admission: Admission,
+        times: Times = TIMES,
+    ) -> None:
+        self._films = films
+        self._times = times
+        self.budget = Budget(order.background_bytes)
+        """What readers got whom nobody watches."""
+        self._tools = Tools(order, films, upstream, address_of, admission, self.budget, times)
+        self._playing: dict[tuple[int, int], Playing] = {}
+        self._spoilt: dict[tuple[int, int], tuple[float, str]] = {}
+        """Films that turned out to be others, until when they are not tried again, and why."""
+        self._nursery: trio.Nursery | None = None
+        self._early: list[Playing] = []
+        """Films that were read before `run`."""
+
+    async def run(self) -> None:
+        """Read for those who wait, until it is cancelled."""
+        async with trio.open_nursery() as self._nursery:
+            for playing in self._early:
+                self._start(playing)
+            await trio.sleep_forever()
+
+    def opened(self, film: Film, handle: int) -> None:
+        """Note that somebody has a film open, by a number of his own."""
+        self._of(film).opened(handle)
+
+    def released(self, film: Film, handle: int) -> None:
+        """Note that he has closed it."""
+        playing = self._playing.get(_id(film))
+        if playing is not None:
+            playing.released(handle)
+            self._forget_unless_used(playing)
+
+    def now(self, film: Film, handle: int, offset: int, size: int) -> bytes | memoryview | None:
+        """Bytes of a film that are at hand, fewer than asked for at its end alone; None: one has to wait for them.
+
+        A view is good until something is awaited.
+        """
+        stop = min(offset + size, film.size)
+        if offset >= stop:
+            return b""
+        playing = self._playing.get(_id(film))
+        data = playing.look(handle, offset, stop) if playing is not None else None
+        if data is None:
+            data = self._films.read(film, offset, stop)
+            if data is not None:
+                self._films.touched(film, offset, stop)
+        return data
+
+    async def read(self, film: Film, handle: int, offset: int, size: int) -> bytes | memoryview:
+        """Bytes of a film; see `now`.
+
+        Raises:
+            ReadError: they did not come in time, or are not to be had. They are never wrong.
+        """
+        data = self.now(film, handle, offset, size)
+        if data is not None:
+            return data
+        until, why = self._spoilt.get(_id(film), (-1e9, ""))
+        if trio.current_time() < until:
+            raise ReadError(errno.EIO, why)
+        playing = self._of(film)
+        with trio.move_on_after(self._times.read):
+            return await playing.read(handle, offset, min(offset + size, film.size), lambda: self._start(playing))
+        late = f"nothing came within {self._times.read:.0f} seconds"
+        error = ReadError(errno.EIO, f"{late}: {playing.error}" if playing.error else late)
+        playing.gave_up(error)
+        raise error
+
+    def playing(self) -> Sequence[Play]:
+        """What is read now, or was until lately."""
+        return [
+            Play(
+                each.film, each.account, len(each.readers),
+                sum(reader.watch.is_background for reader in each.readers.values()),
+                each.has_stream, each.place, each.received, each.error,
+            )
+            for each in self._playing.values()
+        ]  # fmt: skip
+
+    def _of(self, film: Film) -> Playing:
+        playing = self._playing.get(_id(film))
+        if playing is None:
+            playing = self._playing[_id(film)] = Playing(film, self._tools)
+        return playing
+
+    def _start(self, playing: Playing) -> None:
+        if self._nursery is None:
+            self._early.append(playing)
+        else:
+            self._nursery.start_soon(self._live, playing)
+
+    async def _live(self, playing: Playing) -> None:
+        try:
+            await playing.live()
+        finally:
+            if playing.is_spoilt:
+                self._spoilt[_id(playing.film)] = trio.current_time() + self._times.spoilt, playing.error
+            self._forget_unless_used(playing)
+
+    def _forget_unless_used(self, playing: Playing) -> None:
+        if not playing.is_alive and not playing.readers and self._playing.get(_id(playing.film)) is playing:
+            del self._playing[_id(playing.film)]
+
+
+def _id(film: Film) -> tuple[int, int]:
+    return film.id, film.version

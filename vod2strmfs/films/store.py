@@ -1,0 +1,815 @@
+"""What is known of films, and the parts of them that are kept: a SQLite file and sparse files in the state directory.
+
+One process learns at a time (`holding`); any number read, keep what was read, and ask for films by name. A film is
+known by its key, gets an id that is never used again, and another version when it turns out to be another file. What
+the library wants (`want`) says which of its nodes plays which film, and which film that was learnt it shows meanwhile.
+"""
+
+import errno
+import fcntl
+import logging
+import sqlite3
+import threading
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from vod2strmfs.errors import IndexFileError
+from vod2strmfs.films import parts
+from vod2strmfs.films.figures import FILE_NAME
+from vod2strmfs.films.film import FOLDER, Extent, Film, Key
+from vod2strmfs.films.outcomes import BLAMES_FILM, Kind, Outcome, account_pause, film_pause
+from vod2strmfs.host.private import private
+from vod2strmfs.host.room import is_full, which_is_full
+from vod2strmfs.host.set_aside import set_aside
+from vod2strmfs.host.work_file import open_work_file
+from vod2strmfs.index.file import FILE_NAME as INDEX_NAME
+from vod2strmfs.index.store import follows
+from vod2strmfs.library.rendered import content_digest
+
+_LOCK_NAME = "films.lock"
+_PARTS = "parts"
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE film (
+    id INTEGER PRIMARY KEY,               -- never used again
+    version INTEGER NOT NULL DEFAULT 0,
+    kind TEXT NOT NULL, account INTEGER NOT NULL, stream TEXT NOT NULL,
+    name TEXT NOT NULL,                   -- for people: where it stands in the library
+    seconds INTEGER NOT NULL,             -- how long it plays, 0: unknown
+    added INTEGER NOT NULL,               -- when it came into the library: the newest come first
+    wanted INTEGER NOT NULL DEFAULT 0,    -- whether anything in the library plays it
+    stale INTEGER NOT NULL DEFAULT 1,     -- whether it is to be learnt, for the first time or anew
+    asked REAL NOT NULL DEFAULT 0,        -- when by name. Times are seconds since the epoch, 0 is never
+    size INTEGER NOT NULL DEFAULT 0,      -- 0: not learnt yet
+    extension TEXT NOT NULL DEFAULT '',
+    head INTEGER NOT NULL DEFAULT 0,      -- digests of its first and last bytes: the fingerprint
+    tail INTEGER NOT NULL DEFAULT 0,
+    learnt REAL NOT NULL DEFAULT 0,       -- when its version was learnt first
+    touched REAL NOT NULL DEFAULT 0,      -- when what is kept of it was read last
+    result TEXT NOT NULL DEFAULT '',      -- outcomes.Kind of the last attempt, '' for none yet
+    why TEXT NOT NULL DEFAULT '',
+    failures INTEGER NOT NULL DEFAULT 0,
+    not_before REAL NOT NULL DEFAULT 0,
+    UNIQUE (kind, account, stream)
+);
+CREATE INDEX film_due ON film (asked DESC, added DESC, id DESC, not_before, account) WHERE wanted = 1 AND stale = 1;
+CREATE INDEX film_alike ON film (head, tail) WHERE size > 0;
+CREATE TABLE former (                     -- versions that were shown before: who has them open goes on reading
+    film INTEGER NOT NULL, version INTEGER NOT NULL,
+    size INTEGER NOT NULL, extension TEXT NOT NULL, seconds INTEGER NOT NULL,
+    until REAL NOT NULL, PRIMARY KEY (film, version)
+) WITHOUT ROWID;
+CREATE TABLE want (                       -- of the library's nodes: the film that each plays, and the one that it shows
+    node INTEGER PRIMARY KEY, film INTEGER NOT NULL, shown INTEGER NOT NULL  -- shown: a film that was learnt, or 0
+);
+CREATE INDEX want_film ON want (film);
+CREATE INDEX want_shown ON want (shown);
+CREATE TABLE block (                      -- what is kept, in blocks of parts.BLOCK bytes
+    film INTEGER NOT NULL, version INTEGER NOT NULL, number INTEGER NOT NULL,
+    digest INTEGER NOT NULL,
+    needed INTEGER NOT NULL,              -- whether scanners read it, as far as the container tells
+    touched INTEGER NOT NULL DEFAULT 0,   -- when it was read last
+    PRIMARY KEY (film, version, number)
+) WITHOUT ROWID;
+CREATE TABLE account (
+    id INTEGER PRIMARY KEY, failures INTEGER NOT NULL, not_before REAL NOT NULL, why TEXT NOT NULL
+);
+CREATE TABLE taken (id INTEGER PRIMARY KEY, at REAL NOT NULL, account INTEGER NOT NULL, bytes INTEGER NOT NULL);
+CREATE INDEX taken_at ON taken (at);
+CREATE TABLE info (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID
+"""
+SHOWN = """
+    SELECT want.node, film.id, film.version, film.size, film.extension, film.head, film.tail, film.learnt
+    FROM {films}want JOIN {films}film ON film.id = want.shown ORDER BY want.node"""
+"""What every node shows. `films` stands for the name under which the file is attached, with a dot.
+
+It says nothing before `info` has a row `generation`: the library's generation that the wishes are from.
+"""
+_FILM = "id, version, kind, account, stream, size, extension, seconds"
+_OPEN_FILES = 64
+_WARM_BLOCKS = 64
+"""How many were read last and stay in memory: readers of a few kilobytes do without a digest each time."""
+_DAY = 86400.0
+_TOUCH_SECONDS = 3600
+"""Within which it is noted once that a block was read."""
+_FORMER_SECONDS = 7 * _DAY
+CLAIM_BYTES = 4 << 20
+"""What an attempt counts for that was killed."""
+_TRIM_TO = 0.95
+_SOME_TIME = 1.0
+"""Later than 0, which is never."""
+
+_USED = "film.id IN (SELECT film FROM want UNION SELECT shown FROM want)"
+_SPARE = f"""
+    SELECT block.film, block.version, number FROM block
+    LEFT JOIN film ON film.id = block.film AND film.version = block.version AND {_USED}
+    WHERE film.id IS NULL OR NOT needed OR block.touched = 0 AND film.touched > 0
+    ORDER BY film.id IS NOT NULL, NOT needed, block.touched, film.touched, block.film, number DESC LIMIT ?"""
+"""What may be given up, in this order: all of what nothing shows; of films that were scanned, what scanners should have
+read and did not; what else was read, the longest ago first."""
+
+_log = logging.getLogger("vod2strmfs")
+
+
+class Wish(NamedTuple):
+    """A film that one of the library's nodes plays."""
+
+    node: int
+    key: Key
+    name: str
+    """For people: where it stands in the library."""
+    seconds: int = 0
+    """How long it plays; 0 where that is unknown."""
+    added: int = 0
+    """When it came into the library: seconds since the epoch."""
+
+
+class Due(NamedTuple):
+    """A film that is to be learnt."""
+
+    id: int
+    version: int
+    """The one that is known, if `size` is not 0."""
+    key: Key
+    name: str
+    seconds: int
+    size: int
+    asked: bool
+    """Whether somebody asked for it by name."""
+
+
+class Learnt(NamedTuple):
+    """What was learnt of a film."""
+
+    size: int
+    extension: str
+    seconds: int
+    head: int
+    tail: int
+    """Digests of its first and last bytes."""
+
+
+class Films:
+    """See the module. Methods may be called in any thread; those that write may wait for other processes.
+
+    Args:
+        state_dir: where the folder of films is, or is made. Of a file that is lost or damaged, all that was learnt is
+            known again from the parts; what failed is tried again.
+        limit: bytes of films that are kept, at most; None: nothing is trimmed.
+
+    Raises:
+        IndexFileError: it cannot be used, or the folder is that of another library. All methods raise it, but for
+            `read`, `kept`, `keep`, `touched` and `changed`, which readers use.
+    """
+
+    def __init__(self, state_dir: Path, limit: int | None = None) -> None:
+        self.folder = state_dir / FOLDER
+        self.path = self.folder / FILE_NAME
+        self.root = self.folder / _PARTS
+        self.limit = limit
+        self._lock = threading.Lock()
+        """For what is in memory. Nobody who holds it waits for another process, or for the other lock."""
+        self._write_lock = threading.Lock()
+        """For the connection that writes."""
+        self._knows_holes = False
+        self._complained = False
+        """Whether it was said that nothing can be kept."""
+        self._open: OrderedDict[tuple[int, int], _Open] = OrderedDict()
+        self._warm: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
+        self._touched: dict[tuple[int, int], set[int]] = defaultdict(set)
+        self._lost: list[tuple[int, int, int, int]] = []
+        """Blocks that were found damaged, with their digests."""
+        if (self.folder / INDEX_NAME).exists() and not (self.path.exists() or self.root.exists()):
+            raise IndexFileError(
+                f"state directory {self.folder}: is that of a library called {FOLDER}, and films would be kept there."
+                " Give that library another name, or this one another state directory (--state-dir)."
+            )
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                open(self.path, "x", opener=private).close()
+            self._writing = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
+            self._reading = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
+            self._know_again()
+        except (sqlite3.Error, OSError) as error:
+            raise _unusable(self.path, error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Note what was read, and close all files."""
+        with suppress(IndexFileError):
+            self.note_touched()
+        with self._lock:
+            while self._open:
+                self._open.popitem()[1].file.close()
+            self._reading.close()
+            self._writing.close()
+
+    # What is known.
+
+    def film(self, film: int, version: int) -> Film | None:
+        """A film that was learnt, in a version that it has or had lately."""
+        rows = self._rows(f"SELECT {_FILM} FROM film WHERE id = ? AND version = ? AND size > 0", film, version)
+        if not rows:
+            query = (
+                "SELECT id, former.version, kind, account, stream, former.size, former.extension, former.seconds"
+                " FROM former JOIN film ON film.id = former.film WHERE former.film = ? AND former.version = ?"
+            )
+            rows = self._rows(query, film, version)
+        return _film(rows[0]) if rows else None
+
+    def alike(self, film: Film) -> list[Film]:
+        """Other films with the same bytes, as far as size and fingerprint tell: those of other accounts, mostly."""
+        query = (
+            f"SELECT {', '.join(f'other.{column}' for column in _FILM.split(', '))} FROM film"
+            " JOIN film AS other ON other.head = film.head AND other.tail = film.tail AND other.size = film.size"
+            " WHERE film.id = ? AND film.version = ? AND film.size > 0 AND other.size > 0 AND other.id != film.id"
+            " AND other.result NOT IN ('gone', 'forbidden', 'refused') ORDER BY other.wanted DESC, other.id"
+        )
+        return [_film(row) for row in self._rows(query, film.id, film.version)]
+
+    def known(self, key: Key) -> Film | None:
+        """The film with a key, if it was learnt."""
+        rows = self._rows(f"SELECT {_FILM} FROM film WHERE (kind, account, stream) = (?, ?, ?) AND size > 0", *key)
+        return _film(rows[0]) if rows else None
+
+    def name(self, film: int) -> str:
+        """Where a film stands in the library, for people; empty if it does not any more."""
+        rows = self._rows("SELECT name FROM film WHERE id = ?", film)
+        return str(rows[0][0]) if rows else ""
+
+    def nodes(self, key: Key) -> list[int]:
+        """The library's nodes that play a film."""
+        query = (
+            "SELECT want.node FROM film JOIN want ON want.film = film.id"
+            " WHERE (film.kind, film.account, film.stream) = (?, ?, ?) ORDER BY want.node"
+        )
+        return [node for (node,) in self._rows(query, *key)]
+
+    # Bytes.
+
+    def kept(self, film: Film) -> Sequence[Extent]:
+        """The parts of a film that are kept, in order."""
+        with self._lock:
+            opened = self._opened(film, fresh=True)
+            numbers = opened.digests if opened else ()
+            return parts.merged(parts.block_extent(number, film.size) for number in numbers)
+
+    def read(self, film: Film, start: int, stop: int) -> bytes | None:
+        """Bytes of a film from disk; None if not all of them are kept. They are those that were learnt, always."""
+        stop = min(stop, film.size)
+        if start >= stop:
+            return b""
+        numbers = parts.touched_blocks(Extent(start, stop))
+        with self._lock:
+            opened = self._opened(film)
+            if opened is None or not all(number in opened.digests for number in numbers):
+                opened = self._opened(film, fresh=True)
+                if opened is None or not all(number in opened.digests for number in numbers):
+                    return None
+            pieces = [self._block(film, opened, number) for number in numbers]
+        if None in pieces:
+            return None
+        first = start - numbers[0] * parts.BLOCK
+        whole = b"".join(pieces) if len(pieces) > 1 else pieces[0]  # type: ignore[arg-type]
+        assert whole is not None
+        return whole[first : first + stop - start]
+
+    def keep(self, film: Film, start: int, data: bytes | memoryview) -> bool:
+        """Keep bytes of a film that were read from where it is, in whole blocks; takes as long as the disk.
+
+        Returns:
+            False if there is no room for them, or no such film any more.
+        """
+        numbers = parts.whole_blocks(Extent(start, start + len(data)), film.size)
+        with self._lock:
+            opened = self._opened(film, fresh=True)
+            new = [number for number in numbers if opened is None or number not in opened.digests]
+        if not new:
+            return True
+        try:
+            if self.film(film.id, film.version) != film:
+                return False
+            self._keep(film, {
+                number: memoryview(data)[each.start - start : each.stop - start]
+                for number in new
+                for each in (parts.block_extent(number, film.size),)
+            })  # fmt: skip
+            self.trim()
+        except (OSError, IndexFileError) as error:
+            if not self._complained:
+                _log.warning("Parts of films cannot be kept: %s", str(error).replace("\n", " "))
+            self._complained = True
+            return False
+        self._complained = False
+        return True
+
+    def touched(self, film: Film, start: int, stop: int) -> None:
+        """Note that bytes of a film were read. It is written down later, by `note_touched`."""
+        with self._lock:
+            self._touched[film.id, film.version].update(parts.touched_blocks(Extent(start, min(stop, film.size))))
+
+    def note_touched(self) -> None:
+        """Write down which parts were read, and which were found damaged; may wait for other processes."""
+        with self._lock:
+            touched, self._touched = self._touched, defaultdict(set)
+            lost, self._lost = self._lost, []
+        if not touched and not lost:
+            return
+        now = int(time.time())
+        with self._changing() as connection:
+            # Unless somebody has kept them anew.
+            connection.executemany(
+                "DELETE FROM block WHERE film = ? AND version = ? AND number = ? AND digest = ?", lost
+            )
+            for (film, version), numbers in touched.items():
+                connection.execute("UPDATE film SET touched = ? WHERE id = ?", (now, film))
+                connection.executemany(
+                    "UPDATE block SET touched = ? WHERE film = ? AND version = ? AND number = ? AND touched < ?",
+                    [(now, film, version, number, now - _TOUCH_SECONDS) for number in numbers],
+                )
+
+    def trim(self, room: int = 0) -> int:
+        """Give up parts until no more are kept than may be; returns by how many bytes they are still too many.
+
+        First those of films that nothing shows; then what no scanner reads or ever read, and what of the rest nobody
+        read lately. What scanners read, as far as that is known, is never given up.
+
+        Args:
+            room: bytes that there is to be room for.
+        """
+        if self.limit is None:
+            return 0
+        most, kept = self.limit - room, self.bytes_kept()
+        if kept <= most:
+            return 0
+        self.note_touched()
+        wish = kept - int(most * _TRIM_TO)
+        doomed: dict[tuple[int, int], list[int]] = defaultdict(list)
+        # Over the connection that readers do not use: of a full cache it takes tenths of a second.
+        with self._changing() as connection:
+            spare = connection.execute(_SPARE, (-(-wish // parts.BLOCK),)).fetchall()
+        for film, version, number in spare:
+            doomed[film, version].append(number)
+        for (film, version), numbers in doomed.items():
+            self._give_up(film, version, numbers)
+        return max(self.bytes_kept() - most, 0)
+
+    def tidy(self) -> None:
+        """Forget versions that nobody can have open any more, and films that nothing plays whose parts are gone."""
+        query = (
+            "SELECT film, version FROM former WHERE until < ? UNION ALL"
+            f" SELECT id, version FROM film WHERE size > 0 AND wanted = 0 AND NOT {_USED}"
+            " AND NOT EXISTS (SELECT 1 FROM block WHERE block.film = film.id)"
+        )
+        doomed = self._rows(query, time.time())
+        for film, version in doomed:
+            with suppress(OSError):
+                parts.part_path(self.root, film, version).unlink(missing_ok=True)
+        with self._changing() as connection:
+            for at in doomed:
+                connection.execute("DELETE FROM block WHERE film = ? AND version = ?", at)
+                connection.execute("DELETE FROM former WHERE film = ? AND version = ?", at)
+                connection.execute(f"DELETE FROM film WHERE id = ? AND version = ? AND wanted = 0 AND NOT {_USED}", at)
+        for at in doomed:
+            self._forget(*at)
+
+    def bytes_kept(self) -> int:
+        """Bytes of films that are kept, counted in blocks."""
+        return int(self._rows("SELECT count(*) FROM block")[0][0]) * parts.BLOCK
+
+    # What the library wants, and learning.
+
+    def want(self, wishes: Iterable[Wish], generation: int, index: str = "") -> int:
+        """Note what the library's nodes play now; returns how many nodes that changed for.
+
+        Args:
+            wishes: of every node that plays anything.
+            generation: the library's, which these are of.
+            index: its index (`index.store.position`). In another one than before, nodes are others: none of them goes
+                on showing what it showed.
+        """
+        with self._changing() as connection:
+            if index and not self.is_wanted_of(index):
+                connection.execute("DELETE FROM want")
+            connection.execute("DROP TABLE IF EXISTS temp.wish")
+            connection.execute(
+                "CREATE TEMP TABLE wish (node INTEGER PRIMARY KEY, kind TEXT, account INTEGER, stream TEXT,"
+                " name TEXT, seconds INTEGER, added INTEGER)"
+            )
+            connection.executemany(
+                "INSERT INTO wish VALUES (?, ?, ?, ?, ?, ?, ?)",
+                ((wish.node, *wish.key, wish.name, wish.seconds, wish.added) for wish in wishes),
+            )
+            connection.execute("CREATE INDEX temp.wish_key ON wish (kind, account, stream)")
+            changed = _take_over(connection)
+            connection.execute("DROP TABLE temp.wish")
+            _note(connection, generation=generation, **({"index": index} if index else {}))
+            return changed
+
+    def wanted_generation(self) -> int:
+        """The library's generation that the wishes are of; 0: there are none yet."""
+        return int(self._info("generation") or 0)
+
+    def is_wanted_of(self, index: str) -> bool:
+        """Whether the wishes, if there are any, are of an index (see `want`), or of a former state of it."""
+        noted = self._info("index")
+        return not noted or follows(index, noted)
+
+    def ask(self, keys: Iterable[Key]) -> int:
+        """Have films learnt before all others, whatever became of them before; returns how many that is."""
+        with self._changing() as connection:
+            return connection.executemany(
+                "UPDATE film SET asked = ?, not_before = 0"
+                " WHERE (kind, account, stream) = (?, ?, ?) AND wanted = 1 AND stale = 1",
+                [(time.time(), *key) for key in keys],
+            ).rowcount
+
+    def waiting(self, now: float, *, asked: bool = False) -> int:
+        """How many films may be learnt now; with `asked`, of those that were asked for by name."""
+        query = "SELECT count(*) FROM film WHERE wanted = 1 AND stale = 1 AND not_before <= ? AND asked >= ?"
+        return int(self._rows(query, now, _SOME_TIME if asked else 0)[0][0])
+
+    def names(self) -> list[tuple[Key, str]]:
+        """The films that the library plays, with their names."""
+        rows = self._rows("SELECT kind, account, stream, name FROM film WHERE wanted = 1 ORDER BY name, id")
+        return [(Key(kind, account, stream), name) for kind, account, stream, name in rows]
+
+    def due(self, now: float, busy: Collection[int], limit: int, *, asked: bool = False) -> list[Due]:
+        """The films that may be learnt now, the most important first.
+
+        Args:
+            now: seconds since the epoch.
+            busy: accounts that are to be left alone, beside those that are paused.
+            limit: how many at most.
+            asked: whether only those are meant that were asked for by name.
+        """
+        marks = ", ".join("?" * len(busy))
+        rows = self._rows(
+            "SELECT id, version, kind, account, stream, name, seconds, size, asked FROM film INDEXED BY film_due"
+            f" WHERE wanted = 1 AND stale = 1 AND not_before <= ? AND account NOT IN ({marks}) AND asked >= ?"
+            " AND account NOT IN (SELECT id FROM account WHERE not_before > ?)"
+            " ORDER BY asked DESC, added DESC, id DESC LIMIT ?",
+            now, *busy, _SOME_TIME if asked else 0, now, limit,
+        )  # fmt: skip
+        return [Due(row[0], row[1], Key(*row[2:5]), row[5], row[6], row[7], bool(row[8])) for row in rows]
+
+    def begin(self, due: Due) -> int:
+        """Note that a film is asked for, before it is; returns the number of the attempt."""
+        with self._changing() as connection:
+            now = time.time()
+            connection.execute("DELETE FROM taken WHERE at < ?", (now - 2 * _DAY,))
+            query = "INSERT INTO taken (at, account, bytes) VALUES (?, ?, ?)"
+            attempt = connection.execute(query, (now, due.key.account, CLAIM_BYTES)).lastrowid
+            assert attempt is not None
+            return attempt
+
+    def draft(self, due: Due) -> parts.Draft:
+        """A place for the parts of a film that is being learnt. Only who holds the right to learn may ask for it.
+
+        Raises:
+            OSError: it cannot be made, such as for a full disk.
+        """
+        if not self._knows_holes:
+            if not parts.knows_holes(self.root):
+                why = "its file system knows no files with holes, as films need them; choose another --state-dir"
+                raise OSError(errno.EOPNOTSUPP, why)
+            self._knows_holes = True
+        return parts.Draft(self.root, due.id)
+
+    def settle(
+        self, due: Due, attempt: int, outcome: Outcome, learnt: Learnt | None = None, draft: parts.Draft | None = None
+    ) -> Film | None:
+        """Note what came of it, in one transaction.
+
+        Args:
+            due: what was asked for.
+            attempt: its number.
+            outcome: what came.
+            learnt: what was learnt, if it was.
+            draft: the parts of it.
+
+        Returns:
+            The film, if it was learnt.
+
+        Raises:
+            OSError: the parts cannot be written, such as for a full disk. Nothing is noted then.
+        """
+        now = time.time()
+        film, blocks = None, {}
+        if learnt is not None and draft is not None:
+            film, since = self._version_of(due, learnt, now)
+            blocks = draft.blocks(learnt.size)
+            draft.finish(parts.Description(
+                film.id, film.version, *film.key, film.size, film.extension, film.seconds, learnt.head, learnt.tail,
+                since, blocks,
+            ))  # fmt: skip
+        with self._changing() as connection:
+            connection.execute("UPDATE taken SET bytes = ? WHERE id = ?", (outcome.taken, attempt))
+            _note_account(connection, due.key.account, outcome, now)
+            if film is not None and learnt is not None:
+                _note_learnt(connection, due, film, learnt, blocks, now)
+            elif outcome.kind in BLAMES_FILM:
+                [failures] = connection.execute("SELECT failures + 1 FROM film WHERE id = ?", (due.id,)).fetchone()
+                connection.execute(
+                    "UPDATE film SET result = ?, why = ?, failures = ?, not_before = ?, asked = 0 WHERE id = ?",
+                    (outcome.kind, outcome.why, failures, now + film_pause(outcome.kind, failures), due.id),
+                )
+        if film is not None:
+            self._forget(film.id, film.version)
+        return film
+
+    def changed(self, film: Film, why: str) -> None:
+        """Have a film learnt anew, since it turned out to be another file. It stays shown until then.
+
+        If that cannot be noted, it is said in the log, and has to be found out again.
+        """
+        try:
+            with self._changing() as connection:
+                connection.execute(
+                    "UPDATE film SET stale = 1, why = ?, failures = 0, not_before = 0 WHERE id = ? AND version = ?",
+                    (why, film.id, film.version),
+                )
+        except IndexFileError as error:
+            _log.warning("%s", error)
+
+    def taken(self, now: float) -> tuple[int, float]:
+        """Bytes that learning took within 24 hours, and when the last attempt began."""
+        query = "SELECT coalesce(sum(bytes), 0), coalesce(max(at), 0) FROM taken WHERE at > ?"
+        taken, last = self._rows(query, now - _DAY)[0]
+        return int(taken), float(last)
+
+    def note(self, **values: object) -> None:
+        """Note what figures are to say."""
+        with self._changing() as connection:
+            _note(connection, **values)
+
+    # Within.
+
+    def _know_again(self) -> None:
+        """Know films again by their parts, once, in a file that is new."""
+        if self._info("begun"):
+            return
+        with self._changing() as connection:
+            if connection.execute("SELECT 1 FROM info WHERE name = 'begun'").fetchone():
+                return
+            highest = 0
+            for each in sorted(parts.descriptions(self.root), key=lambda each: (each.film, each.version)):
+                _note_again(connection, each)
+                highest = max(highest, each.film)
+            # Ids go on from the clock: what was known of films without parts is lost, and so are their ids.
+            _note(connection, next=max(highest + 1, int(time.time() * 1000)), begun=int(time.time()))
+
+    def _version_of(self, due: Due, learnt: Learnt, now: float) -> tuple[Film, float]:
+        """Which version of the film this is, and since when that has been known."""
+        query = "SELECT version, size, head, tail, learnt FROM film WHERE id = ?"
+        version, size, head, tail, since = self._rows(query, due.id)[0]
+        if not size:
+            since = now
+        elif (size, head, tail) != (learnt.size, learnt.head, learnt.tail):
+            version, since = version + 1, now
+        return Film(due.id, version, due.key, learnt.size, learnt.extension, learnt.seconds or due.seconds), since
+
+    def _opened(self, film: Film, *, fresh: bool = False) -> "_Open | None":
+        """What is kept of a film, open; None if nothing is. With `fresh`, as the store's file says it now."""
+        at = (film.id, film.version)
+        found = self._open.get(at)
+        try:
+            seen = self._reading.execute("PRAGMA data_version").fetchone()[0] if fresh or not found else 0
+            if found is None or (fresh and found.seen != seen):
+                query = "SELECT number, digest FROM block WHERE film = ? AND version = ?"
+                digests = dict(self._reading.execute(query, at))
+                self._close(*at)
+                if not digests:
+                    return None
+                found = _Open(parts.PartFile(self.root, film), digests, seen)
+        except (sqlite3.Error, OSError):
+            return None
+        self._open[at] = found
+        self._open.move_to_end(at)
+        if len(self._open) > _OPEN_FILES:
+            self._open.popitem(last=False)[1].file.close()
+        return found
+
+    def _forget(self, film: int, version: int) -> None:
+        """Look anew at what is kept of a film when it is read next."""
+        with self._lock:
+            self._close(film, version)
+
+    def _close(self, film: int, version: int) -> None:
+        if (found := self._open.pop((film, version), None)) is not None:
+            found.file.close()
+        for at in [at for at in self._warm if at[:2] == (film, version)]:
+            del self._warm[at]
+
+    def _block(self, film: Film, opened: "_Open", number: int) -> bytes | None:
+        """A block of a film; None if it is damaged, and then it is not kept any more."""
+        at = (film.id, film.version, number)
+        data = self._warm.get(at)
+        if data is None:
+            with suppress(OSError):
+                data = opened.file.read(number, opened.digests[number])
+            if data is None:
+                self._lost.append((*at, opened.digests.pop(number)))
+                return None
+            self._warm[at] = data
+            if len(self._warm) > _WARM_BLOCKS:
+                self._warm.popitem(last=False)
+        self._warm.move_to_end(at)
+        return data
+
+    def _give_up(self, film: int, version: int, numbers: list[int]) -> None:
+        known = self.film(film, version)
+        with suppress(OSError):
+            if known is None:
+                parts.part_path(self.root, film, version).unlink()
+            else:
+                with closing(parts.PartFile(self.root, known)) as file:
+                    file.punch(numbers)
+        with self._changing() as connection:
+            connection.executemany(
+                "DELETE FROM block WHERE film = ? AND version = ? AND number = ?",
+                [(film, version, number) for number in numbers],
+            )
+        self._forget(film, version)
+
+    def _keep(self, film: Film, blocks: dict[int, memoryview]) -> None:
+        # A file of its own: the one that is read may be closed meanwhile.
+        with closing(parts.PartFile(self.root, film, create=True)) as file:
+            for number, data in blocks.items():
+                file.write(number, data)
+            file.sync()
+        digests = {number: content_digest(bytes(data)) for number, data in blocks.items()}
+        with self._changing() as connection:
+            _note_blocks(connection, film.id, film.version, digests, needed=False, touched=int(time.time()))
+        self._forget(film.id, film.version)
+
+    def _info(self, name: str) -> str:
+        rows = self._rows("SELECT value FROM info WHERE name = ?", name)
+        return str(rows[0][0]) if rows else ""
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        try:
+            return self._reading.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise _unusable(self.path, error) from error
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        with self._write_lock:
+            try:
+                self._writing.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._writing
+                    self._writing.execute("COMMIT")
+                except BaseException:
+                    # A COMMIT for which a disk has no room leaves the transaction open, or ends it.
+                    if self._writing.in_transaction:
+                        self._writing.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise _unusable(self.path, error) from error
+
+
+class _Open(NamedTuple):
+    file: parts.PartFile
+    digests: dict[int, int]
+    """Of the blocks that are kept, by number."""
+    seen: int
+    """SQLite's number for the state of the file that they are from."""
+
+
+@contextmanager
+def holding(state_dir: Path) -> Iterator[bool]:
+    """Hold the right to learn films, across processes, if nobody else does; gives whether that is so."""
+    folder = state_dir / FOLDER
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(folder / _LOCK_NAME, "a", opener=private) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        parts.remove_unfinished(folder / _PARTS)
+        yield True
+
+
+def _film(row: Sequence[Any]) -> Film:
+    return Film(row[0], row[1], Key(*row[2:5]), *row[5:8])
+
+
+def _take_over(connection: sqlite3.Connection) -> int:
+    """Make the wishes in the table `wish` the library's; returns how many nodes that changed for."""
+    [last] = connection.execute("SELECT value FROM info WHERE name = 'next'").fetchone()
+    same = "(film.kind, film.account, film.stream) = (wish.kind, wish.account, wish.stream)"
+    added = connection.execute(
+        "INSERT INTO film (id, kind, account, stream, name, seconds, added)"
+        " SELECT ? + row_number() OVER (ORDER BY max(added), max(node)), kind, account, stream,"
+        " min(name), max(seconds), max(added) FROM wish"
+        f" WHERE NOT EXISTS (SELECT 1 FROM film WHERE {same}) GROUP BY kind, account, stream",
+        (int(last),),
+    ).rowcount
+    _note(connection, next=int(last) + added)
+    connection.execute(
+        "UPDATE film SET name = wish.name, added = wish.added,"
+        " seconds = CASE WHEN size = 0 OR film.seconds = 0 THEN wish.seconds ELSE film.seconds END"
+        " FROM (SELECT kind, account, stream, min(name) AS name, max(seconds) AS seconds, max(added) AS added"
+        f" FROM wish GROUP BY kind, account, stream) AS wish WHERE {same} AND (film.name != wish.name"
+        " OR film.added != wish.added OR film.seconds != wish.seconds AND (size = 0 OR film.seconds = 0))"
+    )
+    changed = connection.execute("DELETE FROM want WHERE node NOT IN (SELECT node FROM wish)").rowcount
+    changed += connection.execute(
+        "INSERT INTO want SELECT node, film.id, CASE WHEN size > 0 THEN film.id ELSE 0 END"
+        f" FROM wish JOIN film ON {same} WHERE true ON CONFLICT (node) DO UPDATE SET film = excluded.film,"
+        # What it showed stays shown until the other was learnt.
+        " shown = CASE WHEN excluded.shown THEN excluded.shown ELSE want.shown END"
+        " WHERE want.film != excluded.film"
+    ).rowcount
+    connection.execute(
+        "UPDATE film SET wanted = NOT wanted WHERE wanted != EXISTS (SELECT 1 FROM want WHERE want.film = film.id)"
+    )
+    connection.execute("DELETE FROM film WHERE size = 0 AND wanted = 0")
+    return changed
+
+
+def _note(connection: sqlite3.Connection, **values: object) -> None:
+    rows = [(name, str(value)) for name, value in values.items()]
+    connection.executemany("INSERT OR REPLACE INTO info VALUES (?, ?)", rows)
+
+
+def _note_blocks(
+    connection: sqlite3.Connection, film: int, version: int, blocks: dict[int, int], *, needed: bool, touched: int = 0
+) -> None:
+    """Note what is kept, on the disk already."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?, ?, ?)",
+        [(film, version, number, digest, needed, touched) for number, digest in blocks.items()],
+    )
+
+
+def _note_learnt(
+    connection: sqlite3.Connection, due: Due, film: Film, learnt: Learnt, blocks: dict[int, int], now: float
+) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO former SELECT id, version, size, extension, seconds, ? FROM film"
+        " WHERE id = ? AND size > 0 AND version != ?",
+        (now + _FORMER_SECONDS, film.id, film.version),
+    )
+    connection.execute(
+        "UPDATE film SET learnt = CASE WHEN size > 0 AND version = :version THEN learnt ELSE :now END,"
+        " version = :version, size = :size, extension = :extension, seconds = :seconds, head = :head, tail = :tail,"
+        " stale = 0, asked = 0, result = :result, why = '', failures = 0, not_before = 0 WHERE id = :id",
+        {
+            "id": film.id, "version": film.version, "size": film.size, "extension": film.extension,
+            "seconds": film.seconds, "head": learnt.head, "tail": learnt.tail, "result": Kind.LEARNT, "now": now,
+        },
+    )  # fmt: skip
+    connection.execute("DELETE FROM block WHERE film = ? AND version = ?", (film.id, film.version))
+    _note_blocks(connection, film.id, film.version, blocks, needed=True)
+    connection.execute("UPDATE want SET shown = film WHERE film = ?", (film.id,))
+
+
+def _note_again(connection: sqlite3.Connection, each: parts.Description) -> None:
+    """Note a film that is known by its parts alone. Descriptions come in order of their versions."""
+    key = parts.key_of(each)
+    connection.execute(
+        "INSERT OR IGNORE INTO former SELECT id, version, size, extension, seconds, ? FROM film WHERE id = ?",
+        (time.time() + _FORMER_SECONDS, each.film),
+    )
+    connection.execute(
+        "INSERT OR REPLACE INTO film (id, version, kind, account, stream, name, seconds, added, stale,"
+        " size, extension, head, tail, learnt, result) VALUES (?, ?, ?, ?, ?, '', ?, 0, 0, ?, ?, ?, ?, ?, ?)",
+        (
+            each.film, each.version, *key, each.seconds, each.size, each.extension, each.head, each.tail, each.learnt,
+            Kind.LEARNT,
+        ),
+    )  # fmt: skip
+    _note_blocks(connection, each.film, each.version, each.blocks, needed=True)
+
+
+def _note_account(connection: sqlite3.Connection, account: int, outcome: Outcome, now: float) -> None:
+    if outcome.kind in (Kind.FULL, Kind.YIELDED):
+        return
+    if outcome.kind in (Kind.LEARNT, Kind.GONE):
+        connection.execute("DELETE FROM account WHERE id = ?", (account,))
+        return
+    row = connection.execute("SELECT failures FROM account WHERE id = ?", (account,)).fetchone()
+    failures = (row[0] if row else 0) + 1
+    pause = account_pause(outcome.kind, failures, outcome.pause)
+    connection.execute(
+        "INSERT OR REPLACE INTO account VALUES (?, ?, ?, ?)", (account, failures, now + pause, outcome.why)
+    )
+
+
+def _unusable(path: Path, error: Exception) -> IndexFileError:
+    why = which_is_full(path.parent) if is_full(error) else f"({error})."
+    return IndexFileError(f"{path}: what is known of films cannot be used: {why}")
