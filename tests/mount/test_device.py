@@ -17,7 +17,7 @@ from mounts import TIMEOUT, eventually, mounted
 
 from vod2strmfs.demo.generator import write_demo
 from vod2strmfs.mount.device import Device
-from vod2strmfs.mount.wire import NotYetError, refused
+from vod2strmfs.mount.wire import LaterError, NotYetError, RequestError, refused
 
 _INTERRUPT = 36
 
@@ -180,6 +180,74 @@ def test_a_request_is_interrupted_before_it_has_begun_to_wait(stand: Stand) -> N
             stand.ask(3, _INTERRUPT, struct.pack("=Q", 2))  # Both are read before any other task has its turn.
             nursery.start_soon(Device(never).serve, stand.descriptor)
             assert await replies(stand, 1) == [(2, errno.EINTR)]
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    stand.close()
+
+
+class Later:
+    """Answers the request 2 when it is told what, and others at once."""
+
+    def __init__(self) -> None:
+        self.told = trio.Event()
+        self.error = 0
+        self.cancelled = False
+
+    def answer(self, request: bytes) -> bytes | None:
+        """See `Device`."""
+        opcode, unique = struct.unpack_from("=IQ", request, 4)
+        if unique == 2 and opcode != _INTERRUPT:
+            raise LaterError(self._body)
+        return at_once(request) if opcode != _INTERRUPT else None
+
+    async def _body(self) -> memoryview:
+        try:
+            await self.told.wait()
+        except trio.Cancelled:
+            self.cancelled = True
+            raise
+        if self.error:
+            raise RequestError(self.error)
+        return memoryview(b"a part of a film")
+
+
+@pytest.mark.parametrize("error", [0, errno.EIO])
+def test_an_answer_that_is_awaited_comes_when_it_is_there_and_stops_no_other(stand: Stand, error: int) -> None:
+    later = Later()
+    later.error = error
+
+    async def main() -> None:
+        device = Device(later.answer, prepare=unprepared)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(device.serve, stand.descriptor)
+            stand.ask(2)
+            stand.ask(4)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert stand.replies() == [(4, errno.ENOSYS)]
+            later.told.set()
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert stand.replies() == [(2, error)]
+            nursery.cancel_scope.cancel()
+
+    def unprepared() -> None:
+        raise AssertionError("while an answer is awaited, nothing holds up what it needs")
+
+    trio.run(main)
+    stand.close()
+
+
+def test_what_an_interrupted_request_awaits_is_given_up(stand: Stand) -> None:
+    later = Later()
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Device(later.answer).serve, stand.descriptor)
+            stand.ask(2)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            stand.ask(3, _INTERRUPT, struct.pack("=Q", 2))
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert (stand.replies(), later.cancelled) == ([(2, errno.EINTR)], True)
             nursery.cancel_scope.cancel()
 
     trio.run(main)

@@ -412,7 +412,7 @@ def test_a_mount_that_fails_leaves_a_dead_mount_and_no_empty_folder(tmp_path: Pa
 _TASKS_THAT_FAIL = {
     "the status": "async def report(*_): raise RuntimeError('a bug')\nrun.report = report",
     "the watchdog": "async def say(*_): raise RuntimeError('a bug')\nrun._say_alive = say",
-    "the examination": "async def examine(*_): raise RuntimeError('a bug')\nrun._examine_index = examine",
+    "the examination": "async def examine(*_): raise RuntimeError('a bug')\nrun.examine_index = examine",
     "a failing look": """
 look, looks = follow.Follower._look, iter(range(10**9))
 def fail(follower):

@@ -85,6 +85,7 @@ def test_no_request_whatever_it_holds_ends_a_mount(
         ended[wire.describe(request, reply)[1]] += 1
         if reply is None:
             continue
+        assert isinstance(reply, bytes)
         length, number, unique = struct.unpack_from("=IiQ", reply)
         assert (length, unique) == (len(reply), HEADER.unpack_from(request)[2])
         assert -512 < number <= 0

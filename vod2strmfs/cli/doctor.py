@@ -9,6 +9,7 @@ from vod2strmfs.cli.answer import json_option, say_json
 from vod2strmfs.cli.options import (
     ARTWORK,
     CATALOGUE,
+    FILMS_ELSEWHERE,
     HYDRATE,
     LIBRARY,
     MOUNT,
@@ -33,7 +34,7 @@ _COLOURS = {"ok": "green", "note": "blue", "warning": "yellow", "problem": "red"
 @click.argument("output_root", metavar="[MOUNTPOINT]", required=False, shell_complete=complete_directory)
 @json_option
 @click.option("--play/--no-play", default=True, help="Ask Dispatcharr for a film, as a player would.  [default: on]")
-@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, PAGE, HYDRATE, ARTWORK, STATE)
+@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, PAGE, HYDRATE, ARTWORK, FILMS_ELSEWHERE, STATE)
 def doctor(settings: Settings, as_json: bool, play: bool) -> None:
     """Examine the set-up, and say what to do about it.
 

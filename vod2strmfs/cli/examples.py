@@ -44,6 +44,24 @@ EPILOGS = {
         "01245",
         "operation.md",
     ),
+    "films": Epilog(
+        (
+            ("films", "Show films that play at films_root until Ctrl-C, as the settings file says."),
+            ("films /data/Films --daemon --allow-other", "Show them to all users, and return once they can be seen."),
+            ("films ~/films --learn-rate 20 --max-streams 3", "Learn faster, from accounts with three streams."),
+        ),
+        "01245",
+        "films.md",
+    ),
+    "learn": Epilog(
+        (
+            ("learn --limit 20", "Learn 20 films now, the newest first."),
+            ('learn "Heat*" "Lost: *"', "Learn these before all others: a film, and the episodes of a series."),
+            ("learn -q --json", "Learn all that there is, for programs."),
+        ),
+        "0124",
+        "films.md",
+    ),
     "umount": Epilog(
         (
             ("umount", "Unmount the library at output_root."),

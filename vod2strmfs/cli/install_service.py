@@ -11,6 +11,7 @@ import click
 from vod2strmfs.cli.options import (
     ARTWORK,
     CATALOGUE,
+    FILMS_ELSEWHERE,
     HYDRATE,
     LIBRARY,
     MOUNT,
@@ -26,6 +27,7 @@ from vod2strmfs.cli.options import (
     with_settings,
 )
 from vod2strmfs.cli.pasteable import as_root
+from vod2strmfs.errors import SettingsError
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,12 +40,15 @@ if TYPE_CHECKING:
 @click.option("--mount", "work", flag_value="mount", default="mount", help="A service that mounts (the default).")
 @click.option("--materialize", "work", flag_value="materialize", help="A service that materializes, and its timer.")
 @click.option("--run", "work", flag_value="run", help="A service that materializes when --schedule or --auto say so.")
+@click.option("--films", "work", flag_value="films", help="A service that mounts films that play, at films_root.")
 @click.option("--remove", is_flag=True, help="Stop the units and take them away; settings and library stay.")
 @click.option("--force", is_flag=True, help="Write over files that are there and differ.")
 @click.option(
     "--root", type=click.Path(path_type=Path), default="/", show_default=True, help="Write below this directory."
 )
-@with_settings(CATALOGUE, SELECTION, LIBRARY, MOUNT, PAGE, WRITING, REPORTS, WHEN, HYDRATE, ARTWORK, NOTIFY, STATE)
+@with_settings(
+    CATALOGUE, SELECTION, LIBRARY, MOUNT, PAGE, WRITING, REPORTS, WHEN, HYDRATE, ARTWORK, FILMS_ELSEWHERE, NOTIFY, STATE
+)
 def install_service(settings: Settings, name: str, work: "ServiceKind", remove: bool, force: bool, root: Path) -> None:
     """Write systemd units for these settings, or remove them.
 
@@ -58,6 +63,8 @@ def install_service(settings: Settings, name: str, work: "ServiceKind", remove: 
         return
     if work == "run":
         check_when(settings)
+    if work == "films" and settings.origin("output_root").startswith("MOUNTPOINT"):
+        raise SettingsError("MOUNTPOINT is where `mount` mounts. Give the place of `films` as --films-root DIRECTORY.")
     installed = install(settings, work, name, _program(), root=root, force=force)
     for path in installed.files:
         click.echo(f"written: {path}")

@@ -13,10 +13,12 @@ from vod2strmfs.cli.completion import completion
 from vod2strmfs.cli.demo import demo
 from vod2strmfs.cli.doctor import doctor
 from vod2strmfs.cli.examples import write_epilog
+from vod2strmfs.cli.films import films
 from vod2strmfs.cli.fstab import as_mount_command, is_mount_call
 from vod2strmfs.cli.hydrate import hydrate
 from vod2strmfs.cli.init import init
 from vod2strmfs.cli.install_service import install_service
+from vod2strmfs.cli.learn import learn
 from vod2strmfs.cli.materialize import materialize
 from vod2strmfs.cli.mount import mount
 from vod2strmfs.cli.notify import notify
@@ -34,7 +36,7 @@ from vod2strmfs.settings import without_password
 
 # What a command needs is imported when it runs: help is there at once, and only a mount needs libfuse3.
 
-_ARGUMENTS = ("output_root",)
+_ARGUMENTS = ("output_root", "films_root")
 """Settings that are arguments: they stand in the command line without a name."""
 _INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended, as shells have it."""
@@ -102,7 +104,7 @@ def _names(incomplete: str) -> list[str]:
 
 for _command in (
     mount, materialize, run, hydrate, artwork, report, stats, titles, status, notify, doctor, install_service, sync,
-    completion, demo, init, umount,
+    completion, demo, init, umount, films, learn,
 ):  # fmt: skip
     cli.add_command(_command)
 

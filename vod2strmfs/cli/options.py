@@ -51,12 +51,22 @@ ARTWORK = Group("Posters and backgrounds as files", ("artwork_rate", "artwork_ma
 mode_option = click.option(
     "--mode", type=click.Choice(get_args(Mode)), default="all", help="What to write.", show_default=True
 )
+FILMS = Group(
+    "Films that play",
+    (
+        "films_cache", "learn_rate", "learn_bytes", "max_streams", "reserve_streams", "pace", "background_reads",
+        "background_bytes",
+    ),
+)  # fmt: skip
 NOTIFY = Group("Media servers to tell", ("notify_quiet", "notify_limit", "on_change", "on_change_timeout", "time_zone"))
 
 debug_option = click.option(
     "--debug", is_flag=True, expose_value=False, help="Show where an error came from, as a Python traceback."
 )
 """The flag that asks for tracebacks. The group looks for it in the whole command line."""
+
+FILMS_ELSEWHERE = Group(FILMS.heading, ("films_root", *FILMS.names))
+"""Those of commands whose argument is another place than where `films` mounts."""
 
 _FLAGS = {"write_nfo": "--nfo/--no-nfo"}
 """Flags whose name in the original specification is another than that of their setting."""

@@ -17,6 +17,7 @@ from vod2strmfs.settings import Settings
 from vod2strmfs.status.words import counted, library_text
 
 if TYPE_CHECKING:
+    from vod2strmfs.films.figures import Figures
     from vod2strmfs.notify.account import Account
     from vod2strmfs.status.runs import Runs
     from vod2strmfs.status.state import MountState
@@ -29,20 +30,21 @@ _LARGE = 10
 @click.command(cls=GroupedCommand)
 @json_option
 @click.option("--watch", is_flag=True, help="Again every two seconds, until Ctrl-C.")
+@click.option("--films", "only_films", is_flag=True, help="Of the mount of films alone, also the exit code.")
 @click.option(
     "--timeout", type=click.FloatRange(0.1, 3600), default=5, show_default=True, help="How many seconds to wait."
 )
 @with_settings(Group(STATE.heading, ("state_dir",)))
-def status(settings: Settings, as_json: bool, watch: bool, timeout: float) -> None:
-    """Say how the running mount is, or what materializes.
+def status(settings: Settings, as_json: bool, watch: bool, only_films: bool, timeout: float) -> None:
+    """Say how the running mounts are, or what materializes.
 
     The mount's process is asked, never the mount itself, so an answer or an error comes in time. The exit code is 0
     while all is well, 5 if nothing is running or it does not answer, 4 if it has nothing to show, 3 if the database
     cannot be read and what is shown is getting old, 7 if the shrink brake holds items back. Without a mount it is that
-    of the last run of `materialize` or `run`.
+    of the last run of `materialize` or `run`, and without one that of the mount of films.
     """
     if not watch:
-        seen = _show(settings, timeout, as_json=as_json)
+        seen = _show(settings, timeout, as_json=as_json, only_films=only_films)
         try:
             _check(seen)
         except UserError as error:
@@ -54,7 +56,7 @@ def status(settings: Settings, as_json: bool, watch: bool, timeout: float) -> No
         if not as_json:
             click.clear()
         try:
-            _show(settings, timeout, as_json=as_json)
+            _show(settings, timeout, as_json=as_json, only_films=only_films)
         except MountError as error:
             click.echo(f"vod2strmfs: {error}", err=True)
         time.sleep(_WATCH_SECONDS)
@@ -66,25 +68,52 @@ class _Seen(NamedTuple):
     mount: "MountState | None"
     """None if no mount is running."""
     runs: "Runs | None"
-    """None if nothing was ever materialized. Never None without a mount."""
+    """None if nothing was ever materialized."""
+    films: "MountState | None"
+    """The mount of films; None if none is running."""
+    films_error: str
+    """Why the mount of films does not answer; empty if it does, or there is none."""
+    learnt: "Figures | None"
+    """How far learning films is; None where none was ever wanted."""
+    missing: "MountError | None"
+    """What is to be said in the end if nothing is running, and nothing ever ran."""
     now: float
 
 
 def _look(state_dir: Path, timeout: float) -> _Seen:
+    from vod2strmfs.films.figures import read_figures
     from vod2strmfs.status.channel import NoMountError, ask
     from vod2strmfs.status.runs import read_runs
 
-    runs = read_runs(state_dir)
+    runs, learnt = read_runs(state_dir), read_figures(state_dir)
+    films, films_error = _look_at_films(state_dir, timeout)
+    missing = None
     try:
         mount = ask(state_dir, timeout)
     except NoMountError as error:
-        if runs is None:
-            raise NoMountError(f"{str(error).splitlines()[0]}\n{_instead()}") from error
         mount = None
-    return _Seen(mount, runs, time.time())
+        if runs is None and films is None:
+            missing = NoMountError(films_error or f"{str(error).splitlines()[0]}\n{_instead()}")
+            if learnt is None:
+                raise missing from error
+    return _Seen(mount, runs, films, films_error, learnt, missing, time.time())
 
 
-def _show(settings: Settings, timeout: float, *, as_json: bool) -> _Seen:
+def _look_at_films(state_dir: Path, timeout: float) -> "tuple[MountState | None, str]":
+    """The mount of films, or why it does not answer."""
+    from vod2strmfs.films.film import FOLDER
+    from vod2strmfs.status.channel import NoMountError, NotRunningError, ask
+
+    try:
+        state = ask(state_dir / FOLDER, timeout)
+        return (state, "") if state.films is not None else (None, "")  # Else it is a library that is called so.
+    except NoMountError:
+        return None, ""
+    except NotRunningError as error:
+        return None, str(error)
+
+
+def _show(settings: Settings, timeout: float, *, as_json: bool, only_films: bool) -> _Seen:
     import msgspec
 
     from vod2strmfs.artwork import figures as artwork
@@ -92,25 +121,38 @@ def _show(settings: Settings, timeout: float, *, as_json: bool) -> _Seen:
     from vod2strmfs.status.state import for_programs
 
     state_dir = settings.state_dir
-    seen = _look(state_dir, timeout)
+    seen = _films_alone(state_dir, timeout) if only_films else _look(state_dir, timeout)
     figures, images = read_figures(state_dir), artwork.read_figures(state_dir)
     if as_json:
         fields = for_programs(seen.mount) if seen.mount else {}
-        beside = {"runs": seen.runs, "hydrate": figures, "artwork": images}
-        say_json(fields | {name: each and msgspec.to_builtins(each) for name, each in beside.items()})
-    else:
-        for heading, text in (*(lines(seen.mount) if seen.mount else ()), *run_lines(seen.runs, seen.now)):
-            click.echo(f"{heading:<14}{text}")
+        beside = {"runs": seen.runs, "hydrate": figures, "artwork": images, "learning": seen.learnt}
+        fields |= {name: each and msgspec.to_builtins(each) for name, each in beside.items()}
+        say_json(fields | {"films_mount": for_programs(seen.films) if seen.films else None})
+        return seen
+    shown = [*(lines(seen.mount) if seen.mount else ()), *run_lines(seen.runs, seen.now)]
+    if not only_films:
         if not seen.mount:
             from vod2strmfs.index.merge import explain_merge, merge_made_with  # which loads SQLite
 
             if made_with := merge_made_with(state_dir):
-                click.echo(f"{'merge':<14}{explain_merge(settings.merge, made_with)}")
-        if figures:
-            click.echo(f"{'hydrate':<14}{describe(figures, seen.now)}")
-        if images:
-            click.echo(f"{'artwork':<14}{artwork.describe(images, seen.now)}")
+                shown.append(("merge", explain_merge(settings.merge, made_with)))
+        shown += [("hydrate", describe(figures, seen.now))] if figures else []
+        shown += [("artwork", artwork.describe(images, seen.now))] if images else []
+    for heading, text in (*shown, *film_lines(seen.films, seen.films_error, seen.learnt, seen.now)):
+        click.echo(f"{heading:<14}{text}")
     return seen
+
+
+def _films_alone(state_dir: Path, timeout: float) -> _Seen:
+    """What is known of the mount of films, and of nothing else."""
+    from vod2strmfs.films.figures import read_figures
+    from vod2strmfs.status.channel import NoMountError
+
+    films, why = _look_at_films(state_dir, timeout)
+    if films is None:
+        none = f"state directory {state_dir}: no mount of films is running. `vod2strmfs films` starts one."
+        raise NoMountError(why or none)
+    return _Seen(None, None, films, "", read_figures(state_dir), None, time.time())
 
 
 def _instead() -> str:
@@ -185,6 +227,37 @@ def run_lines(runs: "Runs | None", now: float) -> Iterator[tuple[str, str]]:
         yield "next run", _moment(service.next_run) if service.next_run else "when the catalogue has changed"
 
 
+def film_lines(
+    mount: "MountState | None", error: str, figures: "Figures | None", now: float
+) -> Iterator[tuple[str, str]]:
+    """The lines that are shown of films that play: a heading, and the text that stands behind it."""
+    from vod2strmfs.films.figures import describe, gigabytes
+
+    if mount:
+        yield "films", f"{mount.mountpoint}, for {_span(mount.now - mount.started)} (process {mount.pid})"
+        yield "shown", library_text(mount.metrics) if mount.generation else f"nothing. {mount.error}".rstrip(". ")
+    elif error:
+        yield "films", error.splitlines()[0]
+    elif figures:
+        yield "films", "not mounted"
+    if figures:
+        yield "learnt", describe(figures, now)
+        yield "kept", f"{gigabytes(figures.kept)} of {gigabytes(figures.limit)}"
+        yield "taken", f"{gigabytes(figures.taken)} of {gigabytes(figures.budget)} within 24 hours, to learn"
+    if not mount or not mount.films:
+        return
+    for film in mount.films.playing:
+        beside = f"{', in the background' if film.background else ''}{f'; {film.error}' if film.error else ''}"
+        yield "plays", f"{film.name}, from account {film.account}, {film.rate / 1e6:.1f} MB a second{beside}"
+    for each in mount.films.accounts:
+        if each.refused:
+            last = f"last {_moment(each.refused_at)}: {each.refused_because}"
+            yield "refused", f"{counted(each.refused, 'times')}, account {each.account}, {last}"
+        if each.background:
+            yield "unwatched", f"{gigabytes(each.background)} from account {each.account} within 24 hours"
+    yield "received", f"{gigabytes(mount.films.received)} from providers since it was mounted"
+
+
 def counted_action(action: str, number: int) -> str:
     """How often something was done, as people read it: `12 would delete`."""
     return f"{number:,} {action.replace('_', ' ')}"
@@ -200,10 +273,14 @@ def _server(server: "Account") -> str:
 
 def _check(seen: _Seen) -> None:
     """Raise what is wrong with what there is."""
+    if seen.missing:
+        raise seen.missing
     if seen.mount:
         _check_mount(seen.mount)
     elif seen.runs:
         _check_runs(seen.runs)
+    elif seen.films:
+        _check_mount(seen.films)
 
 
 def _check_mount(state: "MountState") -> None:

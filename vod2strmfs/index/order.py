@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.settings import LibrarySettings, Settings
 
+FILMS_LEARNT = "films"
+"""The line by which a worker is told that something was learnt of films."""
 _READ_WEBP = frozenset({"jellyfin", "kodi"})
 """Servers that are known to read WebP images beside a title."""
 
@@ -133,4 +135,6 @@ class Order(BaseModel):
     """None: episodes that are missing stay so."""
     artwork: ArtworkOrder | None = None
     """None: no images are fetched."""
+    films: bool = False
+    """Whether the films' index is kept up to date, too."""
     level: int = logging.INFO

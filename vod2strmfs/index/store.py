@@ -76,6 +76,8 @@ _PLAYED_DETAILS, _PLAYED_SHELVED_DETAILS = (
 _SEASONS = """
     SELECT content.source FROM node JOIN content USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source"""
 
+_ENTRIES = ("directories", "strm_files", "film_files", "nfo_files", "image_files")
+"""What is counted of the files and directories of a tree."""
 _NO_KINDS: frozenset[int] = frozenset()
 _NODES_BYTES = 4 << 20
 """Memory for 9,000 nodes. What a scan of a larger library has listed, it reads again when it comes to it: 2 µs each,
@@ -221,7 +223,7 @@ class Store:
     def size(self) -> Size:
         """What the tree holds."""
         counted = {metric: value for scope, metric, value in self.metrics if scope == "filesystem"}
-        files = sum(int(counted.get(metric, 0)) for metric in ("directories", "strm_files", "nfo_files", "image_files"))
+        files = sum(int(counted.get(metric, 0)) for metric in _ENTRIES)
         return Size(int(counted.get("bytes", 0)), files)
 
     @property
@@ -501,6 +503,27 @@ def identity(state_dir: Path) -> Identity | None:
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
+
+
+def position(state_dir: Path) -> str:
+    """The index file that a state directory has, and how far it is: JSON, for `follows`.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    file = identity(state_dir) or (0, 0)
+    with closing(connect(state_dir)) as connection:
+        now = connection.execute("SELECT number, made, next_node FROM generation").fetchone()
+    return msgspec.json.encode([*file, *now]).decode()
+
+
+def follows(now: str, then: str) -> bool:
+    """Whether a position is of the same index file as a former one, so that no node id means something else."""
+    *file, number, made, next_node = msgspec.json.decode(now)
+    *its_file, its_number, its_made, its_next_node = msgspec.json.decode(then)
+    if file != its_file or number < its_number or next_node < its_next_node:
+        return False
+    return bool(number > its_number or made == its_made)
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def decode_kind(data: bytes, kind: int) -> Item:
 
 def strm(record: Record, settings: LibrarySettings) -> bytes:
     """The content of a .strm file: one URL and one line end; for Kodi, a line before the URL."""
-    url = (_direct_url(record) if record.provider else _proxy_url(record, settings)).encode()
+    url = (direct_url(record) if record.provider else proxy_url(record, settings)).encode()
     return _FOR_KODI + url + b"\n" if settings.media_server == "kodi" else url + b"\n"
 
 
@@ -99,7 +99,7 @@ def long_strm(media_server: MediaServer) -> int:
     return _KODI_LINE_BYTES + 1 + (len(_FOR_KODI) if media_server == "kodi" else 0)
 
 
-def _proxy_url(record: Record, settings: LibrarySettings) -> str:
+def proxy_url(record: Record, settings: LibrarySettings) -> str:
     """Dispatcharr's URL. Its proxy finds a title by the pinned stream when a refresh has re-created its UUID."""
     path = settings.episode_path if record.kind == NodeKind.EPISODE else settings.movie_path
     url = settings.base_url + path.replace("{uuid}", record.uuid)
@@ -109,7 +109,7 @@ def _proxy_url(record: Record, settings: LibrarySettings) -> str:
     return url
 
 
-def _direct_url(record: Record) -> str:
+def direct_url(record: Record) -> str:
     """The URL of an Xtream panel: `SERVER/movie/USER/PASSWORD/STREAM.EXTENSION`, `series` for episodes."""
     item = decode_kind(record.item, record.kind)
     extension = item.extension if isinstance(item, Movie | Episode | Version) else ""

@@ -56,7 +56,7 @@ _PICTURE_NAMES: _PictureNames = {
 
 
 class Art(msgspec.Struct, frozen=True, gc=False):
-    """An image that is shown of a node."""
+    """An image that is shown of a node; in `Slot.STRM` a film, which takes the place of the .strm."""
 
     slot: int
     image: str
@@ -293,8 +293,8 @@ class Tree:
         return partial(strm if slot_of(inode) == Slot.STRM else nfo_file, record, self._settings)
 
     def art(self, inode: int) -> Art | None:
-        """The image that a file is; None if it is none, or not there (any more)."""
-        if slot_of(inode) < PICTURES or (node := self._node(inode)) is None:
+        """The image, or the film, that a file is; None if it is none, or not there (any more)."""
+        if (node := self._node(inode)) is None:
             return None
         return next((art for art in node.art if _art_inode(node, art) == inode), None)
 
@@ -442,6 +442,10 @@ def _art_inode(node: Node, art: Art) -> int:
 
 
 def _strm(node: Node, form: Form[Made]) -> Made:
+    """The .strm; where a generation shows films, the film, which is called so but for its extension."""
+    if node.art and (film := node.art[0]).slot == Slot.STRM:
+        name = f"{node.name}{film.extension}"
+        return form(name, _art_inode(node, film), film.size, film.mtime, False, reuse_of(film.version))
     inode = inode_of(node.id, Slot.STRM, node.strm_version)
     return form(f"{node.name}.strm", inode, node.strm_size, node.strm_mtime, False, reuse_of(node.strm_version))
 

@@ -13,18 +13,29 @@ import errno
 import logging
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from types import SimpleNamespace
 
 import pyfuse3
 import trio
 
-from vod2strmfs.mount.wire import NotYetError, interrupted, refused, unique_of
+from vod2strmfs.mount.wire import (
+    Body,
+    LaterError,
+    NotYetError,
+    Reply,
+    RequestError,
+    interrupted,
+    refused,
+    replied,
+    unique_of,
+)
 
 _log = logging.getLogger("vod2strmfs")
 
-Answer = Callable[[bytes], bytes | None]
+Answer = Callable[[bytes], Reply | None]
 """Gives the reply to a request, as `wire.answer` does."""
 
 _TURNS = 64
@@ -69,11 +80,19 @@ class Device:
     Args:
         answer: gives the replies.
         prepare: called when there is no request yet. It takes microseconds, never raises, and helps with the next one.
+        hurried: whether other tasks have work that must not wait until it is certain that there is no request. While
+            an answer is waited for, they have.
     """
 
-    def __init__(self, answer: Answer, prepare: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        prepare: Callable[[], None] = lambda: None,
+        hurried: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._answer = answer
         self._prepare = prepare
+        self._hurried = hurried
         self._waiting: dict[int, trio.CancelScope] = {}
         """Requests that are answered later, by their `unique`."""
         self.requests = 0
@@ -115,6 +134,8 @@ class Device:
         poll = self._poll.poll
         if poll(0):
             return True
+        if self._waiting or self._hurried():
+            return False
         self._prepare()
         for _ in range(_LOOKS):
             if poll(0):
@@ -138,30 +159,48 @@ class Device:
         try:
             self._answer_now(request)
         except NotYetError:
-            scope = self._waiting[unique_of(request)] = trio.CancelScope()
-            self._later.start_soon(self._answer_later, request, scope)
+            self._begin(unique_of(request), partial(self._ask_again, request))
+        except LaterError as later:
+            self._begin(unique_of(request), partial(self._answer_with, later.body))
 
     def _answer_now(self, request: bytes) -> None:
         reply = self._answer(request)
         if reply is not None:
             self.tell(reply)
 
-    async def _answer_later(self, request: bytes, scope: trio.CancelScope) -> None:
-        unique = unique_of(request)
-        with scope:
-            while True:
-                await trio.sleep(_PATIENCE_STEP)
-                if unique not in self._waiting:  # It was interrupted when this had been woken already.
-                    return
-                with suppress(NotYetError):
-                    self._answer_now(request)
-                    del self._waiting[unique]
-                    return
+    def _begin(self, unique: int, answer: Callable[[int], Awaitable[None]]) -> None:
+        """Let a request be answered by a task of its own."""
+        scope = self._waiting[unique] = trio.CancelScope()
+        self._later.start_soon(self._answer_later, unique, answer, scope)
 
-    def tell(self, message: bytes) -> None:
+    async def _answer_later(
+        self, unique: int, answer: Callable[[int], Awaitable[None]], scope: trio.CancelScope
+    ) -> None:
+        with scope:
+            await answer(unique)
+            self._waiting.pop(unique, None)
+
+    async def _ask_again(self, request: bytes, unique: int) -> None:
+        while True:
+            await trio.sleep(_PATIENCE_STEP)
+            if unique not in self._waiting:  # It was interrupted when this had been woken already.
+                return
+            with suppress(NotYetError):
+                self._answer_now(request)
+                return
+
+    async def _answer_with(self, body: Callable[[], Awaitable[Body]], unique: int) -> None:
+        try:
+            reply = replied(unique, await body())
+        except RequestError as refusal:
+            reply = refused(unique, refusal.errno)
+        if unique in self._waiting:
+            self.tell(reply)
+
+    def tell(self, message: Reply) -> None:
         """Write a reply or a notification."""
         try:
-            os.writev(self._descriptor, [message])
+            os.writev(self._descriptor, [message] if isinstance(message, bytes) else message)
         except OSError as error:
             # Whoever asked is gone, or what it is about, or all of the file system.
             if error.errno not in (errno.ENOENT, errno.ENODEV):

@@ -31,6 +31,7 @@ from vod2strmfs.mount.numbers import Numbers
 from vod2strmfs.mount.wire import (
     KEEP_CACHE,
     Attributes,
+    Body,
     NotYetError,
     RequestError,
     absent,
@@ -52,7 +53,8 @@ _REUSE_BITS = 16
 """Of a `generation`, of which the kernel keeps 32 bits."""
 _RECENT = 2048
 _NOTHING = (0, 0, 0), b""
-_WRITE = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_APPEND
+WRITE = os.O_WRONLY | os.O_RDWR | os.O_TRUNC | os.O_APPEND
+"""Flags of whoever wants to write to a file."""
 _XATTR_PREFIX = b"user.vod2strmfs."
 _SAMBA_XATTR = b"user.DOSATTRIB"
 
@@ -289,7 +291,7 @@ class LibraryHandlers:
 
     def open(self, inode: int, flags: int) -> bytes:
         """Open a file; what it holds now is what its readers get until they close it."""
-        if flags & _WRITE:
+        if flags & WRITE:
             raise RequestError(errno.EROFS)
         file = self._recent.get(inode)
         if file is None and slot_of(inode) >= PICTURES:
@@ -301,7 +303,7 @@ class LibraryHandlers:
         self._opened[self._last_handle] = file
         return opened(self._last_handle, KEEP_CACHE)
 
-    def read(self, handle: int, offset: int, size: int) -> bytes:
+    def read(self, handle: int, offset: int, size: int) -> Body:
         """Part of an open file."""
         try:
             file = self._opened[handle]

@@ -78,7 +78,32 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None], *, so
         IndexFileError: the index cannot be made or opened.
     """
     point.prepare(mountpoint, allow_other=settings.allow_other, uncovered=(settings.state_dir, settings.logs))
-    order = Order(
+    order = worker_order(settings)
+    make_directory(order.state_dir)
+    for warning in settings.warnings():
+        _log.warning("%s", warning)
+    handlers = LibraryHandlers(Owner(settings.uid, settings.gid, settings.umask), Pictures(order.state_dir))
+    people = People()
+    if order.hydrate:
+        handlers.opened = people.note
+    answer = partial(wire.answer, handlers)
+    device = Device(traced(answer) if settings.debug_logging else answer, handlers.prepare)
+    handlers.tell = device.tell
+    follower = Follower(handlers, order.state_dir, settings.write_nfo)
+    with Courier(notify_order(settings, order.level, mountpoint)) as courier:
+        announce = partial(_announce, follower, mountpoint, ready)
+        reporter = Reporter(mountpoint, handlers, follower, device, order.accept, courier, settings.merge)
+        beside = partial(_start_beside, reporter, follower, people, order, settings, courier, announce)
+        trio.run(serve, device, order, mounted(mountpoint, settings, source), beside)
+
+
+def worker_order(settings: Settings) -> Order:
+    """What the worker is told.
+
+    Raises:
+        SettingsError: the settings do not say enough, or a file with a secret cannot be read.
+    """
+    return Order(
         database=settings.database_url(),
         library=settings.library(),
         state_dir=settings.state_dir.absolute(),
@@ -89,25 +114,6 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None], *, so
         artwork=ArtworkOrder.of(settings, database=settings.database_url()),
         level=_log.getEffectiveLevel(),
     )
-    make_directory(order.state_dir)
-    for warning in settings.warnings():
-        _log.warning("%s", warning)
-    handlers = LibraryHandlers(Owner(settings.uid, settings.gid, settings.umask), Pictures(order.state_dir))
-    people = People()
-    if order.hydrate:
-        handlers.opened = people.note
-    answer = partial(wire.answer, handlers)
-    options = {"ro", "default_permissions", f"fsname={_escaped(source)}", f"subtype={point.SUBTYPE}", "noatime"}
-    if settings.allow_other:
-        options.add("allow_other")
-    device = Device(traced(answer) if settings.debug_logging else answer, handlers.prepare)
-    handlers.tell = device.tell
-    follower = Follower(handlers, order.state_dir, settings.write_nfo)
-    mounted = partial(_mounted, mountpoint, options)
-    with Courier(notify_order(settings, order.level, mountpoint)) as courier:
-        announce = partial(_announce, follower, mountpoint, ready)
-        reporter = Reporter(mountpoint, handlers, follower, device, order.accept, courier, settings.merge)
-        trio.run(partial(_serve, reporter, follower, device, people, mounted, order, settings, courier, announce))
 
 
 def _announce(follower: Follower, mountpoint: Path, ready: Callable[[], None]) -> None:
@@ -141,11 +147,14 @@ class _Negotiation(pyfuse3.Operations):
 
 
 @contextmanager
-def _mounted(mountpoint: Path, options: set[str]) -> Iterator[None]:
+def mounted(mountpoint: Path, settings: Settings, source: str) -> Iterator[None]:
     """Mount while it lasts. If it ends with an error, the dead mount stays in place.
 
     All who look at that get an error. From an empty folder, media servers would conclude that the library is gone.
     """
+    options = {"ro", "default_permissions", f"fsname={_escaped(source)}", f"subtype={point.SUBTYPE}", "noatime"}
+    if settings.allow_other:
+        options.add("allow_other")
     try:
         pyfuse3.init(_Negotiation(), str(mountpoint), options)
     except RuntimeError as error:
@@ -158,40 +167,56 @@ def _mounted(mountpoint: Path, options: set[str]) -> Iterator[None]:
         pyfuse3.close(unmount=is_over)
 
 
-async def _serve(
+Beside = Callable[[trio.Nursery, "trio.MemorySendChannel[str]"], None]
+"""Starts what a mount does beside answering requests, in a nursery. It is given where lines for the worker go."""
+
+
+async def serve(device: Device, order: Order, mounting: AbstractContextManager[None], beside: Beside) -> None:
+    """Mount, and serve until the file system is unmounted or the process is told to stop.
+
+    Args:
+        device: answers requests.
+        order: the worker's.
+        mounting: mounts while it lasts.
+        beside: starts what belongs to this mount alone.
+    """
+    look_now, orders = trio.open_memory_channel[str](_ORDERS)
+    # From here on a signal ends the mount, and does not leave it behind.
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals, mounting:
+        async with trio.open_nursery() as answering:
+            # Requests are answered until all else has ended, in whatever way it does: the kernel may keep a
+            # notification waiting for a request, and without an answer neither would ever end.
+            serving = trio.CancelScope()
+            answering.start_soon(_answer, device, serving)
+            with serving:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(keep_up, _obey_signals, signals, look_now, serving)
+                    nursery.start_soon(_work, device, order, orders)
+                    nursery.start_soon(keep_up, _say_alive)
+                    beside(nursery, look_now)
+            notify("STOPPING=1")
+            answering.cancel_scope.cancel()
+
+
+def _start_beside(
     reporter: Reporter,
     follower: Follower,
-    device: Device,
     people: People,
-    mounted: Callable[[], AbstractContextManager[None]],
     order: Order,
     settings: Settings,
     courier: Courier,
     ready: Callable[[], None],
+    nursery: trio.Nursery,
+    look_now: "trio.MemorySendChannel[str]",
 ) -> None:
-    look_now, orders = trio.open_memory_channel[str](_ORDERS)
-    # From here on a signal ends the mount, and does not leave it behind.
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals, mounted():
-        async with trio.open_nursery() as answering:
-            # Requests are answered until all else has ended, in whatever way it does: the kernel may keep a
-            # notification waiting for a request, and without an answer neither would ever end.
-            beside = trio.CancelScope()
-            answering.start_soon(_answer, device, beside)
-            with beside:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_keep_up, _obey_signals, signals, look_now, beside)
-                    nursery.start_soon(_work, device, order, orders)
-                    nursery.start_soon(_keep_up, _follow_index, follower, order.state_dir, courier, ready)
-                    nursery.start_soon(_keep_up, _examine_index, follower, order.state_dir, look_now)
-                    nursery.start_soon(_keep_up, report, reporter, order.state_dir)
-                    if order.hydrate:
-                        nursery.start_soon(_keep_up, watch, people, follower, look_now)
-                    nursery.start_soon(_keep_up, _say_alive)
-                    if settings.status_listen:
-                        told = page.page_order(settings)
-                        nursery.start_soon(_keep_up, _keep, _STATUS_PAGE, page.page_arguments(settings), told, None)
-            notify("STOPPING=1")
-            answering.cancel_scope.cancel()
+    nursery.start_soon(keep_up, follow_index, follower, order.state_dir, courier, ready)
+    nursery.start_soon(keep_up, examine_index, follower, order.state_dir, look_now)
+    nursery.start_soon(keep_up, report, reporter, order.state_dir)
+    if order.hydrate:
+        nursery.start_soon(keep_up, watch, people, follower, look_now)
+    if settings.status_listen:
+        told = page.page_order(settings)
+        nursery.start_soon(keep_up, _keep, _STATUS_PAGE, page.page_arguments(settings), told, None)
 
 
 async def _answer(device: Device, beside: trio.CancelScope) -> None:
@@ -209,7 +234,7 @@ async def _answer(device: Device, beside: trio.CancelScope) -> None:
     beside.cancel()
 
 
-async def _keep_up(task: Callable[..., Awaitable[None]], *arguments: object) -> None:
+async def keep_up(task: Callable[..., Awaitable[None]], *arguments: object) -> None:
     """Run a task, and again if it fails: what is beside the answering of requests must not end it."""
     while True:
         try:
@@ -256,7 +281,7 @@ async def _work(device: Device, order: Order, orders: trio.MemoryReceiveChannel[
     """
     if Store.exists(order.state_dir):
         await first_scan(device)
-    await _keep_up(_keep, _WORKER, [], order.model_dump_json(), orders)
+    await keep_up(_keep, _WORKER, [], order.model_dump_json(), orders)
 
 
 async def first_scan(device: Device) -> None:
@@ -325,7 +350,7 @@ async def _log_lines(stream: trio.abc.ReceiveStream) -> None:
             _log.log(known or logging.ERROR, "%s", message if known else f"{level} {message}")
 
 
-async def _follow_index(follower: Follower, state_dir: Path, courier: Courier, ready: Callable[[], None]) -> None:
+async def follow_index(follower: Follower, state_dir: Path, courier: Courier, ready: Callable[[], None]) -> None:
     """Show the newest generation, tell the kernel what it changed, and then have media servers told."""
     announced, untold, seen = False, False, 0
     while True:
@@ -345,7 +370,7 @@ async def _follow_index(follower: Follower, state_dir: Path, courier: Courier, r
             await trio.sleep(_WATCH_SECONDS)
 
 
-async def _examine_index(follower: Follower, state_dir: Path, look_now: trio.MemorySendChannel[str]) -> None:
+async def examine_index(follower: Follower, state_dir: Path, look_now: trio.MemorySendChannel[str]) -> None:
     """Have the index examined when requests meet damage in it: it may have come after the first examination.
 
     The worker does that, and makes a damaged one anew, for which it needs the database. What is doubted is examined

@@ -24,7 +24,7 @@ from vod2strmfs.status.state import MountState, encode
 _log = logging.getLogger("vod2strmfs")
 
 _SAMPLE_SECONDS = 1.0
-_SAMPLES = 10
+SAMPLES = 10
 """The rate of requests is that of the last ten seconds."""
 _RETRY_SECONDS = 5.0
 _PATIENCE_SECONDS = 5.0
@@ -62,7 +62,7 @@ class Reporter:
         self._courier = courier
         self._merge = merge
         self._started = time.time()
-        self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=_SAMPLES + 1)
+        self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=SAMPLES + 1)
         self.logged = LoggedCounts()
 
     def sample(self) -> None:

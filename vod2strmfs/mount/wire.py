@@ -8,7 +8,7 @@ later are flags, which an older kernel passes over. Knows nothing of a tree, of 
 
 import errno
 import stat
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from struct import Struct, error
 from typing import Final, Protocol
 
@@ -84,8 +84,27 @@ class NotYetError(Exception):
     """Raised for a request that should be asked again in a moment: what it needs is about to come."""
 
 
+Body = bytes | memoryview
+"""The body of a reply. Bytes are put together with the header; what a memoryview shows is copied by the kernel alone.
+"""
+Reply = bytes | list[Body]
+"""A reply, or the parts of one."""
+
+
+class LaterError(Exception):
+    """Raised for a request whose answer has to be waited for, while others are answered.
+
+    Args:
+        body: gives the body of the reply, or raises RequestError.
+    """
+
+    def __init__(self, body: Callable[[], Awaitable[Body]]) -> None:
+        super().__init__()
+        self.body = body
+
+
 class Handlers(Protocol):
-    """What answers requests: gives the body of the reply, or raises RequestError, or NotYetError."""
+    """What answers requests: gives the body of the reply, or raises RequestError, NotYetError or LaterError."""
 
     def lookup(self, directory: int, name: bytes) -> bytes:
         """A name in a directory, as `entry` or `absent` make it."""
@@ -106,7 +125,7 @@ class Handlers(Protocol):
     def open(self, inode: int, flags: int) -> bytes:
         """A handle for reading a file, as `opened` makes it."""
 
-    def read(self, handle: int, offset: int, size: int) -> bytes:
+    def read(self, handle: int, offset: int, size: int) -> Body:
         """Part of an open file."""
 
     def release(self, handle: int) -> None:
@@ -225,7 +244,7 @@ def sizes(blocks: int, files: int, block: int, name_max: int) -> bytes:
     return _KSTATFS.pack(blocks, 0, 0, files, 0, block, name_max, block, 0)
 
 
-def answer(handlers: Handlers, request: bytes) -> bytes | None:
+def answer(handlers: Handlers, request: bytes) -> Reply | None:
     """The reply to a request; None if it gets none.
 
     Whatever the request holds, it is answered: EINVAL if it is none, ENOSYS if it is unknown, which for some tells the
@@ -233,6 +252,7 @@ def answer(handlers: Handlers, request: bytes) -> bytes | None:
 
     Raises:
         NotYetError: it cannot be answered yet.
+        LaterError: its answer has to be waited for.
     """
     if len(request) < _BODY:
         return None
@@ -248,7 +268,13 @@ def answer(handlers: Handlers, request: bytes) -> bytes | None:
         return refused(unique, refusal.errno)
     except error:  # It is shorter than its structure.
         return refused(unique, errno.EINVAL)
-    return _REPLY.pack(_REPLY.size + len(body), 0, unique) + body
+    return replied(unique, body)
+
+
+def replied(unique: int, body: Body) -> Reply:
+    """The reply with a body to the request of that `unique`."""
+    header = _REPLY.pack(_REPLY.size + len(body), 0, unique)
+    return header + body if isinstance(body, bytes) else [header, body]
 
 
 def refused(unique: int, number: int) -> bytes:
@@ -268,7 +294,7 @@ def interrupted(request: bytes) -> int:
     return int(_INTERRUPT_IN.unpack_from(request, _BODY)[0])
 
 
-def describe(request: bytes, reply: bytes | None) -> tuple[str, str]:
+def describe(request: bytes, reply: Reply | None) -> tuple[str, str]:
     """What a request asks, and how it ended, for people."""
     if len(request) < _BODY:
         return repr(request), "no request"
@@ -283,8 +309,9 @@ def describe(request: bytes, reply: bytes | None) -> tuple[str, str]:
     asked = f"{_NAMES.get(opcode, f'request {opcode}')}({', '.join(arguments)}, process {pid})"
     if reply is None:
         return asked, "no reply"
-    _, number, _ = _REPLY.unpack_from(reply)
-    if opcode == _LOOKUP and not number and not any(reply[_REPLY.size : _REPLY.size + 8]):
+    head = reply if isinstance(reply, bytes) else reply[0]
+    _, number, _ = _REPLY.unpack_from(head)
+    if opcode == _LOOKUP and not number and not any(head[_REPLY.size : _REPLY.size + 8]):
         number = -errno.ENOENT
     return asked, errno.errorcode.get(-number, str(-number)) if number else "ok"
 
@@ -327,7 +354,7 @@ def _open(handlers: Handlers, inode: int, request: bytes) -> bytes:
     return handlers.open(inode, _OPEN_IN.unpack_from(request, _BODY)[0])
 
 
-def _read(handlers: Handlers, inode: int, request: bytes) -> bytes:
+def _read(handlers: Handlers, inode: int, request: bytes) -> Body:
     handle, offset, size, *_ = _READ_IN.unpack_from(request, _BODY)
     return handlers.read(handle, offset, size)
 
@@ -365,7 +392,7 @@ def _destroy(handlers: Handlers, inode: int, request: bytes) -> bytes:
 
 
 _LOOKUP, _READ, _GETXATTR, _READDIR, _INTERRUPT, _READDIRPLUS = 1, 15, 22, 28, 36, 44
-_ANSWERS: dict[int, Callable[[Handlers, int, bytes], bytes]] = {
+_ANSWERS: dict[int, Callable[[Handlers, int, bytes], Body]] = {
     _LOOKUP: _lookup,
     3: _getattr,
     14: _open,

@@ -13,7 +13,7 @@ from vod2strmfs.index.held import GONE, RENAMED, Held
 from vod2strmfs.index.remarks import RemarkKind
 from vod2strmfs.index.shelves import ShownShelf, shown_shelves
 from vod2strmfs.library.contents import long_strm
-from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind
+from vod2strmfs.library.kinds import FILE_KINDS, WAITING_NODE, NodeKind, Slot
 from vod2strmfs.settings import LibrarySettings, MediaServer
 from vod2strmfs.shrink import too_many
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, is_replaced
@@ -65,6 +65,17 @@ _ON_SHELF = """
     ) JOIN node USING (id) {{joined}}""".format(below=f"({NodeKind.SEASON:d}, {NodeKind.VERSION:d})")
 """What stands on a shelf, of which `counted` is to be said. What a category holds is on the shelf by itself."""
 _WITH_ART = "JOIN art ON art.node = node.id AND art.image != ''"
+_WAITING = f"""
+    SELECT (SELECT count(*) FROM library.node WHERE strm_size > 0 AND parent != {WAITING_NODE})
+        - (SELECT count(*) FROM main.node WHERE strm_size > 0)"""
+"""Films of the library that are not in the films' index."""
+_FILM_NODES = f"{_FILES['directories']}, coalesce(sum({{nfos}}), 0), coalesce(sum({{nfos}} * nfo_size), 0)"
+_FILM_ART = (
+    f"count(*) FILTER (WHERE slot = {Slot.STRM}), count(*) FILTER (WHERE slot != {Slot.STRM}),"
+    " coalesce(sum(art.size), 0)"
+)
+_FILM_METRICS = ("directories", "nfo_files", "nfo_bytes", "film_files", "image_files", "art_bytes")
+_FILM_FILES = ("directories", "film_files", "nfo_files", "image_files", "bytes")
 _KINDS = {NodeKind.MOVIE: "movies", NodeKind.SERIES: "series", NodeKind.EPISODE: "episodes"}
 
 _HELD = f"""
@@ -110,6 +121,36 @@ def count(
         "index": index | _filtered(connection),
         "filesystem": _with_images(connection, zip(_FILES, files, strict=True), images, values),
     }
+
+
+def count_films(connection: sqlite3.Connection, media_server: MediaServer) -> dict[str, dict[str, int]]:
+    """Metrics of the films' index, by scope and name; the library's is attached as `library`.
+
+    Args:
+        connection: to the index.
+        media_server: for which the library is made.
+    """
+    kinds = ("movies", "series", "seasons", "episodes")
+    index = ", ".join(f"count(*) FILTER (WHERE {_INDEX[kind]})" for kind in kinds)
+    found = connection.execute(f"SELECT {index} FROM main.node").fetchone()
+    [waiting] = connection.execute(_WAITING).fetchone()
+    metrics = dict(zip(kinds, found, strict=True)) | {"films_waiting": waiting}
+    shelves = shown_shelves(connection)
+    queries: list[tuple[str, dict[str, int], int]] = [
+        (_ON_SHELF, {"shelf": number}, 2 if shelf.alone else 3) for number, shelf in shelves.items()
+    ]
+    if not any(shelf.alone for shelf in shelves.values()):
+        queries.append(("SELECT {counted} FROM main.node {joined} WHERE id != 0", {}, 0))
+    files = Counter[str]()
+    for query, values, directories in queries:
+        nfos = _NFOS.get(media_server, _ALL_NFOS)
+        nodes = query.format(counted=_FILM_NODES.format(nfos=nfos), joined="")
+        art = query.format(counted=_FILM_ART, joined=_WITH_ART)
+        row = (*connection.execute(nodes, values).fetchone(), *connection.execute(art, values).fetchone())
+        files.update(dict(zip(_FILM_METRICS, row, strict=True)), directories=directories)
+    files["bytes"] += files.pop("nfo_bytes") + files.pop("art_bytes")
+    counted = {"index": metrics, "filesystem": {metric: files[metric] for metric in _FILM_FILES}}
+    return counted | {"index": metrics | _titles_on(connection, shelves)} if shelves else counted
 
 
 def _with_images(

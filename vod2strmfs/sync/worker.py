@@ -2,15 +2,16 @@
 
 It is a process of its own, so that neither its work nor its memory, nor a database that hangs, touches the
 mount. It reads an `Order` as the first line of standard input; an empty line means "look now", one with numbers that
-somebody opened the folders of the series at these nodes, and the end of input, which comes however the mount ends,
-"stop". What it says goes to standard error, a line a message, the level first. If it is to have episodes fetched, it
-does that in a thread.
+somebody opened the folders of the series at these nodes, `FILMS_LEARNT` that there may be films to show, and the end of
+input, which comes however the mount ends, "stop". What it says goes to standard error, a line a message, the level
+first. If it is to have episodes fetched, it does that in a thread.
 """
 
 import logging
 import os
 import sys
 import threading
+import time
 from typing import TextIO
 
 from vod2strmfs.artwork import background as artwork
@@ -19,7 +20,8 @@ from vod2strmfs.catalog.source import Source, retry_pause
 from vod2strmfs.errors import UserError
 from vod2strmfs.hydrate.background import begin
 from vod2strmfs.index.held import advise, explain
-from vod2strmfs.index.order import Order
+from vod2strmfs.index.order import FILMS_LEARNT, Order
+from vod2strmfs.sync import films
 from vod2strmfs.sync.pictures import publish
 from vod2strmfs.sync.progress import Lines
 from vod2strmfs.sync.result import SyncResult
@@ -45,15 +47,22 @@ class Worker:
         self._asked = threading.Event()
         self._insistent = False
         """Whether it was somebody from outside who asked."""
-        self._filling = begin(order.hydrate, order.database, order.library, order.state_dir, self._asked.set)
+        self._due = False
+        """Whether somebody asked for a look, and not just for the films that were learnt."""
+        self._filling = begin(order.hydrate, order.database, order.library, order.state_dir, self._ask)
         self._failures = 0
         self._held = 0
         self._checked = False
         self._warned = False
+        self._films_checked = False
+        self._films_problem = ""
 
     def obey(self, orders: TextIO) -> None:
         """Do what a line says; end the process, in the middle of whatever it does, at the end of input."""
         for line in orders:
+            if line.strip() == FILMS_LEARNT:
+                self._asked.set()
+                continue
             if nodes := line.split():
                 if self._filling:
                     self._filling.opened([int(node) for node in nodes])
@@ -61,9 +70,13 @@ class Worker:
             if self._filling:
                 self._filling.try_again()
             self._insistent = True
-            self._asked.set()
+            self._ask()
         # A sync cut off is rolled back when the index is opened next.
         os._exit(0)
+
+    def _ask(self) -> None:
+        self._due = True
+        self._asked.set()
 
     def run(self) -> None:
         """Sync again and again."""
@@ -73,8 +86,40 @@ class Worker:
         while True:
             insistent, self._insistent = self._insistent, False
             self.look(patient=not insistent)
-            self._asked.wait(self.pause())
+            self.show_films(patient=not insistent)
+            self.rest()
+
+    def rest(self) -> None:
+        """Wait until it is time to look; meanwhile show films as they are learnt."""
+        until = time.monotonic() + self.pause()
+        while self._asked.wait(max(until - time.monotonic(), 0)):
             self._asked.clear()
+            if self._due:
+                break
+            self.show_films()
+        self._due = False
+
+    def show_films(self, *, patient: bool = True) -> None:
+        """Bring the films' index up to date, if that is wanted; a failure is reported when it is another one.
+
+        Args:
+            patient: see `look`.
+        """
+        if not self._order.films:
+            return
+        problem = ""
+        try:
+            shown = films.publish(self._order.state_dir, thorough=not self._films_checked or not patient)
+            self._films_checked = True
+            if shown.before != shown.after:
+                _log.debug("Films: generation %d.", shown.after)
+        except Exception as error:
+            _log.debug("The films' index was not written.", exc_info=True)
+            known = isinstance(error, UserError)
+            problem = str(error) if known else f"Unexpected error: {type(error).__name__}: {error}."
+        if problem and problem != self._films_problem:
+            _log.error("%s The films that are shown stay as they are.", problem.replace("\n", " "))
+        self._films_problem = problem
 
     def look(self, *, patient: bool = False) -> None:
         """Sync once, and report; a failure is reported when it is the first.

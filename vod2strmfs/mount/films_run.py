@@ -1,0 +1,219 @@
+"""The life of the films' mount: as that of the library's, which is another process; and films are learnt and played."""
+
+import fcntl
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, closing, contextmanager, nullcontext, suppress
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import trio
+
+from vod2strmfs.artwork.pictures import Pictures
+from vod2strmfs.errors import MountError
+from vod2strmfs.films.admission import Admission
+from vod2strmfs.films.film import FOLDER
+from vod2strmfs.films.learner import Learner
+from vod2strmfs.films.order import FilmsOrder
+from vod2strmfs.films.player import Player
+from vod2strmfs.films.store import Films
+from vod2strmfs.films.upstream import Upstream
+from vod2strmfs.films.wanted import Addresses
+from vod2strmfs.host.mount_table import libraries
+from vod2strmfs.host.private import private
+from vod2strmfs.hydrate.api import Api
+from vod2strmfs.index.file import make_directory
+from vod2strmfs.index.order import FILMS_LEARNT, HydrateOrder
+from vod2strmfs.library import stats_csv
+from vod2strmfs.mount import point, wire
+from vod2strmfs.mount.device import Device
+from vod2strmfs.mount.films_handlers import FilmsHandlers
+from vod2strmfs.mount.films_status import FilmsReporter, Sources
+from vod2strmfs.mount.follow import Follower
+from vod2strmfs.mount.handlers import Owner
+from vod2strmfs.mount.run import examine_index, follow_index, keep_up, mounted, serve, worker_order
+from vod2strmfs.mount.status import Reporter, report
+from vod2strmfs.mount.trace import traced
+from vod2strmfs.notify.courier import Courier
+from vod2strmfs.notify.order import order as notify_order
+from vod2strmfs.settings import Settings
+from vod2strmfs.status.words import counted
+
+_log = logging.getLogger("vod2strmfs")
+
+SOURCE = "vod2strmfs-films"
+"""What the mount table shows as the mounted thing."""
+_LOCK_NAME = "mount.lock"
+_API_SECONDS = 5.0
+"""For Dispatcharr's answers about its streams."""
+_WATCH_SECONDS = 1.0
+"""How often to see whether something was learnt."""
+
+
+class Parts(NamedTuple):
+    """What learns and plays films."""
+
+    films: Films
+    player: Player
+    learner: Learner
+    sources: Sources
+    api: AbstractAsyncContextManager[object]
+
+
+def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> None:
+    """Mount the films and serve them until they are unmounted or the process is told to stop.
+
+    Args:
+        settings: of the command.
+        mountpoint: an existing directory.
+        ready: called once there is a generation to be seen.
+
+    Raises:
+        MountError: they cannot be mounted.
+        IndexFileError: an index, or what is known of films, cannot be made or opened.
+    """
+    _check_place(mountpoint, settings.output_root)
+    point.prepare(mountpoint, allow_other=settings.allow_other, uncovered=(settings.state_dir, settings.logs))
+    order = worker_order(settings).model_copy(update={"films": True})
+    make_directory(order.state_dir)
+    if warning := _warning(settings):
+        _log.warning("%s", warning)
+    folder = order.state_dir / FOLDER
+    make_directory(folder)
+    with _alone(folder), Films(order.state_dir, limit=FilmsOrder.of(settings).cache) as films:
+        parts = _parts(settings, order.state_dir, films)
+        owner = Owner(settings.uid, settings.gid, settings.umask)
+        handlers = FilmsHandlers(owner, Pictures(order.state_dir), films, parts.player)
+        answer = partial(wire.answer, handlers)
+        device = Device(
+            traced(answer) if settings.debug_logging else answer, handlers.prepare, hurried=handlers.is_streaming
+        )
+        handlers.tell = device.tell
+        follower = Follower(handlers, folder, settings.write_nfo)
+        # Media servers are told by the library's mount alone.
+        untold = settings.model_copy(update={"notify": (), "on_change": ""})
+        with Courier(notify_order(untold, order.level, mountpoint)) as courier:
+            reporter = FilmsReporter(mountpoint, handlers, follower, device, order.accept, courier, parts.sources)
+            announce = partial(_announce, follower, mountpoint, ready)
+            beside = partial(_start_beside, parts, reporter, follower, folder, courier, announce)
+            trio.run(serve, device, order, mounted(mountpoint, settings, SOURCE), beside)
+
+
+def _check_place(mountpoint: Path, library: Path) -> None:
+    """Refuse to mount at the library's place, in it, or over it. By its path alone: a library that hangs is not to be
+    asked.
+
+    Raises:
+        MountError: it would be.
+    """
+    place, root = (Path(os.path.abspath(path)) for path in (mountpoint, library))
+    others = [Path(path) for path, _ in libraries() if path != str(place)]
+    for other in [root, *others]:
+        if place.is_relative_to(other):
+            raise MountError(
+                f"mount point {mountpoint}: {'is' if place == other else 'is in'} the place of the library ({other})."
+                " Films need a folder of their own, such as /data/Films."
+            )
+        if other.is_relative_to(place):
+            raise MountError(
+                f"mount point {mountpoint}: the mount would hide the library's place, {other}."
+                " Films need a folder of their own, such as /data/Films."
+            )
+
+
+def _warning(settings: Settings) -> str:
+    """A warning about where films are asked for; empty if somebody said where that is."""
+    if settings.api_url or "base_url" in settings.model_fields_set:
+        return ""
+    return (
+        f"base_url is not set: films are asked for at {settings.base_url}, which is hardly where your Dispatcharr is."
+        " Give the address by which media servers reach it, or as api_url the one by which this host does."
+    )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Make sure that no other process plays films of the same state directory: each would take its own streams.
+
+    Raises:
+        MountError: one does.
+    """
+    with open(folder / _LOCK_NAME, "a", opener=private) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MountError(
+                f"state directory {folder.parent}: its films are mounted already. `vod2strmfs umount` with that place"
+                " ends it; another library's films need a --state-dir of their own."
+            ) from None
+        yield
+
+
+def _parts(settings: Settings, state_dir: Path, films: Films) -> Parts:
+    order = FilmsOrder.of(settings)
+    upstream = Upstream(ca_file=settings.api_ca_file)
+    addresses = Addresses(state_dir, films, settings.api_url)
+    api = Api(HydrateOrder.of(settings, settings.base_url), _API_SECONDS) if _may_ask(settings) else None
+    admission = Admission(order, api)
+    player = Player(order, films, upstream, addresses, admission)
+    learner = Learner(order, films, upstream, addresses, admission, state_dir)
+    return Parts(films, player, learner, Sources(films, player, admission, upstream), api or nullcontext())
+
+
+def _may_ask(settings: Settings) -> bool:
+    """Whether the settings say how to sign in to Dispatcharr."""
+    return bool(settings.api_key or settings.api_key_file or settings.api_user)
+
+
+def _announce(follower: Follower, mountpoint: Path, ready: Callable[[], None]) -> None:
+    """Say that the films can be seen, and how many there are."""
+    if follower.store is not None:
+        metrics = stats_csv.parse(follower.store.stats())
+        shown = counted(metrics["filesystem"]["film_files"], "films")
+        waiting = counted(metrics["index"]["films_waiting"], "films")
+        _log.info(
+            "Mounted at %s: %s shown, %s waiting. A film is shown once it was learnt, and each is asked for but once.",
+            mountpoint,
+            shown,
+            waiting,
+        )
+    ready()
+
+
+def _start_beside(
+    parts: Parts,
+    reporter: Reporter,
+    follower: Follower,
+    folder: Path,
+    courier: Courier,
+    ready: Callable[[], None],
+    nursery: trio.Nursery,
+    worker: "trio.MemorySendChannel[str]",
+) -> None:
+    nursery.start_soon(keep_up, follow_index, follower, folder, courier, ready)
+    nursery.start_soon(keep_up, examine_index, follower, folder, worker)
+    nursery.start_soon(keep_up, report, reporter, folder)
+    nursery.start_soon(keep_up, _play_and_learn, parts)
+    nursery.start_soon(keep_up, _watch_learning, parts.films.path, worker)
+
+
+async def _play_and_learn(parts: Parts) -> None:
+    async with parts.api, trio.open_nursery() as nursery:
+        nursery.start_soon(parts.player.run)
+        nursery.start_soon(keep_up, parts.learner.run)
+
+
+async def _watch_learning(path: Path, worker: "trio.MemorySendChannel[str]") -> None:
+    """Tell the worker when something was learnt, be it by this process or by another one. Never returns."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
+        seen = 0
+        while True:
+            [version] = connection.execute("PRAGMA data_version").fetchone()
+            if version != seen:
+                seen = version
+                with suppress(trio.WouldBlock):
+                    worker.send_nowait(FILMS_LEARNT)
+            await trio.sleep(_WATCH_SECONDS)
