@@ -33,7 +33,8 @@ def _page() -> Iterator[str]:
         arguments = [a.human_readable_name for a in command.params if isinstance(a, click.Argument)]
         yield f".SS {_text(' '.join([name, *arguments]))}"
         yield from _paragraphs(command.help or "")
-        yield from _options(_own_options(command), click.Context(command, info_name=name, max_content_width=1000))
+        own = click.Context(command, context, info_name=name, max_content_width=1000)
+        yield from _options(_own_options(command), own)
     yield ".SH SETTINGS"
     yield "Each is an option of the commands to which it matters."
     for heading, options in _settings().items():

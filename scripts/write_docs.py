@@ -143,7 +143,8 @@ def layouts_page() -> str:
                 files = {path: tree.read(entry.inode).decode() for path, entry in entries.items() if not entry.is_dir}
             lines += ["", f"## `media_server = {server}`", ""]
             if server == "plex":
-                lines += ["Plex lists these files and [cannot play them](quickstart.md#plex).", ""]
+                lines += ["Plex lists these files and cannot play them. [`vod2strmfs films`](films.md) shows it the"]
+                lines += ["same names, with a film in place of each `.strm`.", ""]
             lines += ["```"]
             lines += [path + ("/" if entry.is_dir else "") for path, entry in sorted(entries.items())]
             lines += ["```"]

@@ -376,7 +376,9 @@ def test_stats_without_a_generation_say_how_to_get_one(run: Run, demo: str, tmp_
 
 def test_json_is_one_option_with_one_help_text_wherever_it_is() -> None:
     found = {name: each.help for name, command in cli.commands.items() for each in command.params if is_json(each)}
-    assert set(found) == {"artwork", "doctor", "hydrate", "materialize", "notify", "stats", "status", "sync", "titles"}
+    assert set(found) == {
+        "artwork", "doctor", "hydrate", "learn", "materialize", "notify", "stats", "status", "sync", "titles",
+    }  # fmt: skip
     assert len(set(found.values())) == 1
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import click
 import pytest
 from compose_spec import PyOptions
 from databases import Database
@@ -34,6 +35,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
 DISPATCHARR: tuple[list[str], ...] = ([], ["all-in-one.yaml"], ["modular.yaml"])
 LIBRARY = ("mount.yaml", "materialize.yaml")
 CHOICES = [[*dispatcharr, library, "media-servers.yaml"] for dispatcharr in DISPATCHARR for library in LIBRARY]
+FILMS = [[*dispatcharr, "mount.yaml", "films.yaml"] for dispatcharr in DISPATCHARR]
 
 
 def films(count: int = 30) -> Catalogue:
@@ -248,7 +250,7 @@ def test_the_image_has_a_user_and_commands_that_there_are() -> None:
 def parses(words: list[str]) -> bool:
     """Whether a command line is one; click says so otherwise."""
     name, *arguments = words
-    cli.commands[name].make_context(name, arguments)
+    cli.commands[name].make_context(name, arguments, parent=click.Context(cli))
     return True
 
 
@@ -334,6 +336,50 @@ def test_compose_files_hold_together(files: list[str]) -> None:
         assert (host, "/library", "rslave") in mounts_of(service), name
         assert service["depends_on"]["vod2strmfs"]["condition"] == "service_healthy"
         assert service["profiles"] == [name]
+
+
+@pytest.mark.parametrize("files", FILMS, ids=" ".join)
+def test_films_and_plex_hold_together_beside_the_library(files: list[str]) -> None:
+    services, volumes = services_of(files)
+    library, films, plex = (services[name] for name in ("vod2strmfs", "films", "plex"))
+    # What lets the library's mount be seen lets films be seen, and they share what is known of the library.
+    for key in ("image", "build", "init", "restart", "devices", "cap_drop", "cap_add", "security_opt", "read_only"):
+        assert films[key] == library[key], key
+    assert list(mounts_of(films)) == list(mounts_of(library))
+    assert "state" in volumes
+    assert parses(shlex.split(films["command"]))
+    assert films["environment"]["VOD2STRMFS_ALLOW_OTHER"] == "true"
+    # Where the database is: under one name in both ways to run Dispatcharr.
+    named = {name for name, service in services.items() if name == "dispatcharr" or "dispatcharr" in aliases(service)}
+    assert bool(named) == (len(files) == 3)
+    assert films["environment"]["POSTGRES_HOST"] == "dispatcharr"
+
+    [folder] = [source for source, target, _ in mounts_of(films) if target == "/data"]
+    assert (folder, "/library", "rslave") in mounts_of(plex)
+    assert plex["depends_on"]["films"]["condition"] == "service_healthy"
+    assert plex["profiles"] == ["plex"]
+
+
+def aliases(service: dict[str, Any]) -> list[str]:
+    """Other names under which containers find a service."""
+    networks = service.get("networks", {})
+    return networks["default"]["aliases"] if networks else []
+
+
+def test_what_the_page_about_films_tells_to_write_is_right() -> None:
+    page = (ROOT / "docs/films.md").read_text()
+    [text] = re.findall(r"^```ini\n(.*?)^```$", page, re.M | re.S)
+    written = dict(line.split("=", 1) for line in text.splitlines())
+    assert written["COMPOSE_FILE"].split(":") in FILMS
+    services, _ = services_of(written["COMPOSE_FILE"].split(":"))
+    assert [written["COMPOSE_PROFILES"]] == services["plex"]["profiles"]
+    settings = load(None, {}, written)
+    assert (settings.media_server, settings.categories) == ("plex", ("EN*",))
+    commands = re.findall(r"docker compose exec (\w+) vod2strmfs ([^`\n]+)", page)
+    assert len(commands) >= 3
+    for service, words in commands:
+        assert service in services
+        assert parses(shlex.split(words))
 
 
 def test_the_status_page_can_be_reached_from_outside_the_container_with_a_token(

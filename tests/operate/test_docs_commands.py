@@ -18,6 +18,7 @@ QUICK_START = ROOT / "docs/quickstart.md"
 AFTER_THE_QUICK_START = tuple(
     ROOT / f"docs/{name}.md"
     for name in (
+        "films",
         "database",
         "operation",
         "troubleshooting",
@@ -136,6 +137,14 @@ def test_the_commands_of_a_page_run(started: tuple[Sandbox, Ended], page: Path) 
     assert before.code == 0, "the quick start did not end"
     done = sandbox.run(commands_of(page))
     assert done.code == 0, done.said
+
+
+def test_the_page_about_films_leads_to_films_with_a_size(started: tuple[Sandbox, Ended]) -> None:
+    """What its own commands have left: see the test above, whose first page it is."""
+    done = started[0].run("find /data/Films -name '*.mkv' -size +1M -print; sudo vod2strmfs status --films")
+    assert done.code == 0, done.said
+    assert len(re.findall(r"^/data/Films/Movies/.*\.mkv$", done.said, re.M)) >= 2, done.said
+    assert re.search(r"^learnt +\d+ films learnt", done.said, re.M), done.said
 
 
 def test_no_page_is_left_out() -> None:

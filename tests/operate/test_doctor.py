@@ -639,8 +639,8 @@ def test_what_a_media_server_will_not_find(set_up: SetUp, options: dict[str, Any
 
 def test_plex_is_not_chosen_without_a_warning(set_up: SetUp) -> None:
     broken(servers.servers(set_up.settings().model_copy(update={"notify": (NotifiedServer(kind="plex", url="http://a"),)})),
-           "Plex is told what changed", "unless lists are all", Level.WARNING)  # fmt: skip
+           "Plex is told what changed in the .strm library", "Give Plex the mount of", Level.WARNING)  # fmt: skip
     set_up.options["media_server"] = "plex"
     warnings = [finding for finding in set_up.examine() if finding.level == Level.WARNING]
     broken([finding for finding in warnings if "base_url" not in finding.text],
-           "Plex lists .strm files, and cannot play them", "Jellyfin, Emby or Kodi", Level.WARNING)  # fmt: skip
+           "Plex lists .strm files, and cannot play them", "Give Plex the mount of", Level.WARNING)  # fmt: skip

@@ -74,7 +74,7 @@ def test_links_that_lead_nowhere_and_charts_that_are_none_are_errors(tmp_path: P
 def test_a_browser_shows_navigation_tables_and_charts_and_asks_nobody(site: Path, browser: webdriver.Chrome) -> None:
     browser.set_window_size(1400, 2400)  # the whole navigation
     browser.get((site / "index.html").as_uri())
-    assert "Plex: indexes .strm, cannot play" in browser.find_element(By.TAG_NAME, "blockquote").text
+    assert "Plex: .strm does not play, films does" in browser.find_element(By.TAG_NAME, "blockquote").text
     captions = [caption.text for caption in browser.find_elements(By.CSS_SELECTOR, ".sidebar-tree .caption")]
     assert [caption.lower() for caption in captions] == ["start", "how to", "reference", "inside"]
 

@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import pytest
 from databases import Database
@@ -57,7 +57,7 @@ def test_the_units_verify(tmp_path: Path, templated: bool) -> None:
         for name, text in units(work, program, templated=templated).items():
             written.append(tmp_path / name.replace("@", "@films"))
             written[-1].write_text(text)
-    assert len(written) == 4
+    assert len(written) == 5
     assert verify(*written) == ""
     service = next(path for path in written if path.name.startswith(("vod2strmfs.", "vod2strmfs@")))
     service.write_text(service.read_text() + "\n[Service]\nNonesuch=1\n")
@@ -67,22 +67,22 @@ def test_the_units_verify(tmp_path: Path, templated: bool) -> None:
 def test_nothing_in_the_mounts_unit_hides_the_mount() -> None:
     """See systemd.exec(5): each of these gives the service a mount namespace of its own."""
     paths = list(ROOT.glob("systemd/vod2strmfs*.service"))
-    assert len(paths) == 6
+    assert len(paths) == 8
     for path in paths:
         text = "\n".join(line for line in path.read_text().splitlines() if not line.startswith("#"))
         hidden = re.findall(r"^(Protect(?!Clock|Hostname)\w+|Private\w+|.*Paths|\w*Bind\w*|RootDirectory)=", text, re.M)
-        mounts = path.name in ("vod2strmfs.service", "vod2strmfs@.service")
+        mounts = path.name.removeprefix("vod2strmfs").partition(".")[0] in ("", "@", "-films", "-films@")
         assert bool(hidden) != mounts, (path.name, hidden)
 
 
 def test_what_is_installed_has_the_settings_and_mounts(tmp_path: Path, database: str) -> None:
     place, root = tmp_path / "mount", tmp_path / "root"
     place.mkdir()
-    options = (place, f"--database={database}", "--umask=027", "--languages=EN,-", "--no-nfo", "--name=films")
+    options = (place, f"--database={database}", "--umask=027", "--languages=EN,-", "--no-nfo", "--name=classics")
     done = install(root, *options, "--state-dir", tmp_path / "elsewhere")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "systemctl enable --now vod2strmfs@films.service" in done.stdout
-    config, unit = root / "etc/vod2strmfs/films.toml", root / "etc/systemd/system/vod2strmfs@.service"
+    assert "systemctl enable --now vod2strmfs@classics.service" in done.stdout
+    config, unit = root / "etc/vod2strmfs/classics.toml", root / "etc/systemd/system/vod2strmfs@.service"
     assert stat.S_IMODE(config.stat().st_mode) == 0o600
     settings = load(config, {}, {})
     assert (settings.output_root, settings.umask, settings.languages) == (place, 0o027, ("EN", "-"))
@@ -90,12 +90,12 @@ def test_what_is_installed_has_the_settings_and_mounts(tmp_path: Path, database:
     assert "elsewhere" not in config.read_text()
 
     [start] = re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.M)
-    line = start.replace("%S", str(tmp_path / "state")).replace("/etc/", f"{root}/etc/").replace("%i", "films")
+    line = start.replace("%S", str(tmp_path / "state")).replace("/etc/", f"{root}/etc/").replace("%i", "classics")
     with subprocess.Popen(shlex.split(line)) as process:
         try:
             eventually(lambda: os.path.isdir(place / "Movies/Heat (1995)"))
             assert os.listdir(place / "Movies/Heat (1995)") == ["Heat (1995).strm"]
-            assert (tmp_path / "state/vod2strmfs/films/index.db").exists()
+            assert (tmp_path / "state/vod2strmfs/classics/index.db").exists()
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(TIMEOUT) == 0
@@ -150,6 +150,33 @@ def test_the_service_that_runs_again_and_again_is_installed_and_writes(
     assert manager.recv(100) == b"STOPPING=1"
 
 
+def test_the_service_of_films_stands_beside_the_mounts_and_has_a_place_of_its_own(
+    tmp_path: Path, database: str
+) -> None:
+    options = (f"--database={database}", "--base-url=http://192.168.1.10:9191", f"--films-root={tmp_path}/films")
+    assert install(tmp_path / "root", *options).returncode == 0
+    done = install(tmp_path / "root", *options, "--films")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "systemctl enable --now vod2strmfs-films.service" in done.stdout
+    assert "etc/vod2strmfs.toml" not in done.stdout  # It says the same already.
+    library, films = (
+        (tmp_path / f"root/etc/systemd/system/{name}.service").read_text()
+        for name in ("vod2strmfs", "vod2strmfs-films")
+    )
+    starts = [re.findall(r"^ExecStart=\S+ (.*)$", text, re.M) for text in (library, films)]
+    assert starts == [
+        [f"{word} --config /etc/vod2strmfs.toml --state-dir %S/vod2strmfs"] for word in ("mount", "films")
+    ]
+    limits = [
+        text.partition("[Service]")[2].replace(start[0], "")
+        for text, start in zip((library, films), starts, strict=True)
+    ]
+    assert limits[0] == limits[1]
+    refused = install(tmp_path / "root", *options, "--films", tmp_path / "elsewhere")
+    assert refused.returncode == Exit.USAGE
+    assert "--films-root DIRECTORY" in refused.stderr
+
+
 def test_dispatcharrs_own_variables_go_into_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTGRES_HOST", "db.example")
     monkeypatch.setenv("POSTGRES_PASSWORD", "geheim")
@@ -158,7 +185,7 @@ def test_dispatcharrs_own_variables_go_into_the_file(tmp_path: Path, monkeypatch
     assert "host='db.example'" in load(tmp_path / "etc/vod2strmfs.toml", {}, {}).database_url()
 
 
-@pytest.mark.parametrize("name", ["..", "a/b", "a b", "-x", "%i", "ä", ".a"])
+@pytest.mark.parametrize("name", ["..", "a/b", "a b", "-x", "%i", "ä", ".a", "films"])
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, database: str, name: str) -> None:
     done = install(tmp_path / "root", f"--database={database}", f"--name={name}")
     assert done.returncode == Exit.USAGE
@@ -168,14 +195,14 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, database: str, n
 def test_what_was_installed_is_taken_away_and_settings_stay(tmp_path: Path, database: str) -> None:
     settings = (f"--database={database}", "--base-url=http://192.168.1.10:9191")
     units_of = tmp_path / "root/etc/systemd/system"
-    for options in ((), ("--materialize",), ("--run", "--auto", "--force")):
+    for options in ((), ("--films",), ("--materialize",), ("--run", "--auto", "--force")):
         assert install(tmp_path / "root", *settings, *options).returncode == 0
     wants = units_of / "multi-user.target.wants"
     wants.mkdir()
     (wants / "vod2strmfs.service").symlink_to("/etc/systemd/system/vod2strmfs.service")
     (units_of / "other.service").touch()
     done = install(tmp_path / "root", "--remove")
-    assert (done.returncode, done.stdout.count("removed: ")) == (0, 4)
+    assert (done.returncode, done.stdout.count("removed: ")) == (0, 5)
     assert [path.name for path in units_of.rglob("*") if not path.is_dir()] == ["other.service"]
     assert f"What is left: {tmp_path}/root/etc/vod2strmfs.toml" in done.stdout
     assert (tmp_path / "root/etc/vod2strmfs.toml").exists()
@@ -184,13 +211,13 @@ def test_what_was_installed_is_taken_away_and_settings_stay(tmp_path: Path, data
 
 def test_a_template_stays_while_another_library_uses_it(tmp_path: Path, database: str) -> None:
     units_of = tmp_path / "etc/systemd/system"
-    for name in ("films", "series"):
+    for name in ("classics", "series"):
         options = (f"--name={name}", f"--database={database}", "--base-url=http://192.168.1.10:9191")
         assert install(tmp_path, *options).returncode == 0
         wants = units_of / "multi-user.target.wants"
         wants.mkdir(exist_ok=True)
         (wants / f"vod2strmfs@{name}.service").symlink_to("/etc/systemd/system/vod2strmfs@.service")
-    assert install(tmp_path, "--remove", "--name=films").returncode == 0
+    assert install(tmp_path, "--remove", "--name=classics").returncode == 0
     assert [path.name for path in wants.iterdir()] == ["vod2strmfs@series.service"]
     assert (units_of / "vod2strmfs@.service").exists()
     assert install(tmp_path, "--remove", "--name=series").returncode == 0
@@ -255,17 +282,20 @@ def test_a_watchdog_for_another_process_is_none_of_ours(
         assert manager.recv(100) == b"STOPPING=1"
 
 
-def test_a_mount_needs_no_more_capabilities_than_its_unit_leaves_it(tmp_path: Path, database: str) -> None:
-    text = units("mount", Path("/bin/true"), templated=False)["vod2strmfs.service"]
+@pytest.mark.parametrize(("what", "shown"), [("mount", "Movies/Heat (1995)"), ("films", "Movies")])
+def test_a_mount_needs_no_more_capabilities_than_its_unit_leaves_it(
+    tmp_path: Path, database: str, what: Literal["mount", "films"], shown: str
+) -> None:
+    [text] = units(what, Path("/bin/true"), templated=False).values()
     [names] = re.findall(r"^CapabilityBoundingSet=(.*)$", text, re.M)
     kept = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in names.split())
     place = tmp_path / "mount"
     place.mkdir()
-    whole = command("mount", place, f"--database={database}", f"--state-dir={tmp_path}/state", "--allow-other")
+    whole = command(what, place, f"--database={database}", f"--state-dir={tmp_path}/state", "--allow-other")
     limits = ["setpriv", "--bounding-set", f"-all,{kept}", "--inh-caps", "-all", "--no-new-privs"]
     with subprocess.Popen([*limits, *whole]) as process:
         try:
-            eventually(lambda: os.path.isdir(place / "Movies/Heat (1995)"))
+            eventually(lambda: os.path.isdir(place / shown))
             status = Path(f"/proc/{process.pid}/status").read_text()
             assert re.search(r"^NoNewPrivs:\s1$", status, re.M)
             bounding = re.findall(r"^CapBnd:\s(\w+)$", status, re.M)

@@ -46,6 +46,7 @@ class Site(NamedTuple):
     port: int
     mount: Mount
     reports: Path
+    answers: list[http.client.HTTPResponse]
 
     @property
     def url(self) -> str:
@@ -53,13 +54,14 @@ class Site(NamedTuple):
         return f"http://127.0.0.1:{self.port}/"
 
     def request(self, path: str, method: str = "GET", host: str | None = None) -> http.client.HTTPResponse:
-        """Ask for a path, whatever its form, and read the answer's head."""
+        """Ask for a path, whatever its form, and read the answer's head. The rest need not be read: see `site`."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         connection.putrequest(method, path, skip_host=True)
         if host != "":
             connection.putheader("Host", host or f"127.0.0.1:{self.port}")
         connection.endheaders()
-        return connection.getresponse()
+        self.answers.append(connection.getresponse())
+        return self.answers[-1]
 
     def metrics(self) -> dict[str, float]:
         """Every sample without labels, and those of the library as `library.SCOPE.METRIC`."""
@@ -80,7 +82,10 @@ def site(tmp_path: Path) -> Iterator[Site]:
     port = free_port()
     with mounted(tmp_path, database.url, f"--status-listen=127.0.0.1:{port}") as mount:
         eventually(lambda: listens(port))
-        yield Site(port, mount, tmp_path / "state/reports")
+        site = Site(port, mount, tmp_path / "state/reports", [])
+        yield site
+        for answer in site.answers:
+            answer.close()
     eventually(lambda: not listens(port))
 
 

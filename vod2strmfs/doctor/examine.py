@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vod2strmfs.doctor import database, disk, hydrate, index, mount, neighbours, playing, runs, servers, settings
+from vod2strmfs.doctor import database, disk, films, hydrate, index, mount, neighbours, playing, runs, servers, settings
 from vod2strmfs.doctor.finding import Finding
 from vod2strmfs.settings import Settings
 
@@ -32,8 +32,9 @@ def examine(given: Settings, config: Path | None, *, play: bool, is_usual: bool 
         servers.servers,
         hydrate.hydrate,
         *((runs.runs,) if materialized else (mount.mount, mount.propagation, neighbours.neighbours)),
+        films.films,
     ]
     if play:
-        checks.append(playing.playing)
+        checks += playing.playing, films.ranges
     for check in checks:
         yield from check(given)

@@ -11,6 +11,7 @@ import httpx
 from vod2strmfs import __version__
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.errors import IndexFileError
+from vod2strmfs.films.film import Address
 from vod2strmfs.index.store import Store
 from vod2strmfs.library import contents
 from vod2strmfs.library.kinds import node_of
@@ -28,22 +29,28 @@ def playing(settings: Settings) -> Iterator[Finding]:
     if not Store.exists(settings.state_dir):
         return
     try:
-        url = _first_url(settings)
+        film = first_film(settings)
     except IndexFileError:
         return  # The check of the index says so.
-    if url:
-        yield ask(url)
+    if film:
+        yield ask(film.url)
 
 
-def _first_url(settings: Settings) -> str:
+def first_film(settings: Settings) -> Address | None:
+    """Where the first film of the library is, at the address that is given, or else that it was made with.
+
+    Raises:
+        IndexFileError: the index cannot be read.
+    """
     given = {name: getattr(settings, name) for name in _OF_URLS if name in settings.model_fields_set}
     with closing(Store(settings.state_dir)) as store:
         if store.generation:
             for path, entry in Tree(store, write_nfo=False).walk():
                 if path.endswith(".strm"):
                     record = store.record(node_of(entry.inode))
-                    return contents.url_of(contents.strm(record, store.settings.model_copy(update=given)))
-    return ""
+                    url = contents.url_of(contents.strm(record, store.settings.model_copy(update=given)))
+                    return Address(url, direct=bool(record.provider))
+    return None
 
 
 def ask(url: str) -> Finding:
@@ -158,7 +165,8 @@ def _judge(answer: httpx.Response, host: str) -> Finding:
             Level.PROBLEM,
             f"{host} answers 403: it does not let this host play",
             "Check Dispatcharr's allowed networks for streams (Settings, Network Access): this host and the media"
-            " server's have to be among them; and what else stands between here and Dispatcharr.",
+            " server's have to be among them; if movie_path names a user of Dispatcharr's, that films are allowed to"
+            " that user (from 0.30 on); and what else stands between here and Dispatcharr.",
         )
     if not answer.is_success:
         return Finding(

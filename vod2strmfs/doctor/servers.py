@@ -32,8 +32,8 @@ def servers(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             _CHECK,
             Level.WARNING,
-            "Plex is told what changed, and cannot play what it lists",
-            "Take it out of the settings' notify, unless lists are all that you want there.",
+            "Plex is told what changed in the .strm library, which it cannot play",
+            "Give Plex the mount of `vod2strmfs films`, have it scan that by itself, and take it out of notify.",
         )
     if settings.media_server in ("any", "kodi") and (number := _long_urls(settings)):
         yield Finding(

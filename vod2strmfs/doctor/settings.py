@@ -5,6 +5,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from vod2strmfs.doctor import films
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.extract.picks import lines
 from vod2strmfs.settings import SYSTEM_FILE, Settings, is_secret, without_password
@@ -57,7 +58,10 @@ def secrets(settings: Settings, config: Path | None) -> Iterator[Finding]:
 
 def unusual(settings: Settings) -> Iterator[Finding]:
     """Settings that are allowed and seldom meant."""
+    answered = [*settings.plex_warnings()] if films.is_mounted(settings) else []
     for warning in settings.warnings():
+        if warning in answered:
+            continue
         text, _, advice = warning.partition(". ")
         yield Finding("library", Level.WARNING, text.rstrip("."), advice)
 

@@ -34,6 +34,9 @@ _TEXT = """\
 # schedule = "daily 03:30"
 # cleanup = "apply"
 
+# For `vod2strmfs films`, whose files Plex plays: where it mounts.
+# films_root = "/data/Films"
+
 # A page that shows how all of it is.
 # status_listen = "127.0.0.1:9192"
 """

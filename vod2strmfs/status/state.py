@@ -6,6 +6,46 @@ from vod2strmfs.index.held import number_held
 from vod2strmfs.notify.account import Account
 
 
+class PlayingFilm(msgspec.Struct, frozen=True):
+    """A film that is read from its provider."""
+
+    name: str
+    """Where it stands in the library, for people."""
+    account: int
+    rate: float
+    """Bytes a second that come for it, over the last seconds."""
+    background: bool = False
+    """Whether it is read as by a task that nobody watches."""
+    error: str = ""
+    """What went wrong with it last; empty: nothing."""
+
+
+class AccountStreams(msgspec.Struct, frozen=True):
+    """What the streams of an account are used for."""
+
+    account: int
+    limit: int
+    """How many it has; 0: as many as it likes."""
+    viewers: int
+    learners: int
+    refused: int
+    """How often a film could not be read for want of a stream, since the start."""
+    refused_at: float = 0.0
+    """When that was last; 0: never."""
+    refused_because: str = ""
+    background: int = 0
+    """Bytes that readers whom nobody watches got within 24 hours, since the start."""
+
+
+class FilmsState(msgspec.Struct, frozen=True):
+    """What a mount of films that play says beside what every mount says."""
+
+    playing: tuple[PlayingFilm, ...] = ()
+    accounts: tuple[AccountStreams, ...] = ()
+    received: int = 0
+    """Bytes of films that came from providers since the start, learning included."""
+
+
 class MountState(msgspec.Struct, frozen=True):
     """A mount at a moment. Times are seconds since the epoch; 0 stands for never."""
 
@@ -52,6 +92,8 @@ class MountState(msgspec.Struct, frozen=True):
     """Which rows are joined to one title, and why; empty while there is no generation."""
     servers: tuple[Account, ...] = ()
     """The media servers that are told what changed, as they were when one was told last."""
+    films: FilmsState | None = None
+    """What a mount of films that play says of them; None of any other mount."""
 
     @property
     def held(self) -> int:

@@ -11,6 +11,7 @@ import tomli_w
 from pydantic import SecretStr
 
 from vod2strmfs.errors import OutputError, SettingsError
+from vod2strmfs.films.film import FOLDER
 from vod2strmfs.settings import NotifiedServer, Settings, load
 from vod2strmfs.systemd.units import UNIT_DIRECTORY, ServiceKind, config_of, unit_name, units
 
@@ -45,6 +46,10 @@ def install(
     if instance and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", instance):
         raise SettingsError(f"--name {instance}: must be of letters, digits, _, - and ., a letter or digit first.")
     config = root / config_of(instance).relative_to("/")
+    if instance == FOLDER and not config.exists():
+        raise SettingsError(
+            f"--name {instance}: there, the library without a name keeps films that play. Choose another."
+        )
     contents = {} if _says(config, settings) else {config: tomli_w.dumps(_values(settings))}
     for name, text in units(work, program, templated=bool(instance)).items():
         contents[root / "etc/systemd/system" / name] = text

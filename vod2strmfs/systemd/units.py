@@ -5,7 +5,7 @@ from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-ServiceKind = Literal["mount", "materialize", "run"]
+ServiceKind = Literal["mount", "materialize", "run", "films"]
 
 CONFIG_DIRECTORY = Path("/etc/vod2strmfs")
 UNIT_DIRECTORY = Path("/etc/systemd/system")
@@ -14,6 +14,7 @@ _TEMPLATES = {
     "mount": ("mount.service",),
     "materialize": ("materialize.service", "materialize.timer"),
     "run": ("run.service",),
+    "films": ("films.service",),
 }
 
 

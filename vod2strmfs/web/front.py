@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from vod2strmfs.artwork.figures import Figures as Images
 from vod2strmfs.errors import Exit, IndexFileError
+from vod2strmfs.films.figures import Figures as Learning
 from vod2strmfs.hydrate.figures import Figures as Filling
 from vod2strmfs.index.recent import Change, HeldTitle, Moment, TitleChange
 from vod2strmfs.index.store import Store
@@ -76,7 +77,12 @@ def read_index(state_dir: Path) -> Index | None:
 
 
 def notices(
-    state: MountState | None, runs: Runs | None, filling: Filling | None, images: Images | None, state_dir: Path
+    state: MountState | None,
+    runs: Runs | None,
+    filling: Filling | None,
+    images: Images | None,
+    learning: Learning | None,
+    state_dir: Path,
 ) -> Iterator[Notice]:
     """What is not as it should be, the worst first."""
     if state is not None or runs is None:
@@ -87,6 +93,8 @@ def notices(
         yield Notice("away", "No more episodes are fetched", filling.stopped)
     if images is not None and images.stopped:
         yield Notice("away", "No more images are fetched", images.stopped)
+    if learning is not None and learning.stopped:
+        yield Notice("away", "No more films are learnt", learning.stopped)
 
 
 def _of_mount(state: MountState | None, state_dir: Path) -> Iterator[Notice]:

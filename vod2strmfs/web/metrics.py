@@ -6,6 +6,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, gener
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from vod2strmfs.artwork.figures import Figures as ArtworkFigures
+from vod2strmfs.films.figures import Figures as LearningFigures
 from vod2strmfs.hydrate.figures import Figures
 from vod2strmfs.status.runs import Runs
 from vod2strmfs.status.state import MountState
@@ -18,6 +19,8 @@ def render(
     hydrate: Figures | None = None,
     runs: Runs | None = None,
     artwork: ArtworkFigures | None = None,
+    learning: LearningFigures | None = None,
+    films: MountState | None = None,
 ) -> bytes:
     """The metrics in Prometheus' text format.
 
@@ -26,20 +29,30 @@ def render(
         hydrate: how far filling series is; None where nothing is filled.
         runs: how materializing goes; None if there was never any.
         artwork: how far fetching images is; None where none was ever wanted.
+        learning: how far learning films is; None where none was ever wanted.
+        films: the state of the mount of films; None if it does not answer.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(state, hydrate, runs, artwork))
+    registry.register(_Collector(state, hydrate, runs, artwork, learning, films))
     return generate_latest(registry)
 
 
 class _Collector:
     def __init__(
-        self, state: MountState | None, hydrate: Figures | None, runs: Runs | None, artwork: ArtworkFigures | None
+        self,
+        state: MountState | None,
+        hydrate: Figures | None,
+        runs: Runs | None,
+        artwork: ArtworkFigures | None,
+        learning: LearningFigures | None,
+        films: MountState | None,
     ) -> None:
         self._state = state
         self._runs = runs
         self._hydrate = hydrate
         self._artwork = artwork
+        self._learning = learning
+        self._films = films
 
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client."""
@@ -53,6 +66,12 @@ class _Collector:
             yield from _materializing(self._runs)
         if self._artwork is not None:
             yield from _images(self._artwork)
+        if self._learning is not None:
+            yield from _learning(self._learning)
+            is_up = self._films is not None
+            yield GaugeMetricFamily("vod2strmfs_films_up", "Whether the mount of films answers.", value=is_up)
+        if self._films is not None:
+            yield from _films(self._films)
 
 
 def _gauges(prefix: str, gauges: Mapping[str, tuple[str, float]]) -> Iterator[Metric]:
@@ -119,6 +138,53 @@ def _images(figures: ArtworkFigures) -> Iterator[Metric]:
         "done_time_seconds": ("When about nothing will be waiting; 0: unknown, or so already.", figures.done),
     }
     yield from _gauges("artwork_", gauges)
+
+
+def _learning(figures: LearningFigures) -> Iterator[Metric]:
+    states = {"learnt": figures.learnt, "waiting": figures.waiting, "failing": figures.failed}
+    yield _by("state", "films_wanted", "Films that the library plays.", states)
+    yield _by("why", "films_failing", "Films that could not be learnt, by why.", figures.failing)
+    gauges = {
+        "changed": ("Films that are shown and are to be learnt anew.", figures.changed),
+        "kept_bytes": ("Bytes of films on disk.", figures.kept),
+        "limit_bytes": ("Bytes of films that may be on disk.", figures.limit),
+        "taken_bytes": ("Bytes that learning took within 24 hours.", figures.taken),
+        "budget_bytes": ("Bytes that it may take within 24 hours.", figures.budget),
+        "last_hour": ("Films tried within the last hour.", figures.last_hour),
+        "rate": ("Films a minute that may be tried.", figures.rate),
+        "paused_accounts": ("Accounts that are left alone for a while.", len(figures.paused)),
+        "stopped": ("Whether nothing is learnt.", bool(figures.stopped)),
+        "done_time_seconds": ("When about nothing will be waiting; 0: unknown, or so already.", figures.done),
+    }
+    yield from _gauges("films_", gauges)
+
+
+def _films(mount: MountState) -> Iterator[Metric]:
+    gauges = {
+        "start_time_seconds": ("When the mount of films started.", mount.started),
+        "generation": ("The number of its generation; 0: none.", mount.generation),
+    }
+    yield from _gauges("films_", gauges)
+    counters = {
+        "requests": ("Requests of the kernel to the mount of films.", mount.requests),
+        "failed_requests": ("Those that were answered with an error.", mount.failed),
+    }
+    if mount.films is not None:
+        counters["received_bytes"] = ("Bytes of films that came from providers.", mount.films.received)
+    for name, (text, value) in counters.items():
+        yield CounterMetricFamily(f"vod2strmfs_films_{name}", text, value=value)
+    if mount.films is None:
+        return
+    yield from _gauges("films_", {"playing": ("Films that are read from providers.", len(mount.films.playing))})
+    used = GaugeMetricFamily("vod2strmfs_films_streams", "Streams in use.", labels=["account", "use"])
+    refused = CounterMetricFamily("vod2strmfs_films_refused", "Films refused for want of a stream.", labels=["account"])
+    for each in mount.films.accounts:
+        used.add_metric([str(each.account), "viewers"], each.viewers)
+        used.add_metric([str(each.account), "learning"], each.learners)
+        refused.add_metric([str(each.account)], each.refused)
+    background = {str(each.account): each.background for each in mount.films.accounts}
+    text = "Bytes within 24 hours for readers whom nobody watches."
+    yield from (used, refused, _by("account", "films_background_bytes", text, background))
 
 
 def _metrics(state: MountState) -> Iterator[Metric]:

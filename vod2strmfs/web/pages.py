@@ -9,6 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from vod2strmfs import PROJECT_URL
 from vod2strmfs.artwork import figures as artwork
 from vod2strmfs.errors import IndexFileError, OutputError
+from vod2strmfs.films import figures as learning
+from vod2strmfs.films.film import FOLDER
 from vod2strmfs.hydrate.figures import Figures, read_figures
 from vod2strmfs.index.recent import HeldTitle, Moment, held_titles, recent_changes
 from vod2strmfs.status.channel import NotRunningError, ask
@@ -54,7 +56,7 @@ class Pages:
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
         self._templates.filters |= {name: getattr(words, name) for name in _FILTERS}
-        self._templates.filters["megabytes"] = artwork.megabytes
+        self._templates.filters |= {"megabytes": artwork.megabytes, "gigabytes": learning.gigabytes}
         self._templates.globals["documents"] = f"{PROJECT_URL}/blob/main/docs/index.md"
 
     def state(self) -> MountState | None:
@@ -63,6 +65,18 @@ class Pages:
             return ask(self._state_dir)
         except NotRunningError:
             return None
+
+    def films(self) -> MountState | None:
+        """The state of the mount of films; None if there is none, or it does not answer."""
+        try:
+            state = ask(self._state_dir / FOLDER)
+        except NotRunningError:
+            return None
+        return state if state.films is not None else None  # Else it is a library that is called so.
+
+    def learning(self) -> learning.Figures | None:
+        """How far learning films is; None where none was ever wanted."""
+        return learning.read_figures(self._state_dir)
 
     def runs(self) -> Runs | None:
         """How materializing goes; None if there was never any."""
@@ -88,7 +102,10 @@ class Pages:
 
     def front(self) -> str:
         """The front page: how the library is, what it holds, what changed last, and the reports."""
-        state, runs, filling, images = self.state(), self.runs(), self.hydrate(), self.artwork()
+        films, learnt = self.films(), self.learning()
+        # A library that only the mount of films shows is no worse for that.
+        state = self.state() or films
+        runs, filling, images = self.runs(), self.hydrate(), self.artwork()
         index = read_index(self._state_dir)
         if state is not None and state.generation:
             shown = Index(state.generation, state.metrics, state.made, state.synced)
@@ -99,7 +116,7 @@ class Pages:
             state=state,
             runs=runs,
             word=in_words(state, runs),
-            notices=list(notices(state, runs, filling, images, self._state_dir)),
+            notices=list(notices(state, runs, filling, images, learnt, self._state_dir)),
             cards=[(thing, shown.metrics.get("index", {}).get(metric, "")) for metric, thing in _CARDS],
             compared=shown.compared,
             made=shown.made,
@@ -110,6 +127,8 @@ class Pages:
             figures=list(words.figures(shown.metrics)),
             hydrate=filling,
             artwork=images,
+            films=films,
+            learning=learnt,
         )
 
     def report(self, name: str, action: str, search: str, page: int) -> str:

@@ -167,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
             case ["metrics"]:
                 pages = self._pages
                 return metrics.CONTENT_TYPE, metrics.render(
-                    pages.state(), pages.hydrate(), pages.runs(), pages.artwork()
+                    pages.state(), pages.hydrate(), pages.runs(), pages.artwork(), pages.learning(), pages.films()
                 )
             case ["reports", name]:
                 action, search = query.get("action", ""), query.get("q", "")
