@@ -14,11 +14,13 @@ PARTS: dict[str, str] = {
     "sync": "bench.sync",
     "materialize": "bench.materialize",
     "size": "bench.size",
+    "films": "bench.films",
 }
 """The module of each part, by its name. It has `measure(directory: Path) -> Iterator[Figure]`."""
 
 LONG: dict[str, str] = {
     "million": "bench.million",
+    "films-long": "bench.films_long",
 }
 """Parts that run only when they are named: they take long, or much of the disk."""
 
