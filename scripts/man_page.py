@@ -17,7 +17,7 @@ def man_page() -> str:
 
 
 def _page() -> Iterator[str]:
-    context = click.Context(cli, info_name="vod2strmfs", max_content_width=1000)
+    context = click.Context(cli, info_name="vod2strmfs", **{**cli.context_settings, "max_content_width": 1000})
     yield r".\" Made by scripts/write_docs.py."
     yield ".TH VOD2STRMFS 1"
     yield ".SH NAME"
