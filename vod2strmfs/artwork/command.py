@@ -1,11 +1,11 @@
 """Fetching images until no more can be had: what `vod2strmfs artwork` does."""
 
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -15,6 +15,7 @@ from vod2strmfs.artwork.fetcher import Fetcher, Publish
 from vod2strmfs.artwork.figures import Figures, read_figures
 from vod2strmfs.artwork.outcomes import Outcome
 from vod2strmfs.artwork.queue import Queue, holding
+from vod2strmfs.host.in_trio import in_trio, until_signal
 from vod2strmfs.index.order import ArtworkOrder
 
 _WATCH_SECONDS = 1.0
@@ -38,7 +39,7 @@ class Result:
 
 def work(order: ArtworkOrder, state_dir: Path, publish: Publish, *, until_done: bool) -> None:
     """Fetch images in this thread, whose process holds the right to; see `Fetcher.run`."""
-    _in_trio(_Work(order, state_dir, publish, Result(), lambda done, total: None).run, until_done)
+    in_trio(_Work(order, state_dir, publish, Result(), lambda done, total: None).run, until_done)
 
 
 def fetch(order: ArtworkOrder, state_dir: Path, publish: Publish, *, retry_failed: bool, tell: Tell) -> Result:
@@ -60,7 +61,7 @@ def fetch(order: ArtworkOrder, state_dir: Path, publish: Publish, *, retry_faile
             queue.retry_failed()
     with holding(state_dir) as held:
         if held:
-            _in_trio(_Work(order, state_dir, publish, result, tell).run_with_signals)
+            in_trio(_Work(order, state_dir, publish, result, tell).run_with_signals)
     if not held:
         result.elsewhere = True
         _look_on(state_dir, tell)
@@ -75,17 +76,6 @@ def _look_on(state_dir: Path, tell: Tell) -> None:
         if not figures.waiting or figures.stopped or figures.paused:
             return
         time.sleep(_WATCH_SECONDS)
-
-
-def _in_trio(function: Callable[..., object], *arguments: object) -> None:
-    """Run something in trio; what it ends with comes without the groups into which trio puts it."""
-    try:
-        trio.run(function, *arguments)  # type: ignore[arg-type]
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
 
 
 class _Work:
@@ -111,18 +101,10 @@ class _Work:
                         await fetcher.show()
 
     async def run_with_signals(self) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with trio.open_nursery() as nursery:
+        await until_signal(partial(self.run, until_done=True), self._stop)
 
-                async def obey() -> None:
-                    async for number in signals:
-                        self._result.stopped = number
-                        nursery.cancel_scope.cancel()
-                        return
-
-                nursery.start_soon(obey)
-                await self.run(until_done=True)
-                nursery.cancel_scope.cancel()
+    def _stop(self, number: int) -> None:
+        self._result.stopped = number
 
     def _note(self, outcome: Outcome) -> None:
         self._result.counts[outcome.kind] += 1

@@ -32,6 +32,7 @@ from vod2strmfs.cli.sync import sync
 from vod2strmfs.cli.titles import titles
 from vod2strmfs.cli.umount import umount
 from vod2strmfs.errors import Exit, UserError
+from vod2strmfs.host.causes import cause_of
 from vod2strmfs.settings import without_password
 
 # What a command needs is imported when it runs: help is there at once, and only a mount needs libfuse3.
@@ -170,9 +171,7 @@ def _whose(error: click.NoSuchOption) -> str:
 
 def _report(error: BaseException) -> int:
     """Tell the user about an error; returns the exit code."""
-    cause = error
-    while isinstance(cause, BaseExceptionGroup):  # trio's
-        cause = cause.exceptions[0]
+    cause = cause_of(error)
     as_json = JSON_FLAG in sys.argv
     if isinstance(cause, UnreadOutputError):
         return cause.exit_code

@@ -1,14 +1,11 @@
 """Learning films now, until no more can be: what `vod2strmfs learn` does."""
 
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import trio
 
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.films import wanted
@@ -20,6 +17,7 @@ from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.outcomes import Kind, Outcome
 from vod2strmfs.films.store import Due, Films, holding
 from vod2strmfs.films.upstream import Upstream
+from vod2strmfs.host.in_trio import in_trio, until_signal
 from vod2strmfs.hydrate.api import Api
 from vod2strmfs.index.order import HydrateOrder
 
@@ -106,7 +104,7 @@ def learn(job: Job, *, begun: Callable[[Plan], None], tell: Tell) -> Result:
         begun(result.plan)
         with holding(job.state_dir) as held:
             if held:
-                _in_trio(_Work(job, films, result, tell).run)
+                in_trio(_Work(job, films, result, tell).run)
         if not held:
             result.elsewhere = True
             _look_on(films, job, result, tell)
@@ -154,17 +152,6 @@ def _look_on(films: Films, job: Job, result: Result, tell: Tell) -> None:
         time.sleep(_WATCH_SECONDS)
 
 
-def _in_trio(function: Callable[..., object], *arguments: object) -> None:
-    """Run something in trio; what it ends with comes without the groups into which trio puts it."""
-    try:
-        trio.run(function, *arguments)  # type: ignore[arg-type]
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
-
-
 class _Work:
     def __init__(self, job: Job, films: Films, result: Result, tell: Tell) -> None:
         self._job = job
@@ -173,18 +160,10 @@ class _Work:
         self._tell = tell
 
     async def run(self) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with trio.open_nursery() as nursery:
+        await until_signal(self._learn, self._stop)
 
-                async def obey() -> None:
-                    async for number in signals:
-                        self._result.stopped = number
-                        nursery.cancel_scope.cancel()
-                        return
-
-                nursery.start_soon(obey)
-                await self._learn()
-                nursery.cancel_scope.cancel()
+    def _stop(self, number: int) -> None:
+        self._result.stopped = number
 
     async def _learn(self) -> None:
         job, films = self._job, self._films

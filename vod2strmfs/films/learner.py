@@ -30,6 +30,7 @@ from vod2strmfs.films.outcomes import Kind, Outcome
 from vod2strmfs.films.parts import BLOCK, Draft, merged
 from vod2strmfs.films.store import CLAIM_BYTES, Due, Films, Learnt, holding
 from vod2strmfs.films.upstream import Answer, Session, Upstream, UpstreamError, UpstreamKind
+from vod2strmfs.host.causes import cause_of
 from vod2strmfs.host.room import is_full, which_is_full
 from vod2strmfs.library.rendered import content_digest
 
@@ -124,10 +125,7 @@ class Learner:
                         await self.work()
                 await trio.to_thread.run_sync(self._films.note_touched)
             except* (UserError, OSError) as group:
-                error: BaseException = group
-                while isinstance(error, BaseExceptionGroup):
-                    error = error.exceptions[0]
-                _log.error("%s Learning films waits.", str(error).replace("\n", " "))
+                _log.error("%s Learning films waits.", str(cause_of(group)).replace("\n", " "))
                 await trio.sleep(_TIDY_SECONDS)
             await trio.sleep(_TURN_SECONDS)
 

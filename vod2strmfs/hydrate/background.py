@@ -9,6 +9,7 @@ from queue import Empty, SimpleQueue
 
 from vod2strmfs.catalog.source import retry_pause
 from vod2strmfs.errors import ApiError, CatalogError, IndexFileError, SettingsError
+from vod2strmfs.host.causes import cause_of
 from vod2strmfs.hydrate.figures import FILE_NAME
 from vod2strmfs.hydrate.outcomes import DAY, Kind, Outcome, Patience
 from vod2strmfs.hydrate.queue import Item, Limits
@@ -82,7 +83,7 @@ class Background:
             try:
                 trio.run(self._work)
             except BaseException as caught:
-                pause = self._complain(_first(caught))
+                pause = self._complain(cause_of(caught))
             self._wake = lambda: None
             with suppress(Empty):
                 self._again.get(timeout=pause)
@@ -174,10 +175,3 @@ def _note(state_dir: Path, **values: object) -> None:
 def limits_of(order: HydrateOrder) -> Limits:
     """How much may be asked by itself."""
     return Limits(order.rate, order.budget, order.parallel, order.older_than * DAY, wished_only=order.mode == "on_open")
-
-
-def _first(error: BaseException) -> BaseException:
-    """What is wrong, without the groups into which trio puts it."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -12,6 +12,7 @@ import trio
 
 from vod2strmfs.errors import CatalogError, SettingsError
 from vod2strmfs.extract.filters import matching
+from vod2strmfs.host.in_trio import in_trio
 from vod2strmfs.hydrate.api import Api
 from vod2strmfs.hydrate.catalogue import Catalogue
 from vod2strmfs.hydrate.filler import Filler
@@ -79,13 +80,7 @@ def hydrate(job: Job, *, dry_run: bool = False, begun: Callable[[int], None], te
         ApiError, CatalogError, IndexFileError: it could not be done, or not all of it.
         SettingsError: no such series.
     """
-    try:
-        return trio.run(_Run(job, begun, tell).run, dry_run)
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
+    return in_trio(_Run(job, begun, tell).run, dry_run)
 
 
 class _Run:

@@ -18,6 +18,7 @@ import trio
 
 from vod2strmfs.artwork.pictures import Pictures
 from vod2strmfs.errors import MountError, SettingsError
+from vod2strmfs.host.causes import cause_of
 from vod2strmfs.host.service_manager import notify, watchdog_seconds
 from vod2strmfs.index.file import make_directory
 from vod2strmfs.index.order import ArtworkOrder, HydrateOrder, Order
@@ -247,9 +248,7 @@ async def keep_up(task: Callable[..., Awaitable[None]], *arguments: object) -> N
 
 
 def _one_line(error: BaseException) -> str:
-    """What is wrong, without the groups into which trio puts it."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = cause_of(error)
     return f"{type(error).__name__}: {error}".replace("\n", " ")
 
 
