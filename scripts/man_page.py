@@ -17,7 +17,7 @@ def man_page() -> str:
 
 
 def _page() -> Iterator[str]:
-    context = click.Context(cli, info_name="vod2strmfs", **{**cli.context_settings, "max_content_width": 1000})
+    context = click.Context(cli, info_name="vod2strmfs", max_content_width=1000)
     yield r".\" Made by scripts/write_docs.py."
     yield ".TH VOD2STRMFS 1"
     yield ".SH NAME"
@@ -33,8 +33,7 @@ def _page() -> Iterator[str]:
         arguments = [a.human_readable_name for a in command.params if isinstance(a, click.Argument)]
         yield f".SS {_text(' '.join([name, *arguments]))}"
         yield from _paragraphs(command.help or "")
-        own = click.Context(command, context, info_name=name, max_content_width=1000)
-        yield from _options(_own_options(command), own)
+        yield from _options(_own_options(command), click.Context(command, info_name=name, max_content_width=1000))
     yield ".SH SETTINGS"
     yield "Each is an option of the commands to which it matters."
     for heading, options in _settings().items():

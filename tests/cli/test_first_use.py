@@ -150,7 +150,7 @@ def test_each_help_ends_with_three_examples_that_are_understood_and_with_exit_co
         for example in examples:
             words = shlex.split(example)
             assert words[0] == name
-            cli.commands[name].make_context(name, words[1:], parent=click.Context(cli, **cli.context_settings))
+            cli.commands[name].make_context(name, words[1:], parent=click.Context(cli))
         codes = shown.partition("Exit codes:")[2]
         assert {0, 2} <= {int(code) for code in re.findall(r"^  (\d)  \S", codes, re.M)}
         assert f"{PROJECT_URL}/blob/main/docs/{EPILOGS[name].page}" in shown

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import click
 import pytest
 from compose_spec import PyOptions
 from databases import Database
@@ -250,7 +249,7 @@ def test_the_image_has_a_user_and_commands_that_there_are() -> None:
 def parses(words: list[str]) -> bool:
     """Whether a command line is one; click says so otherwise."""
     name, *arguments = words
-    cli.commands[name].make_context(name, arguments, parent=click.Context(cli, **cli.context_settings))
+    cli.commands[name].make_context(name, arguments)
     return True
 
 

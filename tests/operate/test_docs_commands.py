@@ -187,7 +187,7 @@ def understood(line: str) -> bool:
     if command is None:
         return False
     try:
-        command.make_context(name, arguments, parent=click.Context(main.cli, **main.cli.context_settings))
+        command.make_context(name, arguments, parent=click.Context(main.cli))
     except click.exceptions.Exit:  # help was asked for
         return True
     except click.UsageError:

@@ -75,6 +75,11 @@ _FLAGS = {"write_nfo": "--nfo/--no-nfo"}
 class GroupedCommand(click.Command):
     """A command whose help shows settings under the headings of their groups, then examples and exit codes."""
 
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:
+        """See click, which keeps the option that a command is first asked for: without the group, that would have no
+        `-h`."""
+        return ["-h", "--help"]
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """See click."""
         sections: dict[str, list[tuple[str, str]]] = {}
