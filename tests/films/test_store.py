@@ -21,9 +21,8 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.films import parts
 from vod2strmfs.films import store as films_store
 from vod2strmfs.films.figures import read_figures
-from vod2strmfs.films.film import FOLDER, Extent, Film, Key
+from vod2strmfs.films.film import BLOCK, FOLDER, Extent, Film, Key
 from vod2strmfs.films.outcomes import Kind, Outcome, account_pause, film_pause
-from vod2strmfs.films.parts import BLOCK
 from vod2strmfs.films.store import SHOWN, Films, Wish, holding
 
 A, B, C = (wish.key for wish in WISHES)

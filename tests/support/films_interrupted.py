@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from vod2strmfs.films import parts
-from vod2strmfs.films.film import Film, Key
+from vod2strmfs.films.film import BLOCK, Film, Key
 from vod2strmfs.films.outcomes import Kind, Outcome
 from vod2strmfs.films.store import Due, Films, Learnt, Wish
 from vod2strmfs.library.rendered import content_digest
 
-SIZE = 9 * parts.BLOCK + 1234
+SIZE = 9 * BLOCK + 1234
 WISHES = [Wish(20 + number, Key("movie", 1, f"s{number}"), f"Film {number}", 60, number) for number in range(3)]
 
 
@@ -31,12 +31,10 @@ def learn(films: Films, due: Due, content: bytes) -> Film:
     """Learn a film as the learner does, with two blocks of its beginning and the end."""
     attempt = films.begin(due)
     outcome = Outcome(Kind.LEARNT, taken=1)
-    tail = len(content) // parts.BLOCK * parts.BLOCK
-    learnt = Learnt(
-        len(content), ".mkv", 60, content_digest(content[: parts.BLOCK]), content_digest(content[-parts.BLOCK :])
-    )
+    tail = len(content) // BLOCK * BLOCK
+    learnt = Learnt(len(content), ".mkv", 60, content_digest(content[:BLOCK]), content_digest(content[-BLOCK:]))
     with films.draft(due) as draft:
-        draft.write(0, content[: 2 * parts.BLOCK])
+        draft.write(0, content[: 2 * BLOCK])
         draft.write(tail, content[tail:])
         film = films.settle(due, attempt, outcome, learnt, draft)
     assert film
@@ -51,11 +49,11 @@ def _work(state_dir: Path) -> None:
             for due in films.due(1e11, (), 9):
                 film = learn(films, due, content_of(due.key.stream, edition))
                 if due.key.stream == "s0":
-                    films.keep(film, parts.BLOCK, content_of("s0", edition)[parts.BLOCK : 5 * parts.BLOCK])
+                    films.keep(film, BLOCK, content_of("s0", edition)[BLOCK : 5 * BLOCK])
                 films.touched(film, 0, 1000)
                 films.read(film, 0, 1000)
             films.note_touched()
-            films.limit = 8 * parts.BLOCK
+            films.limit = 8 * BLOCK
             films.trim()
             films.limit = None
             for wish in WISHES:

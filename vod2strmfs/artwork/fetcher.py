@@ -20,6 +20,7 @@ from vod2strmfs.errors import CatalogError
 from vod2strmfs.index.art import shown_images
 from vod2strmfs.index.file import FILE_NAME, connect
 from vod2strmfs.index.order import ArtworkOrder
+from vod2strmfs.index.reading import generation
 from vod2strmfs.library.rendered import content_digest
 
 _AT_ONCE = 6
@@ -177,7 +178,7 @@ class Fetcher:
         now = trio.current_time()
         if now - self._looked >= _LOOK_SECONDS:
             self._looked = now
-            number = wanted.generation(self._state_dir)
+            number = generation(self._state_dir)
             if number != self._seen:
                 if number:
                     await trio.to_thread.run_sync(self._look)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vod2strmfs.host.work_file import read_work_file
+from vod2strmfs.host.work_file import counted, read_work_file
 
 if TYPE_CHECKING:
     import sqlite3
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 FILE_NAME = "artwork.db"
 
 _HOUR = 3600.0
-_REASONS = 20
 _COUNTS = """
     SELECT count(*) FILTER (WHERE image != ''), count(*) FILTER (WHERE image = '' AND kind = ''),
         count(*) FILTER (WHERE asked > ?)
@@ -67,17 +66,13 @@ def _read(connection: "sqlite3.Connection", now: float) -> Figures:
     info = dict(connection.execute("SELECT name, value FROM info"))
     stored, waiting, last_hour = connection.execute(_COUNTS, (now - _HOUR,)).fetchone()
     images, size = connection.execute(_BYTES).fetchone()
-    failing = connection.execute(_FAILING).fetchall()
-    counted = dict(failing[:_REASONS])
-    if rest := sum(number for _, number in failing[_REASONS:]):
-        counted["other hosts and reasons"] = rest
     rate, stopped, mode = float(info.get("rate", 0)), info.get("stopped", ""), info.get("mode", "")
     works = mode and waiting and rate and not stopped
     return Figures(
         mode=mode,
         stored=stored,
         waiting=waiting,
-        failing=counted,
+        failing=counted(connection.execute(_FAILING), "other hosts and reasons"),
         images=images,
         bytes=size,
         limit=int(info.get("limit", 0)),

@@ -3,11 +3,16 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from vod2strmfs.host.backoff import Backoff
+
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 RECHECK = 30 * DAY
 """After so long it is asked whether an image is still the same."""
 _LONGEST_PAUSE = DAY
+_PATIENT_TIMES = 2
+"""Failures of a host, one after the other, after which it is left alone."""
+_IMAGE, _HOST = Backoff(10 * MINUTE, DAY), Backoff(MINUTE, DAY)
 
 
 class Kind(StrEnum):
@@ -45,10 +50,10 @@ def image_pause(kind: Kind, failures: int) -> float:
         return DAY if failures == 1 else RECHECK
     if kind == Kind.BAD:
         return 7 * DAY
-    return min(10 * MINUTE * 2.0 ** (failures - 1), DAY)
+    return _IMAGE.after(failures)
 
 
 def host_pause(failures: int, asked: float) -> float:
     """Seconds for which a host is left alone after so many failures in a row, or when it asks for that."""
-    backoff = MINUTE * 2.0 ** (failures - 3) if failures >= 3 else 0.0
+    backoff = _HOST.after(failures - _PATIENT_TIMES) if failures > _PATIENT_TIMES else 0.0
     return min(max(backoff, asked), _LONGEST_PAUSE)

@@ -3,7 +3,6 @@
 One process works through it at a time (`holding`); others read it, and may mark images to be asked for again.
 """
 
-import fcntl
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -16,9 +15,10 @@ from vod2strmfs.artwork.figures import FILE_NAME
 from vod2strmfs.artwork.outcomes import RECHECK, Kind, Outcome, host_pause, image_pause
 from vod2strmfs.artwork.signature import Image
 from vod2strmfs.errors import IndexFileError
+from vod2strmfs.host.lock import held
 from vod2strmfs.host.private import private
 from vod2strmfs.host.set_aside import set_aside
-from vod2strmfs.host.work_file import open_work_file
+from vod2strmfs.host.work_file import changing, open_work_file
 
 _LOCK_NAME = "artwork.lock"
 _VERSION = 1
@@ -268,13 +268,8 @@ class Queue:
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+            with changing(self._connection) as connection:
+                yield connection
         except sqlite3.Error as error:
             raise _unusable(self.path, error) from error
 
@@ -282,13 +277,8 @@ class Queue:
 @contextmanager
 def holding(state_dir: Path) -> Iterator[bool]:
     """Hold the right to fetch images, across processes, if nobody else does; gives whether that is so."""
-    with open(state_dir / _LOCK_NAME, "a", opener=private) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+    with held(state_dir / _LOCK_NAME) as is_ours:
+        yield is_ours
 
 
 def host_of(url: str) -> str:

@@ -1,15 +1,10 @@
 """Which images the library wants: what the items of the index say."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
-import msgspec
-
 from vod2strmfs.artwork.queue import Wish
-from vod2strmfs.errors import IndexFileError
-from vod2strmfs.index.file import FILE_NAME, connect
+from vod2strmfs.index.reading import reading
 from vod2strmfs.index.titles import plays_others
 from vod2strmfs.library.contents import decode_kind
 from vod2strmfs.library.items import Episode, Movie, Series
@@ -26,18 +21,6 @@ _LONGEST_URL = 2000
 """Characters."""
 
 
-def generation(state_dir: Path) -> int:
-    """The number of the index's generation; 0 if there is none, or no index.
-
-    Raises:
-        IndexFileError: the index cannot be read.
-    """
-    if not (state_dir / FILE_NAME).exists():
-        return 0
-    with _reading(state_dir) as connection:
-        return int(connection.execute("SELECT number FROM generation").fetchone()[0])
-
-
 def wishes(state_dir: Path, *, episodes: bool) -> Iterator[Wish]:
     """What the library wants, in order of node and slot: what it shows, and not what waits out of sight.
 
@@ -50,7 +33,7 @@ def wishes(state_dir: Path, *, episodes: bool) -> Iterator[Wish]:
     """
     kinds = [NodeKind.MOVIE, NodeKind.SERIES, *([NodeKind.EPISODE] if episodes else [])]
     marks = ", ".join(f"{kind:d}" for kind in kinds)
-    with _reading(state_dir) as connection:
+    with reading(state_dir) as connection:
         query = _PLAYED_ITEMS if plays_others(connection) else _ITEMS
         for node, kind, data in connection.execute(query.format(kinds=marks)):
             item = decode_kind(data, kind)
@@ -66,12 +49,3 @@ def wishes(state_dir: Path, *, episodes: bool) -> Iterator[Wish]:
 
 def _is_usable(url: str) -> bool:
     return 0 < len(url) <= _LONGEST_URL
-
-
-@contextmanager
-def _reading(state_dir: Path) -> Iterator[sqlite3.Connection]:
-    try:
-        with closing(connect(state_dir)) as connection:
-            yield connection
-    except (sqlite3.Error, msgspec.MsgspecError) as error:
-        raise IndexFileError(f"the index cannot be read: {error}") from error

@@ -13,7 +13,6 @@ from vod2strmfs.settings import LibrarySettings, Settings
 
 if TYPE_CHECKING:
     from vod2strmfs.films.command import Job, Plan, Result
-    from vod2strmfs.index.order import HydrateOrder
 
 _SHOWN = 10
 """Of the reasons why films could not be learnt."""
@@ -54,20 +53,14 @@ def _job(settings: Settings, library: LibrarySettings, names: tuple[str, ...], l
     from vod2strmfs.extract.filters import matching
     from vod2strmfs.films.command import Job
     from vod2strmfs.films.order import FilmsOrder
-
-    return Job(
-        FilmsOrder.of(settings), settings.state_dir.absolute(), matching, _api(settings, library),
-        settings.api_ca_file, names, limit, settings.api_url,
-    )  # fmt: skip
-
-
-def _api(settings: Settings, library: LibrarySettings) -> "HydrateOrder | None":
-    """How to ask Dispatcharr for its streams, if a key is given."""
     from vod2strmfs.index.order import HydrateOrder
 
-    if not (settings.api_key or settings.api_key_file or settings.api_user):
-        return None
-    return HydrateOrder.of(settings, library.base_url)
+    # A key lets us ask Dispatcharr for its streams.
+    api = HydrateOrder.if_given(settings, library.base_url)
+    return Job(
+        FilmsOrder.of(settings), settings.state_dir.absolute(), matching, api,
+        settings.api_ca_file, names, limit, settings.api_url,
+    )  # fmt: skip
 
 
 def _announce(plan: "Plan") -> None:

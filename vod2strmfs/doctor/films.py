@@ -14,6 +14,7 @@ from vod2strmfs.films.figures import FILE_NAME, Figures, gigabytes, read_figures
 from vod2strmfs.films.film import FOLDER, Address
 from vod2strmfs.films.upstream import DEADLINES, Answer, Upstream, UpstreamError, UpstreamKind
 from vod2strmfs.host.mount_table import KIND, mounted_at
+from vod2strmfs.index.order import signs_in
 from vod2strmfs.mount import point
 from vod2strmfs.settings import Settings
 from vod2strmfs.status.channel import NotRunningError, ask
@@ -134,8 +135,7 @@ def pace(settings: Settings, figures: Figures | None) -> Iterator[Finding]:
 
 def streams(settings: Settings) -> Iterator[Finding]:
     """Whether it can be known how many streams an account has."""
-    can_ask = settings.api_key or settings.api_key_file or settings.api_user
-    if not can_ask and not settings.max_streams:
+    if not signs_in(settings) and not settings.max_streams:
         yield Finding(
             _CHECK,
             Level.NOTE,

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vod2strmfs.films.film import FOLDER
-from vod2strmfs.host.work_file import read_work_file
+from vod2strmfs.films.film import BLOCK, FOLDER
+from vod2strmfs.host.work_file import counted, read_work_file
 
 if TYPE_CHECKING:
     import sqlite3
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 FILE_NAME = "films.db"
 
 _HOUR, _DAY = 3600.0, 86400.0
-_REASONS = 20
-_BLOCK = 64 << 10
-"""Bytes: parts.BLOCK."""
 _COUNTS = """
     SELECT count(*) FILTER (WHERE size > 0), count(*) FILTER (WHERE stale = 1 AND result IN ('', 'learnt')),
         count(*) FILTER (WHERE stale = 1 AND size > 0)
@@ -76,10 +73,6 @@ def read_figures(state_dir: Path) -> Figures | None:
 def _read(connection: "sqlite3.Connection", now: float) -> Figures:
     info = dict(connection.execute("SELECT name, value FROM info"))
     learnt, waiting, changed = connection.execute(_COUNTS).fetchone()
-    failing = connection.execute(_FAILING).fetchall()
-    counted = dict(failing[:_REASONS])
-    if rest := sum(number for _, number in failing[_REASONS:]):
-        counted["other reasons"] = rest
     taken, last_hour, since = connection.execute(_TAKEN, (now - _HOUR, now - _DAY)).fetchone()
     tries, cost = connection.execute("SELECT count(*), coalesce(sum(bytes), 0) FROM taken WHERE bytes > 0").fetchone()
     each = cost // tries if tries else _TYPICAL_BYTES
@@ -89,8 +82,8 @@ def _read(connection: "sqlite3.Connection", now: float) -> Figures:
         learnt=learnt,
         waiting=waiting,
         changed=changed,
-        failing=counted,
-        kept=connection.execute("SELECT count(*) FROM block").fetchone()[0] * _BLOCK,
+        failing=counted(connection.execute(_FAILING), "other reasons"),
+        kept=connection.execute("SELECT count(*) FROM block").fetchone()[0] * BLOCK,
         limit=int(info.get("limit", 0)),
         last_hour=last_hour,
         rate=rate,

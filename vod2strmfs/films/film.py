@@ -6,6 +6,9 @@ from typing import Literal, NamedTuple, TypeAlias
 FOLDER = "films"
 """The folder in the state directory: the films' own index, what is known of each, and the parts that are kept."""
 
+BLOCK = 64 << 10
+"""Bytes: parts of films are kept in whole blocks, but for the last one of a film."""
+
 FilmKind: TypeAlias = Literal["movie", "episode"]
 
 

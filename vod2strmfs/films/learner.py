@@ -24,10 +24,10 @@ from vod2strmfs.films.containers import (
     scanned,
     what_else,
 )
-from vod2strmfs.films.film import AddressOf, Extent
+from vod2strmfs.films.film import BLOCK, AddressOf, Extent
 from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.outcomes import Kind, Outcome
-from vod2strmfs.films.parts import BLOCK, Draft, merged
+from vod2strmfs.films.parts import Draft, merged
 from vod2strmfs.films.store import CLAIM_BYTES, Due, Films, Learnt, holding
 from vod2strmfs.films.upstream import Answer, Session, Upstream, UpstreamError, UpstreamKind
 from vod2strmfs.host.causes import cause_of

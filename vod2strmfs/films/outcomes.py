@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from vod2strmfs.host.backoff import Backoff
+
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 _PATIENT_TIMES = 3
 """Failures of an account, one after the other, from which on it is the account's and not the films'."""
@@ -45,32 +47,31 @@ class Outcome(NamedTuple):
     """Bytes that it took from the provider."""
 
 
-_FILM_PAUSES = {
-    Kind.UNSEEKABLE: (7 * _DAY, 30 * _DAY),
-    Kind.NOT_A_FILM: (_DAY, 30 * _DAY),
-    Kind.GONE: (_DAY, 30 * _DAY),
-    Kind.FORBIDDEN: (_DAY, 7 * _DAY),
-    Kind.REFUSED: (_DAY, 30 * _DAY),
-    Kind.FAILED: (_HOUR, 7 * _DAY),
+_FILM = {
+    Kind.UNSEEKABLE: Backoff(7 * _DAY, 30 * _DAY),
+    Kind.NOT_A_FILM: Backoff(_DAY, 30 * _DAY),
+    Kind.GONE: Backoff(_DAY, 30 * _DAY),
+    Kind.FORBIDDEN: Backoff(_DAY, 7 * _DAY),
+    Kind.REFUSED: Backoff(_DAY, 30 * _DAY),
+    Kind.FAILED: Backoff(_HOUR, 7 * _DAY),
 }
-"""At first, and at most."""
+_ACCOUNT, _FAILING_ACCOUNT = Backoff(_MINUTE, _HOUR), Backoff(10 * _MINUTE, _DAY)
 
-BLAMES_FILM = frozenset(_FILM_PAUSES)
+BLAMES_FILM = frozenset(_FILM)
 """Outcomes that are kept with the film."""
 
 
 def film_pause(kind: Kind, failures: int) -> float:
     """Seconds until a film is asked for again that could not be learnt so many times in a row."""
-    first, longest = _FILM_PAUSES[kind]
-    return min(first * 2.0 ** min(failures - 1, 40), longest)
+    return _FILM[kind].after(failures)
 
 
 def account_pause(kind: Kind, failures: int, asked: float) -> float:
     """Seconds for which an account is left alone after so many failures in a row, or when it asks for that."""
     if kind in (Kind.BUSY, Kind.AWAY):
-        backoff = min(_MINUTE * 2.0 ** min(failures - 1, 40), _HOUR)
+        backoff = _ACCOUNT.after(failures)
     elif failures < _PATIENT_TIMES:
         backoff = 0.0
     else:
-        backoff = min(10 * _MINUTE * 2.0 ** min(failures - _PATIENT_TIMES, 40), _DAY)
+        backoff = _FAILING_ACCOUNT.after(failures - _PATIENT_TIMES + 1)
     return min(max(backoff, asked), _DAY)

@@ -14,11 +14,9 @@ from typing import Self
 
 import msgspec
 
-from vod2strmfs.films.film import Extent, Film, Key
+from vod2strmfs.films.film import BLOCK, Extent, Film, Key
 from vod2strmfs.library.rendered import content_digest
 
-BLOCK = 64 << 10
-"""Bytes: what a digest is of."""
 _MAGIC = b"v2sfilm1"
 _FOOTER = len(_MAGIC) + 8 + 8
 """Bytes at the end of a file: the magic, the digest of the description, and its length."""

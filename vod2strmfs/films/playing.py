@@ -17,15 +17,13 @@ import trio
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.films.admission import Admission, FullError, Lease, Rank
 from vod2strmfs.films.buffer import AHEAD, REACH, Buffer
-from vod2strmfs.films.film import AddressOf, Film, ReadError
+from vod2strmfs.films.film import BLOCK, AddressOf, Film, ReadError
 from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.pace import BURST_SECONDS, PROOF_SECONDS, SLOWEST, Allowance, Budget, Watch, bit_rate
 from vod2strmfs.films.store import Films
 from vod2strmfs.films.upstream import Answer, Session, Upstream, UpstreamError, UpstreamKind
 
 _BUFFERS = 2
-_BLOCK = 64 << 10
-"""Buffers begin at multiples of this; it is what the store of films keeps."""
 _KNOWN = 64 << 10
 """Bytes that are compared with what is at hand when a film is opened again, at most."""
 _ENOUGH = 4 << 10
@@ -511,7 +509,7 @@ class Playing:
         """A buffer at a new place; the one that was not read for longest goes."""
         await trio.sleep(_GATHER)
         near = [each.start for each in self._wants if want.start - REACH <= each.start and not self._reached(each)]
-        new = Buffer(min([*near, want.start]) // _BLOCK * _BLOCK, self.film.size)
+        new = Buffer(min([*near, want.start]) // BLOCK * BLOCK, self.film.size)
         if len(self._buffers) == _BUFFERS:
             self._retire(min((each for each in self._buffers if each is not self._fed), key=lambda each: each.read_at))
         self._buffers.append(new)
@@ -694,7 +692,7 @@ class Playing:
         self._last_reader.pop(buffer, None)
         if buffer in self._answers:
             self._loose.append(self._answers.pop(buffer))
-        stop = min(-(-buffer.place // _BLOCK) * _BLOCK, buffer.high)
+        stop = min(-(-buffer.place // BLOCK) * BLOCK, buffer.high)
         data = buffer.part(buffer.begin, stop) if 0 < stop - buffer.begin <= _VISIT else None
         if data is not None and sum(len(each) for _, each in self._visits) < _VISIT:
             self._visits.append((buffer.begin, bytes(data)))

@@ -6,7 +6,6 @@ the library wants (`want`) says which of its nodes plays which film, and which f
 """
 
 import errno
-import fcntl
 import logging
 import sqlite3
 import threading
@@ -20,12 +19,13 @@ from typing import Any, NamedTuple, Self
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.films import parts
 from vod2strmfs.films.figures import FILE_NAME
-from vod2strmfs.films.film import FOLDER, Extent, Film, Key
+from vod2strmfs.films.film import BLOCK, FOLDER, Extent, Film, Key
 from vod2strmfs.films.outcomes import BLAMES_FILM, Kind, Outcome, account_pause, film_pause
+from vod2strmfs.host.lock import held
 from vod2strmfs.host.private import private
 from vod2strmfs.host.room import is_full, which_is_full
 from vod2strmfs.host.set_aside import set_aside
-from vod2strmfs.host.work_file import open_work_file
+from vod2strmfs.host.work_file import changing, open_work_file
 from vod2strmfs.index.file import FILE_NAME as INDEX_NAME
 from vod2strmfs.index.store import follows
 from vod2strmfs.library.rendered import content_digest
@@ -68,7 +68,7 @@ CREATE TABLE want (                       -- of the library's nodes: the film th
 );
 CREATE INDEX want_film ON want (film);
 CREATE INDEX want_shown ON want (shown);
-CREATE TABLE block (                      -- what is kept, in blocks of parts.BLOCK bytes
+CREATE TABLE block (                      -- what is kept, in blocks of film.BLOCK bytes
     film INTEGER NOT NULL, version INTEGER NOT NULL, number INTEGER NOT NULL,
     digest INTEGER NOT NULL,
     needed INTEGER NOT NULL,              -- whether scanners read it, as far as the container tells
@@ -279,7 +279,7 @@ class Films:
             pieces = [self._block(film, opened, number) for number in numbers]
         if None in pieces:
             return None
-        first = start - numbers[0] * parts.BLOCK
+        first = start - numbers[0] * BLOCK
         whole = b"".join(pieces) if len(pieces) > 1 else pieces[0]  # type: ignore[arg-type]
         assert whole is not None
         return whole[first : first + stop - start]
@@ -357,7 +357,7 @@ class Films:
         doomed: dict[tuple[int, int], list[int]] = defaultdict(list)
         # Over the connection that readers do not use: of a full cache it takes tenths of a second.
         with self._changing() as connection:
-            spare = connection.execute(_SPARE, (-(-wish // parts.BLOCK),)).fetchall()
+            spare = connection.execute(_SPARE, (-(-wish // BLOCK),)).fetchall()
         for film, version, number in spare:
             doomed[film, version].append(number)
         for (film, version), numbers in doomed.items():
@@ -385,7 +385,7 @@ class Films:
 
     def bytes_kept(self) -> int:
         """Bytes of films that are kept, counted in blocks."""
-        return int(self._rows("SELECT count(*) FROM block")[0][0]) * parts.BLOCK
+        return int(self._rows("SELECT count(*) FROM block")[0][0]) * BLOCK
 
     # What the library wants, and learning.
 
@@ -667,15 +667,8 @@ class Films:
     def _changing(self) -> Iterator[sqlite3.Connection]:
         with self._write_lock:
             try:
-                self._writing.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._writing
-                    self._writing.execute("COMMIT")
-                except BaseException:
-                    # A COMMIT for which a disk has no room leaves the transaction open, or ends it.
-                    if self._writing.in_transaction:
-                        self._writing.execute("ROLLBACK")
-                    raise
+                with changing(self._writing) as connection:
+                    yield connection
             except sqlite3.Error as error:
                 raise _unusable(self.path, error) from error
 
@@ -693,14 +686,10 @@ def holding(state_dir: Path) -> Iterator[bool]:
     """Hold the right to learn films, across processes, if nobody else does; gives whether that is so."""
     folder = state_dir / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(folder / _LOCK_NAME, "a", opener=private) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        parts.remove_unfinished(folder / _PARTS)
-        yield True
+    with held(folder / _LOCK_NAME) as is_ours:
+        if is_ours:
+            parts.remove_unfinished(folder / _PARTS)
+        yield is_ours
 
 
 def _film(row: Sequence[Any]) -> Film:

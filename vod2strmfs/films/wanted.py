@@ -3,16 +3,13 @@
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
-
-import msgspec
 
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.films.film import Address, Key
 from vod2strmfs.films.store import Films, Wish
-from vod2strmfs.index.file import FILE_NAME, connect
 from vod2strmfs.index.metrics import read_head
+from vod2strmfs.index.reading import generation, reading, unreadable
 from vod2strmfs.index.store import position
 from vod2strmfs.index.titles import plays_others
 from vod2strmfs.library.contents import Record, decode_kind, direct_url, proxy_url
@@ -39,25 +36,13 @@ _FILM = """
 _log = logging.getLogger("vod2strmfs")
 
 
-def generation(state_dir: Path) -> int:
-    """The number of the index's generation; 0 if there is none, or no index.
-
-    Raises:
-        IndexFileError: the index cannot be read.
-    """
-    if not (state_dir / FILE_NAME).exists():
-        return 0
-    with _reading(state_dir) as connection:
-        return int(connection.execute("SELECT number FROM generation").fetchone()[0])
-
-
 def wishes(state_dir: Path) -> Iterator[Wish]:
     """What each node of the library plays, in order of node: of what it shows, and not of what waits out of sight.
 
     Raises:
         IndexFileError: the index cannot be read.
     """
-    with _reading(state_dir) as connection:
+    with reading(state_dir) as connection:
         for node, kind, _, account, stream, data, name, above, series, whole in _rows(connection, _FILMS):
             item = decode_kind(whole, NodeKind.MOVIE) if whole is not None else decode_kind(data, kind)
             seconds, added = 0, 0
@@ -78,7 +63,7 @@ def look(state_dir: Path, films: Films) -> None:
     number = generation(state_dir)
     if not number:
         return
-    with _unreadable():
+    with unreadable():
         index = position(state_dir)
     if number != films.wanted_generation() or not films.is_wanted_of(index):
         films.want(wishes(state_dir), number, index)
@@ -103,7 +88,7 @@ class Addresses:
         """See the class."""
         try:
             nodes = self._films.nodes(key)
-            with _reading(self._state_dir) as connection:
+            with reading(self._state_dir) as connection:
                 for node in nodes:
                     if address := _address(connection, node, key, self._server):
                         return address
@@ -135,17 +120,3 @@ def _rows(connection: sqlite3.Connection, query: str, *values: object) -> sqlite
     account = "coalesce(played.account, content.account)" if others else "content.account"
     row, played = (_PLAYED, _JOIN_PLAYED) if others else (_OWN, "")
     return connection.execute(query.format(row=row, played=played, account=account), values)
-
-
-@contextmanager
-def _reading(state_dir: Path) -> Iterator[sqlite3.Connection]:
-    with _unreadable(), closing(connect(state_dir)) as connection:
-        yield connection
-
-
-@contextmanager
-def _unreadable() -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, msgspec.MsgspecError, ValueError) as error:
-        raise IndexFileError(f"the index cannot be read: {error}") from error

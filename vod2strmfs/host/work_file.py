@@ -1,8 +1,8 @@
 """SQLite files of work that goes on, such as queues: what is lost with one is done again."""
 
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import sqlite3
 
 _Read = TypeVar("_Read")
+
+_REASONS = 20
+"""So many are told apart."""
 
 
 def open_work_file(path: Path, schema: str, version: int, discard: Callable[[Path], object]) -> "sqlite3.Connection":
@@ -57,6 +60,24 @@ def _connect(path: Path, schema: str, version: int) -> "sqlite3.Connection":
     return connection
 
 
+@contextmanager
+def changing(connection: "sqlite3.Connection") -> "Iterator[sqlite3.Connection]":
+    """A transaction that sees what others have done, and beside which nobody else changes anything.
+
+    Raises:
+        sqlite3.Error: it cannot begin, or end.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        # A COMMIT for which a disk has no room leaves the transaction open, or ends it.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
 def read_work_file(path: Path, read: "Callable[[sqlite3.Connection, float], _Read]", patience: float) -> _Read | None:
     """What is read from a file that another process works with; None where there is none, or it cannot be read now.
 
@@ -74,3 +95,17 @@ def read_work_file(path: Path, read: "Callable[[sqlite3.Connection, float], _Rea
             return read(connection, time.time())
     except (sqlite3.Error, ValueError):
         return None
+
+
+def counted(reasons: "Iterable[tuple[str, int]]", others: str) -> dict[str, int]:
+    """How often each reason was met, of the most frequent ones, and of the rest together.
+
+    Args:
+        reasons: the most frequent first.
+        others: what the rest is called.
+    """
+    rows = list(reasons)
+    found = dict(rows[:_REASONS])
+    if rest := sum(number for _, number in rows[_REASONS:]):
+        found[others] = rest
+    return found

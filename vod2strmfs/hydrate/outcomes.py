@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from vod2strmfs.host.backoff import Backoff
+
 HOUR = 3600.0
 DAY = 24 * HOUR
 
@@ -36,17 +38,6 @@ class Outcome(NamedTuple):
     """In words, for the user; never what Dispatcharr answered, which may hold a provider's password."""
     pause: float = 0.0
     """Seconds for which Dispatcharr wants to be left alone, if it says so."""
-
-
-class Backoff(NamedTuple):
-    """How long to wait, in seconds: at first, and at most; each time twice as long as the time before."""
-
-    first: float
-    longest: float
-
-    def after(self, times: int) -> float:
-        """How long to wait after so many failures, one after the other."""
-        return min(self.first * 2.0 ** min(max(times - 1, 0), 40), self.longest)
 
 
 _NONE = Backoff(0, 0)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vod2strmfs.errors import IndexFileError
-from vod2strmfs.host.work_file import open_work_file
+from vod2strmfs.host.work_file import changing, open_work_file
 from vod2strmfs.hydrate.asker import lives, myself
 from vod2strmfs.hydrate.figures import FILE_NAME
 from vod2strmfs.hydrate.outcomes import DAY, EMPTY_DAYS, Kind, Outcome, Patience
@@ -438,15 +438,8 @@ class Queue:
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that sees what others have done, and that nobody else changes anything beside."""
-        with self._reading() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+        with self._reading(), changing(self._connection) as connection:
+            yield connection
 
 
 def _discard(path: Path) -> None:

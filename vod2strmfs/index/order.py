@@ -68,6 +68,16 @@ class HydrateOrder(BaseModel):
         }
         return cls.model_validate(given | changed)
 
+    @classmethod
+    def if_given(cls, settings: Settings, base_url: str) -> "HydrateOrder | None":
+        """The same; None if the settings do not say how to sign in."""
+        return cls.of(settings, base_url) if signs_in(settings) else None
+
+
+def signs_in(settings: Settings) -> bool:
+    """Whether settings say how to sign in to Dispatcharr."""
+    return bool(settings.api_key or settings.api_key_file or settings.api_user)
+
 
 def _secret(given: SecretStr | None, file: Path | None, setting: str) -> str:
     if file is None:

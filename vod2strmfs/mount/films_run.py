@@ -1,6 +1,5 @@
 """The life of the films' mount: as that of the library's, which is another process; and films are learnt and played."""
 
-import fcntl
 import logging
 import os
 import sqlite3
@@ -22,8 +21,8 @@ from vod2strmfs.films.player import Player
 from vod2strmfs.films.store import Films
 from vod2strmfs.films.upstream import Upstream
 from vod2strmfs.films.wanted import Addresses
+from vod2strmfs.host.lock import held
 from vod2strmfs.host.mount_table import libraries
-from vod2strmfs.host.private import private
 from vod2strmfs.hydrate.api import Api
 from vod2strmfs.index.file import make_directory
 from vod2strmfs.index.order import FILMS_LEARNT, HydrateOrder
@@ -141,14 +140,12 @@ def _alone(folder: Path) -> Iterator[None]:
     Raises:
         MountError: one does.
     """
-    with open(folder / _LOCK_NAME, "a", opener=private) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with held(folder / _LOCK_NAME) as is_ours:
+        if not is_ours:
             raise MountError(
                 f"state directory {folder.parent}: its films are mounted already. `vod2strmfs umount` with that place"
                 " ends it; another library's films need a --state-dir of their own."
-            ) from None
+            )
         yield
 
 
@@ -156,16 +153,12 @@ def _parts(settings: Settings, state_dir: Path, films: Films) -> Parts:
     order = FilmsOrder.of(settings)
     upstream = Upstream(ca_file=settings.api_ca_file)
     addresses = Addresses(state_dir, films, settings.api_url)
-    api = Api(HydrateOrder.of(settings, settings.base_url), _API_SECONDS) if _may_ask(settings) else None
+    signed_in = HydrateOrder.if_given(settings, settings.base_url)
+    api = Api(signed_in, _API_SECONDS) if signed_in else None
     admission = Admission(order, api)
     player = Player(order, films, upstream, addresses, admission)
     learner = Learner(order, films, upstream, addresses, admission, state_dir)
     return Parts(films, player, learner, Sources(films, player, admission, upstream), api or nullcontext())
-
-
-def _may_ask(settings: Settings) -> bool:
-    """Whether the settings say how to sign in to Dispatcharr."""
-    return bool(settings.api_key or settings.api_key_file or settings.api_user)
 
 
 def _announce(follower: Follower, mountpoint: Path, ready: Callable[[], None]) -> None:
