@@ -1,6 +1,7 @@
 """Draws docs/_static/performance.svg from the first table of docs/performance.md: `python scripts/draw_performance.py`.
 
-A bar for each work that other file systems do as well: how long a mount takes for it, where the other takes 1.
+For each work that other file systems do as well, two bars: how long a mount takes for it, where the other takes 1, with
+processors at rest (the thin one) and awake.
 """
 
 from html import escape
@@ -12,8 +13,10 @@ PAGE = ROOT / "docs" / "performance.md"
 PICTURE = ROOT / "docs" / "_static" / "performance.svg"
 
 _OTHERS = ("bindfs", "mergerfs", "rclone")
-_LEFT, _UNIT, _ROW, _TOP = 390, 260, 24, 40
+_LEFT, _UNIT, _ROW, _TOP = 390, 260, 28, 40
 """Pixels: room for the words, the length of a bar of 1, the height of a row, room for the heading."""
+_BARS = ((3, 6), (11, 12))
+"""Pixels: where the bars of a row begin, and how thick they are."""
 _LONGEST = 1.25
 _COLOURS = """<style>
 svg { --ground: #ffffff; --text: #333333; --less: #2f7d4f; --more: #b4552d; }
@@ -25,26 +28,32 @@ svg { --ground: #ffffff; --text: #333333; --less: #2f7d4f; --more: #b4552d; }
 </style>"""
 
 
-class Bar(NamedTuple):
+class Row(NamedTuple):
     """A line of the table."""
 
     work: str
     against: str
-    ratio: float
+    ratios: list[float]
+    """At rest, and awake."""
 
 
-def bars(page: str) -> list[Bar]:
+def rows(page: str) -> list[Row]:
     """The lines of the first table in which something is measured against another file system."""
     lines = page.split("\n| ")[1:]
-    cells = [[cell.strip().strip("*") for cell in line.split("\n", 1)[0].split("|")] for line in lines]
-    found = [row for row in cells if len(row) > 2 and any(other in row[1] for other in _OTHERS)]
-    return [Bar(work.replace("`", ""), against.replace("`", ""), float(ratio)) for work, against, ratio, *_ in found]
+    cells = [[cell.strip() for cell in line.split("\n", 1)[0].split("|")] for line in lines]
+    found = [row for row in cells if len(row) > 3 and row[1] in _OTHERS]
+    return [Row(work, against, [_ratio(each) for each in measured[:2]]) for work, against, *measured in found]
+
+
+def _ratio(cell: str) -> float:
+    """The first number of a cell, which a median follows."""
+    return float(cell.split(" ")[0].strip("*,"))
 
 
 def draw(page: str) -> str:
     """The picture of a page."""
-    rows = bars(page)
-    width, height = _LEFT + int(_UNIT * _LONGEST) + 60, _TOP + _ROW * len(rows) + 10
+    shown = rows(page)
+    width, height = _LEFT + int(_UNIT * _LONGEST) + 60, _TOP + _ROW * len(shown) + 10
     one = _LEFT + _UNIT
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
@@ -54,16 +63,17 @@ def draw(page: str) -> str:
         f'<rect class="ground" width="{width}" height="{height}"/>',
         f'<text x="{one}" y="20" text-anchor="middle">as long as the other</text>',
     ]
-    for number, bar in enumerate(rows):
+    for number, row in enumerate(shown):
         top = _TOP + _ROW * number
-        length = round(_UNIT * min(bar.ratio, _LONGEST))
-        kind = "less" if bar.ratio <= 1 else "more"
-        text = f"{escape(bar.work)} — {escape(bar.against)}"
-        lines += [
-            f'<text x="{_LEFT - 8}" y="{top + 14}" text-anchor="end">{text}</text>',
-            f'<rect x="{_LEFT}" y="{top + 3}" width="{length}" height="{_ROW - 8}" class="{kind}"/>',
-            f'<text x="{_LEFT + length + 5}" y="{top + 14}">{bar.ratio:g}</text>',
-        ]
+        text = f"{escape(row.work)} — {escape(row.against)}"
+        lines.append(f'<text x="{_LEFT - 8}" y="{top + 18}" text-anchor="end">{text}</text>')
+        for ratio, (below, thick) in zip(row.ratios, _BARS, strict=True):
+            length = round(_UNIT * min(ratio, _LONGEST))
+            kind, size = "less" if ratio <= 1 else "more", thick + 1
+            lines += [
+                f'<rect x="{_LEFT}" y="{top + below}" width="{length}" height="{thick}" class="{kind}"/>',
+                f'<text x="{_LEFT + length + 5}" y="{top + below + size // 2 + 4}" font-size="{size}">{ratio:g}</text>',
+            ]
     lines += [f'<line x1="{one}" y1="{_TOP - 12}" x2="{one}" y2="{height - 6}"/>', "</svg>", ""]
     return "\n".join(lines)
 
