@@ -39,6 +39,7 @@ from vod2strmfs.materialize.output_stats import output_stats
 from vod2strmfs.mount.handlers import LibraryHandlers, Owner
 from vod2strmfs.settings import LibrarySettings, Settings
 from vod2strmfs.sync.pictures import publish
+from vod2strmfs.web.known import Known
 from vod2strmfs.web.metrics import render
 
 
@@ -617,7 +618,7 @@ def test_figures_are_told_to_people_and_to_programs(shelf: Shelf, server: ArtSer
     told = describe(figures, time.time())
     assert told.startswith("2 images stored (")
     assert f"1 failed ({server.host}: it sent a web page)" in told
-    metrics = render(None, None, None, figures).decode()
+    metrics = render(Known(artwork=figures)).decode()
     assert 'vod2strmfs_artwork_images{state="stored"} 2.0' in metrics
     assert 'vod2strmfs_artwork_images{state="failing"} 1.0' in metrics
     assert f'vod2strmfs_artwork_failing{{why="{server.host}: it sent a web page"}} 1.0' in metrics

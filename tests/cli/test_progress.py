@@ -144,7 +144,7 @@ def test_a_journal_gets_a_line_now_and_then(caplog: pytest.LogCaptureFixture) ->
     tell(100, 400)
     tell(300, 0)
     [first, second] = caplog.messages
-    assert re.fullmatch(r"Writing: 100 of 400 folders, \d+ a second, \d+ s left\.", first)
+    assert re.fullmatch(r"Writing: 100 of 400 folders, \d+ a second, \d+ seconds? left\.", first)
     assert re.fullmatch(r"Writing: 300 folders, \d+ a second\.", second)
     caplog.clear()
     seldom = Lines("Writing", "folders", every=3600)

@@ -107,12 +107,19 @@ def test_ctrl_c_on_a_mount_in_the_foreground_says_nothing_but_that_it_stops(data
 def test_a_signal_while_a_command_starts_ends_it_without_a_word(
     database: Database, tmp_path: Path, name: str, number: signal.Signals, code: int
 ) -> None:
-    """From the moment on in which the first of our modules runs."""
+    """From the moment on in which our first module has begun to load the others."""
     arguments = {"sync": (), "run": (tmp_path / "output", "--auto"), "stats": ()}[name]
     options = () if name == "stats" else ("--database", database.url)
     whole = command(name, *arguments, *options, "--state-dir", tmp_path / "state")
-    # Our first module is loaded, then a moment passes in which the others are.
-    program = "import sys, vod2strmfs.cli.start\nprint(flush=True)\nvod2strmfs.cli.start.main()\n"
+    program = (
+        "import sys, vod2strmfs.cli.start\n"
+        "class Loading:\n"
+        "    def find_spec(name, *_):\n"
+        "        if name == 'vod2strmfs.cli.main':\n"
+        "            print(flush=True)\n"
+        "sys.meta_path.insert(0, Loading)\n"
+        "vod2strmfs.cli.start.main()\n"
+    )
     for attempt in range(8):
         process = subprocess.Popen(
             [sys.executable, "-c", program, *whole[3:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE

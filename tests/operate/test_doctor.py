@@ -543,8 +543,7 @@ def test_a_dead_mount(tmp_path: Path, server: DispatcharrServer) -> None:
 
 def test_a_mount_that_hangs(tmp_path: Path, server: DispatcharrServer, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up = SetUp(tmp_path, server.url)
-    monkeypatch.setattr(mount, "SECONDS", 0.3)
-    monkeypatch.setattr(patience.in_time, "__defaults__", (0.3,))
+    monkeypatch.setattr(patience, "SECONDS", 0.3)
     with mounted(tmp_path, set_up.database.url) as running:
         os.kill(running.process.pid, signal.SIGSTOP)
         try:

@@ -22,6 +22,7 @@ from vod2strmfs.films.film import Key
 from vod2strmfs.films.outcomes import Kind, Outcome
 from vod2strmfs.films.store import Films, Learnt, Wish
 from vod2strmfs.status.state import AccountStreams, FilmsState, MountState, PlayingFilm, decode, encode
+from vod2strmfs.web.known import Known, look
 from vod2strmfs.web.metrics import render
 from vod2strmfs.web.pages import Pages
 
@@ -66,7 +67,7 @@ def test_status_says_what_is_learnt_what_plays_and_what_was_refused(learnt: Figu
     assert "1 films learnt" in whole
     assert "10 waiting, at most 10 a minute" in whole
     assert "1 could not be learnt (unseekable: the provider sends all of it)" in whole
-    assert "done in about 1 minute" in whole
+    assert "done in about 60 seconds" in whole
     assert "kept: 1.0 MB of 20.0 GB" in whole
     assert "taken: 2.0 MB of 50.0 GB within 24 hours, to learn" in whole
     assert "plays: Heat (1995), from account 3, 1.2 MB a second; Dispatcharr hung up" in shown
@@ -88,7 +89,7 @@ def test_what_a_mount_of_films_says_comes_through_its_socket_unchanged() -> None
 
 
 def test_metrics_say_what_is_learnt_and_what_plays(learnt: Figures) -> None:
-    text = render(None, learning=learnt, films=_MOUNT).decode()
+    text = render(Known(learning=learnt, films=_MOUNT)).decode()
     found = {
         (sample.name.removeprefix("vod2strmfs_films_"), *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -105,7 +106,7 @@ def test_metrics_say_what_is_learnt_and_what_plays(learnt: Figures) -> None:
     }  # fmt: skip
     assert {key: found.get(key) for key in expected} == expected
     assert found["done_time_seconds",] == pytest.approx(learnt.done)
-    gone = render(None, learning=learnt).decode()
+    gone = render(Known(learning=learnt)).decode()
     assert "vod2strmfs_films_up 0.0" in gone
     assert "vod2strmfs_films_playing" not in gone
 
@@ -126,7 +127,7 @@ def test_the_page_says_how_far_learning_is_and_what_plays(
     assert "Room that they take1.0 MB of 20.0 GB" in front
     assert "What plays" not in front
 
-    monkeypatch.setattr(pages, "films", lambda: _MOUNT)
+    monkeypatch.setattr(pages, "known", lambda: look(tmp_path)._replace(films=_MOUNT))
     whole = pages.front()
     front = words_of(whole)
     assert "What plays Heat (1995), from account 3, 1.2 MB a second; Dispatcharr hung up" in front
@@ -160,9 +161,9 @@ def two_films(folder: Path) -> str:
 
 def test_status_shows_both_mounts_and_each_can_be_asked_alone(tmp_path: Path) -> None:
     url, state = two_films(tmp_path), tmp_path / "state"
-    alone = status(state)
-    assert (alone.returncode, "not mounted" in alone.stdout) == (Exit.MOUNT, True)
-    assert "no mount is running" in alone.stderr
+    unmounted = status(state)
+    assert (unmounted.returncode, "not mounted" in unmounted.stdout) == (Exit.MOUNT, True)
+    assert "no mount is running" in unmounted.stderr
     assert status(state, "--films").returncode == Exit.MOUNT
 
     (tmp_path / "films").mkdir()
@@ -180,12 +181,15 @@ def test_status_shows_both_mounts_and_each_can_be_asked_alone(tmp_path: Path) ->
             assert (told["pid"], told["films_mount"]["pid"]) == (library.process.pid, films.process.pid)
             assert told["films_mount"]["films"]["playing"] == []
             assert told["learning"]["learnt"] == 1
-            assert str(library.path) not in status(state, "--films").stdout
+            assert told["films_mount"]["merge"] == told["merge"] == "titles, the default"
+            alone = status(state, "--films").stdout
+            assert str(library.path) not in alone
+            assert re.search("^merge +titles, the default$", alone, re.M)
 
             # One that hangs is told, and costs the other nothing.
             os.kill(films.process.pid, signal.SIGSTOP)
             try:
-                hung = status(state, "--timeout=0.5")
+                hung = status(state, "--timeout=3")
                 assert (hung.returncode, "the mount does not answer" in hung.stdout) == (Exit.OK, True)
                 assert status(state, "--films", "--timeout=0.5").returncode == Exit.MOUNT
             finally:
@@ -200,7 +204,7 @@ def test_a_library_that_is_called_films_is_left_alone_and_not_taken_for_films(tm
     with mounted(tmp_path, url, f"--state-dir={tmp_path}/state/films"):
         assert status(tmp_path / "state/films").returncode == Exit.OK
         assert "no mount of films is running" in status(tmp_path / "state", "--films").stderr
-        assert Pages(tmp_path / "state", tmp_path).films() is None
+        assert look(tmp_path / "state").films is None
         with pytest.raises(IndexFileError, match="is that of a library called films"):
             Films(tmp_path / "state")
         assert status(tmp_path / "state/films").returncode == Exit.OK

@@ -221,7 +221,7 @@ def test_the_page_says_how_far_the_fetching_of_images_is(tmp_path: Path) -> None
         front = re.sub("<[^>]*>", "", " ".join(pages.front().split()))
         assert "0 images are here; 1,200 wait, until about" in front
         assert "Room that they take0 kB of 2,000 MB" in front
-        assert b'vod2strmfs_artwork_images{state="waiting"} 1200.0' in render(None, artwork=pages.artwork())
+        assert b'vod2strmfs_artwork_images{state="waiting"} 1200.0' in render(pages.known())
         queue.note(stopped="The room for images is full.")
     front = " ".join(pages.front().split())
     assert "<h2>No more images are fetched</h2> <p>The room for images is full.</p>" in re.sub("<wbr>", "", front)

@@ -118,27 +118,25 @@ def _send(dispatcharr: Dispatcharr, task: str, arguments: dict[str, Any]) -> Non
 
 
 def test_where_there_is_no_scheduler_a_process_keeps_the_schedule(plugin: Installed) -> None:
-    with plugin.kept():
-        soon = datetime.now(UTC) + timedelta(seconds=4)
-        plugin.type(schedule=f"{soon.second} {soon.minute} {soon.hour} * * *")
-        wait_for(lambda: _has_keeper(plugin))
-        assert "A process of the plugin runs Generate All at" in plugin.status()
-        said = plugin.wait("ended")
-        assert said["where"] == "the plugin's keeper"
-        assert said.get("error") is None
-        assert len(plugin.files()) > 6
-        plugin.type(schedule="")
-        wait_for(lambda: not _has_keeper(plugin))
+    soon = datetime.now(UTC) + timedelta(seconds=4)
+    plugin.type(schedule=f"{soon.second} {soon.minute} {soon.hour} * * *")
+    wait_for(lambda: _has_keeper(plugin))
+    assert "A process of the plugin runs Generate All at" in plugin.status()
+    said = plugin.wait("ended")
+    assert said["where"] == "the plugin's keeper"
+    assert said.get("error") is None
+    assert len(plugin.files()) > 6
+    plugin.type(schedule="")
+    wait_for(lambda: not _has_keeper(plugin))
 
 
 def test_one_process_keeps_it_for_all_and_goes_on_after_the_worker_that_started_it(plugin: Installed) -> None:
-    with plugin.kept():
-        plugin.type(schedule="daily 03:30")
-        wait_for(lambda: _has_keeper(plugin))
-        first, plugin.worker = plugin.worker, plugin.dispatcharr.worker()
-        first.kill()
-        time.sleep(1.5)
-        assert _has_keeper(plugin)
+    plugin.type(schedule="daily 03:30")
+    wait_for(lambda: _has_keeper(plugin))
+    first, plugin.worker = plugin.worker, plugin.dispatcharr.worker()
+    first.kill()
+    time.sleep(1.5)
+    assert _has_keeper(plugin)
 
 
 def test_runs_when_the_catalogue_has_changed_and_come_to_rest(
@@ -201,9 +199,8 @@ def test_the_process_knows_whether_the_plugin_is_enabled(plugin: Installed) -> N
 
 
 def test_a_schedule_that_is_wrong_is_shown_and_waits_for_another(plugin: Installed) -> None:
-    with plugin.kept():
-        plugin.type(schedule="hourly")
-        wait_for(lambda: "Nothing is scheduled: Schedule: " in plugin.status())
-        plugin.type(schedule="daily 03:30")
-        wait_for(lambda: _keep(plugin).get("schedule") == "daily 03:30")
-        wait_for(lambda: _has_keeper(plugin))
+    plugin.type(schedule="hourly")
+    wait_for(lambda: "Nothing is scheduled: Schedule: " in plugin.status())
+    plugin.type(schedule="daily 03:30")
+    wait_for(lambda: _keep(plugin).get("schedule") == "daily 03:30")
+    wait_for(lambda: _has_keeper(plugin))

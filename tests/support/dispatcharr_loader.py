@@ -11,8 +11,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -61,7 +61,12 @@ class Dispatcharr:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End all that was started, as the end of a container does; so no process of a plugin is left either."""
         self._processes.close()
+        while processes := _processes_of(self.plugins):
+            for process in processes:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
 
     def worker(self) -> "Worker":
         """One more web worker."""
@@ -132,6 +137,10 @@ class Worker:
                     raise PluginFailed(*said["raised"])
                 return said["answer"]
         raise EOFError(f"the web worker has ended:\n{self._dispatcharr.log()}")
+
+    def finish(self, begun: Collection[int]) -> list[int]:
+        """Wait for calls that were begun, whatever they answer; returns their numbers in the order of the answers."""
+        return [int(json.loads(self._answers.readline())["id"]) for _ in begun]
 
     def install(self, archive: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> None:
         """Import a zip on the page, switch the plugin on, and fill in the form."""
@@ -247,6 +256,16 @@ def _process(command: list[str], environment: Mapping[str, str]) -> "Iterator[su
         yield process
     finally:
         _end(process)
+
+
+def _processes_of(folder: Path) -> list[int]:
+    """The processes that have something in a folder on their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if any(argument.startswith(f"{folder}/") for argument in path.read_text(errors="replace").split("\0")):
+                found.append(int(path.parent.name))
+    return found
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -2,8 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,16 +97,6 @@ class Installed:
     def log(self) -> str:
         """What the plugin has logged."""
         return (self.folder / "logs" / "vod2strm.log").read_text()
-
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """End the keeper that this starts, if there is one."""
-        try:
-            yield
-        finally:
-            if self.folder.exists():
-                self.worker.call("set_enabled", KEY, False)
-            wait_for(lambda: not is_locked(self.data / "keep.lock"))
 
 
 def seconds_of(call: Any, *arguments: Any) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vod2strmfs.host.work_file import counted, read_work_file
+from vod2strmfs.status.words import span
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,25 +26,26 @@ _HOSTS = "SELECT name, why FROM host WHERE not_before > ? AND why != '' ORDER BY
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """How far it is. Times are seconds since the epoch."""
+    """How far fetching images is. Times are seconds since the epoch."""
 
     mode: str
     """`files`, or empty where nothing is fetched any more."""
     stored: int
     """URLs of the library whose images are there."""
     waiting: int
-    """Those that were not asked for yet."""
+    """URLs that were not asked for yet."""
     failing: dict[str, int]
-    """How many could not be had, by host and reason, the most frequent first."""
+    """How many images could not be had, by host and reason, the most frequent first."""
     images: int
     """Images that are stored; several URLs can have the same."""
     bytes: int
+    """Bytes of all images that are stored."""
     limit: int
     """Bytes that may be stored (artwork_cache)."""
     last_hour: int
-    """How many were asked for within the last hour."""
+    """How many images were asked for within the last hour."""
     rate: float
-    """How many a minute may be asked for."""
+    """How many images a minute may be asked for."""
     paused: dict[str, str]
     """The hosts that are left alone for a while, and why."""
     stopped: str
@@ -53,7 +55,7 @@ class Figures(msgspec.Struct, frozen=True):
 
     @property
     def failed(self) -> int:
-        """How many could not be had."""
+        """How many images could not be had."""
         return sum(self.failing.values())
 
 
@@ -91,7 +93,7 @@ def describe(figures: Figures, now: float) -> str:
         parts.append(f"{figures.waiting:,} waiting, at most {figures.rate:g} a minute")
     parts += [f"{number:,} failed ({why})" for why, number in figures.failing.items()]
     if figures.done:
-        parts.append(f"done in about {max(round((figures.done - now) / 60), 1):,} minutes")
+        parts.append(f"done in about {span(figures.done - now)}")
     parts += [f"{name} left alone: {why}" for name, why in figures.paused.items()]
     if figures.stopped:
         parts.append(f"stopped: {figures.stopped}")

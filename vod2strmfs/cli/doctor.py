@@ -27,7 +27,8 @@ from vod2strmfs.settings import ConfigFile, Settings
 if TYPE_CHECKING:
     from vod2strmfs.doctor.finding import Finding
 
-_COLOURS = {"ok": "green", "note": "blue", "warning": "yellow", "problem": "red"}
+COLOURS = {"ok": "green", "note": "blue", "warning": "yellow", "problem": "red"}
+"""Colours of the levels of findings."""
 
 
 @click.command(cls=GroupedCommand)
@@ -57,7 +58,7 @@ def doctor(settings: Settings, as_json: bool, play: bool) -> None:
 
 
 def _show(finding: "Finding") -> None:
-    level = click.style(f"{finding.level:<8}", fg=_COLOURS[finding.level])
+    level = click.style(f"{finding.level:<8}", fg=COLOURS[finding.level])
     click.echo(f"{level} {finding.check:<13} {finding.text}")
     if finding.advice:
         click.echo(f"{'':<23}→ {finding.advice}")

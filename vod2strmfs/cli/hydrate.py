@@ -19,6 +19,7 @@ from vod2strmfs.cli.options import (
     with_settings,
 )
 from vod2strmfs.settings import Settings
+from vod2strmfs.status.words import span
 
 if TYPE_CHECKING:
     from vod2strmfs.hydrate.command import Job, Result
@@ -103,23 +104,15 @@ def _announce(job: "Job", number: int) -> None:
     if number > 1:
         _log.info(
             "%d series to ask for, at most %g a minute: done in about %s.",
-            number, job.order.rate, duration(number / job.order.rate * 60),
+            number, job.order.rate, span(number / job.order.rate * 60),
         )  # fmt: skip
-
-
-def duration(seconds: float) -> str:
-    """How long something takes, in the largest unit that fits."""
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{max(seconds, 1):.0f} seconds"
 
 
 def _plan(planned: list["Item"], job: "Job") -> str:
     lines = [f"{item.series}\t{item.name}" for item in planned[:_SHOWN]]
     if len(planned) > _SHOWN:
         lines.append(f"… and {len(planned) - _SHOWN:,} more")
-    about = duration(len(planned) / job.order.rate * 60)
+    about = span(len(planned) / job.order.rate * 60)
     return "\n".join((*lines, f"{len(planned):,} series would be asked for, which takes about {about}."))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vod2strmfs.cli.doctor import COLOURS
 from vod2strmfs.cli.options import GroupedCommand, complete_directory, debug_option
 from vod2strmfs.cli.pasteable import as_root
 from vod2strmfs.errors import CatalogError, OutputError, SettingsError, UserError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _Try = Callable[[Settings], "Iterator[Finding]"]
 _KEEP = "keep"
 """What is typed to go on with an answer that does not work yet."""
-_COLOURS = {"ok": "green", "note": "blue", "warning": "yellow", "problem": "red"}
 _ERRORS: dict[str, type[UserError]] = {"database": CatalogError, "base_url": SettingsError, "output_root": OutputError}
 _SPELLED = {"database": "--database", "base_url": "--base-url", "output_root": "FOLDER"}
 
@@ -111,7 +111,7 @@ class _Answers:
             if finding.level == "problem":
                 problem = UserError(f"{_SPELLED[name]}: {finding.text}. {finding.advice}".replace("\n", " "))
             else:
-                label = click.style(f"{finding.level:<8}", fg=_COLOURS[finding.level])
+                label = click.style(f"{finding.level:<8}", fg=COLOURS[finding.level])
                 click.echo(f"  {label} {finding.text}{f'. {finding.advice}' if finding.advice else ''}")
         return problem
 

@@ -10,6 +10,7 @@ from vod2strmfs.cli.logs.setup import set_up_logs
 from vod2strmfs.cli.options import STATE, Group, GroupedCommand, with_settings
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.settings import LibrarySettings, Settings
+from vod2strmfs.status.words import span
 
 if TYPE_CHECKING:
     from vod2strmfs.films.command import Job, Plan, Result
@@ -65,11 +66,11 @@ def _job(settings: Settings, library: LibrarySettings, names: tuple[str, ...], l
 
 def _announce(plan: "Plan") -> None:
     """Say what it will cost, on standard error: the answer is for programs too."""
-    from vod2strmfs.films.figures import duration, gigabytes
+    from vod2strmfs.films.figures import gigabytes
 
     if plan.films:
         are = "film is" if plan.films == 1 else "films are"
-        cost = f"about {gigabytes(plan.bytes)} from providers, in {duration(plan.seconds)} or more"
+        cost = f"about {gigabytes(plan.bytes)} from providers, in {span(plan.seconds)} or more"
         click.echo(f"{plan.films:,} {are} to be learnt: {cost}.", err=True)
 
 

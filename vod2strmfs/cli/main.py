@@ -41,8 +41,6 @@ _ARGUMENTS = ("output_root", "films_root")
 """Settings that are arguments: they stand in the command line without a name."""
 _INTERRUPTED = 130
 """The exit code of a command that Ctrl-C ended, as shells have it."""
-
-
 _NAMED_ELSEWHERE = {"unmount": "umount", "config": "init", "setup": "init", "version": "-V"}
 """What people try who know other programs, and what it is called here."""
 

@@ -47,10 +47,6 @@ HYDRATE = Group(
 """The key and the password themselves are no options: other users see what stands on a command line."""
 
 ARTWORK = Group("Posters and backgrounds as files", ("artwork_rate", "artwork_max_bytes", "artwork_cache"))
-
-mode_option = click.option(
-    "--mode", type=click.Choice(get_args(Mode)), default="all", help="What to write.", show_default=True
-)
 FILMS = Group(
     "Films that play",
     (
@@ -58,15 +54,17 @@ FILMS = Group(
         "background_bytes",
     ),
 )  # fmt: skip
+FILMS_ELSEWHERE = Group(FILMS.heading, ("films_root", *FILMS.names))
+"""Those of commands whose argument is another place than where `films` mounts."""
 NOTIFY = Group("Media servers to tell", ("notify_quiet", "notify_limit", "on_change", "on_change_timeout", "time_zone"))
 
+mode_option = click.option(
+    "--mode", type=click.Choice(get_args(Mode)), default="all", help="What to write.", show_default=True
+)
 debug_option = click.option(
     "--debug", is_flag=True, expose_value=False, help="Show where an error came from, as a Python traceback."
 )
 """The flag that asks for tracebacks. The group looks for it in the whole command line."""
-
-FILMS_ELSEWHERE = Group(FILMS.heading, ("films_root", *FILMS.names))
-"""Those of commands whose argument is another place than where `films` mounts."""
 
 _FLAGS = {"write_nfo": "--nfo/--no-nfo"}
 """Flags whose name in the original specification is another than that of their setting."""

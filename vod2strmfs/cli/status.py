@@ -4,7 +4,6 @@ import os
 import pwd
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +13,7 @@ from vod2strmfs.cli.answer import json_option, say_json
 from vod2strmfs.cli.options import STATE, Group, GroupedCommand, with_settings
 from vod2strmfs.errors import CatalogError, Exit, IndexFileError, MountError, ShrinkHeldError, UserError
 from vod2strmfs.settings import Settings
-from vod2strmfs.status.words import counted, library_text
+from vod2strmfs.status.words import counted, library_text, moment, span
 
 if TYPE_CHECKING:
     from vod2strmfs.films.figures import Figures
@@ -102,11 +101,10 @@ def _look(state_dir: Path, timeout: float) -> _Seen:
 def _look_at_films(state_dir: Path, timeout: float) -> "tuple[MountState | None, str]":
     """The mount of films, or why it does not answer."""
     from vod2strmfs.films.film import FOLDER
-    from vod2strmfs.status.channel import NoMountError, NotRunningError, ask
+    from vod2strmfs.status.channel import NoMountError, NotRunningError, ask_films
 
     try:
-        state = ask(state_dir / FOLDER, timeout)
-        return (state, "") if state.films is not None else (None, "")  # Else it is a library that is called so.
+        return ask_films(state_dir / FOLDER, timeout), ""
     except NoMountError:
         return None, ""
     except NotRunningError as error:
@@ -138,6 +136,8 @@ def _show(settings: Settings, timeout: float, *, as_json: bool, only_films: bool
                 shown.append(("merge", explain_merge(settings.merge, made_with)))
         shown += [("hydrate", describe(figures, seen.now))] if figures else []
         shown += [("artwork", artwork.describe(images, seen.now))] if images else []
+    elif seen.films and seen.films.merge:
+        shown.append(("merge", seen.films.merge))
     for heading, text in (*shown, *film_lines(seen.films, seen.films_error, seen.learnt, seen.now)):
         click.echo(f"{heading:<14}{text}")
     return seen
@@ -180,13 +180,13 @@ def _user_name(user: int) -> str:
 
 def lines(state: "MountState") -> Iterator[tuple[str, str]]:
     """The lines that are shown of a state: a heading, and the text that stands behind it."""
-    yield "mount", f"{state.mountpoint}, for {_span(state.now - state.started)} (process {state.pid})"
+    yield "mount", f"{state.mountpoint}, for {span(state.now - state.started)} (process {state.pid})"
     if state.generation:
-        yield "generation", f"{state.generation}, made {_span(state.now - state.made)} ago"
+        yield "generation", f"{state.generation}, made {span(state.now - state.made)} ago"
     else:
         yield "generation", "none"
-    yield "last sync", f"{_span(state.now - state.synced)} ago" if state.synced else "none"
-    yield "stale since", f"{_moment(state.stale_since)}: {state.error}" if state.stale_since else "-"
+    yield "last sync", f"{span(state.now - state.synced)} ago" if state.synced else "none"
+    yield "stale since", f"{moment(state.stale_since)}: {state.error}" if state.stale_since else "-"
     yield "library", library_text(state.metrics)
     for metric, number in state.metrics.get("index", {}).items():
         if metric.startswith("titles_on_shelf_"):
@@ -210,21 +210,21 @@ def run_lines(runs: "Runs | None", now: float) -> Iterator[tuple[str, str]]:
         return
     service, last = runs.service, runs.last
     if service:
-        running = f"for {_span(now - service.started)} (process {service.pid})"
+        running = f"for {span(now - service.started)} (process {service.pid})"
         yield "run", f"{service.output_root}, {service.when}, {running if runs.is_alive else 'not running any more'}"
     if service and runs.is_alive:
         if service.running_since:
-            yield "running", f"a run, for {_span(now - service.running_since)}"
+            yield "running", f"a run, for {span(now - service.running_since)}"
         if service.stale_since:
-            yield "stale since", f"{_moment(service.stale_since)}: {service.error}"
+            yield "stale since", f"{moment(service.stale_since)}: {service.error}"
     if last:
         done = ", ".join(counted_action(action, number) for action, number in last.actions.items())
-        took = f"{_span(now - last.ended)} ago, in {last.ended - last.began:,.1f} s"
+        took = f"{span(now - last.ended)} ago, in {last.ended - last.began:,.1f} s"
         yield "last run", f"{last.output_root}, {took}: {done or ('nothing to do' if not last.exit_code else 'failed')}"
         if last.report:
             yield "report", last.report
     if service and runs.is_alive:
-        yield "next run", _moment(service.next_run) if service.next_run else "when the catalogue has changed"
+        yield "next run", moment(service.next_run) if service.next_run else "when the catalogue has changed"
 
 
 def film_lines(
@@ -234,7 +234,7 @@ def film_lines(
     from vod2strmfs.films.figures import describe, gigabytes
 
     if mount:
-        yield "films", f"{mount.mountpoint}, for {_span(mount.now - mount.started)} (process {mount.pid})"
+        yield "films", f"{mount.mountpoint}, for {span(mount.now - mount.started)} (process {mount.pid})"
         yield "shown", library_text(mount.metrics) if mount.generation else f"nothing. {mount.error}".rstrip(". ")
     elif error:
         yield "films", error.splitlines()[0]
@@ -251,7 +251,7 @@ def film_lines(
         yield "plays", f"{film.name}, from account {film.account}, {film.rate / 1e6:.1f} MB a second{beside}"
     for each in mount.films.accounts:
         if each.refused:
-            last = f"last {_moment(each.refused_at)}: {each.refused_because}"
+            last = f"last {moment(each.refused_at)}: {each.refused_because}"
             yield "refused", f"{counted(each.refused, 'times')}, account {each.account}, {last}"
         if each.background:
             yield "unwatched", f"{gigabytes(each.background)} from account {each.account} within 24 hours"
@@ -268,7 +268,7 @@ def _server(server: "Account") -> str:
     told = f"{server.name}: {counted(server.told, 'folders')}, {server.waiting:,} waiting"
     if not server.failures:
         return told
-    return f"{told}, failing since {_moment(server.failing_since)}: it {server.error}"
+    return f"{told}, failing since {moment(server.failing_since)}: it {server.error}"
 
 
 def _check(seen: _Seen) -> None:
@@ -288,7 +288,7 @@ def _check_mount(state: "MountState") -> None:
         raise IndexFileError(f"the mount has nothing to show, and answers every request with an error. {state.error}")
     if state.stale_since:
         raise CatalogError(
-            f"the database cannot be read since {_moment(state.stale_since)}. What the mount shows stays as it is."
+            f"the database cannot be read since {moment(state.stale_since)}. What the mount shows stays as it is."
         )
     if state.held:
         raise ShrinkHeldError(f"{state.held_because}\n{state.held_advice}")
@@ -302,22 +302,10 @@ def _check_runs(runs: "Runs") -> None:
         )
     if runs.service and runs.service.stale_since:
         raise CatalogError(
-            f"the database cannot be read since {_moment(runs.service.stale_since)}. What was written stays as it is."
+            f"the database cannot be read since {moment(runs.service.stale_since)}. What was written stays as it is."
         )
     if runs.last and runs.last.exit_code:
         error = UserError(f"the last run ended with exit code {runs.last.exit_code}: {runs.last.error}")
         known = runs.last.exit_code in list(Exit)
         error.exit_code = Exit(runs.last.exit_code) if known else Exit.FAILED  # 130: it was ended in the middle
         raise error
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
-
-
-def _span(seconds: float) -> str:
-    """A time span given in seconds, in the largest unit that fits: `3 minutes`."""
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return counted(round(max(seconds, 0)), "seconds")

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import trio
 
-from vod2strmfs.doctor import playing
+from vod2strmfs.doctor import patience, playing
 from vod2strmfs.doctor.finding import Finding, Level
-from vod2strmfs.doctor.patience import SECONDS, in_time
+from vod2strmfs.doctor.mount import mounted_there
+from vod2strmfs.doctor.patience import in_time
 from vod2strmfs.errors import IndexFileError, SettingsError
 from vod2strmfs.films.figures import FILE_NAME, Figures, gigabytes, read_figures
 from vod2strmfs.films.film import FOLDER, Address
 from vod2strmfs.films.upstream import DEADLINES, Answer, Upstream, UpstreamError, UpstreamKind
-from vod2strmfs.host.mount_table import KIND, mounted_at
+from vod2strmfs.host.mount_table import KIND, Mounted, mounted_at
 from vod2strmfs.index.order import signs_in
-from vod2strmfs.mount import point
 from vod2strmfs.settings import Settings
-from vod2strmfs.status.channel import NotRunningError, ask
+from vod2strmfs.status.channel import NotRunningError, ask_films
 
 _CHECK = "films"
 _MONTHS_SECONDS = 45 * 86400.0
@@ -193,46 +193,20 @@ def learnt(figures: Figures | None) -> Iterator[Finding]:
 def mount(settings: Settings) -> Iterator[Finding]:
     """What is mounted where films are to be, and whether it answers."""
     place = settings.films_root.absolute()
-    try:
-        yield from in_time(lambda: list(_mount(settings, place)))
-    except TimeoutError:
-        yield Finding(
-            _CHECK,
-            Level.PROBLEM,
-            f"{place} does not answer within {SECONDS:g} seconds: the process behind it hangs",
-            f"End that process, and run `fusermount3 -uz {place}`, or `umount -l {place}` as root.",
-        )
-    except OSError as error:
-        yield Finding(_CHECK, Level.PROBLEM, f"{place} cannot be used ({error.strerror})", "Choose another place.")
 
+    def look(mounted: Mounted | None) -> Iterator[Finding]:
+        if mounted is not None:
+            yield _living(settings, place)
+        else:
+            advice = f"`vod2strmfs films {place}` shows them there."
+            yield Finding(_CHECK, Level.NOTE, f"no films are mounted at {place}", advice)
 
-def _mount(settings: Settings, place: Path) -> Iterator[Finding]:
-    mounted = mounted_at(place)
-    if mounted is not None and mounted.kind == KIND and point.is_dead(place):
-        yield Finding(
-            _CHECK,
-            Level.PROBLEM,
-            f"the mount at {place} is dead: its process has gone",
-            f"`vod2strmfs films {place}` replaces it; `fusermount3 -uz {place}` only takes it away.",
-        )
-    elif mounted is not None and mounted.kind != KIND:
-        yield Finding(
-            _CHECK,
-            Level.PROBLEM,
-            f"a {mounted.kind} file system is mounted at {place}",
-            f"Unmount it (`umount {place}`), or choose another films_root.",
-        )
-    elif mounted is None:
-        yield Finding(
-            _CHECK, Level.NOTE, f"no films are mounted at {place}", f"`vod2strmfs films {place}` shows them there."
-        )
-    else:
-        yield _living(settings, place)
+    yield from mounted_there(_CHECK, place, "films_root", look)
 
 
 def _living(settings: Settings, place: Path) -> Finding:
     try:
-        state = ask(settings.state_dir / FOLDER, SECONDS / 2)
+        state = ask_films(settings.state_dir / FOLDER, patience.SECONDS / 2)
     except NotRunningError as error:
         return Finding(
             _CHECK,

@@ -3,8 +3,11 @@
 import stat
 from collections.abc import Iterator
 
+import trio
+
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.errors import ApiError, SettingsError
+from vod2strmfs.hydrate.api import Api, AwayError
 from vod2strmfs.index.order import HydrateOrder
 from vod2strmfs.settings import Settings, without_password
 
@@ -43,9 +46,6 @@ def _refusal(order: HydrateOrder) -> str:
         ApiError: it refuses.
         SettingsError: the certificate authority cannot be used.
     """
-    import trio
-
-    from vod2strmfs.hydrate.api import Api, AwayError
 
     async def ask() -> str:
         async with Api(order, _SECONDS) as api:

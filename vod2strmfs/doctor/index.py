@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import datetime
 
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.errors import IndexFileError
@@ -12,6 +11,7 @@ from vod2strmfs.index.merge import OF_NEW, explain_merge
 from vod2strmfs.index.store import Store
 from vod2strmfs.library import stats_csv as stats
 from vod2strmfs.settings import LibrarySettings, Settings
+from vod2strmfs.status.words import moment, span
 
 _OLD_SECONDS = 2 * 86400.0
 """Seconds since the last comparison with the catalogue from which on an index is called old."""
@@ -49,11 +49,11 @@ def index(settings: Settings) -> Iterator[Finding]:
 def age(store: Store, now: float) -> Iterator[Finding]:
     """Whether the index is kept up to date; `now` is in seconds since the epoch."""
     if store.failing_since:
-        since = datetime.fromtimestamp(store.failing_since).astimezone().isoformat(" ", "seconds")
+        text = f"the database could not be read since {moment(store.failing_since)}: {store.error}"
         yield Finding(
             "index",
             Level.PROBLEM,
-            f"the database could not be read since {since}: {store.error}".replace("\n", " ").rstrip("."),
+            text.replace("\n", " ").rstrip("."),
             "Mend what is said of the database, and run `vod2strmfs sync`.",
         )
     elif not store.generation:
@@ -62,7 +62,7 @@ def age(store: Store, now: float) -> Iterator[Finding]:
         yield Finding(
             "index",
             Level.NOTE,
-            f"generation {store.generation}, last compared {(now - store.compared / 1e9) / 86400:.0f} days ago",
+            f"generation {store.generation}, last compared {span(now - store.compared / 1e9)} ago",
             "If Dispatcharr scans its accounts every day, see whether the mount or the timer runs.",
         )
     else:

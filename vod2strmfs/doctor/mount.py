@@ -2,14 +2,15 @@
 
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from vod2strmfs.doctor import patience
 from vod2strmfs.doctor.finding import Finding, Level
-from vod2strmfs.doctor.patience import SECONDS, in_time
+from vod2strmfs.doctor.patience import in_time
 from vod2strmfs.errors import MountError
-from vod2strmfs.host.mount_table import KIND, mount_of, mounted_at
+from vod2strmfs.host.mount_table import KIND, Mounted, mount_of, mounted_at
 from vod2strmfs.mount import point
 from vod2strmfs.settings import Settings
 from vod2strmfs.status.channel import NotRunningError, ask
@@ -39,40 +40,55 @@ def fuse(settings: Settings) -> Iterator[Finding]:
 def mount(settings: Settings) -> Iterator[Finding]:
     """What is mounted at the mount point, and whether it answers."""
     place = settings.output_root.absolute()
+    return mounted_there(
+        "mount", place, "mount point", lambda mounted: _living(settings) if mounted else _unmounted(settings)
+    )
+
+
+def mounted_there(
+    check: str, place: Path, what: str, look: Callable[[Mounted | None], Iterator[Finding]]
+) -> Iterator[Finding]:
+    """What is mounted where one of our mounts is to be.
+
+    Args:
+        check: what findings are said to be about; by the same word the command is called that mounts there.
+        place: where it is to be.
+        what: what the place is called, as in "choose another mount point".
+        look: looks further, at a living mount of ours or, with None, at a place where nothing is mounted.
+    """
     try:
-        yield from in_time(lambda: list(_mount(settings)))
+        yield from in_time(lambda: list(_mounted_there(check, place, what, look)))
     except TimeoutError:
         yield Finding(
-            "mount",
+            check,
             Level.PROBLEM,
-            f"{place} does not answer within {SECONDS:g} seconds: the process behind it hangs",
+            f"{place} does not answer within {patience.SECONDS:g} seconds: the process behind it hangs",
             f"End that process, and run `fusermount3 -uz {place}`, or `umount -l {place}` as root.",
         )
     except OSError as error:
-        yield Finding("mount", Level.PROBLEM, f"{place} cannot be used ({error.strerror})", "Choose another place.")
+        yield Finding(check, Level.PROBLEM, f"{place} cannot be used ({error.strerror})", "Choose another place.")
 
 
-def _mount(settings: Settings) -> Iterator[Finding]:
-    place = settings.output_root.absolute()
+def _mounted_there(
+    check: str, place: Path, what: str, look: Callable[[Mounted | None], Iterator[Finding]]
+) -> Iterator[Finding]:
     mounted = mounted_at(place)
-    if mounted is None:
-        yield from _unmounted(settings)
-    elif mounted.kind != KIND:
+    if mounted is not None and mounted.kind != KIND:
         yield Finding(
-            "mount",
+            check,
             Level.PROBLEM,
             f"a {mounted.kind} file system is mounted at {place}",
-            f"Unmount it (`umount {place}`), or choose another mount point.",
+            f"Unmount it (`umount {place}`), or choose another {what}.",
         )
-    elif point.is_dead(place):
+    elif mounted is not None and point.is_dead(place):
         yield Finding(
-            "mount",
+            check,
             Level.PROBLEM,
             f"the mount at {place} is dead: its process has gone",
-            f"`vod2strmfs mount {place}` replaces it; `fusermount3 -uz {place}` only takes it away.",
+            f"`vod2strmfs {check} {place}` replaces it; `fusermount3 -uz {place}` only takes it away.",
         )
     else:
-        yield from _living(settings)
+        yield from look(mounted)
 
 
 def _unmounted(settings: Settings) -> Iterator[Finding]:
@@ -112,7 +128,7 @@ def _unmounted(settings: Settings) -> Iterator[Finding]:
 def _living(settings: Settings) -> Iterator[Finding]:
     place = settings.output_root.absolute()
     try:
-        state = ask(settings.state_dir, SECONDS / 2)
+        state = ask(settings.state_dir, patience.SECONDS / 2)
     except NotRunningError as error:
         yield Finding(
             "mount",

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from vod2strmfs.doctor import patience
 from vod2strmfs.doctor.finding import Finding, Level
-from vod2strmfs.doctor.patience import SECONDS, in_time
+from vod2strmfs.doctor.patience import in_time
 from vod2strmfs.host.mount_table import KIND, Mounted, mounted_at, mounts, overlay_over
 from vod2strmfs.settings import Settings
 
@@ -60,7 +61,7 @@ def _mergerfs(place: Path, _: Mounted) -> Iterator[Finding]:
 def _branches(mergerfs: str) -> list[Path]:
     """The folders that a mergerfs shows as one; none if it does not say so in time."""
     try:
-        said = in_time(lambda: os.getxattr(f"{mergerfs}/.mergerfs", "user.mergerfs.branches"), SECONDS / 2)
+        said = in_time(lambda: os.getxattr(f"{mergerfs}/.mergerfs", "user.mergerfs.branches"), patience.SECONDS / 2)
     except (OSError, TimeoutError):
         return []
     return [Path(re.sub(r"=(RO|RW|NC)\b.*$", "", branch)) for branch in os.fsdecode(said).split(":")]
@@ -110,8 +111,8 @@ def _shares() -> Iterator[_Share]:
         return
     try:
         done = subprocess.run(
-            [testparm, "--suppress-prompt"], capture_output=True, text=True, errors="replace", timeout=SECONDS / 2,
-            check=False, stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C.UTF-8"},
+            [testparm, "--suppress-prompt"], capture_output=True, text=True, errors="replace", check=False,
+            stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C.UTF-8"}, timeout=patience.SECONDS / 2,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return

@@ -6,16 +6,20 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 
-SECONDS = 5.0
-"""Seconds that a check waits for a file system, or for the mount."""
+SECONDS = 10.0
+"""Seconds that a check waits for a file system; half of them for each process that it asks meanwhile."""
 
 
-def in_time(function: Callable[[], Result], seconds: float = SECONDS) -> Result:
+def in_time(function: Callable[[], Result], seconds: float | None = None) -> Result:
     """The result of a function, or its exception.
 
+    Args:
+        function: takes no arguments.
+        seconds: how long it may take; None: `SECONDS`.
+
     Raises:
-        TimeoutError: the function has not ended within some seconds. It goes on in its thread, which ends with the
-            process at last.
+        TimeoutError: the function has not ended in that time. It goes on in its thread, which ends with the process at
+            last.
     """
     results: list[Result] = []
     errors: list[BaseException] = []
@@ -28,7 +32,7 @@ def in_time(function: Callable[[], Result], seconds: float = SECONDS) -> Result:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(seconds)
+    thread.join(SECONDS if seconds is None else seconds)
     if errors:
         raise errors[0]
     if not results:

@@ -3,12 +3,12 @@
 import os
 import time
 from collections.abc import Iterator
-from datetime import datetime
 
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.host.mount_table import mounted_at
 from vod2strmfs.settings import Settings
 from vod2strmfs.status.runs import LastRun, Runs, ServiceState, read_runs
+from vod2strmfs.status.words import moment, span
 
 _OLD_SECONDS = 2 * 86400.0
 """Seconds after a run from which on one asks whether another is to come."""
@@ -47,17 +47,17 @@ def _service(service: ServiceState, known: Runs) -> Finding:
         return Finding(
             "run",
             Level.PROBLEM,
-            f"the service cannot read the database since {_moment(service.stale_since)}: {service.error}".rstrip("."),
+            f"the service cannot read the database since {moment(service.stale_since)}: {service.error}".rstrip("."),
             "Mend what is said of the database; it then goes on by itself.",
         )
-    coming = f"at {_moment(service.next_run)}" if service.next_run else "when the catalogue has changed"
+    coming = f"at {moment(service.next_run)}" if service.next_run else "when the catalogue has changed"
     return Finding(
         "run", Level.OK, f"process {service.pid} materializes {service.output_root}; the next run is {coming}"
     )
 
 
 def _last(last: LastRun) -> Finding:
-    ended = f"the last run ended at {_moment(last.ended)}"
+    ended = f"the last run ended at {moment(last.ended)}"
     if not last.exit_code:
         done = ", ".join(f"{number} {action.replace('_', ' ')}" for action, number in last.actions.items())
         return Finding("last run", Level.OK, f"{ended}: {done or 'nothing to do'}; report {last.report}")
@@ -76,10 +76,6 @@ def _next(last: LastRun, known: Runs, now: float) -> Iterator[Finding]:
         yield Finding(
             "next run",
             Level.NOTE,
-            f"the last run was {(now - last.ended) / 86400:.0f} days ago, and no service waits for the next one",
+            f"the last run was {span(now - last.ended)} ago, and no service waits for the next one",
             "If a timer should do it, see `systemctl list-timers`.",
         )
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")

@@ -7,6 +7,7 @@ import msgspec
 
 from vod2strmfs.films.film import BLOCK, FOLDER
 from vod2strmfs.host.work_file import counted, read_work_file
+from vod2strmfs.status.words import span
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,28 +29,28 @@ _TYPICAL_BYTES = 3 << 20
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """How far it is. Times are seconds since the epoch."""
+    """How far learning films is. Times are seconds since the epoch."""
 
     learnt: int
     """Films of the library whose size is known."""
     waiting: int
-    """Those that are to be learnt and did not fail yet."""
+    """Films that are to be learnt and did not fail yet."""
     changed: int
-    """Those that are shown and are to be learnt anew."""
+    """Films that are shown and are to be learnt anew."""
     failing: dict[str, int]
-    """How many could not be learnt, by kind and reason, the most frequent first."""
+    """How many films could not be learnt, by kind and reason, the most frequent first."""
     kept: int
     """Bytes of films on disk."""
     limit: int
     """Bytes that may be kept (films_cache)."""
     last_hour: int
-    """How many were tried within the last hour."""
+    """How many films were tried within the last hour."""
     rate: float
-    """How many a minute may be tried."""
+    """How many films a minute may be tried."""
     taken: int
     """Bytes that were taken from providers within 24 hours."""
     budget: int
-    """How many may be (learn_bytes)."""
+    """Bytes that may be taken from them within 24 hours (learn_bytes)."""
     each: int
     """Bytes that a film costs, on average."""
     paused: dict[str, str]
@@ -61,7 +62,7 @@ class Figures(msgspec.Struct, frozen=True):
 
     @property
     def failed(self) -> int:
-        """How many could not be learnt."""
+        """How many films could not be learnt."""
         return sum(self.failing.values())
 
 
@@ -123,7 +124,7 @@ def describe(figures: Figures, now: float) -> str:
         parts.append(f"{figures.changed:,} to be learnt anew")
     parts += [f"{number:,} could not be learnt ({why})" for why, number in figures.failing.items()]
     if figures.done:
-        parts.append(f"done in about {duration(figures.done - now)}")
+        parts.append(f"done in about {span(figures.done - now)}")
     parts += [f"{name} left alone: {why}" for name, why in figures.paused.items()]
     if figures.stopped:
         parts.append(f"stopped: {figures.stopped}")
@@ -133,12 +134,3 @@ def describe(figures: Figures, now: float) -> str:
 def gigabytes(size: int) -> str:
     """A number of bytes, for people."""
     return f"{size / 1e9:,.1f} GB" if size >= 1_000_000_000 else f"{size / 1e6:,.1f} MB"
-
-
-def duration(seconds: float) -> str:
-    """A time, for people."""
-    minutes = max(round(seconds / 60), 1)
-    if minutes < 120:
-        return f"{minutes} minute{'s' if minutes != 1 else ''}"
-    hours = round(minutes / 60)
-    return f"{hours} hours" if hours < 72 else f"{round(hours / 24)} days"

@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import IO
 
+from vod2strmfs.host.beside import command
+
 _PIPE_BYTES = 1 << 20
 """What an unprivileged process may have as a rule: with less, who writes has to wait for who reads."""
 
@@ -37,11 +39,9 @@ class SecondProcess:
 
     def __init__(self, module: str, held: Sequence[int] = ()) -> None:
         self._is_ready = False
-        # -P: what lies in the current directory is not imported.
-        command = [sys.executable, "-P", "-m", module]
         # A process group of its own: an interrupt at the terminal is for the first process to handle.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
+            command(module), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
             process_group=0, pass_fds=held,
         )  # fmt: skip
         assert self._process.stdin

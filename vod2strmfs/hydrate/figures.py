@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vod2strmfs.host.work_file import read_work_file
+from vod2strmfs.status.words import span
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,26 +29,26 @@ _ACCOUNTS = """
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """How far it is. Times are seconds since the epoch."""
+    """How far filling series is. Times are seconds since the epoch."""
 
     mode: str
     """`background` or `on_open`; empty where only the command has filled anything."""
     series: int
-    """How many the library has, with episodes or not."""
+    """How many series the library has, with episodes or not."""
     filled: int
-    """How many of them have episodes."""
+    """How many series have episodes."""
     waiting: int
-    """How many have not been asked for, or their episodes have not come yet."""
+    """How many series have not been asked for, or their episodes have not come yet."""
     without: int
-    """Of how many the provider named no episodes."""
+    """Of how many series the provider named no episodes."""
     failing: dict[str, int]
-    """How many were asked for in vain, by why."""
+    """How many series were asked for in vain, by why."""
     asking: int
-    """For how many is being asked now."""
+    """For how many series is being asked now."""
     last_hour: int
-    """For how many was asked within the last hour."""
+    """For how many series was asked within the last hour."""
     rate: float
-    """For how many a minute it may be asked."""
+    """For how many series a minute it may be asked."""
     paused: dict[str, str]
     """Why accounts are left alone for a while, by their names."""
     stopped: str
@@ -57,7 +58,7 @@ class Figures(msgspec.Struct, frozen=True):
 
     @property
     def failed(self) -> int:
-        """How many were asked for in vain."""
+        """How many series were asked for in vain."""
         return sum(self.failing.values())
 
 
@@ -111,15 +112,8 @@ def describe(figures: Figures, now: float) -> str:
     if figures.mode == "background" and figures.waiting:
         parts.append(f"{figures.last_hour:,} asked for in the last hour, at most {figures.rate:g} a minute")
     if figures.done:
-        parts.append(f"done in about {_about(figures.done - now)}")
+        parts.append(f"done in about {span(figures.done - now)}")
     parts += [f"{name} left alone: {why}" for name, why in figures.paused.items()]
     if figures.stopped:
         parts.append(f"stopped: {figures.stopped}")
     return "; ".join(parts)
-
-
-def _about(seconds: float) -> str:
-    for unit, length in (("days", _DAY), ("hours", _HOUR), ("minutes", 60.0)):
-        if seconds >= 1.5 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{max(seconds, 1):.0f} seconds"

@@ -75,7 +75,7 @@ async def negotiated() -> int:
 
 
 class Device:
-    """Answers the kernel's requests, one after the other.
+    """The kernel's device, whose requests are answered one after the other.
 
     Args:
         answer: gives the replies.

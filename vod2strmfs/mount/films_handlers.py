@@ -26,7 +26,7 @@ class Reading(Protocol):
         """Note that somebody has opened a film."""
 
     def released(self, film: Film, handle: int) -> None:
-        """Note that he has closed it."""
+        """Note that somebody has closed a film."""
 
     def now(self, film: Film, handle: int, offset: int, size: int) -> bytes | memoryview | None:
         """Bytes of a film, if they are at hand; a view is good until something is awaited."""

@@ -27,15 +27,13 @@ from vod2strmfs.hydrate.api import Api
 from vod2strmfs.index.file import make_directory
 from vod2strmfs.index.order import FILMS_LEARNT, HydrateOrder
 from vod2strmfs.library import stats_csv
-from vod2strmfs.mount import point, wire
-from vod2strmfs.mount.device import Device
+from vod2strmfs.mount import point
 from vod2strmfs.mount.films_handlers import FilmsHandlers
 from vod2strmfs.mount.films_status import FilmsReporter, Sources
 from vod2strmfs.mount.follow import Follower
 from vod2strmfs.mount.handlers import Owner
-from vod2strmfs.mount.run import examine_index, follow_index, keep_up, mounted, serve, worker_order
-from vod2strmfs.mount.status import Reporter, report
-from vod2strmfs.mount.trace import traced
+from vod2strmfs.mount.run import device_of, examine_index, follow_index, keep_up, mounted, serve, worker_order
+from vod2strmfs.mount.status import Mount, Reporter, report
 from vod2strmfs.notify.courier import Courier
 from vod2strmfs.notify.order import order as notify_order
 from vod2strmfs.settings import Settings
@@ -86,16 +84,13 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
         parts = _parts(settings, order.state_dir, films)
         owner = Owner(settings.uid, settings.gid, settings.umask)
         handlers = FilmsHandlers(owner, Pictures(order.state_dir), films, parts.player)
-        answer = partial(wire.answer, handlers)
-        device = Device(
-            traced(answer) if settings.debug_logging else answer, handlers.prepare, hurried=handlers.is_streaming
-        )
-        handlers.tell = device.tell
+        device = device_of(handlers, settings)
         follower = Follower(handlers, folder, settings.write_nfo)
         # Media servers are told by the library's mount alone.
         untold = settings.model_copy(update={"notify": (), "on_change": ""})
         with Courier(notify_order(untold, order.level, mountpoint)) as courier:
-            reporter = FilmsReporter(mountpoint, handlers, follower, device, order.accept, courier, parts.sources)
+            shown = Mount(mountpoint, handlers, follower, device, courier, order.accept, settings.merge)
+            reporter = FilmsReporter(shown, parts.sources)
             announce = partial(_announce, follower, mountpoint, ready)
             beside = partial(_start_beside, parts, reporter, follower, folder, courier, announce)
             trio.run(serve, device, order, mounted(mountpoint, settings, SOURCE), beside)

@@ -3,7 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -12,11 +11,7 @@ from vod2strmfs.films.admission import Admission
 from vod2strmfs.films.player import Play, Player
 from vod2strmfs.films.store import Films
 from vod2strmfs.films.upstream import Upstream
-from vod2strmfs.mount.device import Device
-from vod2strmfs.mount.follow import Follower
-from vod2strmfs.mount.handlers import LibraryHandlers
-from vod2strmfs.mount.status import SAMPLES, Reporter
-from vod2strmfs.notify.courier import Courier
+from vod2strmfs.mount.status import SAMPLES, Mount, Reporter
 from vod2strmfs.status.state import AccountStreams, FilmsState, MountState, PlayingFilm
 
 
@@ -30,23 +25,15 @@ class Sources(NamedTuple):
 
 
 class FilmsReporter(Reporter):
-    """Knows how the films' mount is.
+    """The state of the films' mount: as of every mount, and what plays.
 
     Args:
-        sources: what knows of films that play; the others are those of `Reporter`.
+        mount: their mount.
+        sources: what knows of films that play.
     """
 
-    def __init__(
-        self,
-        mountpoint: Path,
-        handlers: LibraryHandlers,
-        follower: Follower,
-        device: Device,
-        accept: str,
-        courier: Courier,
-        sources: Sources,
-    ) -> None:
-        super().__init__(mountpoint, handlers, follower, device, accept, courier)
+    def __init__(self, mount: Mount, sources: Sources) -> None:
+        super().__init__(mount)
         self._sources = sources
         self._received: deque[tuple[float, dict[tuple[int, int], int]]] = deque(maxlen=SAMPLES + 1)
         """What had come for each film, by the time in monotonic seconds."""

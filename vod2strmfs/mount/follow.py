@@ -43,7 +43,7 @@ class Step(NamedTuple):
 
 
 class Follower:
-    """Keeps a mount at the newest generation of its index.
+    """The follower of an index, which keeps a mount at its newest generation.
 
     Args:
         handlers: whose tree is replaced.

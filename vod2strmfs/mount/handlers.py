@@ -99,7 +99,7 @@ class Opened:
         self._tree = None
 
     def content(self) -> bytes:
-        """All that is in it.
+        """All bytes of the file.
 
         Raises:
             IndexFileError: it cannot be told, or is not as long as was said of it, so the index is damaged.
@@ -128,11 +128,11 @@ class OpenedPicture:
         self._descriptor = descriptor
 
     def read(self, offset: int, size: int) -> bytes:
-        """Part of it."""
+        """Part of the image: `size` bytes, fewer at its end."""
         return os.pread(self._descriptor, size, offset)
 
     def close(self) -> None:
-        """Close it; nothing can be read of it any more."""
+        """Close the image; nothing can be read of it any more."""
         os.close(self._descriptor)
 
 
@@ -330,6 +330,10 @@ class LibraryHandlers:
                 tell(stored(file.entry.inode, self._content(file)))
                 self._given_last = file.entry.inode
 
+    def is_streaming(self) -> bool:
+        """Whether bytes are coming in that others wait for. Never: all that is read here is at hand."""
+        return False
+
     def prepare(self) -> None:
         """Make the content that is probably opened next: that of the file beside the one that was just given."""
         inode, self._given_last = self._given_last, 0
@@ -363,7 +367,7 @@ class LibraryHandlers:
         raise RequestError(errno.ENODATA)
 
     def listxattr(self, inode: int) -> bytes:
-        """None: Samba and others ask for each that is named, of each file of a listing."""
+        """The names of extended attributes: none. Samba and others ask for each that is named, of each file."""
         if self._shared_by_samba:
             raise RequestError(errno.ENOSYS)
         return b""

@@ -160,7 +160,7 @@ class Openings:
         return self._last_handle, flags
 
     def asked(self, opening: Opening) -> None:
-        """The kernel has asked something of an opening, so it has done what it was told at OPENDIR."""
+        """Note that the kernel has asked something of an opening, so that it has done what it was told at OPENDIR."""
         if opening.flags == CACHE_DIR and not opening.outdated:
             self._doubtful.discard(node_of(opening.directory))
             self._opened.add(node_of(opening.directory))

@@ -31,7 +31,7 @@ _REMEMBERED = 4096
 
 
 class People:
-    """Tells which series were opened by people.
+    """The series that people have opened, told from those that programs went through.
 
     Args:
         now: gives the time, in seconds.
@@ -48,7 +48,7 @@ class People:
         self._undecided: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
 
     def note(self, inode: int) -> None:
-        """A directory was opened."""
+        """Note that a directory was opened."""
         self._opened.append((self._now(), inode))
 
     def chosen(self, is_series: Callable[[int], bool]) -> list[int]:

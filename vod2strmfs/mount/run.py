@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
@@ -18,6 +17,7 @@ import trio
 
 from vod2strmfs.artwork.pictures import Pictures
 from vod2strmfs.errors import MountError, SettingsError
+from vod2strmfs.host.beside import command, log_said
 from vod2strmfs.host.causes import cause_of
 from vod2strmfs.host.service_manager import notify, watchdog_seconds
 from vod2strmfs.index.file import make_directory
@@ -29,7 +29,7 @@ from vod2strmfs.mount.device import Device, negotiated
 from vod2strmfs.mount.follow import Follower, forget, forget_all, is_sound
 from vod2strmfs.mount.handlers import LibraryHandlers, Owner
 from vod2strmfs.mount.people import People, watch
-from vod2strmfs.mount.status import Reporter, report
+from vod2strmfs.mount.status import Mount, Reporter, report
 from vod2strmfs.mount.trace import traced
 from vod2strmfs.notify.courier import Courier
 from vod2strmfs.notify.order import order as notify_order
@@ -87,13 +87,11 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None], *, so
     people = People()
     if order.hydrate:
         handlers.opened = people.note
-    answer = partial(wire.answer, handlers)
-    device = Device(traced(answer) if settings.debug_logging else answer, handlers.prepare)
-    handlers.tell = device.tell
+    device = device_of(handlers, settings)
     follower = Follower(handlers, order.state_dir, settings.write_nfo)
     with Courier(notify_order(settings, order.level, mountpoint)) as courier:
         announce = partial(_announce, follower, mountpoint, ready)
-        reporter = Reporter(mountpoint, handlers, follower, device, order.accept, courier, settings.merge)
+        reporter = Reporter(Mount(mountpoint, handlers, follower, device, courier, order.accept, settings.merge))
         beside = partial(_start_beside, reporter, follower, people, order, settings, courier, announce)
         trio.run(serve, device, order, mounted(mountpoint, settings, source), beside)
 
@@ -115,6 +113,14 @@ def worker_order(settings: Settings) -> Order:
         artwork=ArtworkOrder.of(settings, database=settings.database_url()),
         level=_log.getEffectiveLevel(),
     )
+
+
+def device_of(handlers: LibraryHandlers, settings: Settings) -> Device:
+    """The device of a mount whose requests are answered by handlers, and logged with `debug_logging`."""
+    answer = partial(wire.answer, handlers)
+    device = Device(traced(answer) if settings.debug_logging else answer, handlers.prepare, handlers.is_streaming)
+    handlers.tell = device.tell
+    return device
 
 
 def _announce(follower: Follower, mountpoint: Path, ready: Callable[[], None]) -> None:
@@ -149,7 +155,7 @@ class _Negotiation(pyfuse3.Operations):
 
 @contextmanager
 def mounted(mountpoint: Path, settings: Settings, source: str) -> Iterator[None]:
-    """Mount while it lasts. If it ends with an error, the dead mount stays in place.
+    """Mount the file system for as long as the context lasts. After an error, the dead mount stays in place.
 
     All who look at that get an error. From an empty folder, media servers would conclude that the library is gone.
     """
@@ -305,7 +311,7 @@ async def _keep(
     """
     while True:
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-P", "-m", program.module, *arguments],  # -P: not from the current directory
+            command(program.module, *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -339,14 +345,12 @@ async def _pass_on(order: str, orders: trio.MemoryReceiveChannel[str] | None, st
 
 
 async def _log_lines(stream: trio.abc.ReceiveStream) -> None:
-    """Log what the worker says, a line a message, the level's name first."""
+    """Log what a process says."""
     rest = b""
     async for data in stream:
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
-            level, _, message = line.decode(errors="replace").partition(" ")
-            known = logging.getLevelNamesMapping().get(level)
-            _log.log(known or logging.ERROR, "%s", message if known else f"{level} {message}")
+            log_said(line.decode(errors="replace"))
 
 
 async def follow_index(follower: Follower, state_dir: Path, courier: Courier, ready: Callable[[], None]) -> None:

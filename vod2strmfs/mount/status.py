@@ -6,6 +6,7 @@ import time
 from collections import deque
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import trio
 
@@ -31,81 +32,78 @@ _PATIENCE_SECONDS = 5.0
 """For somebody who asked and does not take the answer."""
 
 
+class Mount(NamedTuple):
+    """What a mount consists of, as far as it is asked how the mount is."""
+
+    mountpoint: Path
+    handlers: LibraryHandlers
+    """What answers its requests."""
+    follower: Follower
+    """What keeps it at the newest generation."""
+    device: Device
+    """Where its requests come from."""
+    courier: Courier
+    """What has media servers told."""
+    accept: str
+    """The command that accepts what the shrink brake holds."""
+    merge: Merge | None
+    """What its settings name, if they do."""
+
+
 class Reporter:
-    """Knows how a mount is.
+    """The state of a mount, for whoever asks.
 
     Args:
-        mountpoint: where it is.
-        handlers: what answers its requests.
-        follower: what keeps it at the newest generation.
-        device: where they come from.
-        accept: the command that accepts what the shrink brake holds.
-        courier: has media servers told.
-        merge: what the settings name, if they do.
+        mount: the mount.
     """
 
-    def __init__(
-        self,
-        mountpoint: Path,
-        handlers: LibraryHandlers,
-        follower: Follower,
-        device: Device,
-        accept: str,
-        courier: Courier,
-        merge: Merge | None = None,
-    ) -> None:
-        self._mountpoint = mountpoint
-        self._handlers = handlers
-        self._follower = follower
-        self._device = device
-        self._accept = accept
-        self._courier = courier
-        self._merge = merge
+    def __init__(self, mount: Mount) -> None:
+        self._mount = mount
         self._started = time.time()
         self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=SAMPLES + 1)
         self.logged = LoggedCounts()
 
     def sample(self) -> None:
         """Note how many requests there were until now."""
-        self._samples.append((time.monotonic(), self._device.requests))
+        self._samples.append((time.monotonic(), self._mount.device.requests))
 
     def state(self) -> MountState:
         """How the mount is now. Reads no file."""
-        store = self._follower.store
-        shown = store if store is not None and self._follower.shows else None
+        store = self._mount.follower.store
+        shown = store if store is not None and self._mount.follower.shows else None
         return MountState(
             version=__version__,
             pid=os.getpid(),
-            mountpoint=str(self._mountpoint),
+            mountpoint=str(self._mount.mountpoint),
             now=time.time(),
             started=self._started,
             generation=shown.generation if shown else 0,
             made=shown.made / 1e9 if shown else 0,
             synced=store.compared / 1e9 if store else 0,
             stale_since=store.failing_since if store else 0,
-            error=store.error if store else self._follower.error,
+            error=store.error if store else self._mount.follower.error,
             metrics=stats.parse(shown.stats()) if shown else {},
             held_because=explain(shown.held) if shown else "",
-            held_advice=advise(shown.held, f"run `{self._accept}`") if shown and shown.held else "",
-            accept=self._accept if shown and shown.held else "",
-            merge=explain_merge(self._merge, shown.settings.merge or "off") if shown else "",
-            requests=self._device.requests,
+            held_advice=advise(shown.held, f"run `{self._mount.accept}`") if shown and shown.held else "",
+            accept=self._mount.accept if shown and shown.held else "",
+            merge=explain_merge(self._mount.merge, shown.settings.merge or "off") if shown else "",
+            requests=self._mount.device.requests,
             requests_per_second=self._rate(),
-            failed=self._handlers.failures,
+            failed=self._mount.handlers.failures,
             cache_asked=store.asked if store else 0,
             cache_missed=store.missed if store else 0,
             logged_errors=self.logged.errors,
             logged_warnings=self.logged.warnings,
-            servers=tuple(self._courier.accounts),
+            servers=tuple(self._mount.courier.accounts),
         )
 
     def _rate(self) -> float:
         then, before = self._samples[0]
-        return (self._device.requests - before) / max(time.monotonic() - then, _SAMPLE_SECONDS)
+        return (self._mount.device.requests - before) / max(time.monotonic() - then, _SAMPLE_SECONDS)
 
 
 class LoggedCounts(logging.Handler):
-    """Counts messages that are warnings or worse."""
+    """How many messages were warnings, and how many errors."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

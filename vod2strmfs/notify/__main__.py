@@ -1,8 +1,7 @@
 """The process that tells media servers: `python -m vod2strmfs.notify`.
 
 It lives as long as there is something to tell that can be told now, so that HTTP and TLS take no memory of a mount.
-An `Order` comes as JSON on standard input; an `Answer` goes to standard output. What it says goes to standard error, a
-line a message, the level first.
+An `Order` comes as JSON on standard input; an `Answer` goes to standard output. What it says goes to standard error.
 """
 
 import logging
@@ -17,6 +16,7 @@ import msgspec
 import trio
 
 from vod2strmfs.errors import UserError
+from vod2strmfs.host.beside import SAID
 from vod2strmfs.index.store import Store
 from vod2strmfs.notify.deliver import Delivery, next_due, rest_of_quiet
 from vod2strmfs.notify.order import Answer, Order
@@ -34,7 +34,7 @@ _log = logging.getLogger("vod2strmfs")
 def main() -> None:
     """Read the order and carry it out."""
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(message)s")
+    logging.basicConfig(stream=sys.stderr, format=SAID)
     _log.setLevel(order.level)
     try:
         answer = carry_out(order)

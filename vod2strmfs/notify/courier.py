@@ -3,7 +3,6 @@
 import logging
 import math
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Self
 
 import msgspec
 
+from vod2strmfs.host.beside import command, log_said
 from vod2strmfs.notify.account import Account
 from vod2strmfs.notify.order import Answer, Order
 
@@ -139,7 +139,7 @@ def send(order: Order, seconds: float) -> Answer | None:
 def start() -> "subprocess.Popen[bytes]":
     """A process that waits for an order."""
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "vod2strmfs.notify"],  # -P: not from the current directory
+        command("vod2strmfs.notify"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -152,9 +152,7 @@ def finish(
 ) -> Answer | None:
     """Log what a process said, and return what it answered."""
     for line in said.decode(errors="replace").splitlines():
-        level, _, message = line.partition(" ")
-        known = logging.getLevelNamesMapping().get(level)
-        _log.log(known or logging.ERROR, "%s", message if known else line)
+        log_said(line)
     try:
         return msgspec.json.decode(output, type=Answer)
     except msgspec.DecodeError:

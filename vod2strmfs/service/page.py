@@ -3,11 +3,11 @@
 import logging
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from vod2strmfs.host.beside import command, log_said
 from vod2strmfs.settings import Settings
 from vod2strmfs.status.page import HIDDEN, MODULE, page_arguments, page_order
 
@@ -36,7 +36,7 @@ class _Keeper:
     """Runs the page's process, and starts it again if it dies."""
 
     def __init__(self, settings: Settings) -> None:
-        self._command = [sys.executable, "-P", "-m", MODULE, *page_arguments(settings)]
+        self._command = command(MODULE, *page_arguments(settings))
         self._order = f"{page_order(settings)}\n"
         self._stopped = threading.Event()
         self._process: subprocess.Popen[str] | None = None
@@ -55,9 +55,7 @@ class _Keeper:
                 except BrokenPipeError:
                     pass  # It says why.
                 for line in process.stderr:
-                    level, _, message = line.rstrip("\n").partition(" ")
-                    known = logging.getLevelNamesMapping().get(level)
-                    _log.log(known or logging.ERROR, "%s", message if known else f"{level} {message}")
+                    log_said(line.rstrip("\n"))
                 code = process.wait()
             if not self._stopped.is_set():
                 _log.error("The process that serves the status page ended with code %s; starting it again.", code)

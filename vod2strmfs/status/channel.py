@@ -5,18 +5,16 @@ itself, so an answer or an error comes in time whatever is wrong there.
 """
 
 import contextlib
-import fcntl
 import os
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
 from vod2strmfs.errors import MountError
-from vod2strmfs.host.private import private
+from vod2strmfs.host.lock import held
 from vod2strmfs.status.state import MountState, decode
 
 SOCKET_NAME = "status.sock"
@@ -69,6 +67,22 @@ def ask(state_dir: Path, timeout: float = TIMEOUT_SECONDS) -> MountState:
         ) from error
 
 
+def ask_films(folder: Path, timeout: float = TIMEOUT_SECONDS) -> MountState:
+    """The state of the mount of films.
+
+    Args:
+        folder: that of the films, in their state directory.
+        timeout: see `ask`.
+
+    Raises:
+        NotRunningError: see `ask`. Of a library whose state directory is called as that folder, none is running.
+    """
+    state = ask(folder, timeout)
+    if state.films is None:
+        raise NoMountError(f"state directory {folder}: is that of a library, and of no mount of films.")
+    return state
+
+
 def _unless_plain(error: OSError) -> str:
     """The reason in brackets, unless it is the usual one: that nobody listens."""
     return "" if isinstance(error, FileNotFoundError | ConnectionRefusedError) else f" ({error.strerror})"
@@ -110,8 +124,7 @@ def listening(state_dir: Path) -> Iterator[socket.socket | None]:
         OSError: the directory cannot be written, or has no room for sockets.
     """
     with contextlib.ExitStack() as stack:
-        lock = stack.enter_context(open(state_dir / LOCK_NAME, "a", opener=private))
-        if not _locked(lock):
+        if not stack.enter_context(held(state_dir / LOCK_NAME)):
             yield None
             return
         address = stack.enter_context(_address(state_dir))
@@ -128,14 +141,6 @@ def listening(state_dir: Path) -> Iterator[socket.socket | None]:
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(address)
-
-
-def _locked(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 @contextlib.contextmanager

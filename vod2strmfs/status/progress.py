@@ -39,7 +39,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 @contextmanager
 def noting(state_dir: Path, doing: str, unit: str, tell: Tell) -> Iterator[Tell]:
-    """The function to call with how far it is while the context lasts: it notes that, and passes it on.
+    """The function to call with how far a piece of work is while the context lasts: it notes that, and passes it on.
 
     Args:
         state_dir: where the note is made. If it cannot be, or somebody else's work is noted there, the work goes on

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
+from vod2strmfs.host.lock import is_held
 from vod2strmfs.host.private import private
 
 LAST_NAME = "last-run.json"
@@ -72,7 +73,7 @@ def read_runs(state_dir: Path) -> Runs | None:
     last, service = _read(state_dir / LAST_NAME, LastRun), _read(state_dir / SERVICE_NAME, ServiceState)
     if last is None and service is None:
         return None
-    return Runs(last, service, service is not None and _is_locked(state_dir / LOCK_NAME))
+    return Runs(last, service, service is not None and is_held(state_dir / LOCK_NAME))
 
 
 def note_last(state_dir: Path, last: LastRun) -> None:
@@ -82,7 +83,7 @@ def note_last(state_dir: Path, last: LastRun) -> None:
 
 
 class ServiceNote:
-    """Notes how a service is, whenever that changes.
+    """The note of how a service is, written whenever that changes.
 
     Args:
         path: the file to note it in; None: nowhere.
@@ -153,14 +154,3 @@ def _write(path: Path, noted: msgspec.Struct) -> None:
         os.replace(draft, path)
     except OSError as error:
         _log.warning("%s: cannot be written (%s); `vod2strmfs status` will not know of it.", path, error.strerror)
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False

@@ -1,6 +1,9 @@
-"""Numbers and the things counted, as people write them."""
+"""Numbers, the things counted, and times, as people write them."""
 
 from collections.abc import Mapping
+from datetime import datetime
+
+_UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 
 
 def library_text(metrics: Mapping[str, Mapping[str, str]]) -> str:
@@ -12,3 +15,14 @@ def library_text(metrics: Mapping[str, Mapping[str, str]]) -> str:
 def counted(number: int | str, things: str) -> str:
     """A number and the things counted, which have a plural in -s: `1 movie`, `1,904 movies`, `1 series`."""
     return f"{int(number):,} {things.removesuffix('s') if int(number) == 1 and things != 'series' else things}"
+
+
+def span(seconds: float) -> str:
+    """A time span given in seconds, in the largest unit of which it has two: `47 hours`, `2 minutes`, `1 second`."""
+    unit, length = next((each for each in _UNITS if seconds >= 2 * each[1]), _UNITS[-1])
+    return counted(round(max(seconds, 0) / length), unit)
+
+
+def moment(seconds: float) -> str:
+    """A time given in seconds since the epoch, as people of this host's zone write it: `2026-11-29 03:30:00+01:00`."""
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")

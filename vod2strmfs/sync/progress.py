@@ -4,6 +4,8 @@ import logging
 import time
 from collections.abc import Callable
 
+from vod2strmfs.status.words import span
+
 Tell = Callable[[int, int], None]
 """Called now and then with how much is done, and of how much; 0 if that is not known."""
 
@@ -38,10 +40,4 @@ class Lines:
             _log.info("%s: %d %s, %d a second.", self._doing, done, self._unit, rate)
             return
         left = (total - done) / max(rate, 0.001)
-        _log.info("%s: %d of %d %s, %d a second, %s left.", self._doing, done, total, self._unit, rate, _duration(left))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        _log.info("%s: %d of %d %s, %d a second, %s left.", self._doing, done, total, self._unit, rate, span(left))

@@ -1,10 +1,10 @@
 """The process that keeps an index up to date beside a mount: `python -m vod2strmfs.sync.worker`.
 
-It is a process of its own, so that neither its work nor its memory, nor a database that hangs, touches the
-mount. It reads an `Order` as the first line of standard input; an empty line means "look now", one with numbers that
-somebody opened the folders of the series at these nodes, `FILMS_LEARNT` that there may be films to show, and the end of
-input, which comes however the mount ends, "stop". What it says goes to standard error, a line a message, the level
-first. If it is to have episodes fetched, it does that in a thread.
+It is a process of its own, so that neither its work nor its memory, nor a database that hangs, touches the mount. It
+reads an `Order` as the first line of standard input; an empty line means "look now", one with numbers that somebody
+opened the folders of the series at these nodes, `FILMS_LEARNT` that there may be films to show, and the end of input,
+which comes however the mount ends, "stop". What it says goes to standard error. If it is to have episodes fetched, it
+does that in a thread.
 """
 
 import logging
@@ -18,6 +18,7 @@ from vod2strmfs.artwork import background as artwork
 from vod2strmfs.catalog.open import open_source
 from vod2strmfs.catalog.source import Source, retry_pause
 from vod2strmfs.errors import UserError
+from vod2strmfs.host.beside import SAID
 from vod2strmfs.hydrate.background import begin
 from vod2strmfs.index.held import advise, explain
 from vod2strmfs.index.order import FILMS_LEARNT, Order
@@ -186,7 +187,7 @@ class Worker:
 def main() -> None:
     """Read the order and carry it out."""
     order = Order.model_validate_json(sys.stdin.readline())
-    logging.basicConfig(level=order.level, stream=sys.stderr, format="%(levelname)s %(message)s")
+    logging.basicConfig(level=order.level, stream=sys.stderr, format=SAID)
     worker = Worker(order)
     threading.Thread(target=worker.obey, args=(sys.stdin,), daemon=True).start()
     worker.run()

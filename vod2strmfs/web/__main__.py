@@ -2,8 +2,7 @@
 
 The page has a process of its own, so that a large report never holds the interpreter that answers the file system. The
 process knows no settings, and so no password but the page's own, which the first line of its standard input holds. The
-end of that, which comes however the mount ends, means "stop". Its messages go to standard error, a line each, the level
-first.
+end of that, which comes however the mount ends, means "stop". Its messages go to standard error.
 """
 
 import logging
@@ -12,6 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
+from vod2strmfs.host.beside import SAID
 from vod2strmfs.status.page import read_order
 from vod2strmfs.web.server import serve
 
@@ -21,7 +21,7 @@ _log = logging.getLogger("vod2strmfs")
 def main() -> int:
     """Serve the page until told to stop; returns the exit code."""
     address, report_dir, state_dir = sys.argv[1:]
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=SAID)
     token = read_order(sys.stdin.readline())
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:

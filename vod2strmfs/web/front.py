@@ -7,15 +7,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from vod2strmfs.artwork.figures import Figures as Images
 from vod2strmfs.errors import Exit, IndexFileError
-from vod2strmfs.films.figures import Figures as Learning
-from vod2strmfs.hydrate.figures import Figures as Filling
 from vod2strmfs.index.recent import Change, HeldTitle, Moment, TitleChange
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.status.runs import Runs
 from vod2strmfs.status.state import MountState
+from vod2strmfs.web.known import Known
 from vod2strmfs.web.words import ago, count, number, span
 
 _NAMES = 8
@@ -76,25 +74,20 @@ def read_index(state_dir: Path) -> Index | None:
         return None
 
 
-def notices(
-    state: MountState | None,
-    runs: Runs | None,
-    filling: Filling | None,
-    images: Images | None,
-    learning: Learning | None,
-    state_dir: Path,
-) -> Iterator[Notice]:
+def notices(known: Known, state_dir: Path) -> Iterator[Notice]:
     """What is not as it should be, the worst first."""
-    if state is not None or runs is None:
+    state = known.mount or known.films
+    if state is not None or known.runs is None:
         yield from _of_mount(state, state_dir)
-    if runs is not None:
-        yield from _of_runs(runs)
-    if filling is not None and filling.stopped:
-        yield Notice("away", "No more episodes are fetched", filling.stopped)
-    if images is not None and images.stopped:
-        yield Notice("away", "No more images are fetched", images.stopped)
-    if learning is not None and learning.stopped:
-        yield Notice("away", "No more films are learnt", learning.stopped)
+    if known.runs is not None:
+        yield from _of_runs(known.runs)
+    for figures, heading in (
+        (known.hydrate, "No more episodes are fetched"),
+        (known.artwork, "No more images are fetched"),
+        (known.learning, "No more films are learnt"),
+    ):
+        if figures is not None and figures.stopped:
+            yield Notice("away", heading, figures.stopped)
 
 
 def _of_mount(state: MountState | None, state_dir: Path) -> Iterator[Notice]:

@@ -1,4 +1,4 @@
-"""A mount's state as Prometheus metrics."""
+"""What is known of a state directory, as Prometheus metrics."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,68 +10,41 @@ from vod2strmfs.films.figures import Figures as LearningFigures
 from vod2strmfs.hydrate.figures import Figures
 from vod2strmfs.status.runs import Runs
 from vod2strmfs.status.state import MountState
+from vod2strmfs.web.known import Known
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
-def render(
-    state: MountState | None,
-    hydrate: Figures | None = None,
-    runs: Runs | None = None,
-    artwork: ArtworkFigures | None = None,
-    learning: LearningFigures | None = None,
-    films: MountState | None = None,
-) -> bytes:
-    """The metrics in Prometheus' text format.
-
-    Args:
-        state: the state of the mount; None if it does not answer.
-        hydrate: how far filling series is; None where nothing is filled.
-        runs: how materializing goes; None if there was never any.
-        artwork: how far fetching images is; None where none was ever wanted.
-        learning: how far learning films is; None where none was ever wanted.
-        films: the state of the mount of films; None if it does not answer.
-    """
+def render(known: Known) -> bytes:
+    """The metrics in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(state, hydrate, runs, artwork, learning, films))
+    registry.register(_Collector(known))
     return generate_latest(registry)
 
 
 class _Collector:
-    def __init__(
-        self,
-        state: MountState | None,
-        hydrate: Figures | None,
-        runs: Runs | None,
-        artwork: ArtworkFigures | None,
-        learning: LearningFigures | None,
-        films: MountState | None,
-    ) -> None:
-        self._state = state
-        self._runs = runs
-        self._hydrate = hydrate
-        self._artwork = artwork
-        self._learning = learning
-        self._films = films
+    def __init__(self, known: Known) -> None:
+        self._known = known
 
     def collect(self) -> Iterator[Metric]:
         """See prometheus_client."""
-        is_up = self._state is not None or (self._runs is not None and self._runs.is_alive)
+        mount, films, runs, hydrate, artwork, learning = self._known
+        is_up = mount is not None or (runs is not None and runs.is_alive)
         yield GaugeMetricFamily("vod2strmfs_up", "Whether the mount answers, or the service runs.", value=is_up)
-        if self._state is not None:
-            yield from _metrics(self._state)
-        if self._hydrate is not None:
-            yield from _filling(self._hydrate)
-        if self._runs is not None:
-            yield from _materializing(self._runs)
-        if self._artwork is not None:
-            yield from _images(self._artwork)
-        if self._learning is not None:
-            yield from _learning(self._learning)
-            is_up = self._films is not None
+        if mount is not None:
+            yield from _metrics(mount)
+        if hydrate is not None:
+            yield from _filling(hydrate)
+        if runs is not None:
+            yield from _materializing(runs)
+        if artwork is not None:
+            yield from _images(artwork)
+        if learning is not None:
+            yield from _learning(learning)
+            is_up = films is not None
             yield GaugeMetricFamily("vod2strmfs_films_up", "Whether the mount of films answers.", value=is_up)
-        if self._films is not None:
-            yield from _films(self._films)
+        if films is not None:
+            yield from _films(films)
 
 
 def _gauges(prefix: str, gauges: Mapping[str, tuple[str, float]]) -> Iterator[Metric]:

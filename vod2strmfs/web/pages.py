@@ -10,15 +10,11 @@ from vod2strmfs import PROJECT_URL
 from vod2strmfs.artwork import figures as artwork
 from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.films import figures as learning
-from vod2strmfs.films.film import FOLDER
-from vod2strmfs.hydrate.figures import Figures, read_figures
 from vod2strmfs.index.recent import HeldTitle, Moment, held_titles, recent_changes
-from vod2strmfs.status.channel import NotRunningError, ask
 from vod2strmfs.status.progress import read_progress
-from vod2strmfs.status.runs import Runs, read_runs
-from vod2strmfs.status.state import MountState
 from vod2strmfs.web import words
 from vod2strmfs.web.front import Index, changes_of, held_names, in_words, notices, read_index
+from vod2strmfs.web.known import Known, look
 from vod2strmfs.web.report import PAGE_ROWS, Reports, page_of, parts, rows_of
 
 _CARDS = (("movies", "Films"), ("series", "Series"), ("episodes", "Episodes"))
@@ -59,36 +55,9 @@ class Pages:
         self._templates.filters |= {"megabytes": artwork.megabytes, "gigabytes": learning.gigabytes}
         self._templates.globals["documents"] = f"{PROJECT_URL}/blob/main/docs/index.md"
 
-    def state(self) -> MountState | None:
-        """The state of the mount; None if it does not answer."""
-        try:
-            return ask(self._state_dir)
-        except NotRunningError:
-            return None
-
-    def films(self) -> MountState | None:
-        """The state of the mount of films; None if there is none, or it does not answer."""
-        try:
-            state = ask(self._state_dir / FOLDER)
-        except NotRunningError:
-            return None
-        return state if state.films is not None else None  # Else it is a library that is called so.
-
-    def learning(self) -> learning.Figures | None:
-        """How far learning films is; None where none was ever wanted."""
-        return learning.read_figures(self._state_dir)
-
-    def runs(self) -> Runs | None:
-        """How materializing goes; None if there was never any."""
-        return read_runs(self._state_dir)
-
-    def hydrate(self) -> Figures | None:
-        """How far filling series is; None where nothing is filled."""
-        return read_figures(self._state_dir)
-
-    def artwork(self) -> artwork.Figures | None:
-        """How far fetching images is; None where none was ever wanted."""
-        return artwork.read_figures(self._state_dir)
+    def known(self) -> Known:
+        """What is known of the state directory now."""
+        return look(self._state_dir)
 
     def file(self, name: str) -> tuple[str, str]:
         """The type and the content of a file that the pages refer to.
@@ -102,10 +71,9 @@ class Pages:
 
     def front(self) -> str:
         """The front page: how the library is, what it holds, what changed last, and the reports."""
-        films, learnt = self.films(), self.learning()
+        known = self.known()
         # A library that only the mount of films shows is no worse for that.
-        state = self.state() or films
-        runs, filling, images = self.runs(), self.hydrate(), self.artwork()
+        state = known.mount or known.films
         index = read_index(self._state_dir)
         if state is not None and state.generation:
             shown = Index(state.generation, state.metrics, state.made, state.synced)
@@ -114,9 +82,8 @@ class Pages:
         return self._render(
             "front.html",
             state=state,
-            runs=runs,
-            word=in_words(state, runs),
-            notices=list(notices(state, runs, filling, images, learnt, self._state_dir)),
+            word=in_words(state, known.runs),
+            notices=list(notices(known, self._state_dir)),
             cards=[(thing, shown.metrics.get("index", {}).get(metric, "")) for metric, thing in _CARDS],
             compared=shown.compared,
             made=shown.made,
@@ -125,10 +92,11 @@ class Pages:
             moments=[(each, list(changes_of(each))) for each in self._changes(index)],
             reports=self._reports.newest(_REPORTS),
             figures=list(words.figures(shown.metrics)),
-            hydrate=filling,
-            artwork=images,
-            films=films,
-            learning=learnt,
+            runs=known.runs,
+            hydrate=known.hydrate,
+            artwork=known.artwork,
+            films=known.films,
+            learning=known.learning,
         )
 
     def report(self, name: str, action: str, search: str, page: int) -> str:

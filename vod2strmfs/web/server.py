@@ -165,10 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
                 kind, text = self._pages.file("favicon.svg")
                 return kind, text.encode()
             case ["metrics"]:
-                pages = self._pages
-                return metrics.CONTENT_TYPE, metrics.render(
-                    pages.state(), pages.hydrate(), pages.runs(), pages.artwork(), pages.learning(), pages.films()
-                )
+                return metrics.CONTENT_TYPE, metrics.render(self._pages.known())
             case ["reports", name]:
                 action, search = query.get("action", ""), query.get("q", "")
                 return _HTML, self._pages.report(unquote(name), action, search, int(query.get("page", "1"))).encode()
