@@ -15,8 +15,9 @@ from outputs import Output, snapshot
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import OutputError
 from vod2strmfs.index.store import Store
+from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.materialize import boot, files, run
-from vod2strmfs.materialize.manifest import FolderState, Manifest
+from vod2strmfs.materialize.manifest import ROOT, Folder, FolderState, Manifest, NewFolder
 from vod2strmfs.materialize.root import hold
 from vod2strmfs.materialize.workers import StoppedError
 from vod2strmfs.settings import LibrarySettings
@@ -396,6 +397,25 @@ def test_what_is_planned_is_known_before_it_is_written(output: Output, monkeypat
     output.library.show(catalogue(*MOVIES, plot="A third plot."))
     assert {(action, reason) for _, action, reason in output.actions()} == {("updated", "content changed")}
     assert output.difference() == {}
+
+
+def test_folders_that_are_added_together_keep_their_order_and_what_is_settled_is_seen_at_once(tmp_path: Path) -> None:
+    names = ["Heat", "Alien", "Zodiac"]
+    with closing(Manifest(tmp_path / "manifest.db")) as manifest:
+        new = [Folder(0, ROOT, NodeKind.MOVIE, name, 100, 0, FolderState.NEW, 0) for name in names]
+        added = manifest.add([NewFolder(folder, "", "", ()) for folder in new])
+        assert [manifest.folder(folder.id).name for folder in added] == [folder.name for folder in added] == names
+        manifest.settle(added[1].id, FolderState.SETTLED, 42)
+        assert manifest.folder(added[1].id)[-2:] == (FolderState.SETTLED, 42)
+        manifest.settle(added[1].id, FolderState.SETTLED, 43)
+        manifest.reopen(added[1].id)
+        manifest.settle(added[2].id, FolderState.WATCHED, 7)
+        manifest.commit()
+    with closing(Manifest(tmp_path / "manifest.db")) as manifest:
+        found = {name: (state, seen) for _, _, _, name, state, seen in manifest.finished_mtimes()}
+    assert found == {
+        "Heat": (FolderState.NEW, 0), "Alien": (FolderState.CHANGED, 43), "Zodiac": (FolderState.WATCHED, 7)
+    }  # fmt: skip
 
 
 def test_names_of_manifests_tell_roots_apart(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from mounts import eventually, poison
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.demo.generator import write_demo
 from vod2strmfs.extract.convert import Converter, TitledRow
+from vod2strmfs.extract.incoming import Incoming
 from vod2strmfs.host.second_process import SecondProcessError
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync import convert_many as extraction
@@ -243,14 +244,20 @@ def awkward_rows() -> Iterator[TitledRow]:
         yield row._replace(name=name, created_at=0, account_id=1, stream_id=str(number), account_name="Alpha"), ""
 
 
+def told(incoming: Incoming) -> tuple[object, ...]:
+    """All that a converter says of an item."""
+    return incoming.kind, incoming.keys, incoming.name, incoming.alias, incoming.created, incoming.files
+
+
 @pytest.mark.complains("The second process of the sync")
 def test_rows_that_cannot_be_sent_are_done_without_the_second_process(
     given: list[ConvertProcess], caplog: pytest.LogCaptureFixture
 ) -> None:
     converter = Converter(LibrarySettings(), {}, render=True)
-    wanted = [(row, converter.convert(row, title)) for row, title in awkward_rows()]
+    rows = list(awkward_rows())
+    wanted = [(row, told(item)) for (row, _), item in zip(rows, converter.convert(rows), strict=True)]
     with ManyRows(LibrarySettings(), {}, render=True) as together:
-        assert list(together.convert(awkward_rows(), expected=30)) == wanted
+        assert [(row, told(item)) for row, item in together.convert(iter(rows), expected=30)] == wanted
     assert len(given) > 1
     [warning] = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert warning == "The second process of the sync cannot be told of a row; going on without it."
@@ -328,7 +335,8 @@ def test_the_files_of_movies_that_are_kept_out_are_not_rendered(
     converter = Converter(LibrarySettings(**choice), {}, render=True)
     row, title = next(awkward_rows())
     assert isinstance(row, MovieRow)
-    assert (converter.convert(row._replace(passes=passes), title).files is not None) == rendered
+    [incoming] = converter.convert([(row._replace(passes=passes), title)])
+    assert (incoming.files is not None) == rendered
 
 
 def test_the_second_process_ends_with_the_sync(tmp_path: Path, given: list[ConvertProcess]) -> None:

@@ -1,10 +1,9 @@
 """An item as the catalogue has it now, and what its files are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from vod2strmfs.library.contents import Item, Record, nfo_of, strm
+from vod2strmfs.library.contents import Item, Record, decode_kind, nfo_of, strm
 from vod2strmfs.library.item_names import alias_name, node_name
 from vod2strmfs.library.kinds import FILE_KINDS, NodeKind
 from vod2strmfs.library.rendered import NO_FILE, FileFacts, file_facts
@@ -26,24 +25,72 @@ class Keys(NamedTuple):
     """See `library.contents.encode`."""
 
 
-@dataclass(slots=True)
-class Incoming:
-    """An item, and its place in the tree when it has one."""
+class Traits(NamedTuple):
+    """What a sync asks of every item, and not only of some: so that it need not decode those of another process."""
 
-    kind: NodeKind
-    keys: Keys
-    item: Item
-    """What `keys` has in its encoded form."""
-    name: str
-    alias: str
-    created: int
-    """Nanoseconds since the epoch."""
-    parent: int = 0
-    """Of a series: where it waits for its first episode; one that is in the index stays where it is."""
-    own: int = 0
-    """Of an episode whose series is joined with others: the node of its own series' row."""
-    files: tuple[FileFacts, FileFacts] | None = None
-    """What `files_of` gives, once that was asked for."""
+    season: int | None = None
+    """An episode's."""
+    name: int = 0
+    """See `sync.same_title.name_key`; 0 where nothing is joined."""
+    lines: int = 0
+    """See `versions.lines`."""
+    contradiction: str = ""
+    """See `versions.contradiction`."""
+
+
+class Incoming:
+    """An item, and its place in the tree when it has one.
+
+    Args:
+        kind: the item's.
+        keys: what the catalogue knows it by.
+        item: the item; None if that of `keys` is to be decoded once somebody asks for it.
+        name: its name.
+        alias: its alias.
+        created: nanoseconds since the epoch.
+        parent: the directory that it is in.
+        own: of an episode whose series is joined with others, the node of its own series' row.
+        files: what `files_of` gives, once that was asked for.
+        traits: what there is to say of it without looking into it, if anybody has looked.
+    """
+
+    __slots__ = ("_item", "alias", "created", "files", "keys", "kind", "name", "own", "parent", "traits")
+
+    def __init__(
+        self,
+        kind: NodeKind,
+        keys: Keys,
+        item: Item | None,
+        name: str,
+        alias: str,
+        created: int,
+        parent: int = 0,
+        own: int = 0,
+        files: tuple[FileFacts, FileFacts] | None = None,
+        traits: Traits | None = None,
+    ) -> None:
+        self.kind = kind
+        self.keys = keys
+        self._item = item
+        self.name = name
+        self.alias = alias
+        self.created = created
+        self.parent = parent
+        """Of a series: where it waits for its first episode; one that is in the index stays where it is."""
+        self.own = own
+        self.files = files
+        self.traits = traits
+
+    @property
+    def item(self) -> Item:
+        """What `keys` has in its encoded form."""
+        if self._item is None:
+            self._item = decode_kind(self.keys.item, self.kind)
+        return self._item
+
+    @item.setter
+    def item(self, item: Item) -> None:
+        self._item = item
 
 
 def files_of(

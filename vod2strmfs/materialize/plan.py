@@ -6,6 +6,7 @@ all that is in them, posters and subtitles of the user included.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ from vod2strmfs.materialize.manifest import (
     Folder,
     FolderState,
     Manifest,
+    NewFolder,
     NodeFiles,
     Plan,
     WantedFile,
@@ -83,19 +85,22 @@ class Reconciler:
         A folder that is not among them is marked as gone when all have been gone through.
         """
         number = 0
-        for detail in self._details(parent.node):
-            if detail.node.kind not in FILE_KINDS:
-                yield self._plan(parent.id, detail, self._find(parent, detail))
-                number += 1
+        for page in self._pages(parent.node):
+            details = [detail for detail in page if detail.node.kind not in FILE_KINDS]
+            number += len(details)
+            if self.first:
+                yield from self._add(parent.id, details)
+            else:
+                for detail in details:
+                    yield self._plan(parent.id, detail, self._find(parent, detail))
         if self.manifest.count_wanted(parent.id) != number:
             self._mark_gone(parent)
 
     def _plan(self, parent: int, detail: Detail, before: Plan | None) -> Wanted:
+        if before is None:
+            return self._add(parent, [detail])[0]
         node, uuid, stream = detail.node, detail.record.uuid, _stream(detail)
         items, records = self._items(detail)
-        if before is None:
-            folder = Folder(0, parent, node.kind, node.name, node.id, node.mtime, FolderState.NEW, 0)
-            return Wanted(self.manifest.add(folder, uuid, stream, items), items, records)
         known, leftovers = decode(before.items), decode(before.leftovers)
         was = before.folder
         # Its name is the node's, unless it could not be moved.
@@ -114,10 +119,21 @@ class Reconciler:
         self.manifest.change(folder, uuid, stream, items, leftovers)
         return Wanted(folder, items, records, leftovers)
 
-    def _details(self, parent: int) -> Iterator[Detail]:
+    def _add(self, parent: int, details: Sequence[Detail]) -> list[Wanted]:
+        """Plan folders that the manifest does not have."""
+        wanted = [self._items(detail) for detail in details]
+        rows = []
+        for detail, (items, _) in zip(details, wanted, strict=True):
+            node = detail.node
+            folder = Folder(0, parent, node.kind, node.name, node.id, node.mtime, FolderState.NEW, 0)
+            rows.append(NewFolder(folder, detail.record.uuid, _stream(detail), items))
+        added = self.manifest.add(rows)
+        return [Wanted(folder, items, records) for folder, (items, records) in zip(added, wanted, strict=True)]
+
+    def _pages(self, parent: int) -> Iterator[list[Detail]]:
         after = 0
         while page := self.store.details(parent, after, _PAGE):
-            yield from page
+            yield page
             after = page[-1].node.id
 
     def _items(self, detail: Detail) -> tuple[list[NodeFiles], list[Record]]:
@@ -125,7 +141,7 @@ class Reconciler:
         kind = detail.node.kind
         details = [detail]
         if kind == NodeKind.SEASON or (kind == NodeKind.MOVIE and self.store.settings.versions == "all"):
-            details += self._details(detail.node.id)
+            details += chain.from_iterable(self._pages(detail.node.id))
         items = [self._item(each) for each in details]
         pairs = [(item, each.record) for item, each in zip(items, details, strict=True) if item.files]
         return [item for item, _ in pairs], [record for _, record in pairs]

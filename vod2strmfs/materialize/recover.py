@@ -15,7 +15,16 @@ from functools import partial
 from vod2strmfs.library.kinds import NodeKind, Slot
 from vod2strmfs.library.rendered import file_facts
 from vod2strmfs.materialize import files, former
-from vod2strmfs.materialize.manifest import NO_NODE, ROOT, Folder, FolderState, Manifest, NodeFiles, WantedFile
+from vod2strmfs.materialize.manifest import (
+    NO_NODE,
+    ROOT,
+    Folder,
+    FolderState,
+    Manifest,
+    NewFolder,
+    NodeFiles,
+    WantedFile,
+)
 from vod2strmfs.materialize.our_nfos import Nfos
 from vod2strmfs.materialize.probe import FileSystem
 from vod2strmfs.materialize.workers import Workers
@@ -160,7 +169,8 @@ class _Section:
 
     def _add(self, parent: int, kind: NodeKind, name: str, items: Sequence[NodeFiles]) -> int:
         uuid = items[0].uuid if kind == NodeKind.MOVIE else ""
-        return self._manifest.add(Folder(0, parent, kind, name, NO_NODE, 0, FolderState.NEW, 0), uuid, "", items).id
+        folder = Folder(0, parent, kind, name, NO_NODE, 0, FolderState.NEW, 0)
+        return self._manifest.add([NewFolder(folder, uuid, "", items)])[0].id
 
 
 def rebuild(

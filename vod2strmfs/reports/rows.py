@@ -6,6 +6,7 @@ million rows that say nothing would hide the few that matter.
 
 import errno
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -184,8 +185,16 @@ def inert(cell: str) -> str:
 
     So does what begins with apostrophes and then like one, so that `original` knows which of them is ours.
     """
-    # A run writes some cells for each file, and next to none of them begins so.
-    return f"'{cell}" if cell[:1] in _SUSPECT and _NEEDS_MARK.match(cell) else cell
+    return f"'{cell}" if _NEEDS_MARK.match(cell) else cell
+
+
+def inert_row(row: ReportRow) -> Iterable[str]:
+    """The cells of a row, none of which a spreadsheet takes for a formula."""
+    # A run writes some cells for each file, and next to none of them begins like one.
+    for cell in row:
+        if cell[:1] in _SUSPECT:
+            return map(inert, row)
+    return row
 
 
 def original(cell: str) -> str:

@@ -9,6 +9,8 @@ import time
 from collections import Counter
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
@@ -16,12 +18,13 @@ from typing import TextIO
 from vod2strmfs.errors import OutputError
 from vod2strmfs.host.private import private
 from vod2strmfs.reports.files import TIMESTAMP, began, reports
-from vod2strmfs.reports.rows import COLUMNS, WRITING, Action, Reason, ReportRow, inert
+from vod2strmfs.reports.rows import COLUMNS, WRITING, Action, Reason, ReportRow, inert_row
 from vod2strmfs.settings import Mode
 
 _IN_STEP = timedelta(minutes=1)
 """The time that a report's name may be ahead of the clock, to be a later one than that of the report before."""
 _FLUSH_SECONDS = 1.0
+_ACTION_OF = attrgetter("action")
 
 
 class Report:
@@ -64,12 +67,13 @@ class Report:
 
     def add(self, *rows: ReportRow) -> None:
         """Add rows. Readers see them within a second or so, if other rows follow."""
-        for row in rows:
-            self.counts[row.action] += 1
-            if row.action == Action.FAILED:
-                self.names_refused += row.reason.startswith(Reason.NAME_REFUSED)
+        for action, group in groupby(rows, _ACTION_OF):
+            of_action = list(group)
+            self.counts[action] += len(of_action)
+            if action == Action.FAILED:
+                self.names_refused += sum(row.reason.startswith(Reason.NAME_REFUSED) for row in of_action)
         try:
-            self._writer.writerows([map(inert, row) for row in rows])
+            self._writer.writerows(map(inert_row, rows))
         except OSError as error:
             raise self._problem(error) from error
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:

@@ -72,12 +72,10 @@ class ManyRows:
         """
         if expected >= MANY_ROWS and not self._alone and not self._process:
             self._start()
-        if not self._process or expected < MANY_ROWS:
-            convert = self._converter.convert
-            for row, title in rows:
-                yield row, convert(row, title)
-            return
-        for batch, items in self._in_turn(_batches(rows)):
+        batches = _batches(rows)
+        alone = not self._process or expected < MANY_ROWS
+        in_turn = ((batch, self._converter.convert(batch)) for batch in batches) if alone else self._in_turn(batches)
+        for batch, items in in_turn:
             for (row, _), item in zip(batch, items, strict=True):
                 yield row, item
 
@@ -104,7 +102,7 @@ class ManyRows:
                 waiting.append(_Batch(rows))
             if not waiting or not (len(waiting) >= _WAITING or self._is_done(waiting[0])):
                 if rows := next(batches, None):
-                    waiting.append(_Batch(rows, self._convert(rows)))
+                    waiting.append(_Batch(rows, self._converter.convert(rows)))
                     continue
                 if not waiting:
                     return
@@ -136,10 +134,7 @@ class ManyRows:
                 return self._process.answer(rows)
         except SecondProcessError as error:
             self._go_on_alone(str(error))
-        return self._convert(rows)
-
-    def _convert(self, rows: list[TitledRow]) -> list[Incoming]:
-        return [self._converter.convert(row, title) for row, title in rows]
+        return self._converter.convert(rows)
 
 
 def _batches(rows: Iterable[TitledRow]) -> Iterator[list[TitledRow]]:

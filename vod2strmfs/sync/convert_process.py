@@ -12,13 +12,13 @@ import msgspec
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.source import Row
 from vod2strmfs.extract.convert import SECOND, Converter, TitledRow
-from vod2strmfs.extract.incoming import Incoming, Keys
+from vod2strmfs.extract.incoming import Incoming, Keys, Traits
 from vod2strmfs.host.second_process import Messages, SecondProcess, SecondProcessError
-from vod2strmfs.library.contents import decode_kind
 from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.library.names import CutName
 from vod2strmfs.library.rendered import FileFacts
 from vod2strmfs.settings import LibrarySettings
+from vod2strmfs.sync.traits import Observer
 
 _ROW_TYPES: dict[NodeKind, type[Row]] = {
     NodeKind.MOVIE: MovieRow,
@@ -46,6 +46,7 @@ class _Answer(msgspec.Struct, array_like=True, gc=False):
     cut: bool
     alias: str
     files: tuple[FileFacts, FileFacts] | None
+    traits: Traits
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -110,16 +111,14 @@ class ConvertProcess(SecondProcess):
 
 
 def _fresh(row: Row, answer: _Answer) -> Incoming:
-    kind = _KINDS[type(row)]
-    item = decode_kind(answer.keys.item, kind)
+    kind, created = _KINDS[type(row)], row.created_at * SECOND
     name = CutName(answer.name) if answer.cut else answer.name
-    return Incoming(kind, answer.keys, item, name, answer.alias, row.created_at * SECOND, files=answer.files)
+    return Incoming(kind, answer.keys, None, name, answer.alias, created, files=answer.files, traits=answer.traits)
 
 
-def _answer(incoming: Incoming) -> _Answer:
-    return _Answer(
-        incoming.keys, str(incoming.name), type(incoming.name) is CutName, str(incoming.alias), incoming.files
-    )
+def _answer(incoming: Incoming, traits: Traits) -> _Answer:
+    name, alias = str(incoming.name), str(incoming.alias)
+    return _Answer(incoming.keys, name, type(incoming.name) is CutName, alias, incoming.files, traits)
 
 
 def main() -> None:
@@ -128,13 +127,14 @@ def main() -> None:
     order = msgspec.msgpack.decode(messages.next(), type=_Order)
     settings = LibrarySettings.model_validate_json(order.settings)
     converter = Converter(settings, order.providers, render=order.render)
+    traits_of = Observer(settings).traits_of
     messages.ready()
     while True:
         kind, rows, titles = _rows_decoder.decode(messages.next())
         make = _ROW_TYPES[kind]._make
         try:
-            items = [converter.convert(make(row), title) for row, title in zip(rows, titles, strict=True)]
-            message = _encoder.encode(list(map(_answer, items)))
+            items = converter.convert(list(zip(map(make, rows), titles, strict=True)))
+            message = _encoder.encode([_answer(incoming, traits_of(incoming.item)) for incoming in items])
         except Exception:
             # The first process meets the same error, and says so.
             message = b""

@@ -8,9 +8,9 @@ from functools import cached_property
 import msgspec
 
 from vod2strmfs.extract.choosing import wish_of
-from vod2strmfs.extract.incoming import Incoming, Keys, files_of, names_of, strm_of
+from vod2strmfs.extract.incoming import Incoming, Keys, Traits, files_of, names_of, strm_of
 from vod2strmfs.extract.titles import TitleCleaner
-from vod2strmfs.extract.versions import contradiction, lines, series_label, tagged
+from vod2strmfs.extract.versions import series_label, tagged
 from vod2strmfs.library.contents import decode, decode_kind, encode, nfo_of
 from vod2strmfs.library.item_names import node_name, version_name
 from vod2strmfs.library.items import (
@@ -28,7 +28,8 @@ from vod2strmfs.library.names import CutName, fold
 from vod2strmfs.library.rendered import FileFacts, file_facts
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, Move, Place
-from vod2strmfs.sync.same_title import TitleRow, name_key
+from vod2strmfs.sync.same_title import TitleRow
+from vod2strmfs.sync.traits import Observer
 
 _BATCH_ROWS = 2000
 _SECOND = 10**9
@@ -106,6 +107,16 @@ class Draft:
         return TitleCleaner(self.settings.clean_titles, self.settings.name_regex)
 
     @cached_property
+    def _observer(self) -> Observer:
+        return Observer(self.settings)
+
+    def traits_of(self, incoming: Incoming) -> Traits:
+        """What there is to say of an item."""
+        if incoming.traits is None:
+            incoming.traits = self._observer.traits_of(incoming.item)
+        return incoming.traits
+
+    @cached_property
     def merging(self) -> bool:
         """Whether rows may be joined to one title."""
         return self.settings.merge != "off"
@@ -132,7 +143,7 @@ class Draft:
             )
         )
         self.contents.append((node, incoming.kind, *incoming.keys))
-        if incoming.kind == NodeKind.MOVIE and (what := contradiction(_movie(incoming.item))):
+        if incoming.kind == NodeKind.MOVIE and (what := self.traits_of(incoming).contradiction):
             self.contradicted.append((node, what))
         if self.merging:
             self._add_title(node, incoming)
@@ -157,15 +168,14 @@ class Draft:
         self.contradicted.clear()
 
     def _add_title(self, node: int, incoming: Incoming) -> None:
-        keys, item = incoming.keys, incoming.item
-        if incoming.own and isinstance(item, Episode):
+        kind, keys = incoming.kind, incoming.keys
+        if incoming.own and kind == NodeKind.EPISODE:
             # Among the episodes of joined series, the number tells: see `joining_episodes`.
-            self.titles.append((node, incoming.kind, incoming.own, "", "", lines(item.video.width, item.video.height)))
+            self.titles.append((node, kind, incoming.own, "", "", self.traits_of(incoming).lines))
             self.regroup.add(incoming.own)
-        elif isinstance(item, Movie | Series):
-            measured = lines(item.video.width, item.video.height) if isinstance(item, Movie) else 0
-            name = name_key(item, self._cleaner)
-            self.titles.append((node, incoming.kind, name, keys.tmdb, keys.imdb, measured))
+        elif kind in (NodeKind.MOVIE, NodeKind.SERIES):
+            _, name, measured, _ = self.traits_of(incoming)
+            self.titles.append((node, kind, name, keys.tmdb, keys.imdb, measured))
             if not self.first and not self.everything:
                 self.touched.add(TitleRow(node, name, keys.tmdb, keys.imdb))
 
@@ -232,7 +242,7 @@ class Draft:
         )
         if incoming.kind == NodeKind.MOVIE:
             self.connection.execute("DELETE FROM contradicted WHERE id = ?", (node,))
-            if what := contradiction(_movie(incoming.item)):
+            if what := self.traits_of(incoming).contradiction:
                 self.connection.execute("INSERT INTO contradicted VALUES (?, ?)", (node, what))
         self.changed.add(node)
 
@@ -290,8 +300,8 @@ class Draft:
 
     def _place_of(self, incoming: Incoming) -> Place:
         parent = incoming.parent
-        if isinstance(incoming.item, Series):
-            parent = self.section(TV_NODE, incoming.item.category, incoming.created or self.now)
+        if incoming.kind == NodeKind.SERIES:
+            parent = self.section_of(TV_NODE, incoming, incoming.created or self.now)
         return Place(parent, incoming.name)
 
     def show(self, node: int) -> None:
@@ -299,8 +309,10 @@ class Draft:
         waiting = self._stored(node)
         self.place(node, waiting.parent, waiting.name)
 
-    def label_episode(self, incoming: Incoming, item: Episode, label: str) -> None:
+    def label_episode(self, incoming: Incoming, label: str) -> None:
         """Give an episode, whose label is its account's name, another one; its files hold the same."""
+        item = incoming.item
+        assert isinstance(item, Episode)
         incoming.item = msgspec.structs.replace(item, label=label)
         incoming.keys = incoming.keys._replace(item=encode(incoming.item))
         incoming.name, incoming.alias = names_of(incoming.item, self.settings)
@@ -571,12 +583,23 @@ class Draft:
         keys = _keys(encode(item), source=number)
         return self.add(Incoming(NodeKind.SEASON, keys, item, name, "", created, series))
 
+    def section_of(self, section: int, incoming: Incoming, created: int) -> int:
+        """The directory for a title: see `section`."""
+        if self._is_flat(section):
+            return section
+        item = incoming.item
+        assert isinstance(item, Movie | Series)
+        return self.section(section, item.category, created)
+
+    def _is_flat(self, section: int) -> bool:
+        return self.settings.group_by == "none" or (section == TV_NODE and self.settings.group_by == "category")
+
     def section(self, section: int, category: str, created: int) -> int:
         """The directory for the titles of a category: `Movies` or `TV`, or the category's own in it.
 
         Servers take a folder in a library of series for a series, whatever is in it.
         """
-        if self.settings.group_by == "none" or (section == TV_NODE and self.settings.group_by == "category"):
+        if self._is_flat(section):
             return section
         if not self._categories:
             self._categories.update(
@@ -613,11 +636,6 @@ class Draft:
             f" {kind}_size = ?, {kind}_mtime = ?, {kind}_hash = ? WHERE id = ?",
             (*file, node),
         )
-
-
-def _movie(item: object) -> Movie:
-    assert isinstance(item, Movie)
-    return item
 
 
 def _keys(item: bytes, *, source: int | None = None, stream: str = "") -> Keys:

@@ -13,7 +13,7 @@ from vod2strmfs.extract.incoming import Incoming
 from vod2strmfs.extract.titles import TitleCleaner
 from vod2strmfs.extract.versions import known_language, series_label
 from vod2strmfs.library.contents import decode
-from vod2strmfs.library.items import Episode, Movie, Series, TaggedSeries
+from vod2strmfs.library.items import Movie, Series, TaggedSeries
 from vod2strmfs.library.kinds import MOVIES_NODE, WAITING_NODE, NodeKind
 from vod2strmfs.sync.convert_many import ManyRows
 from vod2strmfs.sync.draft import Draft
@@ -124,31 +124,28 @@ class Placer:
 
     def _place(self, row: Row, incoming: Incoming) -> bool:
         """Give an item its place; False if the user's filters keep it out."""
-        item = incoming.item
         match row:
             case EpisodeRow():
-                assert isinstance(item, Episode)
                 if not row.passes:
                     title = f"{self._series[row.series_id].title} {incoming.name}"
                     self._keep_out("episode", incoming, self._choice.refuses(row.account_id), title)
                     return False
-                incoming.parent = self._season(row.series_id, item.season, incoming.created)
+                season = self._draft.traits_of(incoming).season
+                incoming.parent = self._season(row.series_id, season, incoming.created)
                 incoming.own = self._series[row.series_id].own
                 if label := self._series[row.series_id].label:
-                    self._draft.label_episode(incoming, item, label)
+                    self._draft.label_episode(incoming, label)
             case VersionRow():
                 movie = self._movies[row.movie_id]
                 incoming.parent = self._hosts.get(movie, movie)
                 if self._draft.merging:
                     self._draft.label(incoming, self.labels(movie))
             case MovieRow():
-                assert isinstance(item, Movie)
-                if self._refuses("movie", row, incoming, item):
+                if self._refuses("movie", row, incoming):
                     return False
-                incoming.parent = self._draft.section(MOVIES_NODE, item.category, incoming.created)
+                incoming.parent = self._draft.section_of(MOVIES_NODE, incoming, incoming.created)
             case SeriesRow():
-                assert isinstance(item, Series)
-                if self._refuses("series", row, incoming, item):
+                if self._refuses("series", row, incoming):
                     return False
                 incoming.parent = WAITING_NODE
         return True
@@ -161,9 +158,11 @@ class Placer:
             self._seasons[series.node, number] = season
         return season
 
-    def _refuses(self, kind: Kind, row: MovieRow | SeriesRow, incoming: Incoming, item: Movie | Series) -> bool:
+    def _refuses(self, kind: Kind, row: MovieRow | SeriesRow, incoming: Incoming) -> bool:
         if not self.filter.active:
             return False
+        item = incoming.item
+        assert isinstance(item, Movie | Series)
         setting = self.filter.refuses(item, known_language(item) or self._cleaner.language(row.name), row.uuid)
         if not row.passes:
             setting = self._choice.refuses(row.account_id)
