@@ -1,8 +1,9 @@
 """Films that play, against rclone mount: both show the films of one double, at whose provider an answer takes 30 ms.
 
 Ours comes through the double of Dispatcharr's proxy. rclone needs a listing and HEAD, which Dispatcharr has not, so it
-asks the provider's side of the same double: the same code sends it the bytes. Both are asked by the same reads. What is
-read for the first time is a film that nobody has read: neither has it in a cache.
+asks the provider's side of the same double: the same code sends it the bytes. For a seek, another mount of ours asks
+that side, too (`direct_urls`). All are asked by the same reads. What is read for the first time is a film that nobody
+has read: nobody has it in a cache.
 """
 
 import itertools
@@ -14,8 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
+from urllib.request import Request, urlopen
 from uuid import UUID
 
 from dispatcharr_proxy import ProxyProcess
@@ -55,6 +58,8 @@ class Mounts(NamedTuple):
 
     ours: Path
     """The folder of the movies."""
+    direct: Path
+    """The same of another mount, which asks the provider itself."""
     library: Path
     """The .strm library's mount, beside it."""
     rclones: dict[str, Path]
@@ -66,6 +71,8 @@ class Mounts(NamedTuple):
     """Bytes of its memory before anything was read."""
     learnt: Iterator[str]
     """Streams that are learnt and that nobody has read."""
+    learnt_directly: Iterator[str]
+    """The same by the other mount."""
     fresh: Iterator[str]
     """Streams that nobody has read, for rclone."""
 
@@ -83,17 +90,21 @@ def _small_reads(mounts: Mounts) -> Iterator[Figure]:
     """Each round has a film for each of them that nobody has read, in turn."""
     rounds = []
     for number in range(PAIRS):
-        films = {"ours": _ours(mounts), **{mode: _theirs(mounts, mode) for mode in _MODES}}
-        names = [*films][number % 3 :] + [*films][: number % 3]
+        films = {
+            "ours": _ours(mounts),
+            "direct": mounts.direct / _name(next(mounts.learnt_directly), ".mkv"),
+            **{mode: _theirs(mounts, mode) for mode in _MODES},
+        }
+        names = [*films][number % 4 :] + [*films][: number % 4]
         rounds.append({name: (_first_byte(films[name]), _seek(films[name])) for name in names})
-    for work, target in enumerate((0.2, 0.7)):
+    for title, work, ours, target in (
+        ("first byte after open, of a learnt film", 0, "ours", 0.2),
+        ("a seek until its first byte", 1, "ours", 0.7),
+        ("a seek until its first byte, of the same server", 1, "direct", 0.7),
+    ):
         for mode in _MODES:
-            yield Figure.of_pairs(
-                ("first byte after open, of a learnt film", "a seek until its first byte")[work],
-                f"rclone mount, {mode}",
-                [(each["ours"][work], each[mode][work]) for each in rounds],
-                target,
-            )
+            pairs = [(each[ours][work], each[mode][work]) for each in rounds]
+            yield Figure.of_pairs(title, f"rclone mount, {mode}", pairs, target)
 
 
 def _throughput(mounts: Mounts) -> Iterator[Figure]:
@@ -146,28 +157,50 @@ def _requests(mounts: Mounts) -> Iterator[Figure]:
         )
 
 
+class Watched(NamedTuple):
+    """What was measured while films were viewed."""
+
+    late: list[float]
+    """By how many seconds the worst block of each viewer came too late."""
+    scans: list[float]
+    """Seconds that each scan of the library took."""
+    memory: int
+    """Bytes of ours, near the end."""
+    cores: float
+    """Seconds of processor time that ours took a second."""
+
+
 def view(mounts: Mounts, seconds: float) -> Iterator[Figure]:
-    scans = [timed(lambda: _scan(mounts.library)) for _ in range(PAIRS)]
-    late: list[float] = []
+    at_rest = [timed(lambda: _scan(mounts.library)) for _ in range(PAIRS)]
     films = [mounts.ours / _name(_large(number), ".mp4") for number in range(VIEWERS)]
+    ours = _watch(mounts, [partial(_open_film, film) for film in films], seconds)
+    # The viewers and the provider's double take of the same machine. This is what they take without us.
+    urls = [f"{mounts.proxy.provider_url}/listing/0/{_large(number)}.mp4" for number in range(VIEWERS)]
+    plain = _watch(mounts, [partial(_open_url, url) for url in urls], seconds / 2)
+    watched = f"{VIEWERS} viewers at 80 Mbit/s for {seconds:.0f} s"
+    memory = (ours.memory - mounts.resting) / VIEWERS / _MEGABYTE
+    yield Figure.of(f"{watched}: processor time a second", [ours.cores], 1.0, "s")
+    yield Figure.of(f"{watched}: memory a film", [memory], 48, "MB")
+    yield Figure.of(f"{watched}: longest wait for what should be here", ours.late, 0.5, "s")
+    for against, scans in (("at rest", at_rest), ("while they view without us, by plain HTTP", plain.scans)):
+        pairs = list(zip(ours.scans, scans, strict=True))
+        yield Figure.of_pairs("`find -type f` in the library's mount meanwhile", f"the same {against}", pairs, 1.1)
+
+
+def _watch(mounts: Mounts, films: list[Callable[[], IO[bytes]]], seconds: float) -> Watched:
+    """Have films viewed at once, and scan the library meanwhile."""
+    late: list[float] = []
     threads = [threading.Thread(target=lambda film=film: late.append(_view(film, seconds))) for film in films]
     began, used = time.monotonic(), _processor(mounts.process)
     for each in threads:
         each.start()
     time.sleep(seconds / 4)
-    busy = [timed(lambda: _scan(mounts.library)) for _ in range(PAIRS)]
+    scans = [timed(lambda: _scan(mounts.library)) for _ in range(PAIRS)]
     time.sleep(max(0.0, began + seconds * 0.9 - time.monotonic()))
-    memory = (_memory(mounts.process) - mounts.resting) / VIEWERS / _MEGABYTE
+    memory = _memory(mounts.process)
     for each in threads:
         each.join()
-    cores = (_processor(mounts.process) - used) / (time.monotonic() - began)
-    watched = f"{VIEWERS} viewers at 80 Mbit/s for {seconds:.0f} s"
-    yield Figure.of(f"{watched}: processor time a second", [cores], 1.0, "s")
-    yield Figure.of(f"{watched}: memory a film", [memory], 48, "MB")
-    yield Figure.of(f"{watched}: longest wait for what should be here", late, 0.5, "s")
-    yield Figure.of_pairs(
-        "`find -type f` in the library's mount meanwhile", "the same at rest", list(zip(busy, scans, strict=True)), 1.1
-    )
+    return Watched(late, scans, memory, (_processor(mounts.process) - used) / (time.monotonic() - began))
 
 
 # What readers do. Each opens the film anew.
@@ -206,11 +239,10 @@ def _play(film: Path) -> None:
                     file.read(_BLOCK)
 
 
-def _view(film: Path, seconds: float) -> float:
+def _view(open_film: Callable[[], IO[bytes]], seconds: float) -> float:
     """Read at a viewer's rate, four seconds ahead; returns by how many seconds the worst block came too late."""
     worst, position, ahead = 0.0, 0, 4.0
-    with film.open("rb", buffering=0) as file:
-        file.seek(_VIEW_FROM)
+    with open_film() as file:
         began = time.monotonic()
         while position < _RATE * seconds:
             due = began + position / _RATE
@@ -218,6 +250,17 @@ def _view(film: Path, seconds: float) -> float:
             position += len(file.read(_BLOCK))
             worst = max(worst, time.monotonic() - due - ahead)
     return worst
+
+
+def _open_film(film: Path) -> IO[bytes]:
+    file = film.open("rb", buffering=0)
+    file.seek(_VIEW_FROM)
+    return file
+
+
+def _open_url(url: str) -> IO[bytes]:
+    answer: IO[bytes] = urlopen(Request(url, headers={"Range": f"bytes={_VIEW_FROM}-"}), timeout=_TIMEOUT)
+    return answer
 
 
 def _scan(library: Path) -> None:
@@ -269,18 +312,24 @@ def show_films(directory: Path) -> Iterator[Mounts]:
     with ExitStack() as stack:
         proxy = stack.enter_context(ProxyProcess([*streams, *of_rclone], window=0.0))
         database = stack.enter_context(PostgresServer()).new_database()
-        catalogue_of(streams, {each.uuid: f"Film {each.stream}" for each in streams}).write(database)
-        options = ("--database", database, "--base-url", proxy.url, "--state-dir", directory / "state")
-        # How gently films are learnt is not asked here, nor how much faster than it plays a film is read.
-        _vod2strmfs("sync", *options)
-        library, ours = directory / "library", directory / "ours"
+        names = {each.uuid: f"Film {each.stream}" for each in streams}
+        catalogue_of(streams, names, server_url=proxy.provider_url).write(database)
+        library = directory / "library"
         library.mkdir()
         url = stack.enter_context(catalogue(_LIBRARY))
         at = ("--database", url, "--state-dir", directory / "library-state")
         stack.enter_context(_serving(("mount", library, *at), library))
-        ours.mkdir()
-        process = stack.enter_context(_serving(("films", ours, *options, *_HURRY, "--pace", "1000"), ours))
-        _wait(lambda: len(os.listdir(ours / "Movies")) == len(streams))
+        shown = []
+        for name, more in (("ours", ()), ("direct", ("--direct-urls",))):
+            path, state = directory / name, directory / f"state-{name}"
+            path.mkdir()
+            options = ("--database", database, "--base-url", proxy.url, "--state-dir", state, *more)
+            _vod2strmfs("sync", *options)
+            # How gently films are learnt is not asked here, nor how much faster than it plays a film is read.
+            process = stack.enter_context(_serving(("films", path, *options, *_HURRY, "--pace", "1000"), path))
+            _wait(lambda: len(os.listdir(path / "Movies")) == len(streams))  # noqa: B023
+            shown.append((path / "Movies", process))
+        (ours, process), (direct, _) = shown
         proxy.change(always={"latency": LATENCY})
         rclones = {}
         for mode in _MODES:
@@ -288,12 +337,14 @@ def show_films(directory: Path) -> Iterator[Mounts]:
             path.mkdir()
             stack.enter_context(_rclone(path, mode, proxy.provider_url, directory))
         yield Mounts(
-            ours / "Movies",
+            ours,
+            direct,
             library,
             rclones,
             proxy,
             process,
             _memory(process),
+            iter(fresh[:_LEARNT]),
             iter(fresh[:_LEARNT]),
             iter(fresh[_LEARNT:]),
         )

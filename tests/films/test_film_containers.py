@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,24 +17,31 @@ from vod2strmfs.films.containers import (
     MissingError,
     NotAFilmError,
     Scanned,
+    ScatteredError,
     extension_of,
     scanned,
     what_else,
 )
-from vod2strmfs.films.film import Extent
+from vod2strmfs.films.film import BLOCK, Extent
 from vod2strmfs.films.parts import merged
 
 MORE = {
     "mkv-with-fonts": (".mkv", ("-attach", "{font}", "-metadata:s:t", "mimetype=font/ttf", "-metadata", "title=T")),
     "mkv-live": (".mkv", ("-f", "matroska", "-live", "1")),
+    "mkv-without-cues": (".mkv", ("-seekable", "0")),
     "mp4-with-chapters": (".mp4", ()),
     "mp4-in-fragments": (".mp4", ("-movflags", "frag_keyframe+empty_moov")),
     "mp4-in-listed-fragments": (".mp4", ("-movflags", "dash+global_sidx", "-frag_duration", "1000000")),
+    "mp4-in-a-few-fragments-listed-one-by-one": (".mp4", ("-map", "0:v", "-movflags", "dash", "-f", "mp4")),
     "mov": (".mov", ()),
     "m2ts": (".m2ts", ("-f", "mpegts", "-mpegts_m2ts_mode", "1")),
     "mpg": (".mpg", ("-c:v", "mpeg2video", "-c:a", "mp2", "-t", "6")),
 }
 """Forms of which the shared films have none: how ffmpeg makes them of one of those."""
+BY_HAND = ("mp4-of-64-bits", "mp4-open-ended", "mp4-large-index", "mkv-tiny", "mkv-of-one-block")
+"""Forms that ffmpeg makes of large films alone, or never."""
+_HAS_NO_DURATION = {"live", "fragments", "without"}
+_LARGE_INDEX = 31 << 20
 _CHAPTERS = ";FFMETADATA1\n" + "".join(
     f"[CHAPTER]\nTIMEBASE=1/1\nSTART={at}\nEND={at + 5}\ntitle=After {at}\n" for at in range(0, SECONDS, 5)
 )
@@ -43,7 +51,7 @@ _CHAPTERS = ";FFMETADATA1\n" + "".join(
 def all_films(real_films: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The shared films, and more."""
     folder = tmp_path_factory.mktemp("more-films")
-    (folder / "font.ttf").write_bytes(os.urandom(2_000_000))
+    (folder / "font.ttf").write_bytes(os.urandom(20_000_000))
     (folder / "chapters").write_text(_CHAPTERS)
     made = {}
     for name, (extension, options) in MORE.items():
@@ -56,7 +64,42 @@ def all_films(real_films: dict[str, Path], tmp_path_factory: pytest.TempPathFact
             ],
             check=True,
         )  # fmt: skip
+    for name, content in _by_hand(real_films, folder).items():
+        made[name] = folder / f"{name}.{name[:3]}"
+        made[name].write_bytes(content)
+    assert {*MORE, *BY_HAND} == made.keys()
     return real_films | made
+
+
+def _by_hand(films: dict[str, Path], folder: Path) -> dict[str, bytes]:
+    """What films are in the forms of `BY_HAND`."""
+    behind, before = films["mp4-moov-behind"].read_bytes(), films["mp4-moov-before"].read_bytes()
+    mdat, moov = behind.index(b"mdat") - 4, behind.rindex(b"moov") - 4
+    [length] = struct.unpack_from(">I", behind, mdat)
+    assert behind[mdat - 8 : mdat] == struct.pack(">I4s", 8, b"free")
+    [index] = struct.unpack_from(">I", behind, moov)
+    free = struct.pack(">I4s", _LARGE_INDEX, b"free") + bytes(_LARGE_INDEX - 8)
+    last = before.index(b"mdat") - 4
+    tiny = folder / "tiny.mkv"
+    subprocess.run(
+        ["ffmpeg", "-loglevel", "error", "-y", "-i", films["mkv-cues-behind"], "-t", "0.1", "-c", "copy", tiny],
+        check=True,
+    )
+    small = tiny.read_bytes()
+    void = BLOCK - len(small) - 9
+    assert void > 0
+    return {
+        "mp4-of-64-bits": (
+            behind[: mdat - 8] + struct.pack(">I4sQ", 1, b"mdat", length + 8) + behind[mdat + 8 :]
+        ),
+        "mp4-open-ended": before[:last] + struct.pack(">I", 0) + before[last + 4 :],
+        "mp4-large-index": (
+            behind[:moov] + struct.pack(">I", index + _LARGE_INDEX) + behind[moov + 4 : moov + index]
+            + free + behind[moov + index :]
+        ),
+        "mkv-tiny": small,
+        "mkv-of-one-block": small + b"\xec\x01" + void.to_bytes(7, "big") + bytes(void),
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +134,7 @@ def _ffprobe(path: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", [*FILMS, *MORE])
+@pytest.mark.parametrize("name", [*FILMS, *MORE, *BY_HAND])
 def test_ffprobe_says_of_the_parts_what_it_says_of_the_film_and_reads_nothing_else(
     all_films: dict[str, Path], parts_alone: tuple[Path, Reads], name: str
 ) -> None:
@@ -109,17 +152,57 @@ def test_ffprobe_says_of_the_parts_what_it_says_of_the_film_and_reads_nothing_el
     assert merged([*there, *touched]) == merged(there)
 
 
-@pytest.mark.parametrize("name", [*FILMS, *MORE])
+@pytest.mark.parametrize("options", [("-movflags", "frag_keyframe+empty_moov"), ("-movflags", "dash")])
+def test_a_film_in_too_many_pieces_is_told_by_its_first_ones(
+    real_films: dict[str, Path], tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """ffmpeg visits all of them, unless one list names them all: each would be a question to the provider."""
+    film = tmp_path / "film.mp4"
+    line = ("ffmpeg", "-loglevel", "error", "-y", "-i", real_films["mkv-cues-behind"], "-map", "0:v", "-c", "copy")
+    pieces = ("-frag_duration", "200000", "-f", "mp4", film)
+    subprocess.run([*line, *options, *pieces], check=True)
+    content = film.read_bytes()
+    number = content.count(b"moof")
+    furthest = [0]
+
+    def read(start: int, stop: int) -> bytes:
+        furthest.append(stop if stop < len(content) - 16 else 0)
+        return content[start:stop]
+
+    with pytest.raises(ScatteredError, match="media servers would ask for each") as told:
+        scanned(".mp4", len(content), SECONDS, read)
+    about = int(str(told.value).split(" pieces")[0].rpartition(" ")[2])
+    assert number / 2 < about < number * 2
+    assert max(furthest) < len(content) / 10
+
+    # With one list of them all, it is a film like any other.
+    subprocess.run([*line, "-movflags", "dash+global_sidx", *pieces], check=True)
+    content = film.read_bytes()
+    assert content.count(b"moof") == number
+    assert _scanned(content).parts
+
+
+@pytest.mark.parametrize("name", [*FILMS, *MORE, *BY_HAND])
 def test_a_container_is_known_by_its_first_bytes(all_films: dict[str, Path], name: str) -> None:
     film = all_films[name]
     assert extension_of(film.read_bytes()[:SIGNATURE_BYTES]) == film.suffix
 
 
-@pytest.mark.parametrize("name", [name for name in (*FILMS, *MORE) if not {"live", "fragments"} & set(name.split("-"))])
+@pytest.mark.parametrize("name", [name for name in (*FILMS, *MORE) if not _HAS_NO_DURATION & set(name.split("-"))])
 def test_films_that_say_how_long_they_play_are_believed(all_films: dict[str, Path], name: str) -> None:
     film = all_films[name]
     says = film.suffix in (".mkv", ".mp4", ".mov", ".avi")
     assert _scanned(film.read_bytes(), 0).seconds == (SECONDS if says else 0)
+
+
+def test_an_avi_of_several_gigabytes_plays_as_long_as_all_of_it(real_films: dict[str, Path]) -> None:
+    """Its first header counts the pictures of the first gigabyte. ffmpeg leaves room for the other one."""
+    content = real_films["avi"].read_bytes()
+    at = content.index(b"odmldmlh")
+    assert content[at - 8 : at - 4] == b"JUNK"
+    frames = struct.pack("<I", 3 * 25 * SECONDS)
+    large = content[: at - 8] + b"LIST" + content[at - 4 : at + 12] + frames + content[at + 16 :]
+    assert _scanned(large, 0).seconds == 3 * SECONDS
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,47 @@ def test_an_index_of_another_library_is_made_anew(library: Library) -> None:
     assert not [path for path in shown(library) if "Heat" in path]
 
 
+@pytest.mark.parametrize("moved", ["another device", "another file", "both"])
+def test_nothing_is_another_one_when_the_host_has_started_again(
+    library: Library, monkeypatch: pytest.MonkeyPatch, moved: str
+) -> None:
+    """Its devices may then be numbered otherwise, and on some file systems its files, too. Plex would analyse anew."""
+    library.show(some("Heat", "Ronin", episodes=1))
+    learn(library.state_dir)
+    publish(library.state_dir)
+    learn_another(library, "Heat")
+    publish(library.state_dir)
+    # What this one shows is not what its title plays today.
+    library.show(some("Heat", "Ronin", episodes=1, edition=" of another day"))
+    with Films(library.state_dir) as films:
+        want_all(library.state_dir, films)
+    after = publish(library.state_dir).after
+    before = shown(library)
+
+    file = library.state_dir / "index.db"
+    if moved != "another device":
+        content = file.read_bytes()
+        file.rename(library.state_dir / "another")
+        file.write_bytes(content)
+    if moved != "another file":
+        for module in ("index.store", "sync.films"):
+            monkeypatch.setattr(f"vod2strmfs.{module}.identity", lambda _: (4711, file.stat().st_ino))
+    with Films(library.state_dir) as films:
+        want_all(library.state_dir, films)
+    assert publish(library.state_dir).after == after
+    assert shown(library) == before
+    assert {path for path in before if path.endswith(".mkv")} >= {"Movies/Heat/Heat.mkv", "Movies/Ronin/Ronin.mkv"}
+
+
+def learn_another(library: Library, name: str) -> None:
+    """Have a film turn out to be another file."""
+    with Films(library.state_dir) as films:
+        film = films.known(want_all(library.state_dir, films)[name])
+        assert film
+        films.changed(film, "it is another file")
+    learn(library.state_dir, name, mark=1)
+
+
 def test_no_title_shows_a_film_that_another_index_had_at_its_place(library: Library) -> None:
     """A node's number means something else there. Until that is known what it plays, what was shown stays."""
     library.show(some("Heat"))

@@ -6,6 +6,7 @@ import random
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,15 @@ def test_the_library_is_untouched_when_the_films_are_killed_and_the_films_leave_
             eventually((again.path / "Movies/Speed/Speed.mkv").exists)
         assert again.process.returncode == 0
     assert b"ERROR" not in library.log.read_bytes()
+
+
+def test_a_mount_that_starts_again_says_what_was_read_for_nobody_before(tmp_path: Path, url: str) -> None:
+    with Films(tmp_path / "state") as films:
+        films.note_background({(1, int(time.time() // 3600) - 2): 5_000_000_000})
+    with mounted(tmp_path, url, *_NOBODY, what="films"):
+        asked = command("status", "--state-dir", tmp_path / "state", "--config", "")
+        said = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=TIMEOUT).stdout
+    assert "5.0 GB from account 1 within 24 hours" in said
 
 
 def test_reads_that_wait_hold_up_nobody_and_end_with_the_mount(tmp_path: Path, url: str) -> None:

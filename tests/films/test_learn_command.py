@@ -17,9 +17,10 @@ from dispatcharr_proxy import DispatcharrProxy
 from film_provider import Fault, Stream
 from films import catalogue_of
 from libraries import Library
-from mounts import command, eventually
+from mounts import command, eventually, mounted
 
 from vod2strmfs.cli.main import cli
+from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import IndexFileError, SettingsError
 from vod2strmfs.films import wanted
 from vod2strmfs.films.admission import Admission
@@ -173,6 +174,40 @@ def test_beside_a_mount_that_learns_it_asks_that_and_looks_on(place: Place) -> N
         said = json.loads(done.stdout)
         assert (said["elsewhere"], said["left"], said["outcomes"]) == (True, 0, {})
         assert "s1" in place.learnt()
+
+
+def test_what_was_begun_before_films_were_mounted_is_left_to_the_mount(
+    tmp_path: Path, real_films: dict[str, Path]
+) -> None:
+    """It alone knows who watches, and of an account with one stream a viewer needs that one."""
+    made = Catalogue()
+    account = made.account("Provider")
+    movies = [made.movie(name) for name in ("Heat", "Jaws", "Ronin")]
+    film = real_films["mkv-cues-behind"]
+    streams = [Stream(str(each.uuid), account.id, each.relations[0].stream_id, film) for each in movies]
+    url = f"sqlite:///{tmp_path}/catalogue.db"
+    made.write(url)
+    state = ("--state-dir", tmp_path / "state", "--config", "")
+    with DispatcharrProxy(streams, max_streams={account.id: 1}) as proxy:
+        base = ("--base-url", proxy.url)
+        subprocess.run(command("sync", "--database", url, *base, *state), check=True)
+        proxy.provider.always = Fault(rate=5_000)
+        line = command("learn", "--json", *RATE, *state, "--", "*")
+        with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+            eventually(lambda: proxy.provider.counted().sent > 0)
+            first = set(proxy.sessions)
+            proxy.provider.always = Fault()
+            with mounted(tmp_path, url, *base, *RATE, what="films") as films:
+                # The film would have taken it minutes.
+                eventually(lambda: not first & proxy.sessions.keys())
+                assert process.stdout
+                said = json.loads(process.stdout.read())
+                assert process.wait() == 0
+                shown = [films.path / f"Movies/{name}/{name}.mkv" for name in ("Heat", "Jaws", "Ronin")]
+                eventually(lambda: all(each.exists() for each in shown))
+                assert shown[0].read_bytes() == film.read_bytes()
+        assert (said["elsewhere"], said["outcomes"], said["left"], said["films"]["learnt"]) == (True, {}, 0, 3)
+        assert proxy.broken_rules == []
 
 
 def test_beside_a_mount_it_looks_on_no_longer_than_its_limit_takes(place: Place) -> None:

@@ -1,7 +1,9 @@
 """How films are learnt: from which answers, in which order, and how gently."""
 
 import itertools
+import os
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -24,7 +26,7 @@ from vod2strmfs.films import wanted
 from vod2strmfs.films.admission import Admission, Rank
 from vod2strmfs.films.containers import SIGNATURE_BYTES, Scanned, extension_of, scanned
 from vod2strmfs.films.figures import Figures, read_figures, seconds_to_learn
-from vod2strmfs.films.film import Address, Extent, Film, Key, ReadError
+from vod2strmfs.films.film import BLOCK, Address, Extent, Film, Key, ReadError
 from vod2strmfs.films.learner import Learner
 from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.outcomes import Kind, Outcome
@@ -387,6 +389,53 @@ def test_no_more_bytes_a_day_are_taken_than_may_be(tmp_path: Path, film: Path, m
         assert world.figures().learnt > figures.learnt
 
 
+def test_a_clock_that_was_far_ahead_does_not_stop_learning(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some hosts believe it to be another year until they have asked somebody."""
+    now = time.time()
+    ahead = [400_000_000.0]
+    monkeypatch.setattr(time, "time", lambda: now + ahead[0])
+    world.proxy.provider.faults["s"] = Fault(drops_after=100_000)
+    world.learn()
+    assert world.outcome().kind == Kind.FAILED
+    del world.proxy.provider.faults["s"]
+    eventually(lambda: not world.proxy.sessions)
+    ahead[0] = 0
+    world.learn()
+    assert world.known("s") is None
+    ahead[0] = 3700
+    world.learn()
+    assert world.known("s")
+
+
+@pytest.mark.complains("No films are learnt for a while")
+def test_once_its_bytes_are_used_up_learning_waits_for_some_more_than_one_film_takes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all that is free again goes into a film that needs more, and that is asked for again and again."""
+    monkeypatch.setattr(learner_module, "_TIDY_SECONDS", 0.05)
+    monkeypatch.setattr(learner_module, "_IDLE_SECONDS", 0.02)
+    world.order = ORDER.model_copy(update={"learn_bytes": 240_000_000})
+    now = [1_700_000_000.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    with world.films() as films, closing(sqlite3.connect(films.path)) as connection, connection:
+        for ago, taken in ((86_390, 4_000_000), (86_200, 6_000_000), (3600, 229_000_000)):
+            connection.execute("INSERT INTO taken (at, account, bytes) VALUES (?, 1, ?)", (now[0] - ago, taken))
+
+    async def run(films: Films) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.learner(films).work)
+            await _until(lambda: "is used up" in world.figures().stopped)
+            now[0] += 60  # Enough for an attempt, and not for an hour.
+            await trio.sleep(0.5)
+            assert world.proxy.requests == []
+            now[0] += 300
+            await _until(lambda: films.known(Key("movie", 1, "s")) is not None)
+            nursery.cancel_scope.cancel()
+
+    with world.films() as films:
+        trio.run(run, films)
+
+
 @pytest.mark.complains("No films are learnt for a while")
 def test_when_the_cache_is_full_of_what_scanners_read_nothing_more_is_learnt(tmp_path: Path, film: Path) -> None:
     order = ORDER.model_copy(update={"cache": 7_000_000})
@@ -415,6 +464,56 @@ def test_a_full_disk_stops_learning_and_is_said(tmp_path: Path, film: Path) -> N
             if known := world.known(stream):
                 with world.films() as films:
                     assert films.read(known, 0, 1000) == film.read_bytes()[:1000]
+
+
+@pytest.mark.complains("No films are learnt for a while")
+def test_with_a_full_disk_nothing_is_asked_for(tmp_path: Path, film: Path) -> None:
+    with small_disk(tmp_path / "disk", "4M") as disk, world_of(disk, movie(film)) as world:
+        with world.films(), (disk / "full").open("wb") as full:
+            room = os.statvfs(disk)
+            full.write(bytes(room.f_bavail * room.f_frsize - 500_000))
+        world.learn()
+        assert "has no room for it" in world.figures().stopped
+        assert world.proxy.requests == []
+        (disk / "full").unlink()
+        world.learn()
+        assert world.known("s")
+
+
+@pytest.mark.parametrize("size", [0, BLOCK, BLOCK + 1])
+def test_a_film_of_a_block_or_less_is_learnt_whole(tmp_path: Path, film: Path, size: int) -> None:
+    small = tmp_path / "small.mkv"
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-i", film, "-t", "0.1", "-c", "copy", small], check=True)
+    if size:
+        void = size - small.stat().st_size - 9
+        small.write_bytes(small.read_bytes() + b"\xec\x01" + void.to_bytes(7, "big") + bytes(void))
+    with world_of(tmp_path, movie(small)) as world:
+        world.learn()
+        known = world.known("s")
+        assert known
+        assert known.size == small.stat().st_size
+        with world.films() as films:
+            assert films.read(known, 0, known.size) == small.read_bytes()
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_what_is_next_to_nothing_is_no_film(tmp_path: Path, size: int) -> None:
+    with world_of(tmp_path, movie(Pattern(size, head=b""))) as world:
+        world.learn()
+        assert world.known("s") is None
+        assert world.outcome().kind in (Kind.NOT_A_FILM, Kind.UNSEEKABLE, Kind.REFUSED), world.outcome()
+
+
+def test_a_film_in_too_many_pieces_is_not_shown_and_costs_a_few_requests(tmp_path: Path, film: Path) -> None:
+    pieces = tmp_path / "pieces.mp4"
+    options = ("-c", "copy", "-movflags", "frag_keyframe+empty_moov", "-frag_duration", "200000")
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-i", film, *options, pieces], check=True)
+    with world_of(tmp_path, movie(pieces)) as world:
+        world.learn()
+        assert world.outcome().kind == Kind.UNSEEKABLE
+        assert "Dispatcharr sends an mp4 file in about 1" in world.outcome().why
+        assert world.known("s") is None
+        assert len(world.proxy.requests) <= 8
 
 
 def test_what_is_asked_for_by_name_comes_first_then_the_newest(tmp_path: Path, film: Path) -> None:

@@ -4,7 +4,7 @@ import errno
 import random
 import resource
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +162,61 @@ def test_what_lies_near_what_was_read_is_no_seek(opens: Opens) -> None:
 # Seeks.
 
 
+@pytest.mark.parametrize("is_direct", [True, False])
+def test_a_short_way_on_costs_no_other_answer_where_one_takes_longer(opens: Opens, is_direct: bool) -> None:
+    """As of who skips the titles. What lies between is there for who goes back."""
+    stream = movie(1, SIZE)
+    cinema = opens([stream], direct=is_direct)
+    [film] = cinema.learn([stream], (0, MEGABYTE))
+    cinema.proxy.provider.always = Fault(latency=0.4)
+
+    async def test() -> None:
+        async with cinema.open() as player:
+            player.opened(film, 1)
+            place = MEGABYTE
+            for _ in range(4):
+                assert await is_right(player, film, stream, place, place + 3 * MEGABYTE)
+                place += 12 * MEGABYTE
+            assert await is_right(player, film, stream, place - 15 * MEGABYTE, place - 9 * MEGABYTE)
+
+    run(test)
+    assert ranges(cinema) == (["0-"] if not is_direct else [])
+    assert cinema.proxy.provider.counted().requests == 1
+
+
+def test_a_short_way_on_is_skipped_where_reading_it_takes_longer(opens: Opens) -> None:
+    stream = movie(1, SIZE)
+    cinema = opens([stream], direct=True)
+    [film] = cinema.learn([stream], (0, MEGABYTE))
+    cinema.proxy.provider.always = Fault(rate=6_000_000)
+
+    async def test() -> None:
+        async with cinema.open() as player:
+            player.opened(film, 1)
+            assert await is_right(player, film, stream, MEGABYTE, 4 * MEGABYTE)
+            assert await is_right(player, film, stream, 19 * MEGABYTE, 20 * MEGABYTE)
+
+    run(test)
+    assert [asked.range for asked in cinema.proxy.provider.asked] == ["bytes=0-", f"bytes={19 * MEGABYTE}-"]
+
+
+def test_who_has_a_look_at_places_gets_nothing_of_what_is_between_them(opens: Opens) -> None:
+    """As a scanner does: its provider is spared that, and what it saw can be kept."""
+    stream = movie(1, SIZE)
+    cinema = opens([stream], direct=True)
+    [film] = cinema.learn([stream], (0, MEGABYTE))
+    cinema.proxy.provider.always = Fault(latency=0.1)
+
+    async def test() -> None:
+        async with cinema.open() as player:
+            player.opened(film, 1)
+            for place in range(40, 100, 12):
+                assert await is_right(player, film, stream, place * MEGABYTE, place * MEGABYTE + 2 * READ)
+
+    run(test)
+    assert cinema.proxy.provider.counted().requests == 1 + 5
+
+
 def test_seeks_open_the_new_range_before_the_old_one_is_closed(opens: Opens) -> None:
     """Rule 2 and 3 at Dispatcharr: one session, whose open answers never fall to none, and one request a seek."""
     stream = movie(1, SIZE)
@@ -305,6 +360,88 @@ def test_a_film_takes_no_more_than_48_megabytes(opens: Opens) -> None:
             return resident() - before
 
     assert run(test) <= 48 * MEGABYTE
+
+
+def test_all_films_together_take_no_more_memory_than_they_may(opens: Opens) -> None:
+    """Ten that are read by turns, each of which would take twice of what is there for it."""
+    memory = 80 * MEGABYTE
+    streams = [movie(account, SIZE, account, title=str(account)) for account in range(1, 11)]
+    cinema = opens(streams, direct=True, memory=memory, times=QUICK._replace(pause=60, linger=60, forget=60))
+    films = cinema.learn(streams, (0, MEGABYTE))
+
+    async def test() -> int:
+        async with cinema.open() as player:
+            for film in films:
+                player.opened(film, 1)
+            assert await is_right(player, films[0], streams[0], 0, MEGABYTE)
+            before = resident()
+            most = 0
+            for place in range(MEGABYTE, 16 * MEGABYTE, MEGABYTE):
+                for film, stream in zip(films, streams, strict=True):
+                    assert await is_right(player, film, stream, place, place + MEGABYTE)
+                    assert player.memory.taken <= memory
+                    most = max(most, resident() - before)
+            return most
+
+    most = run(test)
+    assert most <= memory + 16 * MEGABYTE, f"{most >> 20} MB"
+    assert cinema.proxy.provider.counted().requests == len(films)
+
+
+def test_whoever_reads_gets_the_memory_of_films_that_were_left(opens: Opens) -> None:
+    """And not that of those who read meanwhile. Who comes back to what was given up asks for it anew."""
+    streams = [movie(account, SIZE, account, title=str(account)) for account in range(1, 4)]
+    cinema = opens(
+        streams, direct=True, memory=45 * MEGABYTE, times=QUICK._replace(pause=60, linger=60, forget=60)
+    )  # fmt: skip
+    films = cinema.learn(streams, (0, MEGABYTE))
+    (watched, first), (left, second), (new, third) = zip(films, streams, strict=True)
+
+    def asked(stream: Stream) -> int:
+        return cinema.proxy.provider.counted(stream.account).requests
+
+    async def test() -> None:
+        async with cinema.open() as player:
+            for film, stream in ((left, second), (watched, first)):
+                player.opened(film, 1)
+                assert await is_right(player, film, stream, MEGABYTE, 20 * MEGABYTE)
+            player.released(left, 1)
+            player.opened(new, 1)
+            for place in range(MEGABYTE, 20 * MEGABYTE, MEGABYTE):
+                assert await is_right(player, new, third, place, place + MEGABYTE)
+                assert await is_right(player, watched, first, 19 * MEGABYTE, 20 * MEGABYTE)
+                assert player.memory.taken <= 45 * MEGABYTE
+            assert await is_right(player, watched, first, 16 * MEGABYTE, 20 * MEGABYTE)
+            assert (asked(first), asked(second), asked(third)) == (1, 1, 1)
+            player.opened(left, 2)
+            assert await is_right(player, left, second, 18 * MEGABYTE, 30 * MEGABYTE, handle=2)
+            assert asked(second) > 1
+
+    run(test)
+
+
+def test_a_film_for_which_there_is_no_memory_cannot_be_read(opens: Opens) -> None:
+    """Until another one was left."""
+    streams = [movie(account, SIZE, account, title=str(account)) for account in range(1, 4)]
+    cinema = opens(streams, direct=True, memory=8 * MEGABYTE, times=QUICK._replace(linger=60))
+    films = cinema.learn(streams, (0, MEGABYTE))
+
+    async def test() -> None:
+        async with cinema.open() as player:
+            for film in films:
+                player.opened(film, 1)
+            for film, stream in zip(films[:2], streams, strict=False):
+                assert await is_right(player, film, stream, MEGABYTE, 9 * MEGABYTE)
+            assert "too many films are read at once for the 8 MB" in str(await failure(player, films[2], 50 * MEGABYTE))
+            player.released(films[0], 1)
+            has_come = False
+            while not has_come:  # What was on its way for that one comes to its end first.
+                await trio.sleep(QUICK.sulk)
+                with suppress(ReadError):
+                    has_come = await is_right(player, films[2], streams[2], 50 * MEGABYTE, 60 * MEGABYTE)
+            assert player.memory.taken == 8 * MEGABYTE
+
+    run(test)
 
 
 def resident() -> int:
@@ -458,6 +595,65 @@ def test_two_encodes_are_never_joined(opens: Opens, size: int, is_begun: bool, c
     assert [due.id for due in cinema.films.due(2e9, (), 9)] == [film.id]
 
 
+def test_another_file_of_the_same_size_is_found_out_by_what_its_provider_says_of_it(
+    opens: Opens, complaints: Complaints
+) -> None:
+    """Also where nothing is known of its bytes, in the middle of a play."""
+    complaints.expect(CHANGED)
+    stream = movie(1, SIZE)
+    cinema = opens([stream], direct=True, deadlines=FAST)
+    [film] = cinema.learn([stream], (0, MEGABYTE))
+
+    async def test() -> None:
+        async with cinema.open() as player:
+            player.opened(film, 1)
+            assert await is_right(player, film, stream, 0, 2 * MEGABYTE)
+            cinema.proxy.provider.streams[stream.stream] = stream._replace(film=Pattern(SIZE, 7))
+            assert "another file" in str(await failure(player, film, 100 * MEGABYTE))
+            assert "another file" in str(await failure(player, film, 120 * MEGABYTE))
+
+    run(test)
+    assert [due.id for due in cinema.films.due(2e9, (), 9)] == [film.id]
+
+
+def test_servers_of_a_provider_that_say_different_things_of_a_film_have_the_same_film(opens: Opens) -> None:
+    """Each has its own time of it, say. What is known of it is looked at once more, and no oftener."""
+    stream = movie(1, SIZE)
+    cinema = opens([stream], direct=True, deadlines=FAST)
+    [film] = cinema.learn([stream], (0, MEGABYTE))
+    times = [1e9, 2e9]
+    cinema.proxy.provider.modified = lambda _: times[len(cinema.proxy.provider.asked) % 2]
+    places = (100, 20, 140, 60, 10)
+
+    async def test() -> None:
+        async with cinema.open() as player:
+            player.opened(film, 1)
+            for place in places:
+                assert await is_right(player, film, stream, place * MEGABYTE, (place + 1) * MEGABYTE)
+
+    run(test)
+    assert cinema.proxy.provider.counted().requests <= 1 + len(places) + 2
+
+
+def test_a_session_that_dispatcharr_may_have_ended_is_left_alone_first(opens: Opens) -> None:
+    """The rest of its film is on its way: it is forgotten a second later, and who asks meanwhile loses a stream."""
+    stream = movie(1, 42 * MEGABYTE)
+    cinema = opens([stream], max_streams={1: 1}, deadlines=Deadlines(quiet=1.0), times=QUICK._replace(pause=60))
+    [film] = cinema.learn([stream], (0, MEGABYTE))
+    cinema.proxy.idle_seconds = 0.4
+
+    async def test() -> None:
+        async with cinema.open() as player:
+            player.opened(film, 1)
+            assert await is_right(player, film, stream, 0, 25 * MEGABYTE)
+            await eventually(lambda: not cinema.proxy.slots[1])
+            cinema.proxy.window = 0.7
+            assert await is_right(player, film, stream, 8 * MEGABYTE, 9 * MEGABYTE)
+
+    run(test)
+    assert not cinema.proxy.leaked.total()
+
+
 def test_a_beginning_that_comes_for_a_middle_is_not_taken_for_it(opens: Opens) -> None:
     """Where a provider ignores ranges, Dispatcharr says that its answer is the part that was asked for."""
     stream = movie(1, SIZE)
@@ -500,6 +696,47 @@ def test_a_read_that_nothing_comes_for_fails_in_time(opens: Opens, fault: Fault)
             cinema.proxy.provider.faults.clear()
             await trio.sleep(QUICK.sulk)
             assert await is_right(player, film, stream, 50 * MEGABYTE, 51 * MEGABYTE)
+
+    run(test)
+
+
+@pytest.mark.parametrize("given", [10, 6_000, 150_000])
+def test_a_provider_that_gives_a_little_and_hangs_up_is_asked_less_and_less(opens: Opens, given: int) -> None:
+    """Also if that is enough for a read, and each is its own. It is forgiven once much has come again."""
+    stream = movie(1, SIZE)
+    cinema = opens([stream], direct=True, times=QUICK._replace(read=1, sulk=0.1))
+    provider = cinema.proxy.provider
+    [film] = cinema.learn([stream], (0, MEGABYTE))
+    provider.fault = lambda asked: None if asked.range == "bytes=0-" else Fault(drops_after=given)
+
+    async def test() -> None:
+        async with cinema.open() as player:
+            player.opened(film, 1)
+            offset, until = 50 * MEGABYTE, trio.current_time() + 3
+            while trio.current_time() < until:
+                with suppress(ReadError):
+                    assert await is_right(player, film, stream, offset, offset + 4 * KILOBYTE)
+                    offset += 4 * KILOBYTE
+                await trio.sleep(0.01)
+            # It was asked after 50 ms, and each time after twice as long.
+            assert 3 <= provider.counted().requests <= 9
+
+    run(test)
+
+
+def test_what_failed_is_forgiven_once_much_has_come(opens: Opens) -> None:
+    """The next failure is tried again soon."""
+    stream = movie(1, SIZE)
+    cinema = opens([stream], direct=True, times=QUICK._replace(retry=0.15, read=6))
+    [film] = cinema.learn([stream], (0, MEGABYTE))
+
+    async def test() -> None:
+        async with cinema.open() as player:
+            player.opened(film, 1)
+            for place in (50, 100):
+                # Without that, the second read would have to wait for 8 seconds, and fail.
+                cinema.proxy.provider.faults[stream.stream] = Fault(status=500, times=3)
+                assert await is_right(player, film, stream, place * MEGABYTE, (place + 3) * MEGABYTE)
 
     run(test)
 

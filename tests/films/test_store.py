@@ -313,6 +313,58 @@ def test_what_learning_takes_is_counted_for_a_day_whoever_is_killed(tmp_path: Pa
     assert store.taken(time.time() + DAY + 60)[0] == 0
 
 
+@pytest.mark.parametrize("ahead", [2 * HOUR, 13 * 365 * DAY])
+def test_what_waits_when_the_clock_is_set_back_waits_no_longer_than_it_had_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    """A clock without a battery, or one that was taken for that of another zone, is ahead until it is set."""
+    right = 1_700_000_000.0
+    now = [right]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    with Films(tmp_path) as films:
+        films.want(WISHES, 1)
+        fail(films, A, Kind.FORBIDDEN)
+        now[0] = right + ahead
+        films.follow_clock()
+        film = teach(films, C)
+        films.changed(film, "")
+        teach(films, C, 1)
+        films.touched(film, 0, 1)
+        films.note_touched()
+        films.ask([A])
+        fail(films, A, Kind.NOT_A_FILM)
+        for _ in range(4):
+            fail(films, B, Kind.BUSY, taken=1000)
+    now[0] = right
+    with Films(tmp_path) as films:
+        films.follow_clock()
+        # The fifth failure: sixteen minutes for the account of all three; two days for the one that was no film.
+        assert due_now(films, 15 * 60) == []
+        assert due_now(films, 17 * 60) == ["s1"]
+        assert due_now(films, 2 * DAY - 60) == ["s1"]
+        assert due_now(films, 2 * DAY + 60) == ["s1", "s0"]
+        assert films.taken(right)[0] >= 4000
+        assert films.taken(right + DAY + 1)[0] == 0
+        assert films.film(film.id, 0)
+        now[0] = right + 7 * DAY + 60
+        films.tidy()
+        assert films.film(film.id, 0) is None
+        with closing(sqlite3.connect(films.path)) as connection:
+            [latest] = connection.execute("SELECT max(touched) FROM block").fetchone()
+            assert latest <= right
+        assert read_figures(tmp_path)
+
+
+def test_a_clock_that_goes_on_changes_nothing(store: Films, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail(store, A, Kind.FAILED)
+    now = time.time()
+    for later in (30.0, 90.0, 40.0, 40 * 60.0):
+        monkeypatch.setattr(time, "time", lambda later=later: now + later)
+        store.follow_clock()
+        assert "s0" not in due_now(store)
+    assert "s0" in due_now(store, HOUR)
+
+
 def test_one_process_learns_at_a_time(tmp_path: Path) -> None:
     with holding(tmp_path) as first, holding(tmp_path) as second:
         assert (first, second) == (True, False)
@@ -547,9 +599,9 @@ def test_the_next_film_is_found_without_looking_at_all_of_them(tmp_path: Path) -
         assert films.want(many, 2) == 0
         assert [due.key.stream for due in films.due(time.time(), [0], 3)] == ["s9998", "s9997", "s9995"]
         statements: list[str] = []
-        films._reading.set_trace_callback(statements.append)
+        films._counting.set_trace_callback(statements.append)
         films.due(time.time(), [0], 1)
-        films._reading.set_trace_callback(None)
+        films._counting.set_trace_callback(None)
         plan = [row[3] for row in films._reading.execute(f"EXPLAIN QUERY PLAN {statements[-1]}")]
     assert any("film_due" in line for line in plan)
     assert not any("TEMP B-TREE" in line for line in plan)

@@ -242,6 +242,7 @@ def test_two_answers_are_open_at_most_and_few_requests_are_sent_within_a_second(
         (part("0-99/100", 100, "Content-Type: application/vnd.apple.mpegurl"), UpstreamKind.NOT_A_FILM),
         (part("0-99/101", 100), UpstreamKind.CHANGED),
         (head("301 Moved", "Location: /elsewhere", "Content-Length: 0"), UpstreamKind.FAILED),
+        (part("0-49/100", 50), UpstreamKind.UNSEEKABLE),
         (head("401 Unauthorized", "Content-Length: 0"), UpstreamKind.FORBIDDEN),
         (head("403 Forbidden", "Content-Length: 0"), UpstreamKind.FORBIDDEN),
         (head("404 Not Found", "Content-Length: 0"), UpstreamKind.GONE),
@@ -295,13 +296,13 @@ def test_after_an_answer_that_does_not_fit_the_session_gets_another_id() -> None
 
 def test_an_answer_may_end_before_what_was_asked_for() -> None:
     """Some providers give a few megabytes at once. The film is read on from there."""
-    with scripted(part("0-9/100", 10) + b"x" * 10) as server:
+    with scripted(part(f"0-{MEGABYTE - 1}/{2 * MEGABYTE}", MEGABYTE) + b"x" * MEGABYTE) as server:
 
         async def test() -> None:
             async with Upstream(deadlines=FAST).session(Address(server.url, direct=True), "film") as session:
                 answer = await session.open(0)
-                assert (answer.start, answer.stop, answer.total) == (0, 10, 100)
-                assert await receive(answer) == b"x" * 10
+                assert (answer.start, answer.stop, answer.total) == (0, MEGABYTE, 2 * MEGABYTE)
+                assert await receive(answer) == b"x" * MEGABYTE
 
         run(test)
 
@@ -469,6 +470,22 @@ def test_no_error_says_a_password(proxy: DispatcharrProxy, film: Stream, fault: 
             continue  # Dispatcharr says that it is the part that was asked for.
         error = kind_of(where, total=SIZE)
         assert PASSWORD not in f"{error!r} {error} {error.why} {error.__cause__!r} {error.__context__!r}"
+
+
+@pytest.mark.parametrize("kind", ["text/html; token=hunter2", "text/html\x1b[2Jhunter2", "audio/x-mpegurl/hunter2"])
+def test_of_what_an_answer_says_that_it_is_nothing_is_repeated_but_a_known_word(kind: str) -> None:
+    """It can be anything, and is shown in terminals and logs."""
+    with scripted(part("0-99/100", 100, f"Content-Type: {kind}") + b"x" * 100) as server:
+        error = kind_of(Address(server.url))
+    assert error.kind == UpstreamKind.NOT_A_FILM
+    assert error.why.isprintable()
+    assert "hunter2" not in error.why
+
+
+def test_an_address_is_not_shown_wherever_it_gets_into() -> None:
+    """It holds a password, and errors hold what they are about."""
+    address = Address("http://panel.example/movie/viewer/hunter2/1.mkv", direct=True)
+    assert "hunter2" not in f"{address} {address!r} {[address]}"
 
 
 def test_an_address_that_is_none_or_where_nobody_is_says_so() -> None:

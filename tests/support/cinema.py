@@ -11,6 +11,7 @@ from dispatcharr_proxy import DispatcharrProxy
 from film_provider import Pattern, Stream
 
 from vod2strmfs.films.admission import Admission
+from vod2strmfs.films.buffer import MEMORY
 from vod2strmfs.films.film import Address, Film, Key
 from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.outcomes import Kind, Outcome
@@ -56,6 +57,8 @@ class Cinema:
         direct: whether they are read from the provider itself.
         times: of the player.
         deadlines: of its upstream.
+        quiet: of admission.
+        memory: of the player.
         changed: settings.
     """
 
@@ -68,6 +71,7 @@ class Cinema:
         times: Times = QUICK,
         deadlines: Deadlines = Deadlines(),  # noqa: B008
         quiet: float = 0.0,
+        memory: int = MEMORY,
         **changed: Any,
     ) -> None:
         self.proxy = proxy
@@ -77,6 +81,7 @@ class Cinema:
         self.player: Player
         self._direct = direct
         self._times = times
+        self._memory = memory
         self._order = order(**changed)
 
     def address(self, key: Key) -> Address | None:
@@ -109,7 +114,7 @@ class Cinema:
     async def open(self) -> AsyncIterator[Player]:
         """A player that runs."""
         self.player = Player(
-            self._order, self.films, self.upstream, self.address, self.admission, self._times
+            self._order, self.films, self.upstream, self.address, self.admission, self._times, self._memory
         )  # fmt: skip
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.player.run)

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -59,13 +60,13 @@ class Pattern:
 
     def __init__(self, size: int, seed: int = 0, head: bytes = b"\x1aE\xdf\xa3") -> None:
         self.size = size
-        self._seed = seed
+        self.seed = seed
         self._head = head
         self._twice = memoryview(random.Random(seed).randbytes(_PERIOD) * 2)
 
     def __repr__(self) -> str:
         """The same in every process: names of tests have it in them."""
-        return f"Pattern({self.size}, {self._seed})"
+        return f"Pattern({self.size}, {self.seed})"
 
     def view(self, offset: int, count: int) -> memoryview:
         """Bytes from an offset on: at least one, at most `count`."""
@@ -117,6 +118,8 @@ class Fault:
     stalls_after: int | None = None
     """Bytes of the body, after which nothing comes for `stalls_for` seconds."""
     stalls_for: float = float("inf")
+    at_most: int | None = None
+    """Bytes of an answer: it ends before what was asked for, and says so."""
     longer_by: int = 0
     """Bytes that the film is said to be longer than it is; less than 0: shorter."""
     lengthless: bool = False
@@ -263,6 +266,8 @@ class FilmProvider(LoopbackServer):
         self.max_connections: dict[int, int] = {}
         """By account, of those who come directly; more than that are refused with `status_when_full`."""
         self.status_when_full = 403
+        self.modified: Callable[[Path | Pattern], float] = modified
+        """When a film was written, as is said to those who come directly; in Unix time."""
         self.asked: list[Asked] = []
         """Each GET."""
         self.later = Later()
@@ -339,6 +344,8 @@ class FilmProvider(LoopbackServer):
         start, stop = span
         if start >= size:
             return Answer(416, connection, fault, total=total)
+        if fault.at_most is not None:
+            stop = min(stop, start + fault.at_most)
         return Answer(206, connection, fault, start, min(stop, size), total, kind, film)
 
     def _handler(outer) -> type[BaseHTTPRequestHandler]:  # noqa: N805
@@ -378,7 +385,7 @@ class FilmProvider(LoopbackServer):
                     self.answer(404, b"no such film", "text/plain")
                 elif self.command == "HEAD":
                     self.send_response(200)
-                    self.describe(TYPES[stream.extension], size_of(stream.film))
+                    self.describe(TYPES[stream.extension], size_of(stream.film), stream.film)
                 elif self.connect(stream.account):
                     assert self.connection_counted
                     asked = asked_of(stream.stream, self.headers.items(), query)
@@ -392,10 +399,10 @@ class FilmProvider(LoopbackServer):
                     self.connection_counted = outer.connect(account)
                 return self.connection_counted is not None
 
-            def describe(self, kind: str, length: int | None) -> None:
+            def describe(self, kind: str, length: int | None, film: Path | Pattern) -> None:
                 self.send_header("Content-Type", kind)
                 self.send_header("Accept-Ranges", "bytes")
-                self.send_header("Last-Modified", "Sun, 01 Mar 2026 10:00:00 GMT")
+                self.send_header("Last-Modified", formatdate(outer.modified(film), usegmt=True))
                 if length is None:
                     self.send_header("Connection", "close")
                     self.close_connection = True
@@ -411,7 +418,7 @@ class FilmProvider(LoopbackServer):
                 if answer.status == 206:
                     total = "*" if answer.total is None else answer.total
                     self.send_header("Content-Range", f"bytes {answer.start}-{answer.stop - 1}/{total}")
-                self.describe(answer.type, answer.length)
+                self.describe(answer.type, answer.length, answer.film)
                 sent, end = pump(self.connection, answer, answer.length)
                 if end != End.WHOLE or sent != answer.length:
                     self.close_connection = True
@@ -502,6 +509,11 @@ def asked_range(text: str, size: int) -> tuple[int, int] | None:
 def size_of(film: Path | Pattern) -> int:
     """Bytes."""
     return film.size if isinstance(film, Pattern) else film.stat().st_size
+
+
+def modified(film: Path | Pattern) -> float:
+    """When a film was written, in Unix time. Another one was written at another time."""
+    return 1_772_359_200 + film.seed if isinstance(film, Pattern) else film.stat().st_mtime
 
 
 def pump(

@@ -110,12 +110,19 @@ def make_long(film: Path, path: Path, size: int) -> Path:
     return path
 
 
-def catalogue_of(streams: Iterable[Stream], names: Mapping[str, str] | None = None, **columns: Any) -> Catalogue:
+def catalogue_of(
+    streams: Iterable[Stream],
+    names: Mapping[str, str] | None = None,
+    *,
+    server_url: str = "http://panel.example:8080",
+    **columns: Any,
+) -> Catalogue:
     """What Dispatcharr's tables hold of movies that a double has.
 
     Args:
         streams: those of one UUID are the relations of one movie, the first of the account with the highest priority.
         names: of the movies by UUID; those that have none are called `Film NUMBER`.
+        server_url: where all accounts' provider is.
         columns: further ones of each movie.
     """
     catalogue, names = Catalogue(), names or {}
@@ -124,7 +131,9 @@ def catalogue_of(streams: Iterable[Stream], names: Mapping[str, str] | None = No
     for each in streams:
         if each.account not in accounts:
             priority = 1000 - len(accounts)
-            accounts[each.account] = catalogue.account(f"Provider {each.account}", id=each.account, priority=priority)
+            accounts[each.account] = catalogue.account(
+                f"Provider {each.account}", id=each.account, priority=priority, server_url=server_url
+            )
         if each.uuid not in movies:
             name = names.get(each.uuid, f"Film {len(movies) + 1}")
             movies[each.uuid] = catalogue.movie(name, uuid=each.uuid, year=2001, relations=[], **columns)

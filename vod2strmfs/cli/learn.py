@@ -84,7 +84,9 @@ def _summary(done: "Result") -> str:
     learnt = done.counts[Kind.LEARNT]
     films = "film" if learnt == 1 else "films"
     lines = [f"{learnt:,} {films} learnt ({gigabytes(done.taken)} from providers); {figures.learnt:,} are known."]
-    if done.elsewhere:
+    if done.elsewhere and done.counts:
+        lines.append("Films were mounted then: the mount learns the others.")
+    elif done.elsewhere:
         lines = [f"Another process learns; {figures.learnt:,} films are known."]
     if done.left:
         lines.append(f"{done.left:,} are still to be learnt.")

@@ -4,7 +4,7 @@ A stream that has ended counts as used for a little while: Dispatcharr hangs up 
 """
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -174,8 +174,10 @@ class Admission:
         its.refused += 1
         its.last_refusal = Refusal(time.time(), why)
 
-    def streams(self) -> Mapping[int, Streams]:
-        """What streams are used for, by account."""
+    def streams(self, others: Iterable[int] = ()) -> Mapping[int, Streams]:
+        """What streams are used for, by account: of those that were asked for one, and of others."""
+        for account in others:
+            self._account(account)
         found = {}
         for account, its in self._accounts.items():
             learners = sum(lease.rank == Rank.LEARNER for lease in its.leases)

@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import trio
+
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.films import wanted
 from vod2strmfs.films.admission import Admission
@@ -15,7 +17,7 @@ from vod2strmfs.films.film import Key
 from vod2strmfs.films.learner import Learner
 from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.outcomes import Kind, Outcome
-from vod2strmfs.films.store import Due, Films, holding
+from vod2strmfs.films.store import Due, Films, are_mounted, holding
 from vod2strmfs.films.upstream import Upstream
 from vod2strmfs.host.in_trio import in_trio, until_signal
 from vod2strmfs.hydrate.api import Api
@@ -81,7 +83,7 @@ class Result:
     stopped: int = 0
     """The signal that ended it; 0: none did."""
     elsewhere: bool = False
-    """Whether another process learnt, and this one looked on."""
+    """Whether another process learnt, or took over, and this one looked on."""
 
 
 def learn(job: Job, *, begun: Callable[[Plan], None], tell: Tell) -> Result:
@@ -97,16 +99,17 @@ def learn(job: Job, *, begun: Callable[[Plan], None], tell: Tell) -> Result:
         SettingsError: no film is called so.
     """
     with Films(job.state_dir, job.order.cache) as films:
+        films.follow_clock()
         wanted.look(job.state_dir, films)
         if job.names:
             films.ask(_chosen(films, job))
         result = Result(_plan(films, job))
         begun(result.plan)
         with holding(job.state_dir) as held:
+            result.elsewhere = not held
             if held:
                 in_trio(_Work(job, films, result, tell).run)
-        if not held:
-            result.elsewhere = True
+        if result.elsewhere and not result.stopped:
             _look_on(films, job, result, tell)
         result.left = films.waiting(time.time(), asked=bool(job.names))
     result.figures = read_figures(job.state_dir)
@@ -140,12 +143,12 @@ def _plan(films: Films, job: Job) -> Plan:
 
 def _look_on(films: Films, job: Job, result: Result, tell: Tell) -> None:
     """Tell how far another process is, until nothing waits any more, or nothing comes."""
-    total = result.plan.films
+    total, tried = result.plan.films, result.counts.total()
     before = films.waiting(time.time(), asked=bool(job.names))
     while (figures := read_figures(job.state_dir)) is not None:
         waiting = films.waiting(time.time(), asked=bool(job.names))
         # Others may wait that are not to be waited for: --limit.
-        done = min(max(before - waiting, 0), total)
+        done = min(tried + max(before - waiting, 0), total)
         tell(done, total)
         if not waiting or done >= total or figures.stopped or figures.paused:
             return
@@ -173,12 +176,24 @@ class _Work:
                 job.order, films, Upstream(ca_file=job.ca_file), wanted.Addresses(job.state_dir, films, job.server),
                 Admission(job.order, api), job.state_dir, self._note,
             )  # fmt: skip
-            await learner.work(until_done=True, asked=bool(job.names), limit=job.limit)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._give_way, learner)
+                await learner.work(until_done=True, asked=bool(job.names), limit=job.limit)
+                nursery.cancel_scope.cancel()
+
+    async def _give_way(self, learner: Learner) -> None:
+        """Leave the rest to a mount of films, once there is one: it alone knows who watches."""
+        while not are_mounted(self._job.state_dir):
+            await trio.sleep(_WATCH_SECONDS)
+        self._result.elsewhere = True
+        learner.end()
 
     def _note(self, due: Due, outcome: Outcome) -> None:
         result = self._result
-        result.counts[outcome.kind] += 1
         result.taken += outcome.taken
+        if outcome.kind == Kind.YIELDED and result.elsewhere:
+            return  # The mount learns it.
+        result.counts[outcome.kind] += 1
         if outcome.kind != Kind.LEARNT:
             result.reasons[f"{outcome.kind}: {outcome.why}"] += 1
         self._tell(min(result.counts.total(), result.plan.films), result.plan.films)

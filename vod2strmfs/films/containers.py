@@ -6,7 +6,7 @@ cues. Where a container has no index, its duration is looked for in its last byt
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from vod2strmfs.films.film import Extent
@@ -33,6 +33,8 @@ _READ_AHEAD = 128 * _KIB
 """What a kernel reads more than it was asked for."""
 _MOST_FRAGMENTS = 40
 """Of an mp4 file without a list of them, through all of which ffmpeg goes: each is a question to the provider."""
+_TELLING_FRAGMENTS = 5
+"""By so many, it is told how many there are."""
 _LARGEST_PART = 32 * _MIB
 """Of an index or of fonts. Whoever reads larger ones asks the provider."""
 _MOST_STEPS = 2000
@@ -57,6 +59,10 @@ class MissingError(Exception):
 
 class NotAFilmError(Exception):
     """What should be a film is none, or is damaged; the text says why, behind "it sent"."""
+
+
+class ScatteredError(Exception):
+    """What scanners read of a film lies at far too many places to be fetched; the text says why, behind "it sends"."""
 
 
 class Scanned(NamedTuple):
@@ -123,6 +129,7 @@ def scanned(extension: str, size: int, seconds: int, read: Read) -> Scanned:
     Raises:
         MissingError: more has to be fetched first. Call it again then.
         NotAFilmError: it is damaged.
+        ScatteredError: it is whole, and cannot be scanned without a great many requests.
     """
     film = _Reader(size, read)
     parse = _PARSERS.get(extension)
@@ -205,7 +212,8 @@ def _boxes(film: Read, start: int, stop: int) -> Iterator[_Box]:
 
 def _mp4(film: _Reader, seconds: int) -> Scanned:
     parts: list[Extent] = []
-    moov, content, data, fragments = None, b"", None, 0
+    moov, content, data, is_listed = None, b"", None, False
+    fragments: list[int] = []
     for box in _boxes(film, 0, film.size):
         if not film.step():
             break
@@ -217,12 +225,13 @@ def _mp4(film: _Reader, seconds: int) -> Scanned:
         elif box.name == b"mdat":
             data = data or box
         elif box.name == b"moof":
-            fragments += 1
+            fragments.append(box.start)
+            _check_number(film, fragments)
             parts.append(_whole(box.start, box.stop))
         elif box.name not in (b"free", b"skip", b"wide"):
             parts.append(_whole(box.start, box.stop))
-        # Without a list of fragments, ffmpeg looks for them to the end.
-        is_listed = box.name == b"sidx" or fragments > _MOST_FRAGMENTS
+            # Without a list of all fragments, ffmpeg looks for them to the end.
+            is_listed |= box.name == b"sidx" and _lists_all(film, box)
         if moov and (is_listed or (data and not _is_fragmented(content))):
             break
     if moov is None:
@@ -244,6 +253,33 @@ def _mp4(film: _Reader, seconds: int) -> Scanned:
 
 def _is_fragmented(moov: bytes) -> bool:
     return any(box.name == b"mvex" for box in _boxes(lambda start, stop: moov[start:stop], 0, len(moov)))
+
+
+def _check_number(film: _Reader, fragments: Sequence[int]) -> None:
+    """Make sure that there are not too many fragments that no list names, by where the first of them begin.
+
+    Raises:
+        ScatteredError: there are.
+    """
+    number = len(fragments)
+    if number >= _TELLING_FRAGMENTS:
+        each = (fragments[-1] - fragments[0]) / (number - 1)
+        expected = round((film.size - fragments[0]) / each)
+        if expected > 2 * _MOST_FRAGMENTS or number > _MOST_FRAGMENTS:
+            of = f"about {max(expected, number):,} pieces without a list of them"
+            raise ScatteredError(f"an mp4 file in {of}: media servers would ask for each when they scan it")
+
+
+def _lists_all(film: _Reader, sidx: _Box) -> bool:
+    """Whether a list of fragments names all up to the film's end, or up to their index there. Each may have its own."""
+    content = film(sidx.body, min(sidx.stop, sidx.body + _MIB))
+    first_form, at = (">QQ", 12) if content[0] else (">II", 12)
+    _, first = struct.unpack_from(first_form, content, at)
+    at += struct.calcsize(first_form)
+    [count] = struct.unpack_from(">H", content, at + 2)
+    lengths = (struct.unpack_from(">I", content, at + 4 + 12 * number)[0] & 0x7FFFFFFF for number in range(count))
+    end = sidx.stop + first + sum(lengths)
+    return end in (film.size, *(each.start for each in _mfra(film)))
 
 
 def _mfra(film: _Reader) -> list[Extent]:
@@ -440,11 +476,16 @@ def _avi(film: _Reader, seconds: int) -> Scanned:
 
 
 def _avi_seconds(film: _Reader, hdrl: _Chunk) -> int:
+    microseconds, frames = 0, 0
     for chunk in _chunks(film, hdrl.body, hdrl.stop):
         if chunk.name == b"avih":
             [microseconds, frames] = struct.unpack("<I12xI", film(chunk.body, chunk.body + 20))
-            return int(microseconds * frames / 1e6)
-    return 0
+        elif chunk.name == b"odml":
+            # Of a film of gigabytes, the one before counts the first of them.
+            for inner in _chunks(film, chunk.body, chunk.stop):
+                if inner.name == b"dmlh":
+                    frames = max(frames, *struct.unpack("<I", film(inner.body, inner.body + 4)))
+    return int(microseconds * frames / 1e6)
 
 
 def _indexes(film: _Reader, hdrl: _Chunk) -> Iterator[Extent]:

@@ -34,6 +34,10 @@ class Address(NamedTuple):
     direct: bool = False
     """Whether it is the provider's own; else Dispatcharr's, whose path gets a session of ours at its end."""
 
+    def __repr__(self) -> str:
+        """What may be shown of it, wherever that is: in the text of an error, say."""
+        return f"<Address of {'a provider' if self.direct else 'Dispatcharr'}>"
+
 
 class Film(NamedTuple):
     """A film that was learnt: whose size is known from a provider's answer."""
@@ -80,3 +84,7 @@ class ReadError(Exception):
     def __init__(self, number: int, why: str) -> None:
         super().__init__(why)
         self.errno = number
+
+    def again(self) -> "ReadError":
+        """The same for another read: an error that is raised twice holds on to what both had in hand."""
+        return ReadError(self.errno, str(self))

@@ -6,20 +6,21 @@ that nobody who watches needs. What an answer says is believed only once it fits
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from pathlib import Path
 
 import trio
 
 from vod2strmfs.errors import UserError
 from vod2strmfs.films import wanted
-from vod2strmfs.films.admission import QUIET_SECONDS, Admission, FullError, Rank
+from vod2strmfs.films.admission import QUIET_SECONDS, Admission, FullError, Lease, Rank
 from vod2strmfs.films.containers import (
     SIGNATURE_BYTES,
     TAIL_BYTES,
     MissingError,
     NotAFilmError,
     Scanned,
+    ScatteredError,
     extension_of,
     scanned,
     what_else,
@@ -31,7 +32,7 @@ from vod2strmfs.films.parts import Draft, merged
 from vod2strmfs.films.store import CLAIM_BYTES, Due, Films, Learnt, holding
 from vod2strmfs.films.upstream import Answer, Session, Upstream, UpstreamError, UpstreamKind
 from vod2strmfs.host.causes import cause_of
-from vod2strmfs.host.room import is_full, which_is_full
+from vod2strmfs.host.room import has_room, is_full, which_is_full
 from vod2strmfs.library.rendered import content_digest
 
 _LOOK_SECONDS = 10.0
@@ -44,6 +45,8 @@ _BUSY_SECONDS = 5.0
 """For which an account is left alone that had no stream free."""
 _FULL_SECONDS = 600.0
 """After which it is seen whether a full disk, or a full store, has room again."""
+_LEAST_ROOM = 1 << 20
+"""Bytes of a disk. With less of them free, nothing is asked for that could not be kept."""
 _TIDY_SECONDS = 60.0
 _ACCOUNTS = 8
 """How many are asked at once."""
@@ -106,10 +109,15 @@ class Learner:
         self._state_dir = state_dir
         self._note = note
         self._quiet = quiet
-        self._asking: set[int] = set()
-        """Accounts of which a film is being learnt."""
+        self._asking: dict[int, Lease | None] = {}
+        """Accounts of which a film is being learnt, with the stream for it, once there is one."""
         self._left_alone: dict[int, float] = {}
         """Accounts that had no stream free, or were asked just now, and until when they are not asked again."""
+        self._is_ended = False
+        self._nothing: tuple[float, Set[int]] = -1e9, set()
+        """Until when it is not looked for films again that can be learnt beside some accounts: there were none."""
+        self._is_spent = False
+        """Whether no more bytes may be taken for a while."""
         self._waiting_since = 0.0
         self._stopped = ""
         self._stopped_until = 0.0
@@ -145,10 +153,10 @@ class Learner:
         looked, tidied = -1e9, trio.current_time()
         self._waiting_since = tidied
         async with trio.open_nursery() as nursery:
-            while limit is None or self.begun < limit:
+            while not self._is_ended and (limit is None or self.begun < limit):
                 now = trio.current_time()
                 if now - looked >= _LOOK_SECONDS:
-                    await trio.to_thread.run_sync(wanted.look, self._state_dir, self._films)
+                    await trio.to_thread.run_sync(self._look)
                     looked = now
                 if now - tidied >= _TIDY_SECONDS:
                     await trio.to_thread.run_sync(self._tidy)
@@ -156,12 +164,21 @@ class Learner:
                 due = await self._next(asked=asked)
                 if due is not None:
                     await self._in_pace()
-                    self._asking.add(due.key.account)
+                    if self._is_ended:
+                        break
+                    self._asking[due.key.account] = None
                     await nursery.start(self._ask, due)
                 elif until_done and not self._asking and self._is_done(asked=asked):
                     return
                 else:
                     await trio.sleep(_IDLE_SECONDS if not self._asking else _IDLE_SECONDS / 10)
+
+    def end(self) -> None:
+        """Have `work` ask for nothing more, give up what it asks for now, and return."""
+        self._is_ended = True
+        for lease in self._asking.values():
+            if lease is not None:
+                lease.scope.cancel()
 
     # Which, and when.
 
@@ -174,14 +191,27 @@ class Learner:
         if now < self._stopped_until or len(self._asking) >= _ACCOUNTS:
             return None
         self._left_alone = {account: until for account, until in self._left_alone.items() if until > now}
-        if self._allowance() < CLAIM_BYTES:
+        busy = self._asking.keys() | self._left_alone.keys()
+        until, of = self._nothing
+        if now < until and busy >= of:
+            return None
+        # Once it is used up, an hour's worth is waited for: what is half fetched when it is used up again is lost.
+        least = max(CLAIM_BYTES, self._order.learn_bytes // 24) if self._is_spent else CLAIM_BYTES
+        self._is_spent = self._allowance() < least
+        if self._is_spent:
             await self._stop(self._over_budget(), _TIDY_SECONDS)
             return None
-        busy = self._asking | self._left_alone.keys()
-        found = self._films.due(time.time(), busy, 1, asked=asked)
-        if found and self._stopped:
+        found = await trio.to_thread.run_sync(self._look_for_due, busy, asked)
+        if found is None:
+            self._nothing = now + _IDLE_SECONDS, busy
+        elif self._stopped:
             await self._stop("", 0)
-        return found[0] if found else None
+        return found
+
+    def _look_for_due(self, busy: Set[int], asked: bool) -> Due | None:
+        now = time.time()
+        found = self._films.due(now, busy, 1, asked=asked)
+        return self._films.in_its_place(found[0], now) if found else None
 
     def _is_done(self, *, asked: bool) -> bool:
         """Whether nothing is left that could be learnt soon. What waits for a stream can, for a while."""
@@ -212,6 +242,10 @@ class Learner:
             if why:
                 _log.warning("No films are learnt for a while: %s.", why)
 
+    def _look(self) -> None:
+        self._films.follow_clock()
+        wanted.look(self._state_dir, self._films)
+
     def _tidy(self) -> None:
         self._films.note_touched()
         self._films.tidy()
@@ -227,6 +261,10 @@ class Learner:
         try:
             try:
                 async with self._admission.lease(account, Rank.LEARNER) as lease:
+                    if self._is_ended:
+                        task_status.started()
+                        return
+                    self._asking[account] = lease
                     self.begun += 1
                     self._waiting_since = trio.current_time()
                     attempt = await trio.to_thread.run_sync(self._films.begin, due)
@@ -244,7 +282,7 @@ class Learner:
                 await trio.to_thread.run_sync(self._films.settle, due, attempt, outcome)
             self._note(due, outcome)
         finally:
-            self._asking.discard(account)
+            del self._asking[account]
 
     async def _learn(self, due: Due, attempt: int, fetched: "_Fetched") -> Outcome:
         """Learn one film. What was learnt is settled when this returns, unless there was nothing."""
@@ -254,6 +292,8 @@ class Learner:
         if await trio.to_thread.run_sync(self._films.trim, CLAIM_BYTES):
             why = f"films_cache ({self._order.cache / 1e9:g} GB) is full of what scanners read"
             return Outcome(Kind.FULL, f"{why}; a filter, or a larger films_cache, lets more be learnt")
+        if not has_room(self._films.root, _LEAST_ROOM):
+            return Outcome(Kind.FULL, f"{self._films.root}: {which_is_full(self._films.folder)}")
         fetched.allowance = self._allowance()
         try:
             with self._films.draft(due) as draft, trio.fail_after(_FILM_SECONDS):
@@ -269,6 +309,7 @@ class Learner:
         except _NoFilmError as error:
             return Outcome(error.kind, str(error))
         except _OverBudgetError:
+            self._is_spent = True
             return Outcome(Kind.FULL, self._over_budget())
         except trio.TooSlowError:
             return Outcome(Kind.FAILED, f"it took more than {_FILM_SECONDS / 60:.0f} minutes")
@@ -370,6 +411,8 @@ class _Reading:
                 await self._fetch(head, Extent(start, min(max(missing.extent.stop, start + _FETCH), self._size)))
             except NotAFilmError as error:
                 raise _NoFilmError(Kind.NOT_A_FILM, f"{self._session.who} sends {error}") from None
+            except ScatteredError as error:
+                raise _NoFilmError(Kind.UNSEEKABLE, f"{self._session.who} sends {error}") from None
 
     def _have(self, start: int, stop: int) -> bytes:
         data = self._draft.read(start, stop)

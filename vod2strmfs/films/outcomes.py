@@ -6,7 +6,7 @@ from typing import NamedTuple
 from vod2strmfs.host.backoff import Backoff
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
-_PATIENT_TIMES = 3
+PATIENT_TIMES = 3
 """Failures of an account, one after the other, from which on it is the account's and not the films'."""
 
 
@@ -70,8 +70,8 @@ def account_pause(kind: Kind, failures: int, asked: float) -> float:
     """Seconds for which an account is left alone after so many failures in a row, or when it asks for that."""
     if kind in (Kind.BUSY, Kind.AWAY):
         backoff = _ACCOUNT.after(failures)
-    elif failures < _PATIENT_TIMES:
+    elif failures < PATIENT_TIMES:
         backoff = 0.0
     else:
-        backoff = _FAILING_ACCOUNT.after(failures - _PATIENT_TIMES + 1)
+        backoff = _FAILING_ACCOUNT.after(failures - PATIENT_TIMES + 1)
     return min(max(backoff, asked), _DAY)

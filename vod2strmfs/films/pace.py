@@ -7,9 +7,16 @@ that the pace has held up again and again for three minutes, without a break of 
 1.5 that would be said of viewers, too, and is said of none.
 """
 
+import logging
 import time
+from collections import deque
+from collections.abc import Set
 
+import trio
+
+from vod2strmfs.errors import IndexFileError
 from vod2strmfs.films.film import Film
+from vod2strmfs.films.store import Films
 
 BURST_SECONDS = 60.0
 PROOF_SECONDS = 180.0
@@ -23,7 +30,18 @@ _SUPPOSED_SECONDS = {"movie": 3600, "episode": 1200}
 """How long a film is supposed to play that does not say so: less than most do, so that nobody who watches one is held
 up. With a pace of 3, one of a third of that plays without a halt."""
 _HOURS = 24
+_NOTE_SECONDS = 10.0
+"""How often it is written down what readers got whom nobody watches: so much of it is not counted if the mount is
+killed."""
 _SMALLEST_PIECE = 32 << 10
+_OPENINGS = 4
+_ABOUT_AS_QUICK = 1.5
+"""What another answer takes is multiplied by it: it is another request for the provider."""
+_MEASURED_BYTES, _REMEMBERED_BYTES = 1 << 20, 8 << 20
+_BREATH = 0.05
+"""Seconds without receiving after which bytes have piled up on the way, and come faster than those behind them."""
+
+_log = logging.getLogger("vod2strmfs")
 
 
 def bit_rate(film: Film) -> float:
@@ -56,9 +74,57 @@ class Allowance:
         level = self._level + (now - self._at) * self._rate
         return max(-level / self._rate, 0.0)
 
+    def within(self, seconds: float, now: float) -> int:
+        """Bytes that may be read within a time from now on."""
+        level = min(self._level + (now - self._at) * self._rate, self._burst)
+        return max(int(level + seconds * self._rate), 0)
+
     def piece(self, most: int) -> int:
         """Bytes to read at once, so that one does not wait long for the next."""
         return most if self._level > most else min(max(int(self._rate / 10), _SMALLEST_PIECE), most)
+
+
+class Flow:
+    """What it takes to read on in an answer, and what to have another one: the quicker way is taken to what is a little
+    ahead.
+    """
+
+    def __init__(self) -> None:
+        self._openings: deque[float] = deque(maxlen=_OPENINGS)
+        self._bytes = self._seconds = 0.0
+        self._at = -1e9
+        self._is_even = False
+
+    def opened(self, seconds: float, now: float) -> None:
+        """Note that an answer was opened, and how long that took."""
+        self._openings.append(seconds)
+        self._at = now
+        self._is_even = True
+
+    def came(self, count: int, began: float, now: float) -> None:
+        """Note that bytes came, and since when they were waited for."""
+        self._is_even &= began - self._at <= _BREATH
+        self._at = now
+        if self._is_even:
+            if self._bytes > _REMEMBERED_BYTES:
+                self._bytes, self._seconds = self._bytes / 2, self._seconds / 2
+            self._bytes += count
+            self._seconds += now - began
+
+    @property
+    def is_known(self) -> bool:
+        """Whether both were measured."""
+        return bool(self._openings) and self._bytes >= _MEASURED_BYTES
+
+    @property
+    def opening(self) -> float:
+        """Seconds for which one may rather read on than have another answer."""
+        return _ABOUT_AS_QUICK * min(self._openings)
+
+    @property
+    def speed(self) -> float:
+        """Bytes a second that come."""
+        return self._bytes / max(self._seconds, 1e-6)
 
 
 class Watch:
@@ -91,26 +157,71 @@ class Watch:
 
 
 class Budget:
-    """Bytes that readers whom nobody watches may have of an account within 24 hours. It begins anew with the mount."""
+    """Bytes that readers whom nobody watches may have of an account within 24 hours, also across restarts.
 
-    def __init__(self, limit: int) -> None:
+    Args:
+        limit: how many.
+        films: where it is written down what they got.
+    """
+
+    def __init__(self, limit: int, films: Films) -> None:
         self._limit = limit
-        self._hours: dict[tuple[int, int], int] = {}
+        self._films = films
+        self._hours = films.background()
+        """What they got, by account and hour since the epoch."""
+        self._is_noted = True
+
+    async def run(self) -> None:
+        """Write down what they got, every few seconds, until it is cancelled."""
+        try:
+            while True:
+                await trio.sleep(_NOTE_SECONDS)
+                await self._note()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._note()
 
     def take(self, account: int, count: int) -> None:
         """Note that they got bytes."""
-        hour = _hour()
-        self._hours = {at: taken for at, taken in self._hours.items() if hour - at[1] < _HOURS}
+        hour = self._renew()
         self._hours[account, hour] = self._hours.get((account, hour), 0) + count
+        self._is_noted = False
 
     def taken(self, account: int) -> int:
         """How many they got."""
-        hour = _hour()
-        return sum(taken for (its, at), taken in self._hours.items() if its == account and hour - at < _HOURS)
+        self._renew()
+        return sum(taken for (its, _), taken in self._hours.items() if its == account)
+
+    def accounts(self) -> Set[int]:
+        """The accounts of which they got any."""
+        self._renew()
+        return {account for account, _ in self._hours}
 
     def is_spent(self, account: int) -> bool:
         """Whether they get no more."""
         return self.taken(account) >= self._limit
+
+    def _renew(self) -> int:
+        """Forget what is a day ago; returns the hour. What they got while the clock was ahead counts as of now."""
+        hour = _hour()
+        if any(not hour - _HOURS < at <= hour for _, at in self._hours):
+            before, self._hours = self._hours, {}
+            for (account, at), taken in before.items():
+                if at > hour - _HOURS:
+                    key = account, min(at, hour)
+                    self._hours[key] = self._hours.get(key, 0) + taken
+        return hour
+
+    async def _note(self) -> None:
+        if self._is_noted:
+            return
+        self._is_noted = True
+        try:
+            await trio.to_thread.run_sync(self._films.note_background, dict(self._hours))
+        except IndexFileError as error:
+            # Whoever reads goes on. It is written down as soon as that can be.
+            self._is_noted = False
+            _log.debug("%s", error)
 
 
 def _hour() -> int:

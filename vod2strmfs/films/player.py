@@ -10,6 +10,7 @@ from typing import NamedTuple
 import trio
 
 from vod2strmfs.films.admission import Admission
+from vod2strmfs.films.buffer import MEMORY, Memory
 from vod2strmfs.films.film import AddressOf, Film, ReadError
 from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.pace import Budget
@@ -18,6 +19,8 @@ from vod2strmfs.films.store import Films
 from vod2strmfs.films.upstream import Upstream
 
 TIMES = Times()
+_LEFT = 4
+"""Films that are held for somebody to open them again, at most: each may have a stream, and megabytes of memory."""
 
 
 class Play(NamedTuple):
@@ -49,6 +52,7 @@ class Player:
         address_of: where each is.
         admission: who may have streams.
         times: how long things take.
+        memory: bytes that the buffers of all films may take together.
     """
 
     def __init__(
@@ -59,12 +63,15 @@ class Player:
         address_of: AddressOf,
         admission: Admission,
         times: Times = TIMES,
+        memory: int = MEMORY,
     ) -> None:
         self._films = films
         self._times = times
-        self.budget = Budget(order.background_bytes)
+        self.budget = Budget(order.background_bytes, films)
         """What readers got whom nobody watches."""
-        self._tools = Tools(order, films, upstream, address_of, admission, self.budget, times)
+        self.memory = Memory(memory, self._give_up_buffer)
+        """What all that is read has in common."""
+        self._tools = Tools(order, films, upstream, address_of, admission, self.budget, self.memory, times)
         self._playing: dict[tuple[int, int], Playing] = {}
         self._spoilt: dict[tuple[int, int], tuple[float, str]] = {}
         """Films that turned out to be others, until when they are not tried again, and why."""
@@ -75,9 +82,10 @@ class Player:
     async def run(self) -> None:
         """Read for those who wait, until it is cancelled."""
         async with trio.open_nursery() as self._nursery:
-            for playing in self._early:
+            early, self._early = self._early, []
+            for playing in early:
                 self._start(playing)
-            await trio.sleep_forever()
+            await self.budget.run()
 
     def opened(self, film: Film, handle: int) -> None:
         """Note that somebody has a film open, by a number of his own."""
@@ -89,6 +97,7 @@ class Player:
         if playing is not None:
             playing.released(handle)
             self._forget_unless_used(playing)
+            self._hold_few()
 
     def now(self, film: Film, handle: int, offset: int, size: int) -> bytes | memoryview | None:
         """Bytes of a film that are at hand, fewer than asked for at its end alone; None: one has to wait for them.
@@ -119,11 +128,12 @@ class Player:
         if trio.current_time() < until:
             raise ReadError(errno.EIO, why)
         playing = self._of(film)
+        before = playing.received
         with trio.move_on_after(self._times.read):
             return await playing.read(handle, offset, min(offset + size, film.size), lambda: self._start(playing))
         late = f"nothing came within {self._times.read:.0f} seconds"
         error = ReadError(errno.EIO, f"{late}: {playing.error}" if playing.error else late)
-        playing.gave_up(error)
+        playing.gave_up(error, playing.received - before)
         raise error
 
     def playing(self) -> Sequence[Play]:
@@ -143,6 +153,12 @@ class Player:
             playing = self._playing[_id(film)] = Playing(film, self._tools)
         return playing
 
+    def _hold_few(self) -> None:
+        """Let go of what was left first. Whoever copies a library leaves a film every second."""
+        left = sorted((each for each in self._playing.values() if not each.readers), key=lambda each: each.closed_at)
+        for each in left[:-_LEFT]:
+            each.let_go()
+
     def _start(self, playing: Playing) -> None:
         if self._nursery is None:
             self._early.append(playing)
@@ -156,6 +172,14 @@ class Player:
             if playing.is_spoilt:
                 self._spoilt[_id(playing.film)] = trio.current_time() + self._times.spoilt, playing.error
             self._forget_unless_used(playing)
+
+    def _give_up_buffer(self) -> bool:
+        """Give up the buffer that is needed least, of those that nobody reads; returns whether there was one."""
+        spare = [(each[:2], playing, each[2]) for playing in self._playing.values() for each in playing.spare()]
+        if spare:
+            _, playing, buffer = min(spare, key=lambda each: each[0])
+            playing.give_up(buffer)
+        return bool(spare)
 
     def _forget_unless_used(self, playing: Playing) -> None:
         if not playing.is_alive and not playing.readers and self._playing.get(_id(playing.film)) is playing:

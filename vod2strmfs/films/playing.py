@@ -7,7 +7,7 @@ the new answer is opened before the old one is closed. All of it belongs to the 
 
 import errno
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from math import inf
 from typing import NamedTuple
@@ -16,10 +16,10 @@ import trio
 
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.films.admission import Admission, FullError, Lease, Rank
-from vod2strmfs.films.buffer import AHEAD, REACH, Buffer
+from vod2strmfs.films.buffer import AHEAD, REACH, Buffer, Memory, MemoryFullError
 from vod2strmfs.films.film import BLOCK, AddressOf, Film, ReadError
 from vod2strmfs.films.order import FilmsOrder
-from vod2strmfs.films.pace import BURST_SECONDS, PROOF_SECONDS, SLOWEST, Allowance, Budget, Watch, bit_rate
+from vod2strmfs.films.pace import BURST_SECONDS, PROOF_SECONDS, SLOWEST, Allowance, Budget, Flow, Watch, bit_rate
 from vod2strmfs.films.store import Films
 from vod2strmfs.films.upstream import Answer, Session, Upstream, UpstreamError, UpstreamKind
 
@@ -29,20 +29,29 @@ _KNOWN = 64 << 10
 _ENOUGH = 4 << 10
 """Bytes of a film that tell it from another one."""
 _SKIP = 4 << 20
-"""Bytes that are rather read than skipped by another request, after those that were compared."""
+"""Bytes that are rather read than skipped by another request, while it is not known what either takes."""
+_FARTHEST_SKIP = 16 << 20
+_ON_ITS_WAY = 10 << 20
+"""Bytes that may be on their way: Dispatcharr takes an answer for ended that lacks no more than that."""
 _PIECE = 1 << 20
 """Bytes that are received at once, at most."""
 _DWELL = 4 << 20
 """Bytes that one of two readers gets at least before the upstream turns to the other one."""
 _VISIT = 2 << 20
 """Bytes: who reads no more than that at a place is a scanner, and comes again. They are kept on disk."""
+_TURNS_AWAY = 2.0
+"""Seconds without a read after which a reader is not at a place any more, if he reads at another one."""
 _READS_ON = 0.5
 """Seconds within which a reader reads again who is at it."""
-_GATHER = 0.005
-"""Seconds until a new place is turned to: others may ask for what is just before it."""
 _LATELY = 10.0
 """Seconds."""
 _LONGEST_RETRY = 8.0
+_PROGRESS = 1 << 20
+"""Bytes that have to come after a failure until it is forgiven. Some give a few bytes and hang up, again and again."""
+_TRICKLE = 256 << 10
+"""Bytes: if less of a film came while a read waited in vain, another answer may come faster."""
+_SERVERS = 8
+"""Of a provider, that mark a film in their own ways. Where there are more ways, marks say nothing."""
 _BUSY_TRIES = 2
 _NOTICES = 3.0
 """Seconds within which a provider notices that an answer was closed."""
@@ -83,6 +92,7 @@ class Tools(NamedTuple):
     address_of: AddressOf
     admission: Admission
     budget: Budget
+    memory: Memory
     times: Times
 
 
@@ -140,11 +150,14 @@ class Playing:
         now = trio.current_time()
         rate = max(tools.order.pace * bit_rate(film), SLOWEST)
         self._allowance = Allowance(rate, max(BURST_SECONDS * bit_rate(film), _PIECE), now)
+        self._flow = Flow()
         self._buffers: list[Buffer] = []
         self._last_reader: dict[Buffer, Reader] = {}
         self._wants: list[_Want] = []
         self._fed: Buffer | None = None
         """The buffer that is fed."""
+        self._at: Buffer | None = None
+        """The one that is turned to, or into which something comes just now: it cannot be given up."""
         self._answers: dict[Buffer, Answer] = {}
         """Those that go on from the ends of buffers: of the one that is fed, and perhaps of the other one."""
         self._loose: list[Answer] = []
@@ -156,16 +169,26 @@ class Playing:
         self._is_alone = False
         """Whether the old answer is closed before the new one is opened."""
         self._hung_up_at = -1e9
+        self._marks: set[tuple[str, ...]] = set()
+        """Of answers that were this film's."""
         self._proven: Session | None = None
         """One of whom it is known that it is of this film, also while it has no open answer."""
         self._receiving: trio.CancelScope | None = None
+        self._stepping = trio.CancelScope()
+        """In which something is asked for, and comes."""
         self._woken: trio.Event | None = None
         self._lease: Lease | None = None
         self._read_at = now
-        self._closed_at = now
+        self.closed_at = now
+        """When somebody has closed it last."""
         self._visits: list[tuple[int, bytes]] = []
         """Where somebody had a look, and what he saw."""
         self._failures = 0
+        """How often it failed, until it was forgiven."""
+        self._since_failure = 0
+        """Bytes that came since."""
+        self._retry_at = -1e9
+        """Until when nothing is asked for, because it failed."""
         self._doubts = 0
         """How often another file seemed to answer, one time after the other."""
         self._refusal: tuple[float, ReadError] | None = None
@@ -185,8 +208,14 @@ class Playing:
     def released(self, handle: int) -> None:
         """Note that somebody has closed it."""
         self.readers.pop(handle, None)
-        self._closed_at = trio.current_time()
+        self.closed_at = trio.current_time()
         self._rank()
+        self._limit_receiving()
+        self._wake()
+
+    def let_go(self) -> None:
+        """Hold it no longer for somebody to open it again."""
+        self.closed_at = -1e9
         self._limit_receiving()
         self._wake()
 
@@ -222,9 +251,9 @@ class Playing:
         reader = self.opened(handle)
         now = trio.current_time()
         if reader.refusal:
-            raise reader.refusal
+            raise reader.refusal.again()
         if self._refusal and self._is_refused():
-            raise self._refusal[1]
+            raise self._refusal[1].again()
         self._read_at = now
         want = _Want(reader, start, stop)
         self._wants.append(want)
@@ -233,20 +262,23 @@ class Playing:
                 self.is_alive = True
                 live()
             self._wake()
-            if self._receiving is not None and self._fed and not self._fed.reaches(start, stop):
+            if self._receiving is not None and self._fed and not self._reaches(self._fed, want):
                 self._receiving.cancel()
             await want.settled.wait()
         finally:
             if want in self._wants:
                 self._wants.remove(want)
         if want.error:
-            raise want.error
+            raise want.error.again()
         assert want.data is not None
         return want.data
 
-    def gave_up(self, error: ReadError) -> None:
-        """Note that a read got nothing in time. If nothing comes to anybody, the next ones fail at once for a while:
-        the kernel asks again for what failed, and would have its caller wait twice."""
+    def gave_up(self, error: ReadError, came: int) -> None:
+        """Note that a read got nothing in time, though so many bytes of the film came. If nothing comes to anybody, the
+        next ones fail at once for a while: the kernel asks again for what failed, and would have its caller wait
+        twice."""
+        if came < _TRICKLE:
+            self._stepping.cancel()
         if self._failures and not self._is_refused():
             self._refusal = trio.current_time() + self._tools.times.sulk, error
 
@@ -264,6 +296,22 @@ class Playing:
     def place(self) -> int:
         """Up to where it was read last."""
         return max(self._buffers, key=lambda buffer: buffer.read_at).place if self._buffers else 0
+
+    def spare(self) -> Iterator[tuple[bool, float, Buffer]]:
+        """Its buffers that nobody reads now; who needs them least comes first when they are ordered by what is said of
+        each: whether somebody has the film open, and when it was read."""
+        now = trio.current_time()
+        latest = max((each.read_at for each in self._buffers), default=0.0)
+        for buffer in self._buffers:
+            away = _LATELY if buffer.read_at == latest else _TURNS_AWAY
+            if buffer is not self._at and (not self.readers or now - buffer.read_at > away):
+                yield bool(self.readers), buffer.read_at, buffer
+
+    def give_up(self, buffer: Buffer) -> None:
+        """Give up a buffer whose memory others need. Who comes back to it asks anew."""
+        self._retire(buffer)
+        if buffer is self._fed:
+            self._fed = None
 
     def _wake(self) -> None:
         if self._woken is not None:
@@ -299,7 +347,7 @@ class Playing:
 
     def _left_until(self) -> float:
         """Until when it is held for somebody to open it again, if nobody has it open."""
-        return inf if self.readers else self._closed_at + self._tools.times.linger
+        return inf if self.readers else self.closed_at + self._tools.times.linger
 
     def _limit_receiving(self) -> None:
         """Receive no longer than that; an answer may come slowly, or be silent."""
@@ -367,6 +415,8 @@ class Playing:
         # Many providers allow one connection alone. Dispatcharr's sessions are better not left without an answer, so
         # there it has to turn out.
         self._is_alone = address.direct
+        if source is not self.source:
+            self._marks.clear()
         try:
             async with (
                 self._tools.admission.lease(source.key.account, self._rank(), within) as self._lease,
@@ -381,7 +431,7 @@ class Playing:
         return ""
 
     async def _feed(self, session: Session, source: Film) -> None:
-        while True:
+        while await self._may_ask():
             try:
                 if not await self._step(session):
                     return
@@ -393,8 +443,14 @@ class Playing:
                 await session.hang_up()
                 self._forget_answers()
                 await self._weigh(error, source)
-                if not self._wants:
-                    return
+
+    async def _may_ask(self) -> bool:
+        """Wait until what failed may be tried again; returns whether that is of use to anybody."""
+        if trio.current_time() >= self._retry_at:
+            return True
+        if self._wants:
+            await trio.sleep_until(self._retry_at)
+        return bool(self._wants)
 
     async def _step(self, session: Session) -> bool:
         """Do what is to be done next; returns whether the stream is needed any longer."""
@@ -402,13 +458,27 @@ class Playing:
         buffer = await self._choose()
         if buffer is None:
             return await self._wait()
+        self._at = buffer
+        try:
+            with trio.CancelScope() as self._stepping:
+                await self._go_on(buffer, session)
+        finally:
+            self._at = None
+        if self._stepping.cancelled_caught:
+            raise UpstreamError(UpstreamKind.STALLED, f"{session.who} sends it too slowly")
+        return True
+
+    async def _go_on(self, buffer: Buffer, session: Session) -> None:
+        """Receive more into a buffer.
+
+        Raises:
+            UpstreamError: it does not come.
+        """
         if buffer is not self._fed or buffer not in self._answers:
             await self._turn_to(buffer, session)
-            if buffer.high == self.film.size:
-                return True  # All of it came with what was compared.
-        await self._hold_back()
-        await self._receive(buffer)
-        return True
+        if buffer.high < self.film.size:  # Else all of it came with what was compared.
+            await self._hold_back()
+            await self._receive(buffer)
 
     async def _wait(self) -> bool:
         """Wait for somebody to read; returns whether somebody may."""
@@ -419,7 +489,7 @@ class Playing:
         return True
 
     async def _weigh(self, error: UpstreamError, source: Film) -> None:
-        """Wait before another try, or give up.
+        """Say when to try again, or give up.
 
         Raises:
             ReadError: another try is of no use.
@@ -427,6 +497,7 @@ class Playing:
         """
         self.error = error.why
         self._failures += 1
+        self._since_failure = 0
         match error.kind:
             case UpstreamKind.BUSY | UpstreamKind.FORBIDDEN if self.source is None:
                 # A provider may forbid what is too much for it.
@@ -439,9 +510,8 @@ class Playing:
                 await self._doubt(error, source)
         if error.pause > self._tools.times.read:
             raise ReadError(errno.EIO, error.why)
-        if self._wants:
-            pause = min(self._tools.times.retry * 2.0 ** (self._failures - 1), _LONGEST_RETRY)
-            await trio.sleep(max(pause, error.pause))
+        pause = min(self._tools.times.retry * 2.0 ** min(self._failures - 1, 9), _LONGEST_RETRY)
+        self._retry_at = trio.current_time() + max(pause, error.pause)
 
     async def _doubt(self, error: UpstreamError, source: Film) -> None:
         """Another file answered. It may have been somebody else's, by mistake; the second time, the film is another."""
@@ -503,17 +573,41 @@ class Playing:
 
     def _reached(self, want: _Want) -> Buffer | None:
         """The buffer that will soon have what somebody waits for, if any."""
-        return next((buffer for buffer in self._buffers if buffer.reaches(want.start, want.stop)), None)
+        return next((buffer for buffer in self._buffers if self._reaches(buffer, want)), None)
+
+    def _reaches(self, buffer: Buffer, want: _Want) -> bool:
+        """Whether a buffer will soon have it, and at least as soon as another answer would."""
+        ahead = REACH
+        if buffer in self._answers and buffer.place - buffer.begin > _VISIT:
+            # Who only has a look at some places gets none of what is between them.
+            ahead = max(ahead, self._skip(0))
+        return buffer.reaches(want.start, want.stop, ahead)
+
+    def _skip(self, unknown: int) -> int:
+        """Bytes that are rather read than skipped by another request; a given number if that is not known yet."""
+        flow = self._flow
+        if not flow.is_known:
+            return unknown
+        allowed = self._allowance.within(flow.opening, trio.current_time())
+        return min(int(flow.opening * flow.speed), allowed, _FARTHEST_SKIP)
 
     async def _new_buffer(self, want: _Want) -> Buffer:
         """A buffer at a new place; the one that was not read for longest goes."""
-        await trio.sleep(_GATHER)
+        await trio.lowlevel.checkpoint()  # Others that have come with it may ask for what is just before it.
         near = [each.start for each in self._wants if want.start - REACH <= each.start and not self._reached(each)]
-        new = Buffer(min([*near, want.start]) // BLOCK * BLOCK, self.film.size)
         if len(self._buffers) == _BUFFERS:
             self._retire(min((each for each in self._buffers if each is not self._fed), key=lambda each: each.read_at))
-        self._buffers.append(new)
+        try:
+            new = self._add_buffer(min([*near, want.start]) // BLOCK * BLOCK)
+        except MemoryFullError:
+            limit = self._tools.memory.limit >> 20
+            raise ReadError(errno.EIO, f"too many films are read at once for the {limit} MB that they have") from None
         return new
+
+    def _add_buffer(self, place: int) -> Buffer:
+        buffer = Buffer(place, self.film.size, self._tools.memory)
+        self._buffers.append(buffer)
+        return buffer
 
     # The upstream.
 
@@ -524,7 +618,7 @@ class Playing:
         while self._loose and self._connections() > 1:
             await self._loose.pop().close()
         if buffer not in self._answers:
-            if self._is_alone:
+            if self._is_alone or not self._holds_session():  # A direct session is alone from its start.
                 await self._close_others()
             answer = await self._open(buffer, session)
             if answer.stop - answer.start > AHEAD:
@@ -543,21 +637,40 @@ class Playing:
         if not known and not self._connections() and session is not self._proven:
             # It may be a session of another film by now.
             place, known = self._known()
-        answer = await self._ask(session, place)
+        began = trio.current_time()
+        answer = await (self._ask(session, place) if known else self._ask_for_unknown(session, place))
         await self._compare(answer, known)
         if session.is_direct:
             self._proven = session  # Nobody but we know it: it stays what it is also while nothing is open.
         place += len(known)
-        if 0 < buffer.high - place <= _SKIP:
+        near = max(self._skip(_SKIP), REACH, 0 if session.is_direct or _holds_session(answer) else _ON_ITS_WAY)
+        if 0 < buffer.high - place <= near:
             buffer.begin_at(place)
         elif buffer.high != place:
             if self._is_alone:
-                await answer.close()
-                self._hung_up_at = trio.current_time()
-            first, answer = answer, await self._ask(session, buffer.high)
+                await self._close(answer)
+            began = trio.current_time()
+            first, answer = answer, await self._ask_for_unknown(session, buffer.high)
             self._set_aside(first, place)
         if answer.start == buffer.high:
             await self._begin(answer, buffer)
+        now = trio.current_time()
+        self._flow.opened(now - began, now)
+        return answer
+
+    async def _ask_for_unknown(self, session: Session, place: int) -> Answer:
+        """Open the film at a place of which nothing is known. If it is marked as another file there, make sure
+        elsewhere that it is none: the servers of a provider may differ in their marks."""
+        answer = await self._ask(session, place)
+        if answer.marks not in self._marks and 0 < len(self._marks) <= _SERVERS:
+            its_place, known = self._known()
+            if known:
+                await self._close(answer)
+                again = await self._ask(session, its_place)
+                await self._compare(again, known)
+                await self._close(again)
+                answer = await self._ask(session, place)
+        self._marks.add(answer.marks)
         return answer
 
     async def _ask(self, session: Session, place: int) -> Answer:
@@ -576,23 +689,30 @@ class Playing:
     def _set_aside(self, answer: Answer, place: int) -> None:
         """Hold an answer from which nobody waits for anything."""
         if len(self._buffers) < _BUFFERS and place < self.film.size:
-            other = Buffer(place, self.film.size)
-            self._buffers.append(other)
-            self._answers[other] = answer
-        else:
-            self._loose.append(answer)
+            with suppress(MemoryFullError):
+                self._answers[self._add_buffer(place)] = answer
+                return
+        self._loose.append(answer)
 
     async def _close_others(self) -> None:
         """Close all answers that are there."""
         for answer in (*self._answers.values(), *self._loose):
-            await answer.close()
-            self._hung_up_at = trio.current_time()
+            await self._close(answer)
         self._forget_answers()
+
+    async def _close(self, answer: Answer) -> None:
+        await answer.close()
+        self._hung_up_at = trio.current_time()
 
     def _forget_answers(self) -> None:
         self._answers.clear()
         self._loose.clear()
         self._fed = None
+
+    def _holds_session(self) -> bool:
+        """Whether an answer is open that Dispatcharr does not take for ended. A second later it forgets a session that
+        has none, and whoever asks then may get another film, or may leave a stream in use for ever."""
+        return any(_holds_session(answer) for answer in (*self._answers.values(), *self._loose))
 
     def _connections(self) -> int:
         """How many answers are open: with none, the session does not live."""
@@ -623,7 +743,10 @@ class Playing:
     async def _compare(self, answer: Answer, known: bytes) -> None:
         """Make sure that an answer begins with bytes that are known."""
         if await self._receive_exactly(answer, len(known)) != known:
+            self._proven = None
             raise UpstreamError(UpstreamKind.CHANGED, "other bytes come than came before: it is another file")
+        if known:
+            self._marks.add(answer.marks)
 
     async def _begin(self, answer: Answer, buffer: Buffer) -> None:
         """Take the first bytes of an answer, unless they are the film's. Asked for its middle, some send all of it, and
@@ -667,6 +790,7 @@ class Playing:
         """Receive what comes next, unless somebody begins to wait for something else."""
         answer = self._answers[buffer]
         room = buffer.room(self._allowance.piece(_PIECE))
+        began = trio.current_time()
         with trio.CancelScope(deadline=self._left_until()) as self._receiving:
             count = await answer.receive_into(room)
         stopped, self._receiving = self._receiving.cancelled_caught, None
@@ -674,11 +798,15 @@ class Playing:
             return
         if not count:
             del self._answers[buffer]
+            self._failures = 0  # All of it came.
             return
+        self._flow.came(count, began, trio.current_time())
         buffer.grow(count)
         self._count(count)
         self._since_turn += count
-        self._failures = 0
+        self._since_failure += count
+        if self._since_failure >= _PROGRESS:
+            self._failures = 0
 
     def _count(self, count: int) -> None:
         self.received += count
@@ -694,15 +822,22 @@ class Playing:
             self._loose.append(self._answers.pop(buffer))
         stop = min(-(-buffer.place // BLOCK) * BLOCK, buffer.high)
         data = buffer.part(buffer.begin, stop) if 0 < stop - buffer.begin <= _VISIT else None
-        if data is not None and sum(len(each) for _, each in self._visits) < _VISIT:
+        is_kept = data is not None and sum(len(each) for _, each in self._visits) < _VISIT
+        if data is not None and is_kept and self._tools.memory.take(len(data)):
             self._visits.append((buffer.begin, bytes(data)))
+        buffer.close()
 
     async def _end(self) -> None:
         """Give up all that is in memory."""
         for buffer in self._buffers[:]:
             self._retire(buffer)
         visits, self._visits = self._visits, []
-        if not self.is_spoilt:
-            for start, data in visits:
+        self._tools.memory.give(sum(len(data) for _, data in visits))
+        for start, data in visits:
+            if not self.is_spoilt:
                 with suppress(IndexFileError):
                     await trio.to_thread.run_sync(self._tools.films.keep, self.film, start, data)
+
+
+def _holds_session(answer: Answer) -> bool:
+    return answer.is_open and answer.left > _ON_ITS_WAY

@@ -6,12 +6,13 @@ the library wants (`want`) says which of its nodes plays which film, and which f
 """
 
 import errno
+import json
 import logging
 import sqlite3
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -20,8 +21,8 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.films import parts
 from vod2strmfs.films.figures import FILE_NAME
 from vod2strmfs.films.film import BLOCK, FOLDER, Extent, Film, Key
-from vod2strmfs.films.outcomes import BLAMES_FILM, Kind, Outcome, account_pause, film_pause
-from vod2strmfs.host.lock import held
+from vod2strmfs.films.outcomes import BLAMES_FILM, PATIENT_TIMES, Kind, Outcome, account_pause, film_pause
+from vod2strmfs.host.lock import held, is_held
 from vod2strmfs.host.private import private
 from vod2strmfs.host.room import is_full, which_is_full
 from vod2strmfs.host.set_aside import set_aside
@@ -31,6 +32,8 @@ from vod2strmfs.index.store import follows
 from vod2strmfs.library.rendered import content_digest
 
 _LOCK_NAME = "films.lock"
+MOUNT_LOCK_NAME = "mount.lock"
+"""What a mount of films holds as long as it lives."""
 _PARTS = "parts"
 _VERSION = 1
 _SCHEMA = """
@@ -90,6 +93,7 @@ SHOWN = """
 It says nothing before `info` has a row `generation`: the library's generation that the wishes are from.
 """
 _FILM = "id, version, kind, account, stream, size, extension, seconds"
+_DUE = "id, version, kind, account, stream, name, seconds, size, asked"
 _OPEN_FILES = 64
 _WARM_BLOCKS = 64
 """How many were read last and stay in memory: readers of a few kilobytes do without a digest each time."""
@@ -99,6 +103,19 @@ _TOUCH_SECONDS = 3600
 _FORMER_SECONDS = 7 * _DAY
 CLAIM_BYTES = 4 << 20
 """What an attempt counts for that was killed."""
+_CLOCK_SECONDS = 60.0
+"""By which the clock goes on until that is noted, or goes back until that is minded."""
+_SET_BACK = (
+    "UPDATE film SET not_before = not_before - :behind WHERE not_before > :now",
+    "UPDATE film SET asked = asked - :behind WHERE asked > :now",
+    "UPDATE film SET touched = :now WHERE touched > :now",
+    "UPDATE block SET touched = :now WHERE touched > :now",
+    "UPDATE former SET until = until - :behind WHERE until > :now",
+    "UPDATE account SET not_before = not_before - :behind WHERE not_before > :now",
+    "UPDATE taken SET at = at - :behind WHERE at > :now",
+)
+"""What had to wait for some time when the clock was set back waits for as long from then on. When a film was learnt
+stays: that is a file's time."""
 _TRIM_TO = 0.95
 _SOME_TIME = 1.0
 """Later than 0, which is never."""
@@ -174,7 +191,8 @@ class Films:
         self._lock = threading.Lock()
         """For what is in memory. Nobody who holds it waits for another process, or for the other lock."""
         self._write_lock = threading.Lock()
-        """For the connection that writes."""
+        """For the connection that writes. Of those that read, one is for what takes tenths of a second of a hundred
+        thousand films, since a connection does one thing at a time."""
         self._knows_holes = False
         self._complained = False
         """Whether it was said that nothing can be kept."""
@@ -194,6 +212,7 @@ class Films:
                 open(self.path, "x", opener=private).close()
             self._writing = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
             self._reading = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
+            self._counting = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
             self._know_again()
         except (sqlite3.Error, OSError) as error:
             raise _unusable(self.path, error) from error
@@ -211,6 +230,7 @@ class Films:
         with self._lock:
             while self._open:
                 self._open.popitem()[1].file.close()
+            self._counting.close()
             self._reading.close()
             self._writing.close()
 
@@ -371,7 +391,7 @@ class Films:
             f" SELECT id, version FROM film WHERE size > 0 AND wanted = 0 AND NOT {_USED}"
             " AND NOT EXISTS (SELECT 1 FROM block WHERE block.film = film.id)"
         )
-        doomed = self._rows(query, time.time())
+        doomed = self._count(query, time.time())
         for film, version in doomed:
             with suppress(OSError):
                 parts.part_path(self.root, film, version).unlink(missing_ok=True)
@@ -385,7 +405,7 @@ class Films:
 
     def bytes_kept(self) -> int:
         """Bytes of films that are kept, counted in blocks."""
-        return int(self._rows("SELECT count(*) FROM block")[0][0]) * BLOCK
+        return int(self._count("SELECT count(*) FROM block")[0][0]) * BLOCK
 
     # What the library wants, and learning.
 
@@ -437,15 +457,15 @@ class Films:
     def waiting(self, now: float, *, asked: bool = False) -> int:
         """How many films may be learnt now; with `asked`, of those that were asked for by name."""
         query = "SELECT count(*) FROM film WHERE wanted = 1 AND stale = 1 AND not_before <= ? AND asked >= ?"
-        return int(self._rows(query, now, _SOME_TIME if asked else 0)[0][0])
+        return int(self._count(query, now, _SOME_TIME if asked else 0)[0][0])
 
     def names(self) -> list[tuple[Key, str]]:
         """The films that the library plays, with their names."""
-        rows = self._rows("SELECT kind, account, stream, name FROM film WHERE wanted = 1 ORDER BY name, id")
+        rows = self._count("SELECT kind, account, stream, name FROM film WHERE wanted = 1 ORDER BY name, id")
         return [(Key(kind, account, stream), name) for kind, account, stream, name in rows]
 
     def due(self, now: float, busy: Collection[int], limit: int, *, asked: bool = False) -> list[Due]:
-        """The films that may be learnt now, the most important first.
+        """The films that may be learnt now, the most important first; may take tenths of a second.
 
         Args:
             now: seconds since the epoch.
@@ -454,14 +474,28 @@ class Films:
             asked: whether only those are meant that were asked for by name.
         """
         marks = ", ".join("?" * len(busy))
-        rows = self._rows(
-            "SELECT id, version, kind, account, stream, name, seconds, size, asked FROM film INDEXED BY film_due"
+        rows = self._count(
+            f"SELECT {_DUE} FROM film INDEXED BY film_due"
             f" WHERE wanted = 1 AND stale = 1 AND not_before <= ? AND account NOT IN ({marks}) AND asked >= ?"
             " AND account NOT IN (SELECT id FROM account WHERE not_before > ?)"
             " ORDER BY asked DESC, added DESC, id DESC LIMIT ?",
             now, *busy, _SOME_TIME if asked else 0, now, limit,
         )  # fmt: skip
-        return [Due(row[0], row[1], Key(*row[2:5]), row[5], row[6], row[7], bool(row[8])) for row in rows]
+        return [_due(row) for row in rows]
+
+    def in_its_place(self, due: Due, now: float) -> Due:
+        """The film to learn in place of one that is due: any other of its account, if all of the last ones failed.
+
+        Films that came into the library together are often gone together, and an account that fails is seldom asked.
+        """
+        if due.asked:
+            return due
+        query = (
+            f"SELECT {_DUE} FROM film WHERE wanted = 1 AND stale = 1 AND not_before <= ? AND account = ?"
+            " AND EXISTS (SELECT 1 FROM account WHERE id = film.account AND failures >= ?) ORDER BY random() LIMIT 1"
+        )
+        rows = self._count(query, now, due.key.account, PATIENT_TIMES)
+        return _due(rows[0]) if rows else due
 
     def begin(self, due: Due) -> int:
         """Note that a film is asked for, before it is; returns the number of the attempt."""
@@ -548,6 +582,27 @@ class Films:
         taken, last = self._rows(query, now - _DAY)[0]
         return int(taken), float(last)
 
+    def background(self) -> dict[tuple[int, int], int]:
+        """Bytes that readers got whom nobody watches, by account and hour since the epoch, as noted last."""
+        rows: list[tuple[int, int, int]] = json.loads(self._info("background") or "[]")
+        return {(account, hour): taken for account, hour, taken in rows}
+
+    def note_background(self, taken: Mapping[tuple[int, int], int]) -> None:
+        """Note what they got, in place of what was noted before."""
+        self.note(background=json.dumps([(*at, count) for at, count in taken.items()]))
+
+    def follow_clock(self) -> None:
+        """Note what time it is; if the clock was set back since that was noted, nothing waits for the time before."""
+        if abs(self._clock() - time.time()) < _CLOCK_SECONDS:
+            return
+        with self._changing() as connection:
+            # Another process may have done it meanwhile.
+            now, behind = int(time.time()), self._clock() - time.time()
+            if behind >= _CLOCK_SECONDS:
+                for statement in _SET_BACK:
+                    connection.execute(statement, {"now": now, "behind": behind})
+            _note(connection, clock=now)
+
     def note(self, **values: object) -> None:
         """Note what figures are to say."""
         with self._changing() as connection:
@@ -567,7 +622,8 @@ class Films:
                 _note_again(connection, each)
                 highest = max(highest, each.film)
             # Ids go on from the clock: what was known of films without parts is lost, and so are their ids.
-            _note(connection, next=max(highest + 1, int(time.time() * 1000)), begun=int(time.time()))
+            now = time.time()
+            _note(connection, next=max(highest + 1, int(now * 1000)), begun=int(now), clock=int(now))
 
     def _version_of(self, due: Due, learnt: Learnt, now: float) -> tuple[Film, float]:
         """Which version of the film this is, and since when that has been known."""
@@ -653,13 +709,24 @@ class Films:
             _note_blocks(connection, film.id, film.version, digests, needed=False, touched=int(time.time()))
         self._forget(film.id, film.version)
 
+    def _clock(self) -> float:
+        """What time it was when that was noted last."""
+        return float(self._info("clock") or 0)
+
     def _info(self, name: str) -> str:
         rows = self._rows("SELECT value FROM info WHERE name = ?", name)
         return str(rows[0][0]) if rows else ""
 
     def _rows(self, query: str, *values: object) -> list[Any]:
+        return self._fetch(self._reading, query, values)
+
+    def _count(self, query: str, *values: object) -> list[Any]:
+        """The same of many films; nobody who reads one waits for it."""
+        return self._fetch(self._counting, query, values)
+
+    def _fetch(self, connection: sqlite3.Connection, query: str, values: Sequence[object]) -> list[Any]:
         try:
-            return self._reading.execute(query, values).fetchall()
+            return connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise _unusable(self.path, error) from error
 
@@ -690,6 +757,15 @@ def holding(state_dir: Path) -> Iterator[bool]:
         if is_ours:
             parts.remove_unfinished(folder / _PARTS)
         yield is_ours
+
+
+def are_mounted(state_dir: Path) -> bool:
+    """Whether a mount shows the films of a state directory: a process that knows who watches them."""
+    return is_held(state_dir / FOLDER / MOUNT_LOCK_NAME)
+
+
+def _due(row: Sequence[Any]) -> Due:
+    return Due(row[0], row[1], Key(*row[2:5]), row[5], row[6], row[7], bool(row[8]))
 
 
 def _film(row: Sequence[Any]) -> Film:
@@ -786,9 +862,9 @@ def _note_again(connection: sqlite3.Connection, each: parts.Description) -> None
 
 
 def _note_account(connection: sqlite3.Connection, account: int, outcome: Outcome, now: float) -> None:
-    if outcome.kind in (Kind.FULL, Kind.YIELDED):
+    if outcome.kind in (Kind.FULL, Kind.YIELDED, Kind.GONE):
         return
-    if outcome.kind in (Kind.LEARNT, Kind.GONE):
+    if outcome.kind == Kind.LEARNT:
         connection.execute("DELETE FROM account WHERE id = ?", (account,))
         return
     row = connection.execute("SELECT failures FROM account WHERE id = ?", (account,)).fetchone()

@@ -31,6 +31,9 @@ _ANSWERS = 2
 _LINGERING, _LINGERING_SECONDS = 4, 1.0
 """Requests of a session within so many seconds, at most: so long after an answer it is that Dispatcharr hangs up."""
 _REDIRECTS = 3
+_LEAST = 1 << 20
+"""Bytes that an answer has at least if it ends before what was asked for. To read a film in smaller pieces would be a
+flood of requests."""
 _HEAD_BYTES = 16 << 10
 _SCRATCH_BYTES = 4 << 10
 _LONGEST_LABEL = 60
@@ -39,7 +42,9 @@ _PORTS = {"http": 80, "https": 443}
 _NO_ADDRESS = (httpx.InvalidURL, UnicodeError)
 """How httpx says so, at once or once it is asked for the host's name."""
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.ASCII)
-_NO_FILM = re.compile(r"text/html|application/(json|xhtml|xml|dash\+xml)|.*mpegurl", re.IGNORECASE)
+_MARKS = (b"etag", b"last-modified", b"content-type")
+"""Headers that are others where another file is. Dispatcharr passes on the last one alone."""
+_NO_FILM = re.compile(r"text/html|application/(json|xhtml|xml|dash\+xml)|[\w./-]{,40}mpegurl", re.IGNORECASE | re.ASCII)
 """Content types. Not text/plain: some servers call so whatever they do not know."""
 
 
@@ -339,9 +344,9 @@ class Session:
         """An answer, if all that it says of itself fits what was asked."""
         if response.status_code != HTTPStatus.PARTIAL_CONTENT:
             raise _refusal(self.who, response)
-        kind = _header(response, b"content-type")
-        if _NO_FILM.match(kind):
-            raise UpstreamError(UpstreamKind.NOT_A_FILM, f"{self.who} sends {kind.partition(';')[0]}, which is no film")
+        # What else stands there is not repeated: it may be anything.
+        if kind := _NO_FILM.match(_header(response, b"content-type")):
+            raise UpstreamError(UpstreamKind.NOT_A_FILM, f"{self.who} sends {kind[0]}, which is no film")
         found = _CONTENT_RANGE.fullmatch(_header(response, b"content-range").strip())
         if not found:
             raise UpstreamError(UpstreamKind.UNSEEKABLE, f"{self.who} does not say which part of the film it sends")
@@ -349,15 +354,18 @@ class Session:
         if self.total not in (None, total):
             why = f"{self.who} has {total:,} bytes now where there were {self.total:,}: it is another file"
             raise UpstreamError(UpstreamKind.CHANGED, why)
-        if its_start != start or not start < its_stop <= min(stop or total, total):
+        whole = min(stop or total, total)
+        if its_start != start or not start < its_stop <= whole:
             raise UpstreamError(UpstreamKind.UNSEEKABLE, f"{self.who} sends another part than was asked for")
+        if its_stop - start < min(_LEAST, whole - start):
+            raise UpstreamError(UpstreamKind.UNSEEKABLE, f"{self.who} sends the film in pieces that are too small")
         encoding = _header(response, b"content-encoding")
         if encoding.lower() not in ("", "identity") or _header(response, b"transfer-encoding"):
             raise UpstreamError(UpstreamKind.UNSEEKABLE, f"{self.who} sends the film packed")
         if _header(response, b"content-length") != str(its_stop - start):
             raise UpstreamError(UpstreamKind.UNSEEKABLE, f"{self.who} sends another length than it says")
         self.total = total
-        return Answer(self, stream, first, start, its_stop)
+        return Answer(self, stream, first, start, its_stop, tuple(_header(response, each) for each in _MARKS))
 
     def received(self, count: int) -> None:
         """Note that so many bytes of an answer came."""
@@ -401,13 +409,17 @@ class Session:
 class Answer:
     """The bytes of a part of a film, as they come: see `Session.open`."""
 
-    def __init__(self, session: Session, stream: trio.abc.Stream, first: bytes, start: int, stop: int) -> None:
+    def __init__(
+        self, session: Session, stream: trio.abc.Stream, first: bytes, start: int, stop: int, marks: tuple[str, ...]
+    ) -> None:
         self._session = session
         self._stream = stream
         self.start = start
         """The first byte."""
         self.stop = stop
         """The byte after the last."""
+        self.marks = marks
+        """What its headers say that tells one file from another, if anything."""
         self._held = bytearray(first[: stop - start])
         """What came and was not given yet."""
         session.received(len(self._held))
@@ -419,6 +431,11 @@ class Answer:
     def is_open(self) -> bool:
         """Whether more may come. Bytes that came are given all the same."""
         return not self._closed
+
+    @property
+    def left(self) -> int:
+        """How many bytes have not come."""
+        return self._left
 
     @property
     def total(self) -> int:

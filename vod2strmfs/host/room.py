@@ -43,6 +43,11 @@ def spend_reserve(state_dir: Path) -> bool:
     return True
 
 
+def has_room(place: Path, size: int) -> bool:
+    """Whether a disk has room for so many bytes, as far as that can be told."""
+    return _free(place) >= size
+
+
 def which_is_full(state_dir: Path) -> str:
     """A sentence that says which disk has no room, how much of it is free, and what to do."""
     return (

@@ -518,12 +518,13 @@ def position(state_dir: Path) -> str:
 
 
 def follows(now: str, then: str) -> bool:
-    """Whether a position is of the same index file as a former one, so that no node id means something else."""
-    *file, number, made, next_node = msgspec.json.decode(now)
-    *its_file, its_number, its_made, its_next_node = msgspec.json.decode(then)
-    if file != its_file or number < its_number or next_node < its_next_node:
-        return False
-    return bool(number > its_number or made == its_made)
+    """Whether a position is of the same index as a former one, so that no node id means something else."""
+    # Not by the device: its number may be another one after each start of the host.
+    _, file, number, made, next_node = msgspec.json.decode(now)
+    _, its_file, its_number, its_made, its_next_node = msgspec.json.decode(then)
+    if number == its_number:
+        return bool(made == its_made)
+    return bool(file == its_file and number > its_number and next_node >= its_next_node)
 
 
 @contextmanager

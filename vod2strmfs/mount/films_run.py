@@ -18,7 +18,7 @@ from vod2strmfs.films.film import FOLDER
 from vod2strmfs.films.learner import Learner
 from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.player import Player
-from vod2strmfs.films.store import Films
+from vod2strmfs.films.store import MOUNT_LOCK_NAME, Films
 from vod2strmfs.films.upstream import Upstream
 from vod2strmfs.films.wanted import Addresses
 from vod2strmfs.host.lock import held
@@ -43,7 +43,8 @@ _log = logging.getLogger("vod2strmfs")
 
 SOURCE = "vod2strmfs-films"
 """What the mount table shows as the mounted thing."""
-_LOCK_NAME = "mount.lock"
+_LOCK_SECONDS = 0.5
+"""For which somebody holds the lock who only looks whether it is held, and more."""
 _API_SECONDS = 5.0
 """For Dispatcharr's answers about its streams."""
 _WATCH_SECONDS = 1.0
@@ -135,7 +136,7 @@ def _alone(folder: Path) -> Iterator[None]:
     Raises:
         MountError: one does.
     """
-    with held(folder / _LOCK_NAME) as is_ours:
+    with held(folder / MOUNT_LOCK_NAME, _LOCK_SECONDS) as is_ours:
         if not is_ours:
             raise MountError(
                 f"state directory {folder.parent}: its films are mounted already. `vod2strmfs umount` with that place"

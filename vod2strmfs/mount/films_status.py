@@ -58,7 +58,7 @@ class FilmsReporter(Reporter):
                 streams.last_refusal.why if streams.last_refusal else "",
                 budget.taken(account),
             )
-            for account, streams in sorted(admission.streams().items())
+            for account, streams in sorted(admission.streams(budget.accounts()).items())
         )
         films = FilmsState(tuple(self._playing()), accounts, self._sources.upstream.received)
         return msgspec.structs.replace(super().state(), films=films)

@@ -34,7 +34,7 @@ class AccountStreams(msgspec.Struct, frozen=True):
     """When that was last; 0: never."""
     refused_because: str = ""
     background: int = 0
-    """Bytes that readers whom nobody watches got within 24 hours, since the start."""
+    """Bytes that readers whom nobody watches got within 24 hours."""
 
 
 class FilmsState(msgspec.Struct, frozen=True):
