@@ -39,7 +39,7 @@ _AS_NOBODY = """
 import logging.handlers, os, unicodedata, _strptime
 import vod2strmfs.catalog.sqlite, vod2strmfs.cli.main, vod2strmfs.cli.daemon, vod2strmfs.sync.run
 import vod2strmfs.materialize.run
-import vod2strmfs.mount.run
+import vod2strmfs.mount.run, vod2strmfs.films.command, vod2strmfs.doctor.examine
 from vod2strmfs.cli.start import main
 os.setgroups([])
 os.setgid({gid})
@@ -516,6 +516,20 @@ def test_another_user_is_told_that_it_is_the_rights(tmp_path: Path, demo: str, r
         assert_refused(ended, code, str(state), "Permission denied", "sudo")
         assert "`vod2strmfs sync` makes" not in ended.err
         assert "holds no report" not in ended.err
+
+
+def test_another_user_is_told_the_same_of_films(tmp_path: Path, demo: str, run: Run, open_folder: Path) -> None:
+    assert run("sync", *demo.split()).code == 0
+    state = open_folder / "state"
+    (tmp_path / "state").rename(state)
+    (state / "films").mkdir()
+    (state / "films/films.db").touch()
+    state.chmod(0o700)
+    assert_refused(as_ordinary_user("learn", f"--state-dir={state}"), Exit.INDEX, "Permission denied", "sudo")
+    assert_refused(as_ordinary_user("status", f"--state-dir={state}"), Exit.MOUNT, "only the user who mounts can ask")
+    examined = as_ordinary_user("doctor", f"--state-dir={state}", "--no-play")
+    assert examined.code == Exit.PROBLEMS
+    assert "unexpected error" not in examined.err
 
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-", "<&- >&- 2>&-"])

@@ -115,6 +115,8 @@ def test_logs_and_reports_are_in_the_state_directory_unless_said_otherwise() -> 
         ("uid = -1", "0"),
         ("uid = 4294967295", "4294967294"),
         ('poll_interval = "soon"', "must be a number"),
+        ('films_cache = "20 GB"', "must be a number without a unit"),
+        ('max_shrink = "20%"', "must be a whole number without a unit"),
         ("poll_interval = nan", "86400"),
         ("poll_interval = inf", "86400"),
         ("poll_interval = 0", "0.2"),

@@ -159,6 +159,11 @@ def test_films_are_not_mounted_where_the_library_is_nor_twice(tmp_path: Path, ur
     for place in (root, root / "Films", tmp_path):
         place.mkdir(exist_ok=True)
         assert "Films need a folder of their own" in refusal(place, state_dir, root)
+    link = tmp_path / "link"
+    link.symlink_to(root)
+    assert f"is the place of the library ({root})" in refusal(link, state_dir, root)
+    assert "is in the place of the library" in refusal(link / "Films", state_dir, root)
+    (root / "Films").rmdir()
     with mounted(tmp_path, url, *_NOBODY) as library:
         assert "a library is already mounted there" in refusal(library.path, state_dir, root)
         assert "is in the place of the library" in refusal(library.path / "Movies", state_dir, root)

@@ -21,6 +21,7 @@ from postgres_server import PostgresServer
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.demo.generator import write_demo
+from vod2strmfs.mount import point
 
 
 def films(*names: str) -> Catalogue:
@@ -461,6 +462,15 @@ def test_an_error_while_the_kernel_is_told_makes_it_forget_everything(tmp_path: 
         eventually(lambda: (mount.path / "Movies/Ran").exists() and not (mount.path / "Movies/Alien").exists())
         assert "the kernel has to ask for everything again" in mount.log.read_text()
         assert mount.stop() == 0
+
+
+@pytest.mark.complains("has files in it")
+def test_files_that_a_mount_hides_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    point.prepare(tmp_path, allow_other=False)
+    assert caplog.text == ""
+    (tmp_path / "Heat.mkv").touch()
+    point.prepare(tmp_path, allow_other=False)
+    assert f"mount point {tmp_path}: has files in it, which nobody sees" in caplog.text
 
 
 def _names(path: Path) -> list[str]:

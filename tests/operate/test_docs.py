@@ -67,6 +67,23 @@ def test_every_link_leads_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_place_that_a_link_names_is_a_heading() -> None:
+    pages = (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
+    for page in pages:
+        for target, place in re.findall(r"\]\((?!http)([^)#]*)#([^)]+)\)", page.read_text()):
+            there = page.parent / target if target else page
+            assert place in headings(there), f"{page.name}: {target}#{place}"
+
+
+def headings(page: Path) -> set[str]:
+    """The places in a page that links can name, as GitHub calls them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    return {
+        re.sub(r"[^\w\- ]", "", re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", text, re.M)
+    }
+
+
 def test_every_test_that_a_document_names_exists() -> None:
     tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
     for page in (ROOT / "docs").rglob("*.md"):

@@ -349,6 +349,16 @@ def test_nothing_answers_at_the_base_url(tmp_path: Path) -> None:
         broken(SetUp(tmp_path, url).examine(), "cannot be reached .*refused", "base_url has to be")
 
 
+def test_https_where_dispatcharr_speaks_http(tmp_path: Path, server: DispatcharrServer) -> None:
+    set_up = SetUp(tmp_path, server.url.replace("http:", "https:"))
+    broken(set_up.examine(), "does not speak https", "Write http://")
+
+
+def test_a_login_that_a_player_would_be_asked_for(set_up: SetUp, server: DispatcharrServer) -> None:
+    server.status = 401
+    broken(set_up.examine(), "answers 401: something in front of Dispatcharr asks for a login", "let /proxy/vod/")
+
+
 def test_another_web_server_has_the_port(tmp_path: Path, server: DispatcharrServer) -> None:
     broken(SetUp(tmp_path, server.url + "/web").examine(), "web page instead of a film", "Check base_url")
 

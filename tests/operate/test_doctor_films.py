@@ -128,6 +128,28 @@ def test_a_dispatcharr_that_this_host_does_not_reach_or_that_forbids(set_up: Set
     broken(said(set_up.settings()), "films cannot be had: 127.0.0.1:9 cannot be reached", "base_url has to be")
 
 
+def test_films_are_looked_for_where_this_host_reaches_dispatcharr(set_up: SetUp, server: DispatcharrServer) -> None:
+    set_up.options |= {"base_url": "http://127.0.0.1:9", "api_url": server.url}
+    assert Level.PROBLEM not in {finding.level for finding in said(set_up.settings())}
+    set_up.options |= {"base_url": server.url, "api_url": "http://127.0.0.1:9"}
+    broken(said(set_up.settings()), "films cannot be had: 127.0.0.1:9 cannot be reached", "api_url has to be")
+
+
+def test_where_another_program_answers_nothing_is_said_of_the_provider(
+    set_up: SetUp, server: DispatcharrServer
+) -> None:
+    server.everywhere = "https://login.example/?next=/proxy"
+    broken(said(set_up.settings()), "films cannot be had: .* another page", "must let /proxy/vod/ through")
+    assert list(films.ranges(set_up.settings())) == []
+
+
+def test_a_proxy_that_sends_everybody_on_to_https(set_up: SetUp, server: DispatcharrServer) -> None:
+    server.everywhere = "https://films.example/proxy/vod/movie/00000000-0000-0000-0000-000000000000"
+    [found] = films.address(set_up.settings())
+    assert found.text == f"films cannot be had: {server.url[7:]} sends everybody on to https"
+    assert "Write https://" in found.advice
+
+
 def test_what_could_not_be_learnt_and_what_stopped_it(set_up: SetUp) -> None:
     want(set_up, 3, failed=2)
     found = only([each for each in said(set_up.settings()) if "could not be learnt" in each.text], Level.NOTE)
@@ -148,6 +170,15 @@ def test_what_stands_where_films_are_to_be(set_up: SetUp) -> None:
         broken(films.mount(set_up.settings()), "is dead: its process has gone", "vod2strmfs films")
     set_up.options["films_root"] = "/proc"
     broken(films.mount(set_up.settings()), "a proc file system is mounted at /proc", "another films_root")
+
+
+def test_films_that_are_mounted_elsewhere_than_the_settings_say(set_up: SetUp, tmp_path: Path) -> None:
+    with mounted(set_up.folder, set_up.database.url, "--base-url", set_up.options["base_url"], what="films") as mount:
+        assert films.elsewhere(set_up.settings()) == []
+        set_up.options["films_root"] = str(tmp_path / "other")
+        found = films.elsewhere(set_up.settings())
+        broken(found, f"films are mounted at {mount.path}, and films_root is", "films_root", Level.NOTE)
+        assert said(set_up.settings())[-1] == found[0]
 
 
 def test_plex_is_no_mistake_where_films_are_mounted(set_up: SetUp) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from vod2strmfs.cli.answer import answer, answer_options
+from vod2strmfs.cli.index import library_made
 from vod2strmfs.cli.logs.setup import set_up_logs
 from vod2strmfs.cli.options import ARTWORK, CATALOGUE, STATE, GroupedCommand, with_settings
-from vod2strmfs.errors import IndexFileError, SettingsError
+from vod2strmfs.errors import SettingsError
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,13 +34,10 @@ def artwork(settings: Settings, retry_failed: bool, quiet: bool, as_json: bool) 
     from vod2strmfs.artwork.command import fetch
     from vod2strmfs.cli.progress import shown
     from vod2strmfs.index.order import ArtworkOrder
-    from vod2strmfs.service.refresh import library_of_index
     from vod2strmfs.sync.pictures import publish
 
     set_up_logs(settings, quiet=quiet)
-    library = library_of_index(settings)
-    if library is None:
-        raise IndexFileError("The index holds no library yet. Run `vod2strmfs sync` first, or mount it.")
+    library = library_made(settings)
     given = settings.model_fields_set
     chosen = {name: getattr(library, name) for name in ("artwork", "artwork_episodes", "media_server", "base_url")}
     settings = settings.model_copy(update={name: value for name, value in chosen.items() if name not in given})

@@ -31,7 +31,7 @@ def films(settings: Settings, daemon: bool) -> None:
     In place of each .strm stands a film, for Plex and whatever else plays files. MOUNTPOINT is an existing directory
     (default: /data/Films). It is a mount of its own, beside the library's or without it. A film is shown once it was
     learnt: its exact size, and the parts that media servers scan, which are kept on disk. So it begins empty, and
-    fills while it is mounted. Unmount it as the library.
+    fills while it is mounted. `vod2strmfs umount MOUNTPOINT` unmounts it.
     """
     from vod2strmfs.cli.daemon import run_in_background
     from vod2strmfs.mount.films_run import mount

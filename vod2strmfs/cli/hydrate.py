@@ -43,8 +43,13 @@ _ASKING = Group(
     help="Only this series, by Dispatcharr's id, its UUID or its name with *; may be given several times. It is asked"
     " for even if it has episodes, or failed before.",
 )
-@click.option("--limit", type=click.IntRange(1), help="Ask for so many at most, whatever the budget says.")
-@click.option("--rate", type=click.FloatRange(0, 6000, min_open=True), help="So many a minute at most (hydrate_rate).")
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="Ask for so many at most, whatever the budget says.")
+@click.option(
+    "--rate",
+    metavar="N",
+    type=click.FloatRange(0, 6000, min_open=True),
+    help="So many a minute at most (hydrate_rate).",
+)
 @click.option(
     "--older-than",
     type=click.FloatRange(0, 3650, min_open=True),

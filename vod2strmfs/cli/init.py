@@ -22,6 +22,15 @@ _Try = Callable[[Settings], "Iterator[Finding]"]
 _KEEP = "keep"
 """What is typed to go on with an answer that does not work yet."""
 _ERRORS: dict[str, type[UserError]] = {"database": CatalogError, "base_url": SettingsError, "output_root": OutputError}
+_NEXT = {
+    ("sync",): "read the catalogue",
+    ("doctor",): "examine everything",
+    ("mount", "--daemon"): "show the library until the next reboot",
+    ("install-service",): "or have systemd mount it at every start",
+    ("materialize",): "or write it as real files",
+    ("learn", "--limit", "20"): "for Plex, learn the first films that play: docs/films.md goes on from there",
+}
+"""Commands that come next, and what each does."""
 _SPELLED = {"database": "--database", "base_url": "--base-url", "output_root": "FOLDER"}
 
 
@@ -180,12 +189,7 @@ def _say_what_next(path: Path, *, is_secret: bool) -> None:
     named = [] if usual.path == path else ["--config", str(path.absolute())]
     click.echo(f"\nwritten: {path}{', which only its owner can read' if is_secret else ''}")
     click.echo("Next:")
-    for words, does in (
-        (("sync",), "read the catalogue"),
-        (("doctor",), "examine everything"),
-        (("mount", "--daemon"), "show the library until the next reboot"),
-        (("install-service",), "or have systemd mount it at every start"),
-        (("materialize",), "or write it as real files"),
-    ):
-        line = shlex.join((*as_root(), "vod2strmfs", *words, *named))
-        click.echo(f"  {line:<40} {does}")
+    lines = {shlex.join((*as_root(), "vod2strmfs", *words, *named)): does for words, does in _NEXT.items()}
+    width = max(len(line) for line in lines)
+    for line, does in lines.items():
+        click.echo(f"  {line:<{width}}  {does}")

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 import click
 
 from vod2strmfs.cli.answer import answer, answer_options
+from vod2strmfs.cli.index import library_made
 from vod2strmfs.cli.logs.setup import set_up_logs
 from vod2strmfs.cli.options import STATE, Group, GroupedCommand, with_settings
-from vod2strmfs.errors import IndexFileError
+from vod2strmfs.errors import SettingsError
 from vod2strmfs.settings import LibrarySettings, Settings
 from vod2strmfs.status.words import span
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Set
+
     from vod2strmfs.films.command import Job, Plan, Result
+    from vod2strmfs.films.film import Key
 
 _SHOWN = 10
 """Of the reasons why films could not be learnt."""
@@ -23,7 +27,7 @@ _ASKING = Group("Dispatcharr's API", ("api_url", "api_key_file", "api_user", "ap
 
 @click.command(cls=GroupedCommand, short_help="Learn films now, for `films` to show.")
 @click.argument("names", nargs=-1, metavar="[GLOB]…")
-@click.option("--limit", type=click.IntRange(1), help="Learn so many films at most.")
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="Learn so many films at most.")
 @answer_options
 @with_settings(_LEARNING, _ASKING, STATE)
 def learn(settings: Settings, names: tuple[str, ...], limit: int | None, quiet: bool, as_json: bool) -> None:
@@ -31,37 +35,51 @@ def learn(settings: Settings, names: tuple[str, ...], limit: int | None, quiet: 
 
     Of each film its exact size is asked for, what it is, and the parts that media servers read when they scan. A mount
     of films does this by itself in the background: beside it, this has the films that are named learnt first, and
-    shows how far it is. GLOB is a film's name, with * for what may differ; "Lost: *" are the episodes of a series. It
-    can be ended at any time; what was learnt is not asked for again.
+    shows how far it is. GLOB is a film's name, a part of it, or a pattern for all of it (* for what may differ), or a
+    path in a mount; a series' name, or "Lost: *", are its episodes. It can be ended at any time; what was learnt is not
+    asked for again.
     """
     from vod2strmfs.cli.progress import shown
     from vod2strmfs.films.command import learn as work
-    from vod2strmfs.service.refresh import library_of_index
 
     set_up_logs(settings, quiet=quiet)
-    library = library_of_index(settings)
-    if library is None:
-        raise IndexFileError("The index holds no library yet. Run `vod2strmfs sync` first, or mount it.")
+    library = library_made(settings)
     job = _job(settings, library, names, limit)
     with shown("Learning", "films", quiet=quiet) as tell:
         done = work(job, begun=lambda plan: None if quiet else _announce(plan), tell=tell)
-    answer(_summary(done), _fields(done), None, quiet=quiet, as_json=as_json)
+    answer(_summary(settings, done, limit), _fields(done), None, quiet=quiet, as_json=as_json)
     if done.stopped == signal.SIGINT:
         raise KeyboardInterrupt
 
 
 def _job(settings: Settings, library: LibrarySettings, names: tuple[str, ...], limit: int | None) -> "Job":
-    from vod2strmfs.extract.filters import matching
     from vod2strmfs.films.command import Job
     from vod2strmfs.films.order import FilmsOrder
     from vod2strmfs.index.order import HydrateOrder
 
+    # An address that was mended in the settings counts at once, and not only after a sync.
+    address = settings.base_url if "base_url" in settings.model_fields_set else ""
     # A key lets us ask Dispatcharr for its streams.
-    api = HydrateOrder.if_given(settings, library.base_url)
+    api = HydrateOrder.if_given(settings, address or library.base_url)
     return Job(
-        FilmsOrder.of(settings), settings.state_dir.absolute(), matching, api,
-        settings.api_ca_file, names, limit, settings.api_url,
+        FilmsOrder.of(settings), settings.state_dir.absolute(), _match, api,
+        settings.api_ca_file, names, limit, settings.api_url or address,
     )  # fmt: skip
+
+
+def _match(text: str, names: "Mapping[Key, str]") -> "Set[Key]":
+    """The films that a user means.
+
+    Raises:
+        SettingsError: there are none.
+    """
+    from vod2strmfs.extract.named import films_named, nearest_film
+
+    if found := films_named(text, names):
+        return found
+    near = nearest_film(text, names)
+    advice = f'Did you mean "{near}"?' if near else 'Give a part of its name, or a pattern as in "Metropolis*".'
+    raise SettingsError(f"There is no film {text!r} in the library. {advice}")
 
 
 def _announce(plan: "Plan") -> None:
@@ -74,7 +92,7 @@ def _announce(plan: "Plan") -> None:
         click.echo(f"{plan.films:,} {are} to be learnt: {cost}.", err=True)
 
 
-def _summary(done: "Result") -> str:
+def _summary(settings: Settings, done: "Result", limit: int | None) -> str:
     from vod2strmfs.films.figures import gigabytes
     from vod2strmfs.films.outcomes import Kind
 
@@ -88,20 +106,31 @@ def _summary(done: "Result") -> str:
         lines.append("Films were mounted then: the mount learns the others.")
     elif done.elsewhere:
         lines = [f"Another process learns; {figures.learnt:,} films are known."]
+    if not done.plan.films and not done.left:
+        lines = [f"There is nothing to learn now: {figures.learnt:,} are known."]
     if done.left:
-        lines.append(f"{done.left:,} are still to be learnt.")
-    reasons = done.reasons.most_common()
-    lines += [f"{number:,} not learnt: {why}." for why, number in reasons[:_SHOWN]]
+        lines.append(f"{done.left:,} {'is' if done.left == 1 else 'are'} still to be learnt.")
+    # What stops all of them is said once.
+    reasons = [(why, n) for why, n in done.reasons.most_common() if not figures.stopped or figures.stopped not in why]
+    lines += [_sentence(f"{number:,} not learnt: {why}") for why, number in reasons[:_SHOWN]]
     if len(reasons) > _SHOWN:
         lines.append(f"{sum(number for _, number in reasons[_SHOWN:]):,} more were not learnt.")
     lines += [f"{name.capitalize()} is left alone for a while: {why}." for name, why in figures.paused.items()]
     if figures.stopped:
-        lines.append(f"Stopped: {figures.stopped}.")
+        lines.append(_sentence(f"Stopped: {figures.stopped}"))
     elif done.left and not figures.paused and not done.stopped and not done.elsewhere:
-        lines.append("No stream of their accounts was free, or --limit was reached; run it again to go on.")
+        is_limit = limit is not None and done.counts.total() >= limit
+        why = "--limit was reached" if is_limit else "No stream of their accounts was free"
+        lines.append(f"{why}; run it again to go on.")
+    if not learnt and (reasons or figures.paused):
+        lines.append(f"`{settings.command('doctor')}` says what to do.")
     if done.stopped:
         lines.append("It was ended by a signal; the next run goes on.")
     return "\n".join(lines)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?")) else f"{text}."
 
 
 def _fields(done: "Result") -> dict[str, object]:

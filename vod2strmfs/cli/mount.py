@@ -32,7 +32,7 @@ def mount(settings: Settings, daemon: bool, source: str) -> None:
 
     MOUNTPOINT is an existing directory (default: /data/STRM). The library is there as soon as the first sync has
     ended; from then on changes in the database appear by themselves, and a database that cannot be reached changes
-    nothing. Unmount with `fusermount3 -u MOUNTPOINT`, or end the process.
+    nothing. `vod2strmfs umount MOUNTPOINT` unmounts it, and so does ending the process.
     """
     from vod2strmfs.cli.daemon import run_in_background
     from vod2strmfs.mount.run import mount as serve

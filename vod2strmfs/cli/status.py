@@ -31,7 +31,12 @@ _LARGE = 10
 @click.option("--watch", is_flag=True, help="Again every two seconds, until Ctrl-C.")
 @click.option("--films", "only_films", is_flag=True, help="Of the mount of films alone, also the exit code.")
 @click.option(
-    "--timeout", type=click.FloatRange(0.1, 3600), default=5, show_default=True, help="How many seconds to wait."
+    "--timeout",
+    metavar="N",
+    type=click.FloatRange(0.1, 3600),
+    default=5,
+    show_default=True,
+    help="How many seconds to wait.",
 )
 @with_settings(Group(STATE.heading, ("state_dir",)))
 def status(settings: Settings, as_json: bool, watch: bool, only_films: bool, timeout: float) -> None:
@@ -166,8 +171,8 @@ def _instead() -> str:
         sudo = "sudo" if user == 0 else f"sudo -u {name}"
         return f"A library is mounted at {path} by {name}: run `{sudo} vod2strmfs status`."
     return (
-        "`vod2strmfs mount` starts one, and after `vod2strmfs materialize` or `run` this shows the last run;"
-        " --state-dir names another library's directory."
+        "`vod2strmfs mount` starts one, and `films` one of films that play. After `vod2strmfs materialize` or `run`"
+        " this shows the last run; --state-dir names another library's directory."
     )
 
 

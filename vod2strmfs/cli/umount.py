@@ -13,8 +13,8 @@ from vod2strmfs.settings import Settings
 def umount(settings: Settings, lazy: bool) -> None:
     """Unmount the library, and end its process.
 
-    MOUNTPOINT is where it is mounted (default: /data/STRM). A mount of systemd's stays unmounted until the service is
-    started again. A dead mount is taken away too.
+    MOUNTPOINT is where it is mounted (default: /data/STRM), or where films that play are. A mount of systemd's stays
+    unmounted until the service is started again. A dead mount is taken away too.
     """
     from vod2strmfs.mount.point import unmount
 

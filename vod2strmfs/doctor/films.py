@@ -17,6 +17,7 @@ from vod2strmfs.films.upstream import DEADLINES, Answer, Upstream, UpstreamError
 from vod2strmfs.host.mount_table import KIND, Mounted, mounted_at
 from vod2strmfs.index.order import signs_in
 from vod2strmfs.settings import Settings
+from vod2strmfs.status import channel
 from vod2strmfs.status.channel import NotRunningError, ask_films
 
 _CHECK = "films"
@@ -36,9 +37,8 @@ _ADVICE = {
 
 def is_wanted(settings: Settings) -> bool:
     """Whether films are to be mounted with these settings, as far as can be told."""
-    return bool(
-        settings.origin("films_root") or (settings.state_dir / FOLDER / FILE_NAME).exists() or is_mounted(settings)
-    )
+    is_learnt = os.path.exists(settings.state_dir / FOLDER / FILE_NAME)
+    return bool(settings.origin("films_root") or is_learnt or is_mounted(settings))
 
 
 def is_mounted(settings: Settings) -> bool:
@@ -62,7 +62,7 @@ def films(settings: Settings) -> Iterator[Finding]:
     yield from streams(settings)
     yield from address(settings)
     yield from learnt(figures)
-    yield from mount(settings)
+    yield from elsewhere(settings) or mount(settings)
 
 
 def places(settings: Settings) -> Iterator[Finding]:
@@ -88,7 +88,7 @@ def room(settings: Settings, figures: Figures | None) -> Iterator[Finding]:
     """Whether the disk has room for what may be kept, and for what will be."""
     allowed = int(settings.films_cache * 1e9)
     state_dir = settings.state_dir.absolute()
-    existing = next(each for each in (state_dir, *state_dir.parents) if each.exists())
+    existing = next(each for each in (state_dir, *state_dir.parents) if os.path.exists(each))
     try:
         disk = in_time(lambda: os.statvfs(existing))
     except (OSError, TimeoutError):
@@ -156,9 +156,10 @@ def address(settings: Settings) -> Iterator[Finding]:
     """Whether this host reaches Dispatcharr, which films come through."""
     if settings.direct_urls:
         return
-    found = playing.probe(settings)
+    found = playing.probe(settings, settings.api_url, settings.api_ca_file)
     if found.level != Level.OK:
-        yield found._replace(check=_CHECK, text=f"films cannot be had: {found.text}")
+        advice = found.advice.replace("base_url", "api_url") if settings.api_url else found.advice
+        yield Finding(_CHECK, found.level, f"films cannot be had: {found.text}", advice)
 
 
 def learnt(figures: Figures | None) -> Iterator[Finding]:
@@ -188,6 +189,20 @@ def learnt(figures: Figures | None) -> Iterator[Finding]:
             f"{number:,} could not be learnt ({why})",
             "They are tried again by themselves, less and less often.",
         )
+
+
+def elsewhere(settings: Settings) -> list[Finding]:
+    """Whether films are mounted, and not where the settings say."""
+    try:
+        state = channel.ask(settings.state_dir / FOLDER)
+    except NotRunningError:
+        return []
+    if state.films is None or os.path.realpath(state.mountpoint) == os.path.realpath(settings.films_root):
+        return []
+    text = f"films are mounted at {state.mountpoint}, and films_root is {settings.films_root}"
+    return [
+        Finding(_CHECK, Level.NOTE, text, "Write that place into the settings as films_root: `doctor` looks there.")
+    ]
 
 
 def mount(settings: Settings) -> Iterator[Finding]:
@@ -229,13 +244,13 @@ def ranges(settings: Settings) -> Iterator[Finding]:
     if not is_wanted(settings):
         return
     try:
-        film = playing.first_film(settings)
+        film = playing.first_film(settings, settings.api_url)
     except IndexFileError:
         return  # The check of the index says so.
-    if film is None:
-        return
+    if film is None or list(address(settings)):
+        return  # What answers there says nothing about films.
     try:
-        size = trio.run(_read_twice, film)
+        size = trio.run(_read_twice, film, settings.api_ca_file)
     except UpstreamError as error:
         yield Finding(
             _CHECK, Level.PROBLEM, f"a film cannot be read in parts: {error.why}", _ADVICE.get(error.kind, _TRY_AGAIN)
@@ -246,7 +261,7 @@ def ranges(settings: Settings) -> Iterator[Finding]:
         yield Finding(_CHECK, Level.OK, f"a film of {gigabytes(size)} can be read from any place")
 
 
-async def _read_twice(film: Address) -> int:
+async def _read_twice(film: Address, ca_file: Path | None) -> int:
     """Read the beginning of a film, and a part of that again by its place; returns the film's size.
 
     Raises:
@@ -254,7 +269,7 @@ async def _read_twice(film: Address) -> int:
     """
     await trio.sleep(DEADLINES.quiet)  # Somebody may have read it a moment ago: `playing`.
     with trio.move_on_after(_TEST_SECONDS):
-        async with Upstream().session(film, "doctor") as session:
+        async with Upstream(ca_file=ca_file).session(film, "doctor") as session:
             first = await session.open(0)
             known = await _receive(first, min(_BLOCK_BYTES, first.total))
             middle = len(known) // 2

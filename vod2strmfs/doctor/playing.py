@@ -1,8 +1,10 @@
 """A check whether a film plays: a .strm's URL is asked for as a player would."""
 
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 from uuid import UUID
 
@@ -22,6 +24,7 @@ _SECONDS = 15.0
 _CHECK = "playing"
 _OF_URLS = ("base_url", "movie_path", "episode_path", "pin_stream")
 """The settings that the URL of a film in Dispatcharr is made from."""
+_ADDRESS = "base_url has to be Dispatcharr's address as media servers reach it: its host, and its web page's port."
 
 
 def playing(settings: Settings) -> Iterator[Finding]:
@@ -36,13 +39,18 @@ def playing(settings: Settings) -> Iterator[Finding]:
         yield ask(film.url)
 
 
-def first_film(settings: Settings) -> Address | None:
+def first_film(settings: Settings, address: str = "") -> Address | None:
     """Where the first film of the library is, at the address that is given, or else that it was made with.
+
+    Args:
+        settings: of the command.
+        address: Dispatcharr's, in place of `base_url`.
 
     Raises:
         IndexFileError: the index cannot be read.
     """
     given = {name: getattr(settings, name) for name in _OF_URLS if name in settings.model_fields_set}
+    given |= {"base_url": address} if address else {}
     with closing(Store(settings.state_dir)) as store:
         if store.generation:
             for path, entry in Tree(store, write_nfo=False).walk():
@@ -62,17 +70,32 @@ def ask(url: str) -> Finding:
     return _asked(url, _answer)
 
 
-def probe(settings: Settings) -> Finding:
-    """Whether `base_url` is Dispatcharr's, asked for a title that nobody has, which costs no provider anything."""
-    return _asked(settings.base_url + settings.movie_path.replace("{uuid}", str(UUID(int=0))), _known)
+def probe(settings: Settings, address: str = "", ca_file: Path | None = None) -> Finding:
+    """Whether `base_url` is Dispatcharr's, asked for a title that nobody has, which costs no provider anything.
+
+    Args:
+        settings: of the command.
+        address: Dispatcharr's, in place of `base_url`.
+        ca_file: the authority by which an https address is known, beside those of the host.
+    """
+    path = settings.movie_path.replace("{uuid}", str(UUID(int=0)))
+    return _asked((address or settings.base_url) + path, _known, ca_file)
 
 
-def _asked(url: str, answer: Callable[[httpx.Client, str, str], Finding]) -> Finding:
+def _asked(url: str, answer: Callable[[httpx.Client, str, str], Finding], ca_file: Path | None = None) -> Finding:
     host = urlsplit(url).netloc.rpartition("@")[2]
+    verify: bool | ssl.SSLContext = True
+    if ca_file:
+        try:
+            verify = ssl.create_default_context()
+            verify.load_verify_locations(ca_file)
+        except OSError as error:  # SSLError is one
+            text = f"api_ca_file: {ca_file} cannot be used ({error.strerror or error})"
+            return Finding(_CHECK, Level.PROBLEM, text, "Name a file with the authority's certificate, as PEM.")
     try:
         # A proxy of this shell's would not be the media server's.
         with httpx.Client(
-            timeout=_SECONDS, trust_env=False, headers={"User-Agent": f"vod2strmfs/{__version__}"}
+            timeout=_SECONDS, trust_env=False, headers={"User-Agent": f"vod2strmfs/{__version__}"}, verify=verify
         ) as client:
             return answer(client, url, host)
     except httpx.TimeoutException:
@@ -83,12 +106,11 @@ def _asked(url: str, answer: Callable[[httpx.Client, str, str], Finding]) -> Fin
             "Check base_url, and firewalls between this host and Dispatcharr.",
         )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Finding(
-            _CHECK,
-            Level.PROBLEM,
-            f"{host} cannot be reached ({_reason(error)})",
-            "base_url has to be Dispatcharr's address as media servers reach it: its host, and its web page's port.",
-        )
+        if "WRONG_VERSION_NUMBER" in str(error):
+            text, advice = f"{host} does not speak https", "Write http:// in base_url, in place of https://."
+        else:
+            text, advice = f"{host} cannot be reached ({_reason(error)})", _ADDRESS
+        return Finding(_CHECK, Level.PROBLEM, text, advice)
 
 
 def _known(client: httpx.Client, url: str, host: str) -> Finding:
@@ -97,6 +119,11 @@ def _known(client: httpx.Client, url: str, host: str) -> Finding:
         there = urljoin(url, answer.headers.get("Location", ""))
         if answer.is_redirect and urlsplit(there).path.startswith(urlsplit(url).path + "/"):
             return Finding("address", Level.OK, f"{host} is Dispatcharr")
+        if answer.is_redirect and urlsplit(there)._replace(netloc="") == urlsplit(url)._replace(
+            scheme="https", netloc=""
+        ):
+            advice = "Write https:// in base_url, in place of http://, and the port that goes with it."
+            return Finding(_CHECK, Level.PROBLEM, f"{host} sends everybody on to https", advice)
         if answer.is_redirect:
             return _elsewhere(there, host)
         if answer.is_success or answer.status_code == httpx.codes.NOT_FOUND:
@@ -167,6 +194,13 @@ def _judge(answer: httpx.Response, host: str) -> Finding:
             "Check Dispatcharr's allowed networks for streams (Settings, Network Access): this host and the media"
             " server's have to be among them; if movie_path names a user of Dispatcharr's, that films are allowed to"
             " that user (from 0.30 on); and what else stands between here and Dispatcharr.",
+        )
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        return Finding(
+            _CHECK,
+            Level.PROBLEM,
+            f"{host} answers 401: something in front of Dispatcharr asks for a login",
+            "It must let /proxy/vod/ through; or set base_url to Dispatcharr's own address.",
         )
     if not answer.is_success:
         return Finding(

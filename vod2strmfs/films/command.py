@@ -9,7 +9,6 @@ from pathlib import Path
 
 import trio
 
-from vod2strmfs.errors import SettingsError
 from vod2strmfs.films import wanted
 from vod2strmfs.films.admission import Admission
 from vod2strmfs.films.figures import Figures, read_figures, seconds_to_learn
@@ -28,7 +27,7 @@ _API_SECONDS = 10.0
 
 Tell = Callable[[int, int], None]
 Match = Callable[[str, Mapping[Key, str]], Set[Key]]
-"""Gives the keys of the names that a user means."""
+"""Gives the keys of the names that a user means, or raises SettingsError."""
 
 
 @dataclass(frozen=True)
@@ -120,13 +119,7 @@ def _chosen(films: Films, job: Job) -> list[Key]:
     names = dict(films.names())
     keys: list[Key] = []
     for each in job.names:
-        found = job.match(each, names)
-        if not found:
-            raise SettingsError(
-                f"There is no film {each!r} in the library. Give its name with * for what may differ, as in"
-                ' "Metropolis*"; episodes are called "Series: S01E01…".'
-            )
-        keys += sorted(found)
+        keys += sorted(job.match(each, names))
     return keys
 
 

@@ -1,5 +1,6 @@
 """SQLite files of work that goes on, such as queues: what is lost with one is done again."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -86,7 +87,7 @@ def read_work_file(path: Path, read: "Callable[[sqlite3.Connection, float], _Rea
         read: reads with a connection; is given the time, seconds since the epoch.
         patience: seconds to wait for whoever writes.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # Nor if we may not look.
         return None
     import sqlite3  # Who has no such file need not load it to ask how a mount is.
 

@@ -46,7 +46,10 @@ class Head(NamedTuple):
         try:
             return LibrarySettings.model_validate(known)
         except ValidationError as error:
-            raise IndexFileError("the index was made with settings that this version does not know") from error
+            raise IndexFileError(
+                "The index was made by a later version, with settings that this one does not know. Put back the"
+                " index.db of before it, or delete index.db in the state directory, and run `vod2strmfs sync`."
+            ) from error
 
     def held(self) -> list[Held]:
         """What the shrink brake holds."""

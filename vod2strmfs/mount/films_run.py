@@ -98,15 +98,20 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
 
 
 def _check_place(mountpoint: Path, library: Path) -> None:
-    """Refuse to mount at the library's place, in it, or over it. By its path alone: a library that hangs is not to be
-    asked.
+    """Refuse to mount at the library's place, in it, or over it, by a link either. By its path alone: a library that
+    hangs is not to be asked.
 
     Raises:
         MountError: it would be.
     """
-    place, root = (Path(os.path.abspath(path)) for path in (mountpoint, library))
+    root = Path(os.path.abspath(library))
+    _check_path(mountpoint, Path(os.path.abspath(mountpoint)), root)
+    _check_path(mountpoint, Path(os.path.realpath(mountpoint)), Path(os.path.realpath(root.parent), root.name))
+
+
+def _check_path(mountpoint: Path, place: Path, library: Path) -> None:
     others = [Path(path) for path, _ in libraries() if path != str(place)]
-    for other in [root, *others]:
+    for other in [library, *others]:
         if place.is_relative_to(other):
             raise MountError(
                 f"mount point {mountpoint}: {'is' if place == other else 'is in'} the place of the library ({other})."
@@ -139,8 +144,8 @@ def _alone(folder: Path) -> Iterator[None]:
     with held(folder / MOUNT_LOCK_NAME, _LOCK_SECONDS) as is_ours:
         if not is_ours:
             raise MountError(
-                f"state directory {folder.parent}: its films are mounted already. `vod2strmfs umount` with that place"
-                " ends it; another library's films need a --state-dir of their own."
+                f"state directory {folder.parent}: its films are mounted already. `vod2strmfs status` says where, and"
+                " `umount` with that place unmounts them. Another library's films need a --state-dir of their own."
             )
         yield
 

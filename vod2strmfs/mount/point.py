@@ -1,11 +1,13 @@
 """The place where the file system is mounted: what has to be true of it, and of this machine."""
 
 import errno
+import logging
 import os
 import shutil
 import stat
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from vod2strmfs.errors import MountError
@@ -17,6 +19,8 @@ SUBTYPE = KIND.removeprefix("fuse.")
 _AUTOMOUNT = "autofs"
 """What autofs and systemd's automount units lay where they want something mounted."""
 _FUSE_CONF = Path("/etc/fuse.conf")
+
+_log = logging.getLogger("vod2strmfs")
 
 
 def prepare(mountpoint: Path, *, allow_other: bool, uncovered: Iterable[Path] = ()) -> None:
@@ -58,7 +62,15 @@ def prepare(mountpoint: Path, *, allow_other: bool, uncovered: Iterable[Path] = 
     for directory in uncovered:
         if Path(os.path.realpath(directory)).is_relative_to(os.path.realpath(mountpoint)):
             raise MountError(f"mount point {mountpoint}: the mount would hide {directory}, which it needs.")
+    if mount is None:
+        _warn_of_files(mountpoint)
     check_device()
+
+
+def _warn_of_files(mountpoint: Path) -> None:
+    with suppress(OSError), os.scandir(mountpoint) as entries:
+        if next(entries, None) is not None:
+            _log.warning("mount point %s: has files in it, which nobody sees while it is mounted on.", mountpoint)
 
 
 def detach(mountpoint: Path) -> None:

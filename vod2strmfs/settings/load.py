@@ -208,9 +208,15 @@ def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
         reason = {"extra": "there is no such setting", "missing": "is not there, and has to be"}.get(kind, reason)
         if what in ("parsing", "type", "from_float", "parsing_size"):
             reason = _REASONS.get(kind, reason)
+        value = problem["input"]
         if field in ("uid", "gid") and kind == "int":
             reason += f", as `id -{field[0]} NAME` shows it"
-        value = problem["input"]
+        elif (
+            kind in ("int", "float")
+            and isinstance(value, str)
+            and re.fullmatch(r"[\d.,]+\s*[a-zA-Z%/]+", value.strip())
+        ):
+            reason += " without a unit"
         shown = without_password(repr(without_password(value) if isinstance(value, str) else value))
         given = "" if is_secret(field) else f" (is {_shortened(shown)})"
         problems.append(f"{origin[field]}{_within(problem['loc'][1:])}: {reason}{given}.")

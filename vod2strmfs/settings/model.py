@@ -315,10 +315,12 @@ class Settings(LibrarySettings):
         "", validate_default=False, description="Dispatcharr's address from this host (default: base_url)"
     )
     api_key: SecretStr | None = Field(None, description="an administrator's key for Dispatcharr's API")
-    api_key_file: Location | None = Field(None, description="a file that holds that key")
+    api_key_file: Location | None = Field(
+        None, description="a file that holds an administrator's key for Dispatcharr's API"
+    )
     api_user: str = Field("", description="instead of a key: an administrator's name in Dispatcharr")
     api_password: SecretStr | None = Field(None, description="that administrator's password")
-    api_password_file: Location | None = Field(None, description="a file that holds that password")
+    api_password_file: Location | None = Field(None, description="a file that holds that administrator's password")
     api_ca_file: Location | None = Field(
         None,
         description="the certificate authority that the API's certificate is of, as PEM, if this host does not know it",
@@ -346,7 +348,7 @@ class Settings(LibrarySettings):
         0,
         ge=0,
         le=10_000,
-        description="how many streams an account has (default: as Dispatcharr says, where api_key lets us ask; else 1)",
+        description="how many streams an account has; 0: as Dispatcharr says, where api_key lets us ask, else 1",
     )
     reserve_streams: int = Field(
         0, ge=0, le=10_000, description="how many streams of an account learning leaves free at any time"
