@@ -1,8 +1,10 @@
 """What media servers are told, in its parts: plans, places, times, and what is kept until it is told."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -119,6 +121,23 @@ def test_a_plan_is_what_differs_between_generations(
         assert changed_titles(with_store, 99, 300) == [whole("Movies"), whole("TV")]
     finally:
         with_store.close()
+
+
+def test_nobody_is_sent_to_look_at_what_is_empty_in_a_new_index_and_everybody_where_count_was_lost(
+    tmp_path: Path,
+) -> None:
+    library = Library(tmp_path)
+    films = Catalogue()
+    films.movie("Heat")
+    library.show(films)
+    with closing(Store(library.state_dir)) as store:
+        assert changed_titles(store, 0, 300) == [whole("Movies")]
+        # Its inode number was that of another index once.
+        assert changed_titles(store, 99, 300) == [whole("Movies")]
+    with closing(sqlite3.connect(library.state_dir / "index.db")) as connection, connection:
+        connection.execute("UPDATE generation SET number = number + 1000")
+    with closing(Store(library.state_dir)) as store:
+        assert changed_titles(store, 1, 300) == [whole("Movies"), whole("TV")]
 
 
 def test_what_comes_and_goes_in_between_is_not_told(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import learnt as films_learnt
+import msgspec
 import pytest
 from databases import Database
 from libraries import Library
@@ -21,6 +22,7 @@ from vod2strmfs.films.figures import Figures, read_figures
 from vod2strmfs.films.film import Key
 from vod2strmfs.films.outcomes import Kind, Outcome
 from vod2strmfs.films.store import Films, Learnt, Wish
+from vod2strmfs.notify.account import Account
 from vod2strmfs.status.state import AccountStreams, FilmsState, MountState, PlayingFilm, decode, encode
 from vod2strmfs.web.known import Known, look
 from vod2strmfs.web.metrics import render
@@ -39,6 +41,7 @@ _MOUNT = MountState(
         ),
         received=12_300_000_000,
     ),
+    servers=(Account("plex at nas", 3, 40, 1_800_000_000.0, 2, 1_800_000_000.0, 0.0, "answers 500 (no reason given)"),),
 )  # fmt: skip
 
 
@@ -74,6 +77,8 @@ def test_status_says_what_is_learnt_what_plays_and_what_was_refused(learnt: Figu
     assert "plays: Ran (1985), from account 4, 0.4 MB a second, in the background" in shown
     assert re.search(r"refused: 2 times, account 3, last 2027-01-1\d .*: all 1 streams of account 3 are used", whole)
     assert "unwatched: 5.0 GB from account 4 within 24 hours" in shown
+    told = "told: plex at nas: 40 folders, 3 waiting, failing since 2027-01-1"
+    assert any(line.startswith(told) and line.endswith(": it answers 500 (no reason given)") for line in shown)
     assert "received: 12.3 GB from providers since it was mounted" in shown
 
 
@@ -102,7 +107,8 @@ def test_metrics_say_what_is_learnt_and_what_plays(learnt: Figures) -> None:
         ("limit_bytes",): 20e9, ("taken_bytes",): 2e6, ("budget_bytes",): 50e9, ("rate",): 10, ("stopped",): 0,
         ("playing",): 2, ("received_bytes_total",): 12.3e9, ("refused_total", "3"): 2, ("refused_total", "4"): 0,
         ("streams", "3", "viewers"): 1, ("streams", "4", "learning"): 1, ("generation",): 2,
-        ("background_bytes", "4"): 5e9,
+        ("background_bytes", "4"): 5e9, ("told_folders_total", "plex at nas"): 40,
+        ("waiting_folders", "plex at nas"): 3, ("server_failing_since_seconds", "plex at nas"): 1.8e9,
     }  # fmt: skip
     assert {key: found.get(key) for key in expected} == expected
     assert found["done_time_seconds",] == pytest.approx(learnt.done)
@@ -137,6 +143,13 @@ def test_the_page_says_how_far_learning_is_and_what_plays(
     assert "Refused for want of a stream, account 32; last " in front
     # Only films are mounted, and that is well.
     assert '<div class="card good" id="health">' in whole
+    assert front.count("plex at nas cannot be told what changed 3 folders to be told of") == 1
+    assert front.count("Media servers that are told what changed plex at nas Told of40 folders") == 1
+
+    monkeypatch.setattr(pages, "state", lambda: msgspec.structs.replace(_MOUNT, films=None, servers=()))
+    front = words_of(pages.front())
+    assert "plex at nas cannot be told what changed in the films 3 folders to be told of" in front
+    assert "Media servers that are told what changed in the films plex at nas Told of40 folders" in front
 
     with Films(tmp_path) as store:
         store.note(stopped="The room for films is full.")

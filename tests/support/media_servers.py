@@ -1,5 +1,6 @@
 """Media servers on loopback, as far as they are told what changed: real HTTP, with the faults that a test wants."""
 
+import base64
 import json
 import ssl
 import subprocess
@@ -171,6 +172,8 @@ class _Handler(BaseHTTPRequestHandler):
             case ["library", "sections", key, "refresh"]:
                 server.told.append(Told(query.get("path", ""), key, time.monotonic()))
                 self._done(200, fault)
+            case ["services", "browse", place]:
+                self._say(200 if server.sees(base64.urlsafe_b64decode(place).decode()) else 404)
             case [""]:
                 self._say_json({"MediaContainer": {"friendlyName": "double", "version": "1.41"}})
             case _:

@@ -12,6 +12,7 @@ from vod2strmfs.cli.options import (
     HYDRATE,
     LIBRARY,
     MOUNT,
+    NOTIFY,
     SELECTION,
     STATE,
     GroupedCommand,
@@ -24,7 +25,7 @@ from vod2strmfs.settings import Settings
 @click.command(cls=GroupedCommand)
 @click.argument("films_root", metavar="[MOUNTPOINT]", required=False, shell_complete=complete_directory)
 @click.option("--daemon", is_flag=True, help="Go to the background once there is something to see, and log to a file.")
-@with_settings(FILMS, CATALOGUE, SELECTION, LIBRARY, MOUNT, HYDRATE, ARTWORK, STATE)
+@with_settings(FILMS, CATALOGUE, SELECTION, LIBRARY, MOUNT, HYDRATE, ARTWORK, NOTIFY, STATE)
 def films(settings: Settings, daemon: bool) -> None:
     """Mount the library with films that play, as for Plex.
 

@@ -249,6 +249,8 @@ def film_lines(
         yield "learnt", describe(figures, now)
         yield "kept", f"{gigabytes(figures.kept)} of {gigabytes(figures.limit)}"
         yield "taken", f"{gigabytes(figures.taken)} of {gigabytes(figures.budget)} within 24 hours, to learn"
+    for server in mount.servers if mount else ():
+        yield "told", _server(server)
     if not mount or not mount.films:
         return
     for film in mount.films.playing:

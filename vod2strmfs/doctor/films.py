@@ -17,7 +17,6 @@ from vod2strmfs.films.upstream import DEADLINES, Answer, Upstream, UpstreamError
 from vod2strmfs.host.mount_table import KIND, Mounted, mounted_at
 from vod2strmfs.index.order import signs_in
 from vod2strmfs.settings import Settings
-from vod2strmfs.status import channel
 from vod2strmfs.status.channel import NotRunningError, ask_films
 
 _CHECK = "films"
@@ -194,10 +193,10 @@ def learnt(figures: Figures | None) -> Iterator[Finding]:
 def elsewhere(settings: Settings) -> list[Finding]:
     """Whether films are mounted, and not where the settings say."""
     try:
-        state = channel.ask(settings.state_dir / FOLDER)
+        state = ask_films(settings.state_dir / FOLDER)
     except NotRunningError:
         return []
-    if state.films is None or os.path.realpath(state.mountpoint) == os.path.realpath(settings.films_root):
+    if os.path.realpath(state.mountpoint) == os.path.realpath(settings.films_root):
         return []
     text = f"films are mounted at {state.mountpoint}, and films_root is {settings.films_root}"
     return [

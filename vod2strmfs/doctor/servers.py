@@ -2,12 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime
+from pathlib import Path
 
+from vod2strmfs.doctor import films
 from vod2strmfs.doctor.finding import Finding, Level
+from vod2strmfs.doctor.patience import SECONDS
 from vod2strmfs.errors import IndexFileError
+from vod2strmfs.films.film import FOLDER
 from vod2strmfs.index.store import Store
 from vod2strmfs.library import stats_csv as stats
 from vod2strmfs.settings import Settings
+from vod2strmfs.status.channel import NotRunningError, ask
 
 _CHECK = "media server"
 
@@ -28,12 +34,12 @@ def servers(settings: Settings) -> Iterator[Finding]:
             "versions is all: Kodi shows each version as a film, or an episode, of its own",
             'Switch "Movies are in separate folders" on in its source, or it finds no film; or use versions = "best".',
         )
-    if any(server.kind == "plex" for server in settings.notify):
+    if any(server.kind == "plex" for server in settings.notify) and not films.is_wanted(settings):
         yield Finding(
             _CHECK,
             Level.WARNING,
             "Plex is told what changed in the .strm library, which it cannot play",
-            "Give Plex the mount of `vod2strmfs films`, have it scan that by itself, and take it out of notify.",
+            "Give Plex the mount of `vod2strmfs films` instead, which tells it of films.",
         )
     if settings.media_server in ("any", "kodi") and (number := _long_urls(settings)):
         yield Finding(
@@ -42,6 +48,26 @@ def servers(settings: Settings) -> Iterator[Finding]:
             f"{number} .strm files have URLs of 4,095 bytes or more: Kodi leaves them out, and says nothing",
             'Shorten movie_path and episode_path; `vod2strmfs report` has the titles as "long url".',
         )
+    for folder in (settings.state_dir, settings.state_dir / FOLDER) if settings.notify or settings.on_change else ():
+        yield from _untold(folder)
+
+
+def _untold(state_dir: Path) -> Iterator[Finding]:
+    """Who cannot be told what changed in a mount."""
+    try:
+        state = ask(state_dir, SECONDS / 2)
+    except NotRunningError:
+        return  # The check of that mount says so.
+    for server in state.servers:
+        if server.failures:
+            since = datetime.fromtimestamp(server.failing_since).astimezone().isoformat(" ", "seconds")
+            yield Finding(
+                _CHECK,
+                Level.WARNING,
+                f"{server.name} is to be told of {server.waiting:,} folders in {state.mountpoint}, and cannot be told"
+                f" since {since}: it {server.error}",
+                "`vod2strmfs notify test` says what is wrong. It is tried again by itself, and nothing is lost.",
+            )
 
 
 def _long_urls(settings: Settings) -> int:

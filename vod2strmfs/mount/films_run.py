@@ -35,7 +35,7 @@ from vod2strmfs.mount.handlers import Owner
 from vod2strmfs.mount.run import device_of, examine_index, follow_index, keep_up, mounted, serve, worker_order
 from vod2strmfs.mount.status import Mount, Reporter, report
 from vod2strmfs.notify.courier import Courier
-from vod2strmfs.notify.order import order as notify_order
+from vod2strmfs.notify.order import films_order
 from vod2strmfs.settings import Settings
 from vod2strmfs.status.words import counted
 
@@ -87,9 +87,7 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
         handlers = FilmsHandlers(owner, Pictures(order.state_dir), films, parts.player)
         device = device_of(handlers, settings)
         follower = Follower(handlers, folder, settings.write_nfo)
-        # Media servers are told by the library's mount alone.
-        untold = settings.model_copy(update={"notify": (), "on_change": ""})
-        with Courier(notify_order(untold, order.level, mountpoint)) as courier:
+        with Courier(films_order(settings, order.level, mountpoint, folder)) as courier:
             shown = Mount(mountpoint, handlers, follower, device, courier, order.accept, settings.merge)
             reporter = FilmsReporter(shown, parts.sources)
             announce = partial(_announce, follower, mountpoint, ready)

@@ -50,14 +50,15 @@ def carry_out(order: Order) -> Answer:
     Raises:
         UserError: the index or the outbox cannot be used.
     """
-    with Outbox(Path(order.state_dir)) as outbox:
+    with Outbox(Path(order.state_dir), Path(order.locks) if order.locks else None) as outbox:
         if order.generation:
             plan(order, outbox)
         busy: frozenset[str] = frozenset()
         if not rest_of_quiet(order.quiet, datetime.now(zone(order.time_zone))):
             busy = trio.run(_deliver, order, outbox)
         names = {server.name for server in order.servers}
-        return Answer(tuple(outbox.accounts()), next_due(outbox, names, order.quiet, order.time_zone, busy))
+        pause = next_due(outbox, names, order.quiet, order.time_zone, busy, order.gather)
+        return Answer(tuple(outbox.accounts()), pause)
 
 
 def plan(order: Order, outbox: Outbox) -> None:
@@ -76,7 +77,7 @@ def plan(order: Order, outbox: Outbox) -> None:
 
 async def _deliver(order: Order, outbox: Outbox) -> frozenset[str]:
     """Tell what can be told; returns the names of the servers that another process is just telling."""
-    delivery = Delivery(outbox, order.servers, at_once=order.at_once)
+    delivery = Delivery(outbox, order)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_obey, signals, delivery, nursery.cancel_scope)

@@ -16,5 +16,6 @@ class Account(msgspec.Struct, frozen=True):
     """How many attempts failed since one succeeded."""
     failing_since: float
     next_try: float
+    """From when on it is asked again, if it failed or has no library of what changed."""
     error: str
     """Why the last attempt failed; empty if it did not."""

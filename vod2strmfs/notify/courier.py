@@ -17,6 +17,8 @@ from vod2strmfs.notify.order import Answer, Order
 
 _RESTART_SECONDS = 30.0
 """After a process that has failed altogether."""
+_REST_SECONDS = 5.0
+"""However fast films are learnt: a process to note each of them, where none can be told of yet, would cost too much."""
 _SHORTEST_PAUSE = 1.0
 _LONGEST_NAP = 300.0
 """The clock may be set, and a laptop may sleep."""
@@ -41,6 +43,7 @@ class Courier:
         self._at_once = True
         self._generation = 0
         self._due = math.inf
+        self._rests_until = -math.inf
         self._processes: set[subprocess.Popen[bytes]] = set()
         self.accounts: Sequence[Account] = ()
         """How it stood with each server when it was looked last."""
@@ -78,7 +81,8 @@ class Courier:
         while True:
             with self._change:
                 while not self._ended and not self._is_time():
-                    self._change.wait(min(max(self._due - time.monotonic(), _SHORTEST_PAUSE), _LONGEST_NAP))
+                    due = min(self._due, self._rests_until) if self._wanted else self._due
+                    self._change.wait(min(max(due - time.monotonic(), _SHORTEST_PAUSE), _LONGEST_NAP))
                 if self._ended:
                     return
                 order = msgspec.structs.replace(self._order, generation=self._generation, at_once=self._at_once)
@@ -99,7 +103,9 @@ class Courier:
             threading.Thread(target=self._wait, args=(process, order), name="courier", daemon=True).start()
 
     def _is_time(self) -> bool:
-        return (self._wanted or time.monotonic() >= self._due) and len(self._processes) < _PROCESSES
+        now = time.monotonic()
+        is_wanted = self._wanted and now >= self._rests_until
+        return (is_wanted or now >= self._due) and len(self._processes) < _PROCESSES
 
     def _wait(self, process: "subprocess.Popen[bytes]", order: Order) -> None:
         """Wait for a process, and take note of what it answers."""
@@ -113,6 +119,8 @@ class Courier:
                 self.accounts = answer.accounts
                 if answer.pause >= 0:
                     self._due = min(self._due, time.monotonic() + max(answer.pause, _SHORTEST_PAUSE))
+                if order.gather and answer.pause > 0:
+                    self._rests_until = time.monotonic() + min(answer.pause, _REST_SECONDS)
             self._change.notify_all()
 
 

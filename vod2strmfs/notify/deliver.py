@@ -1,18 +1,21 @@
 """Telling servers what waits in the outbox, all of them at once, and each in its own time."""
 
 import logging
+import math
 import time
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
 from importlib import import_module
 from typing import cast
 
 import trio
 
+from vod2strmfs.notify.account import Account
 from vod2strmfs.notify.client import Client, Connect, Library, targets_of
 from vod2strmfs.notify.http import TellError
-from vod2strmfs.notify.order import Server
+from vod2strmfs.notify.order import Order, Server
 from vod2strmfs.notify.outbox import Outbox, Waiting
+from vod2strmfs.notify.places import seen_at, within
 from vod2strmfs.schedule import zone
 
 _FIRST_PAUSE = 5.0
@@ -35,14 +38,12 @@ class Delivery:
 
     Args:
         outbox: what waits.
-        servers: who is told.
-        at_once: whether to try servers again whose pause has not ended.
+        order: who is told, and when.
     """
 
-    def __init__(self, outbox: Outbox, servers: tuple[Server, ...], *, at_once: bool) -> None:
+    def __init__(self, outbox: Outbox, order: Order) -> None:
         self._outbox = outbox
-        self._servers = servers
-        self._at_once = at_once
+        self._order = order
         self._stopped = trio.Event()
         self.busy: set[str] = set()
         """Servers that another process is just telling."""
@@ -51,11 +52,14 @@ class Delivery:
         """Tell all servers that wait and are due."""
         accounts = {account.name: account for account in self._outbox.accounts()}
         async with trio.open_nursery() as nursery:
-            for server in self._servers:
+            for server in self._order.servers:
                 account = accounts.get(server.name)
-                due = account is not None and (self._at_once or account.next_try <= time.time())
-                if account is not None and account.waiting and due:
+                if account is not None and account.waiting and self._is_due(account):
                     nursery.start_soon(self._serve, server, account.failures)
+
+    def _is_due(self, account: Account) -> bool:
+        is_tried_now = self._order.at_once and account.failures > 0
+        return is_tried_now or _due(account, self._order.gather) <= time.time()
 
     def stop(self) -> None:
         """End as soon as the requests under way are answered."""
@@ -68,7 +72,11 @@ class Delivery:
             return
         try:
             async with connect(server)(server) as client:
-                while (rows := self._outbox.waiting(server.name)) and not self._stopped.is_set():
+                newest = math.inf
+                while (rows := self._waiting(server, newest)) and not self._stopped.is_set():
+                    if self._order.gather:
+                        # What comes meanwhile is gathered; what is left to do for these folders is done.
+                        newest = min(newest, max(row.number for row in rows))
                     if not await self._tell(server, client, rows):
                         return
         except TellError as error:
@@ -82,19 +90,18 @@ class Delivery:
         finally:
             self._outbox.unlock(server.name)
 
+    def _waiting(self, server: Server, newest: float) -> list[Waiting]:
+        return [row for row in self._outbox.waiting(server.name) if row.number <= newest]
+
     async def _tell(self, server: Server, client: Client, rows: list[Waiting]) -> bool:
         """Tell a server of some changes; returns whether it is worth looking whether there is more."""
         libraries = await _libraries(server, client)
         targets, outside = targets_of(server, rows, libraries)
         if outside:
-            _log.warning(
-                "%s has no library that holds %s%s, and is not told of that: see `vod2strmfs notify test`.",
-                server.name, outside[0].change.path, f" and {len(outside) - 1} more" if outside[1:] else "",
-            )  # fmt: skip
-            self._outbox.told(server.name, outside)
+            self._leave_out(server, outside, libraries)
         if again := sum(row.is_sent for row in rows):
             _log.info("%s is told of %d folders again: nobody knows whether it was before.", server.name, again)
-        number = 0
+        number, taken = 0, set[int]()
         for step in client.steps(targets, libraries):
             if self._stopped.is_set():
                 return False
@@ -106,9 +113,24 @@ class Delivery:
                 raise
             self._outbox.told(server.name, step.rows, step.rest)
             number += len(step.rows) if step.rest is None else 0
+            taken |= {row.number for row in step.rows}
+        if left := [target.row for target in targets if target.row.number not in taken]:
+            self._leave_out(server, left, libraries)
         if number:
             _log.info("%s was told of %d %s.", server.name, number, "folder" if number == 1 else "folders")
         return True
+
+    def _leave_out(self, server: Server, rows: Sequence[Waiting], libraries: Sequence[Library]) -> None:
+        """Do not tell a server of what none of its libraries holds. Whoever has those of the other mount may have no
+        others, so that is no reason for a warning."""
+        folders = server.libraries or tuple(folder for library in libraries for folder in library.folders)
+        has_other = within(seen_at(self._order.beside, server.paths), folders) if self._order.beside else []
+        say = _log.debug if has_other else _log.warning
+        say(
+            "%s has no library that holds %s%s, and is not told of that: see `vod2strmfs notify test`.",
+            server.name, rows[0].change.path, f" and {len(rows) - 1} more" if rows[1:] else "",
+        )  # fmt: skip
+        self._outbox.left_out(server.name, rows, self._order.gather)
 
     def _fail(self, server: Server, error: TellError, failures: int) -> None:
         pause = _LONGEST_PAUSE if error.lasting else min(_FIRST_PAUSE * 2.0 ** min(failures, 20), _LONGEST_PAUSE)
@@ -124,7 +146,18 @@ async def _libraries(server: Server, client: Client) -> list[Library]:
     return [] if server.libraries and server.kind != "plex" else await client.libraries()
 
 
-def next_due(outbox: Outbox, servers: Set[str], quiet: str, time_zone: str, busy: Set[str] = frozenset()) -> float:
+def _due(account: Account, gather: float) -> float:
+    """From when on a server may be told, in seconds since the epoch; see `Order.gather`."""
+    if account.failures:
+        return account.next_try
+    asked_at = max(account.told_at, account.next_try - gather)
+    # A clock that was set back is no reason to wait for longer.
+    return asked_at + gather if asked_at <= time.time() else 0.0
+
+
+def next_due(
+    outbox: Outbox, servers: Set[str], quiet: str, time_zone: str, busy: Set[str] = frozenset(), gather: float = 0
+) -> float:
     """Seconds until there is something to do; below 0: nothing waits.
 
     Args:
@@ -133,10 +166,11 @@ def next_due(outbox: Outbox, servers: Set[str], quiet: str, time_zone: str, busy
         quiet: see `rest_of_quiet`.
         time_zone: in which these hours are meant.
         busy: servers that another process is just telling.
+        gather: see `Order`.
     """
     later = time.time() + _BUSY_PAUSE
     waiting = (each for each in outbox.accounts() if each.waiting and each.name in servers)
-    times = [later if each.name in busy else each.next_try for each in waiting]
+    times = [later if each.name in busy else _due(each, gather) for each in waiting]
     if not times:
         return -1.0
     return max(0.0, min(times) - time.time(), rest_of_quiet(quiet, datetime.now(zone(time_zone))))

@@ -11,6 +11,9 @@ from vod2strmfs.settings import NotifiedServer, Settings
 COMMAND = "on_change"
 """The name of the command that is told, among the servers'."""
 
+GATHER_SECONDS = 300.0
+"""Films are learnt up to ten a minute, for hours; and a scan of a media server's takes it seconds to minutes."""
+
 Kind = Literal["jellyfin", "emby", "plex", "kodi", "command"]
 
 
@@ -54,6 +57,12 @@ class Order(msgspec.Struct, frozen=True):
     write_nfo: bool = True
     at_once: bool = False
     """Whether to try servers again whose pause has not ended."""
+    gather: float = 0
+    """Seconds after a server was told, or asked what it has, in which what comes is gathered for it."""
+    beside: str = ""
+    """The root of the other mount of this library. Whoever has that, and not this one, is told by the other mount."""
+    locks: str = ""
+    """The directory with the locks by which one process at a time tells a server; empty: the state directory."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -81,6 +90,26 @@ def order(settings: Settings, level: int, root: Path) -> Order:
         level=level,
         root=str(root.absolute()),
         write_nfo=settings.write_nfo,
+        beside=str(settings.films_root.absolute()),
+    )
+
+
+def films_order(settings: Settings, level: int, root: Path, folder: Path) -> Order:
+    """The order that settings describe for the mount of films, whose titles come one after the other.
+
+    Args:
+        settings: of the command.
+        level: of what is logged.
+        root: the mount point.
+        folder: where the films' index is; their outbox is beside it.
+    """
+    library = order(settings, level, root)
+    return msgspec.structs.replace(
+        library,
+        state_dir=str(folder.absolute()),
+        gather=GATHER_SECONDS,
+        beside=str(settings.output_root.absolute()),
+        locks=library.state_dir,
     )
 
 

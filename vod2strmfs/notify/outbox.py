@@ -48,6 +48,8 @@ CREATE TABLE server (
 );
 PRAGMA user_version = {_VERSION};
 """
+_AT_PEACE = "failures = 0, failing_since = 0, next_try = 0, error = ''"
+
 _log = logging.getLogger("vod2strmfs")
 
 
@@ -67,19 +69,21 @@ class Outbox:
 
     Args:
         state_dir: made if need be.
+        locks: the directory of the file with the locks of servers; None: that one.
 
     Raises:
         IndexFileError: it cannot be read or written. So do all methods.
     """
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, locks: Path | None = None) -> None:
         self._path = state_dir / FILE_NAME
+        self._lock_path = (locks or state_dir) / LOCK_NAME
 
     def __enter__(self) -> Self:
         with self._working():
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             open(self._path, "ab", opener=private).close()
-            self._locks = open(self._path.with_name(LOCK_NAME), "ab", opener=private)
+            self._locks = open(self._lock_path, "ab", opener=private)
             try:
                 self._open()
             except sqlite3.DatabaseError as error:
@@ -284,10 +288,22 @@ class Outbox:
                     "UPDATE waiting SET what = ?, sent = 0 WHERE number = ?", [(rest, *each) for each in numbers]
                 )
             self._connection.execute(
-                "UPDATE server SET told = told + ?, told_at = ?, failures = 0, failing_since = 0, next_try = 0,"
-                " error = '' WHERE name = ?",
+                f"UPDATE server SET told = told + ?, told_at = ?, {_AT_PEACE} WHERE name = ?",
                 (len(rows) if rest is None else 0, time.time(), server),
             )
+
+    def left_out(self, server: str, rows: Iterable[Waiting], pause: float) -> None:
+        """Note that a server, which answers, is not to be told of something after all.
+
+        Args:
+            server: its name.
+            rows: what it is not told.
+            pause: seconds until it is asked again what it has.
+        """
+        with self._writing():
+            self._connection.executemany("DELETE FROM waiting WHERE number = ?", [(row.number,) for row in rows])
+            self._connection.execute(f"UPDATE server SET {_AT_PEACE} WHERE name = ?", (server,))
+            self._connection.execute("UPDATE server SET next_try = ? WHERE name = ?", (time.time() + pause, server))
 
     def failed(self, server: str, error: str, pause: float) -> None:
         """Note that an attempt failed.

@@ -63,6 +63,12 @@ def proposals(ours: Iterable[str], theirs: Iterable[str]) -> Iterator[tuple[str,
     yield from sorted((pair for pair in found if pair[0] != pair[1]), key=lambda pair: found[pair])
 
 
+def likeness(ours: Iterable[str], theirs: Iterable[str]) -> int:
+    """How many steps at their ends folders of ours have in common with folders of a server's, at best."""
+    others = list(theirs)
+    return max((_common_end(parts(here), parts(there)) for here in ours for there in others), default=0)
+
+
 def _common_end(here: Sequence[str], there: Sequence[str]) -> int:
     count = 0
     for mine, other in zip(reversed(here), reversed(there), strict=False):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from vod2strmfs.index.changes import What as Entry
 from vod2strmfs.index.store import Store
-from vod2strmfs.library.kinds import ROOT_NODE, WAITING_NODE, NodeKind, node_of
+from vod2strmfs.library.kinds import ROOT_INODE, ROOT_NODE, WAITING_NODE, NodeKind, node_of
 from vod2strmfs.library.tree import Node, Tree
 from vod2strmfs.notify.change import SECTIONS, Change, What, coalesced, whole
 
@@ -19,16 +19,18 @@ def changed_titles(store: Store, since: int, limit: int, *, write_nfo: bool = Tr
 
     Args:
         store: the index.
-        since: the generation before; 0: none, so that everything is new.
+        since: the generation before; 0: none, so that everything that is there is new.
         limit: see `coalesced`.
         write_nfo: whether the tree has .nfo files.
 
     Raises:
         IndexFileError: the index cannot be read.
     """
-    logged = store.changes(since, store.generation) if 0 < since <= store.generation else None
+    is_known = 0 < since <= store.generation
+    logged = store.changes(since, store.generation) if is_known else None
     if logged is None:
-        return [whole(section) for section in sections_of(store)]
+        # Of a new index nobody is sent to look at what is empty: it may be one that was lost, and is just filling.
+        return [whole(each) for each in sections_of(store) if is_known or _has_titles(store, each)]
     before: dict[tuple[int, str], bool] = {}
     for change in logged:
         if change.what != Entry.ATTRIBUTES_CHANGED:
@@ -48,6 +50,16 @@ def sections_of(store: Store) -> list[str]:
         section for shelf in store.shelves.shown.values() if not shelf.alone for section in _in_shelf(shelf.name)
     ]
     return [*SECTIONS, *shelves]
+
+
+def _has_titles(store: Store, section: str) -> bool:
+    tree, inode = Tree(store), ROOT_INODE
+    for name in section.split("/"):
+        if (entry := tree.lookup(inode, name)) is None:
+            return False
+        inode = entry.inode
+    page = tree.page(inode, limit=1)
+    return page is not None and bool(page.entries)
 
 
 def _in_shelf(name: str) -> list[str]:

@@ -1,4 +1,8 @@
-"""Plex: a partial refresh of a section, with the folder as `path`. A folder that is gone is looked for from above."""
+"""Plex: a partial refresh of a section, with the folder as `path`. A folder that is gone is looked for from above.
+
+Plex queues these, and people report that of several for a section at the same time some have no effect. So many folders
+are one refresh of the folder of the library that holds them.
+"""
 
 import base64
 import xml.etree.ElementTree as ET
@@ -17,6 +21,8 @@ from vod2strmfs.notify.outbox import Waiting
 from vod2strmfs.notify.places import above, within
 
 _KINDS = ("movie", "show")
+_MOST_FOLDERS = 5
+"""Of a library's folder, that are refreshed one by one."""
 
 
 @asynccontextmanager
@@ -63,15 +69,19 @@ class Plex:
 
     def steps(self, targets: Sequence[Target], libraries: Sequence[Library]) -> Iterator[Step]:
         """See `Client`. Several changes that come to one request are one."""
-        requests: dict[tuple[str, str], dict[int, Waiting]] = {}
-        for target in targets:
-            path = above(target.path) if target.is_gone else target.path
-            for library in libraries:
-                if within(target.path, library.folders):
-                    requests.setdefault((library.key, path), {})[target.row.number] = target.row
-        for (key, path), rows in requests.items():
-            run = partial(self._http.tell, "GET", f"/library/sections/{key}/refresh", params={"path": path})
-            yield Step(list(rows.values()), run)
+        for library in libraries:
+            for folder in library.folders:
+                requests: dict[str, dict[int, Waiting]] = {}
+                for target in targets:
+                    if within(target.path, [folder]):
+                        path = above(target.path) if target.is_gone else target.path
+                        requests.setdefault(path, {})[target.row.number] = target.row
+                if len(requests) > _MOST_FOLDERS:
+                    requests = {folder: {number: row for rows in requests.values() for number, row in rows.items()}}
+                for path, rows in requests.items():
+                    refresh = f"/library/sections/{library.key}/refresh"
+                    run = partial(self._http.tell, "GET", refresh, params={"path": path})
+                    yield Step(list(rows.values()), run)
 
 
 def _elements(answer: bytes, name: str) -> list[dict[str, Any]]:

@@ -26,6 +26,19 @@ def order_of(settings: Settings) -> "Order":
     return order(settings, _log.getEffectiveLevel(), settings.output_root)
 
 
+def orders_of(settings: Settings) -> "list[Order]":
+    """All orders of a library: `order_of`, and what the mount of films has to tell, if it ever had something."""
+    from vod2strmfs.films.film import FOLDER
+    from vod2strmfs.notify.order import films_order
+    from vod2strmfs.notify.outbox import FILE_NAME
+
+    folder = settings.state_dir / FOLDER
+    orders = [order_of(settings)]
+    if (folder / FILE_NAME).exists():
+        orders.append(films_order(settings, _log.getEffectiveLevel(), settings.films_root, folder))
+    return orders
+
+
 @contextmanager
 def noting(settings: Settings) -> Iterator["Touched"]:
     """A note of the titles that a run touches; at its end, however it ends, servers can be told of them."""

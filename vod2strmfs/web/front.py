@@ -88,6 +88,8 @@ def notices(known: Known, state_dir: Path) -> Iterator[Notice]:
     ):
         if figures is not None and figures.stopped:
             yield Notice("away", heading, figures.stopped)
+    if known.films is not None and known.films is not state:
+        yield from _of_servers(known.films, " in the films")
 
 
 def _of_mount(state: MountState | None, state_dir: Path) -> Iterator[Notice]:
@@ -105,11 +107,16 @@ def _of_mount(state: MountState | None, state_dir: Path) -> Iterator[Notice]:
         yield Notice("away", "Dispatcharr’s database is away", f"{text} {state.error}")
     if state.held:
         yield Notice("held", "Some changes wait for you", f"{state.held_because} {_advice(state)}", state.accept)
+    yield from _of_servers(state)
+
+
+def _of_servers(state: MountState, of_films: str = "") -> Iterator[Notice]:
+    """Which media servers a mount cannot tell what changed."""
     for server in state.servers:
         if server.failures:
             since = span(time.time() - server.failing_since)
             text = f"{count(server.waiting, 'folder')} to be told of, failing for {since}: it {server.error}"
-            yield Notice("note", f"{server.name} cannot be told what changed", text)
+            yield Notice("note", f"{server.name} cannot be told what changed{of_films}", text)
 
 
 def _of_runs(runs: Runs) -> Iterator[Notice]:

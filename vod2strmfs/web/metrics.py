@@ -146,6 +146,7 @@ def _films(mount: MountState) -> Iterator[Metric]:
         counters["received_bytes"] = ("Bytes of films that came from providers.", mount.films.received)
     for name, (text, value) in counters.items():
         yield CounterMetricFamily(f"vod2strmfs_films_{name}", text, value=value)
+    yield from _servers("films_", mount)
     if mount.films is None:
         return
     yield from _gauges("films_", {"playing": ("Films that are read from providers.", len(mount.films.playing))})
@@ -158,6 +159,21 @@ def _films(mount: MountState) -> Iterator[Metric]:
     background = {str(each.account): each.background for each in mount.films.accounts}
     text = "Bytes within 24 hours for readers whom nobody watches."
     yield from (used, refused, _by("account", "films_background_bytes", text, background))
+
+
+def _servers(prefix: str, state: MountState) -> Iterator[Metric]:
+    """The media servers that a mount tells what changed."""
+    name, labels = f"vod2strmfs_{prefix}", ["server"]
+    told = CounterMetricFamily(f"{name}told_folders", "Folders that a media server was told of.", labels=labels)
+    waiting = GaugeMetricFamily(f"{name}waiting_folders", "Folders that it is to be told of.", labels=labels)
+    failing = GaugeMetricFamily(
+        f"{name}server_failing_since_seconds", "Since when it cannot be told; 0 while it can.", labels=labels
+    )
+    for server in state.servers:
+        told.add_metric([server.name], server.told)
+        waiting.add_metric([server.name], server.waiting)
+        failing.add_metric([server.name], server.failing_since)
+    yield from (told, waiting, failing)
 
 
 def _metrics(state: MountState) -> Iterator[Metric]:
@@ -184,16 +200,7 @@ def _metrics(state: MountState) -> Iterator[Metric]:
     logged.add_metric(["error"], state.logged_errors)
     logged.add_metric(["warning"], state.logged_warnings)
     yield logged
-    told = CounterMetricFamily("vod2strmfs_told_folders", "Folders that a media server was told of.", labels=["server"])
-    waiting = GaugeMetricFamily("vod2strmfs_waiting_folders", "Folders that it is to be told of.", labels=["server"])
-    failing = GaugeMetricFamily(
-        "vod2strmfs_server_failing_since_seconds", "Since when it cannot be told; 0 while it can.", labels=["server"]
-    )
-    for server in state.servers:
-        told.add_metric([server.name], server.told)
-        waiting.add_metric([server.name], server.waiting)
-        failing.add_metric([server.name], server.failing_since)
-    yield from (told, waiting, failing)
+    yield from _servers("", state)
     library = GaugeMetricFamily("vod2strmfs_library", "What .stats.csv counts.", labels=["scope", "metric"])
     for scope, metrics in state.metrics.items():
         for metric, counted in metrics.items():
