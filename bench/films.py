@@ -50,6 +50,8 @@ _LEARNT = PAIRS + 3 * len(_MODES) + 1
 _HURRY = ("--learn-rate", "6000", "--max-streams", "100")
 _LIBRARY = Size(2_400, 300, 3_700)
 """What the .strm library has that is mounted beside the films."""
+_SCANS = 30
+"""Of the library, while films are viewed: each takes a twentieth of a second, and others work meanwhile, too."""
 _TIMEOUT = 300.0
 
 
@@ -171,7 +173,7 @@ class Watched(NamedTuple):
 
 
 def view(mounts: Mounts, seconds: float) -> Iterator[Figure]:
-    at_rest = [timed(lambda: _scan(mounts.library)) for _ in range(PAIRS)]
+    at_rest = [timed(lambda: _scan(mounts.library)) for _ in range(_SCANS)]
     films = [mounts.ours / _name(_large(number), ".mp4") for number in range(VIEWERS)]
     ours = _watch(mounts, [partial(_open_film, film) for film in films], seconds)
     # The viewers and the provider's double take of the same machine. This is what they take without us.
@@ -195,7 +197,7 @@ def _watch(mounts: Mounts, films: list[Callable[[], IO[bytes]]], seconds: float)
     for each in threads:
         each.start()
     time.sleep(seconds / 4)
-    scans = [timed(lambda: _scan(mounts.library)) for _ in range(PAIRS)]
+    scans = [timed(lambda: _scan(mounts.library)) for _ in range(_SCANS)]
     time.sleep(max(0.0, began + seconds * 0.9 - time.monotonic()))
     memory = _memory(mounts.process)
     for each in threads:

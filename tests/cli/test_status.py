@@ -58,6 +58,8 @@ def test_it_says_what_is_mounted_and_how_that_is(tmp_path: Path) -> None:
     ("changed", "says"),
     [
         ({"now": 1001.4}, "for 1 second ("),
+        ({"now": 1060.0}, "for 1 minute ("),
+        ({"now": 1061.0}, "for 61 seconds ("),
         ({"now": 1119.0}, "for 119 seconds ("),
         ({"now": 1120.0}, "for 2 minutes ("),
         ({"requests_per_second": 11004.0, "requests": 1234567}, "11,004 a second, 1,234,567 in all, 0 failed"),

@@ -38,7 +38,9 @@ MORE = {
     "mpg": (".mpg", ("-c:v", "mpeg2video", "-c:a", "mp2", "-t", "6")),
 }
 """Forms of which the shared films have none: how ffmpeg makes them of one of those."""
-BY_HAND = ("mp4-of-64-bits", "mp4-open-ended", "mp4-large-index", "mkv-tiny", "mkv-of-one-block")
+BY_HAND = (
+    "mp4-of-64-bits", "mp4-open-ended", "mp4-large-index", "mkv-with-fonts-behind", "mkv-tiny", "mkv-of-one-block"
+)  # fmt: skip
 """Forms that ffmpeg makes of large films alone, or never."""
 _HAS_NO_DURATION = {"live", "fragments", "without"}
 _LARGE_INDEX = 31 << 20
@@ -51,7 +53,7 @@ _CHAPTERS = ";FFMETADATA1\n" + "".join(
 def all_films(real_films: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The shared films, and more."""
     folder = tmp_path_factory.mktemp("more-films")
-    (folder / "font.ttf").write_bytes(os.urandom(20_000_000))
+    (folder / "font.ttf").write_bytes(os.urandom(5_000_000))
     (folder / "chapters").write_text(_CHAPTERS)
     made = {}
     for name, (extension, options) in MORE.items():
@@ -64,7 +66,7 @@ def all_films(real_films: dict[str, Path], tmp_path_factory: pytest.TempPathFact
             ],
             check=True,
         )  # fmt: skip
-    for name, content in _by_hand(real_films, folder).items():
+    for name, content in _by_hand(real_films | made, folder).items():
         made[name] = folder / f"{name}.{name[:3]}"
         made[name].write_bytes(content)
     assert {*MORE, *BY_HAND} == made.keys()
@@ -86,8 +88,6 @@ def _by_hand(films: dict[str, Path], folder: Path) -> dict[str, bytes]:
         check=True,
     )
     small = tiny.read_bytes()
-    void = BLOCK - len(small) - 9
-    assert void > 0
     return {
         "mp4-of-64-bits": (
             behind[: mdat - 8] + struct.pack(">I4sQ", 1, b"mdat", length + 8) + behind[mdat + 8 :]
@@ -97,8 +97,9 @@ def _by_hand(films: dict[str, Path], folder: Path) -> dict[str, bytes]:
             behind[:moov] + struct.pack(">I", index + _LARGE_INDEX) + behind[moov + 4 : moov + index]
             + free + behind[moov + index :]
         ),
+        "mkv-with-fonts-behind": _with_fonts_behind(films["mkv-with-fonts"].read_bytes()),
         "mkv-tiny": small,
-        "mkv-of-one-block": small + b"\xec\x01" + void.to_bytes(7, "big") + bytes(void),
+        "mkv-of-one-block": small + _void(BLOCK - len(small)),
     }  # fmt: skip
 
 
@@ -116,6 +117,50 @@ def parts_alone(all_films: dict[str, Path], tmp_path_factory: pytest.TempPathFac
     place = tmp_path_factory.mktemp("read") / "mount"
     with logged(folder, place, exact=True) as reads:
         yield place, reads
+
+
+_SEEK_HEAD, _FONTS, _VOID = "114d9b74", "1941a469", "ec"
+_SOUGHT = ("1549a966", "1654ae6b", "1254c367", "1c53bb6b", _FONTS)
+"""Info, tracks, tags, cues and attachments."""
+
+
+def _with_fonts_behind(content: bytes) -> bytes:
+    """A Matroska film whose attachments are moved to its end, as by mkvpropedit; a void is where they were."""
+
+    def element(at: int) -> tuple[str, int, int]:
+        name = 9 - content[at].bit_length()
+        length = 9 - content[at + name].bit_length()
+        body = at + name + length
+        size = int.from_bytes(content[at + name : body]) & ((1 << 7 * length) - 1)
+        return content[at : at + name].hex(), body, body + size
+
+    segment = element(0)[2]
+    _, body, end = element(segment)
+    assert (end, body - segment) == (len(content), 12)
+    places: dict[str, tuple[int, int]] = {}
+    at = body
+    while at < end:
+        name, _, stop = element(at)
+        places.setdefault(name, (at, stop))
+        at = stop
+    fonts = content[slice(*places[_FONTS])]
+    seeks = b"".join(
+        b"\x4d\xbb\x92\x53\xab\x84" + bytes.fromhex(name) + b"\x53\xac\x88"
+        + ((end if name == _FONTS else places[name][0]) - body).to_bytes(8)
+        for name in _SOUGHT
+    )  # fmt: skip
+    head = bytes.fromhex(_SEEK_HEAD) + b"\x01" + len(seeks).to_bytes(7) + seeks
+    start, stop = places[_SEEK_HEAD][0], places[_VOID][1]
+    made = bytearray(content) + fonts
+    made[segment + 4 : body] = b"\x01" + (end + len(fonts) - body).to_bytes(7)
+    made[start:stop] = head + _void(stop - start - len(head))
+    made[slice(*places[_FONTS])] = _void(len(fonts))
+    assert len(made) == len(content) + len(fonts)
+    return bytes(made)
+
+
+def _void(size: int) -> bytes:
+    return b"\xec\x01" + (size - 9).to_bytes(7) + bytes(size - 9)
 
 
 def _scanned(content: bytes, seconds: int = SECONDS) -> Scanned:

@@ -231,6 +231,24 @@ def test_beside_a_mount_it_looks_on_no_longer_than_its_limit_takes(place: Place)
     assert (said["elsewhere"], said["left"]) == (True, 2)
 
 
+def test_it_looks_on_no_longer_than_somebody_learns(place: Place) -> None:
+    begun = threading.Event()
+
+    def hold() -> None:
+        with holding(place.state_dir):
+            begun.set()
+            # It knows what is wanted before it looks whether somebody learns.
+            eventually(lambda: (figures := read_figures(place.state_dir)) is not None and figures.waiting == 3)
+            time.sleep(3)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    begun.wait()
+    said = json.loads(place.learn("--json").stdout)
+    other.join()
+    assert (said["elsewhere"], said["left"], said["outcomes"]) == (True, 3, {})
+
+
 def test_a_learner_goes_on_where_a_command_ended(place: Place) -> None:
     place.learn("--limit", "1")
     with learning_elsewhere(place):

@@ -14,7 +14,7 @@ import pytest
 import trio
 from disks import small_disk
 from dispatcharr_proxy import DispatcharrProxy
-from film_provider import PASSWORD, USER, Fault, Pattern, Stream
+from film_provider import PASSWORD, USER, Asked, Fault, Pattern, Stream
 from films import FILMS, SECONDS, catalogue_of, make_large
 from libraries import Library
 from mounts import eventually
@@ -594,16 +594,8 @@ def test_a_movie_and_an_episode_of_one_number_are_two_films(tmp_path: Path, real
 def test_a_film_is_learnt_from_its_provider_where_urls_are_direct_and_no_password_is_shown(
     tmp_path: Path, film: Path
 ) -> None:
-    stream = movie(film)
-    with DispatcharrProxy([stream]) as proxy:
-        world = World(tmp_path, proxy)
-        catalogue = Catalogue()
-        account = catalogue.account(
-            "Provider", id=1, server_url=proxy.provider.url, username=USER, password=PASSWORD, account_type="XC"
-        )
-        found = catalogue.movie("Film", uuid=stream.uuid, year=2001, relations=[])
-        catalogue.relate(found, account, stream_id="s", container_extension="mkv")
-        world.show(catalogue, direct_urls=True)
+    with direct_world(tmp_path, movie(film)) as world:
+        proxy = world.proxy
         world.learn()
         assert world.known("s")
         assert proxy.requests == []
@@ -617,6 +609,99 @@ def test_a_film_is_learnt_from_its_provider_where_urls_are_direct_and_no_passwor
         assert world.outcome().kind == Kind.FORBIDDEN
         assert PASSWORD not in repr(world.figures())
         assert PASSWORD.encode() not in (world.state_dir / "films" / "films.db").read_bytes()
+
+
+@contextmanager
+def direct_world(directory: Path, stream: Stream) -> Iterator[World]:
+    """A world with one film, which is learnt from its provider."""
+    with DispatcharrProxy([stream]) as proxy:
+        world = World(directory, proxy)
+        catalogue = Catalogue()
+        account = catalogue.account(
+            "Provider", id=1, server_url=proxy.provider.url, username=USER, password=PASSWORD, account_type="XC"
+        )
+        found = catalogue.movie("Film", uuid=stream.uuid, year=2001, relations=[])
+        catalogue.relate(found, account, stream_id="s", container_extension=stream.extension.lstrip("."))
+        world.show(catalogue, direct_urls=True)
+        yield world
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_a_provider_that_allows_one_connection_alone_is_asked_for_one_at_a_time(
+    tmp_path: Path, real_films: dict[str, Path], name: str
+) -> None:
+    """As most do. Nothing could be learnt from them else."""
+    stream = movie(real_films[name])
+    with direct_world(tmp_path, stream) as world:
+        proxy = world.proxy
+        proxy.provider.max_connections[1] = 1
+        proxy.provider.status_when_full = 403
+        world.learn()
+        assert world.outcome().kind == Kind.LEARNT, world.outcome()
+        assert proxy.provider.counted().most_at_once == 1
+        assert proxy.provider.counted().requests <= 5
+        content = real_films[name].read_bytes()
+        with world.films() as films:
+            known = films.known(Key("movie", 1, "s"))
+            assert known
+            kept = films.kept(known)
+            assert merged([*kept, *_scanned(content)]) == kept
+            for extent in kept:
+                assert films.read(known, *extent) == content[extent.start : extent.stop]
+
+
+def test_a_provider_that_allows_one_connection_alone_is_learnt_from_through_dispatcharr(
+    tmp_path: Path, real_films: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That opens another one for each request, and says no for what its provider refuses."""
+    monkeypatch.setattr(learner_module, "_NOTICES", 1.5)
+    names = ("mkv-cues-behind", "mp4-moov-behind")
+    with world_of(tmp_path, *(movie(real_films[name], name) for name in names), max_streams={1: 1}) as world:
+        provider = world.proxy.provider
+        world.proxy.idle_seconds = 0.1
+        refused: list[Asked] = []
+
+        def refuse(asked: Asked) -> Fault | None:
+            if len(provider._connections) < 2:
+                return None
+            refused.append(asked)
+            return Fault(status=403)
+
+        provider.fault = refuse
+        with world.films() as films:
+            trio.run(lambda: world.learner(films, quiet=1.5).work(until_done=True))
+        assert [outcome.kind for each in world.outcomes.values() for outcome in each] == [Kind.LEARNT] * 2
+        assert len(refused) == 1, "the second film is known to be of such an account"
+        assert len(world.proxy.requests) <= 9
+        assert world.proxy.broken_rules == []
+        for name in names:
+            content = real_films[name].read_bytes()
+            with world.films() as films:
+                known = films.known(Key("movie", 1, name))
+                assert known
+                kept = films.kept(known)
+                assert merged([*kept, *_scanned(content)]) == kept
+                for extent in kept:
+                    assert films.read(known, *extent) == content[extent.start : extent.stop]
+
+
+@pytest.mark.parametrize(("refusals", "kind"), [(1, Kind.LEARNT), (99, Kind.FORBIDDEN)])
+def test_a_provider_that_is_slow_to_notice_that_a_connection_was_closed_is_asked_once_more(
+    tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch, refusals: int, kind: Kind
+) -> None:
+    monkeypatch.setattr(learner_module, "_NOTICES", 0.1)
+    with direct_world(tmp_path, movie(film)) as world:
+        asked: list[str] = []
+
+        def refuse(request: Asked) -> Fault | None:
+            asked.append(request.range)
+            return Fault(status=403) if 1 < len(asked) <= 1 + refusals else None
+
+        world.proxy.provider.fault = refuse
+        world.learn()
+        assert world.outcome().kind == kind
+        assert asked[1] == asked[2]
+        assert len(asked) <= (3 if kind == Kind.FORBIDDEN else 5)
 
 
 def test_the_estimate_counts_both_limits() -> None:

@@ -210,7 +210,8 @@ def test_who_has_a_look_at_places_gets_nothing_of_what_is_between_them(opens: Op
     async def test() -> None:
         async with cinema.open() as player:
             player.opened(film, 1)
-            for place in range(40, 100, 12):
+            assert await is_right(player, film, stream, MEGABYTE, 5 * MEGABYTE)
+            for place in range(40, 80, 8):
                 assert await is_right(player, film, stream, place * MEGABYTE, place * MEGABYTE + 2 * READ)
 
     run(test)
@@ -392,7 +393,7 @@ def test_whoever_reads_gets_the_memory_of_films_that_were_left(opens: Opens) -> 
     """And not that of those who read meanwhile. Who comes back to what was given up asks for it anew."""
     streams = [movie(account, SIZE, account, title=str(account)) for account in range(1, 4)]
     cinema = opens(
-        streams, direct=True, memory=45 * MEGABYTE, times=QUICK._replace(pause=60, linger=60, forget=60)
+        streams, direct=True, memory=32 * MEGABYTE, times=QUICK._replace(pause=60, linger=60, forget=60)
     )  # fmt: skip
     films = cinema.learn(streams, (0, MEGABYTE))
     (watched, first), (left, second), (new, third) = zip(films, streams, strict=True)
@@ -410,8 +411,7 @@ def test_whoever_reads_gets_the_memory_of_films_that_were_left(opens: Opens) -> 
             for place in range(MEGABYTE, 20 * MEGABYTE, MEGABYTE):
                 assert await is_right(player, new, third, place, place + MEGABYTE)
                 assert await is_right(player, watched, first, 19 * MEGABYTE, 20 * MEGABYTE)
-                assert player.memory.taken <= 45 * MEGABYTE
-            assert await is_right(player, watched, first, 16 * MEGABYTE, 20 * MEGABYTE)
+                assert player.memory.taken <= 32 * MEGABYTE
             assert (asked(first), asked(second), asked(third)) == (1, 1, 1)
             player.opened(left, 2)
             assert await is_right(player, left, second, 18 * MEGABYTE, 30 * MEGABYTE, handle=2)

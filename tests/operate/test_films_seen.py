@@ -70,7 +70,7 @@ def test_status_says_what_is_learnt_what_plays_and_what_was_refused(learnt: Figu
     assert "1 films learnt" in whole
     assert "10 waiting, at most 10 a minute" in whole
     assert "1 could not be learnt (unseekable: the provider sends all of it)" in whole
-    assert "done in about 60 seconds" in whole
+    assert "done in about 1 minute" in whole
     assert "kept: 1.0 MB of 20.0 GB" in whole
     assert "taken: 2.0 MB of 50.0 GB within 24 hours, to learn" in whole
     assert "plays: Heat (1995), from account 3, 1.2 MB a second; Dispatcharr hung up" in shown

@@ -16,7 +16,7 @@ from vod2strmfs.films.film import Key
 from vod2strmfs.films.learner import Learner
 from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.outcomes import Kind, Outcome
-from vod2strmfs.films.store import Due, Films, are_mounted, holding
+from vod2strmfs.films.store import Due, Films, are_learnt, are_mounted, holding
 from vod2strmfs.films.upstream import Upstream
 from vod2strmfs.host.in_trio import in_trio, until_signal
 from vod2strmfs.hydrate.api import Api
@@ -135,7 +135,7 @@ def _plan(films: Films, job: Job) -> Plan:
 
 
 def _look_on(films: Films, job: Job, result: Result, tell: Tell) -> None:
-    """Tell how far another process is, until nothing waits any more, or nothing comes."""
+    """Tell how far another process is, until nothing waits any more, or nothing comes, or it has ended."""
     total, tried = result.plan.films, result.counts.total()
     before = films.waiting(time.time(), asked=bool(job.names))
     while (figures := read_figures(job.state_dir)) is not None:
@@ -146,6 +146,8 @@ def _look_on(films: Films, job: Job, result: Result, tell: Tell) -> None:
         if not waiting or done >= total or figures.stopped or figures.paused:
             return
         time.sleep(_WATCH_SECONDS)
+        if not are_mounted(job.state_dir) and not are_learnt(job.state_dir):
+            return
 
 
 class _Work:

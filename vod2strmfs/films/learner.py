@@ -59,6 +59,12 @@ _FETCH = 256 << 10
 """At least so much is asked for at a place: less would not be faster."""
 _SKIP = 1 << 20
 """Rather than to ask anew, so many bytes of an answer are read on."""
+_FIRST = 5 << 18
+"""Bytes of every film's beginning that scanners read, and some more."""
+_NOTICES = 3.0
+"""Seconds within which a provider notices that an answer was closed."""
+_REFUSALS = (UpstreamKind.BUSY, UpstreamKind.FORBIDDEN, UpstreamKind.FAILED)
+"""By which one may mean that there are too many connections."""
 
 _KINDS = {
     UpstreamKind.BUSY: Kind.BUSY,
@@ -113,6 +119,8 @@ class Learner:
         """Accounts of which a film is being learnt, with the stream for it, once there is one."""
         self._left_alone: dict[int, float] = {}
         """Accounts that had no stream free, or were asked just now, and until when they are not asked again."""
+        self._alone: set[int] = set()
+        """Accounts whose films were learnt by one connection at a time, where two were refused."""
         self._is_ended = False
         self._nothing: tuple[float, Set[int]] = -1e9, set()
         """Until when it is not looked for films again that can be learnt beside some accounts: there were none."""
@@ -298,7 +306,11 @@ class Learner:
         try:
             with self._films.draft(due) as draft, trio.fail_after(_FILM_SECONDS):
                 async with self._upstream.session(address, due.key.label) as session:
-                    learnt = await _Reading(session, draft, fetched, due.seconds).learn()
+                    is_alone = session.is_direct or due.key.account in self._alone
+                    reading = _Reading(session, draft, fetched, due.seconds, is_alone=is_alone)
+                    learnt = await reading.learn()
+                if reading.is_alone:
+                    self._alone.add(due.key.account)
                 outcome = Outcome(Kind.LEARNT, taken=fetched.taken)
                 # What was fetched is worth keeping, even if a viewer wants the stream now.
                 with trio.CancelScope(shield=True):
@@ -355,14 +367,20 @@ class _Reading:
         draft: where its parts go.
         fetched: counts what is taken.
         seconds: how long it plays, as far as is known.
+        is_alone: whether an answer is closed before another one is opened: many providers allow one connection alone.
+            Dispatcharr's sessions are better not left without an answer, so there it has to turn out.
     """
 
-    def __init__(self, session: Session, draft: Draft, fetched: _Fetched, seconds: int) -> None:
+    def __init__(self, session: Session, draft: Draft, fetched: _Fetched, seconds: int, *, is_alone: bool) -> None:
         self._session = session
         self._draft = draft
         self._fetched = fetched
         self._seconds = seconds
         self._size = 0
+        self._head: Answer | None = None
+        """One that began at the film's beginning, and has come up to `_head_at`."""
+        self._head_at = 0
+        self.is_alone = is_alone
         self._room = memoryview(bytearray(_STEP))
 
     async def learn(self) -> Learnt:
@@ -372,21 +390,20 @@ class _Reading:
             UpstreamError, _NoFilmError, OSError: it could not be.
         """
         # Held open to the end: a session whose last request has ended is deleted under the next one.
-        head = await self._session.open(0)
+        self._head = await self._session.open(0)
         try:
-            self._size = head.total
-            self._head_at = 0
-            await self._read_on(head, min(BLOCK, self._size))
+            self._size = self._head.total
+            await self._read_on(self._head, min(_FIRST if self.is_alone else BLOCK, self._size))
             beginning = self._have(0, min(BLOCK, self._size))
             extension = extension_of(beginning[:SIGNATURE_BYTES])
             if extension is None:
                 raise _NoFilmError(Kind.NOT_A_FILM, f"{self._session.who} sends {what_else(beginning)}")
             await self._prove_seekable(beginning)
-            found = await self._parse(head, extension)
+            found = await self._parse(extension)
             for part in _joined(found.parts, self._size):
-                await self._fetch(head, part)
+                await self._fetch(part)
         finally:
-            await head.close()
+            await self._close_head()
         tail = self._have(max(self._size - BLOCK, 0), self._size)
         seconds = found.seconds or self._seconds
         return Learnt(self._size, extension, seconds, content_digest(beginning), content_digest(tail))
@@ -400,7 +417,7 @@ class _Reading:
             who = self._session.who
             raise _NoFilmError(Kind.UNSEEKABLE, f"{who} sends the beginning whatever part of the film is asked for")
 
-    async def _parse(self, head: Answer, extension: str) -> Scanned:
+    async def _parse(self, extension: str) -> Scanned:
         """What scanners read, for which parts of the film are fetched."""
         while True:
             try:
@@ -408,7 +425,7 @@ class _Reading:
                 return await trio.to_thread.run_sync(scanned, extension, self._size, self._seconds, self._have)
             except MissingError as missing:
                 start = _block_start(missing.extent.start)
-                await self._fetch(head, Extent(start, min(max(missing.extent.stop, start + _FETCH), self._size)))
+                await self._fetch(Extent(start, min(max(missing.extent.stop, start + _FETCH), self._size)))
             except NotAFilmError as error:
                 raise _NoFilmError(Kind.NOT_A_FILM, f"{self._session.who} sends {error}") from None
             except ScatteredError as error:
@@ -420,11 +437,11 @@ class _Reading:
             raise MissingError(start, stop)
         return data
 
-    async def _fetch(self, head: Answer, part: Extent) -> None:
+    async def _fetch(self, part: Extent) -> None:
         """Fetch what is not there yet of a part of the film."""
         for start, stop in _lacking(part, self._draft.extents):
-            if self._head_at <= start <= self._head_at + _SKIP:
-                await self._read_on(head, stop)
+            if self._head is not None and self._head_at <= start <= self._head_at + _SKIP:
+                await self._read_on(self._head, stop)
             else:
                 await self._fetch_range(Extent(start, stop))
 
@@ -436,13 +453,31 @@ class _Reading:
     async def _fetch_range(self, part: Extent) -> None:
         at = part.start
         while at < part.stop:
-            answer = await self._session.open(at, part.stop)
+            answer = await self._open(at, part.stop)
             try:
                 # It may end before all that was asked for.
                 while at < answer.stop:
                     at += await self._receive(answer, at, answer.stop)
             finally:
                 await answer.close()
+
+    async def _open(self, start: int, stop: int) -> Answer:
+        if self.is_alone:
+            await self._close_head()
+        try:
+            return await self._session.open(start, stop)
+        except UpstreamError as error:
+            if error.kind not in _REFUSALS or error.pause:
+                raise
+        self.is_alone = True
+        await self._close_head()
+        await trio.sleep(_NOTICES)
+        return await self._session.open(start, stop)
+
+    async def _close_head(self) -> None:
+        if self._head is not None:
+            await self._head.close()
+            self._head = None
 
     async def _receive(self, answer: Answer, at: int, stop: int) -> int:
         count = await answer.receive_into(self._room[: min(stop - at, _STEP)])

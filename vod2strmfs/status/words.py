@@ -18,9 +18,10 @@ def counted(number: int | str, things: str) -> str:
 
 
 def span(seconds: float) -> str:
-    """A time span given in seconds, in the largest unit of which it has two: `47 hours`, `2 minutes`, `1 second`."""
-    unit, length = next((each for each in _UNITS if seconds >= 2 * each[1]), _UNITS[-1])
-    return counted(round(max(seconds, 0) / length), unit)
+    """A time span given in seconds, in the largest unit of which it has two, or just one: `47 hours`, `1 minute`."""
+    whole = round(max(seconds, 0))
+    unit, length = next((each for each in _UNITS if whole >= 2 * each[1] or whole == each[1]), _UNITS[-1])
+    return counted(round(whole / length), unit)
 
 
 def moment(seconds: float) -> str:
