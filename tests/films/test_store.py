@@ -296,6 +296,14 @@ def test_an_account_that_is_busy_is_left_alone_and_its_films_are_not_blamed(stor
     assert due_now(store) == ["s2", "s1"]
 
 
+def test_an_account_that_is_left_alone_is_tried_again_for_whoever_asks_for_a_film(store: Films) -> None:
+    fail(store, A, Kind.BUSY, pause=600)
+    store.ask([B])
+    assert due_now(store)[0] == B.stream
+    fail(store, B, Kind.BUSY)
+    assert due_now(store) == []
+
+
 def test_an_account_all_of_whose_films_fail_is_left_alone_for_longer_and_longer() -> None:
     for kind in (Kind.FAILED, Kind.FORBIDDEN, Kind.UNSEEKABLE, Kind.NOT_A_FILM):
         assert [account_pause(kind, times, 0) for times in range(1, 6)] == [0, 0, 600, 1200, 2400]

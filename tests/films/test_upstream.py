@@ -230,6 +230,7 @@ def test_two_answers_are_open_at_most_and_few_requests_are_sent_within_a_second(
     ("answer", "kind"),
     [
         (head("200 OK", "Content-Length: 100"), UpstreamKind.UNSEEKABLE),
+        (head("200 OK", "Content-Length: 100", "Content-Type: text/html"), UpstreamKind.NOT_A_FILM),
         (head("206 Partial Content", "Content-Length: 100"), UpstreamKind.UNSEEKABLE),
         (part("0-99/*", 100), UpstreamKind.UNSEEKABLE),
         (part("1-99/100", 99), UpstreamKind.UNSEEKABLE),

@@ -36,7 +36,7 @@ _MOUNT = MountState(
             PlayingFilm("Ran (1985)", 4, 400_000.0, background=True),
         ),
         accounts=(
-            AccountStreams(3, 1, 1, 0, 2, 1_800_000_000.0, "all 1 streams of account 3 are used by films that play"),
+            AccountStreams(3, 1, 1, 0, 2, 1_800_000_000.0, "films that play use the 1 stream of account 3"),
             AccountStreams(4, 0, 1, 1, 0, background=5_000_000_000),
         ),
         received=12_300_000_000,
@@ -67,7 +67,7 @@ def test_status_says_what_is_learnt_what_plays_and_what_was_refused(learnt: Figu
     shown = [f"{heading}: {text}" for heading, text in film_lines(_MOUNT, "", learnt, learnt.done - 60)]
     whole = "\n".join(shown)
     assert "films: /data/Films, for 2 hours (process 43)" in whole
-    assert "1 films learnt" in whole
+    assert "1 film learnt" in whole
     assert "10 waiting, at most 10 a minute" in whole
     assert "1 could not be learnt (unseekable: the provider sends all of it)" in whole
     assert "done in about 1 minute" in whole
@@ -75,7 +75,9 @@ def test_status_says_what_is_learnt_what_plays_and_what_was_refused(learnt: Figu
     assert "taken: 2.0 MB of 50.0 GB within 24 hours, to learn" in whole
     assert "plays: Heat (1995), from account 3, 1.2 MB a second; Dispatcharr hung up" in shown
     assert "plays: Ran (1985), from account 4, 0.4 MB a second, in the background" in shown
-    assert re.search(r"refused: 2 times, account 3, last 2027-01-1\d .*: all 1 streams of account 3 are used", whole)
+    assert re.search(
+        r"refused: 2 times, account 3, last 2027-01-1\d .*: films that play use the 1 stream of account 3", whole
+    )
     assert "unwatched: 5.0 GB from account 4 within 24 hours" in shown
     told = "told: plex at nas: 40 folders, 3 waiting, failing since 2027-01-1"
     assert any(line.startswith(told) and line.endswith(": it answers 500 (no reason given)") for line in shown)
@@ -146,7 +148,8 @@ def test_the_page_says_how_far_learning_is_and_what_plays(
     assert front.count("plex at nas cannot be told what changed 3 folders to be told of") == 1
     assert front.count("Media servers that are told what changed plex at nas Told of40 folders") == 1
 
-    monkeypatch.setattr(pages, "state", lambda: msgspec.structs.replace(_MOUNT, films=None, servers=()))
+    library = msgspec.structs.replace(_MOUNT, films=None, servers=())
+    monkeypatch.setattr(pages, "known", lambda: look(tmp_path)._replace(mount=library, films=_MOUNT))
     front = words_of(pages.front())
     assert "plex at nas cannot be told what changed in the films 3 folders to be told of" in front
     assert "Media servers that are told what changed in the films plex at nas Told of40 folders" in front

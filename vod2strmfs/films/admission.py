@@ -15,6 +15,7 @@ import trio
 from vod2strmfs.errors import ApiError
 from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.hydrate.api import Api, AwayError
+from vod2strmfs.status.words import counted
 
 QUIET_SECONDS = 2.1
 _ASK_SECONDS = 2.0
@@ -194,7 +195,7 @@ class Admission:
         limit = await self._limit(account, its)
         while its.used() >= limit:
             if sum(not lease.taken for lease in its.leases) >= limit and not _take_away(its, rank):
-                raise FullError(f"all {limit} streams of account {account} are used by films that play")
+                raise FullError(f"films that play use the {counted(limit, 'streams')} of account {account}")
             changed, now = its.changed, trio.current_time()
             if now >= deadline:
                 raise FullError(f"no stream of account {account} became free in {within:.0f} seconds")

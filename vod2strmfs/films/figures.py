@@ -7,7 +7,7 @@ import msgspec
 
 from vod2strmfs.films.film import BLOCK, FOLDER
 from vod2strmfs.host.work_file import counted, read_work_file
-from vod2strmfs.status.words import span
+from vod2strmfs.status import words
 
 if TYPE_CHECKING:
     import sqlite3
@@ -117,14 +117,14 @@ def seconds_to_learn(films: int, each: int, rate: float, budget: int, taken: int
 
 def describe(figures: Figures, now: float) -> str:
     """The same in words."""
-    parts = [f"{figures.learnt:,} films learnt ({gigabytes(figures.kept)} kept)"]
+    parts = [f"{words.counted(figures.learnt, 'films')} learnt ({gigabytes(figures.kept)} kept)"]
     if figures.waiting:
         parts.append(f"{figures.waiting:,} waiting, at most {figures.rate:g} a minute")
     if figures.changed:
         parts.append(f"{figures.changed:,} to be learnt anew")
     parts += [f"{number:,} could not be learnt ({why})" for why, number in figures.failing.items()]
     if figures.done:
-        parts.append(f"done in about {span(figures.done - now)}")
+        parts.append(f"done in about {words.span(figures.done - now)}")
     parts += [f"{name} left alone: {why}" for name, why in figures.paused.items()]
     if figures.stopped:
         parts.append(f"stopped: {figures.stopped}")

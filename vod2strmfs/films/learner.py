@@ -248,7 +248,7 @@ class Learner:
             # All that writes may have to wait for another process: a mount has better to do meanwhile.
             await trio.to_thread.run_sync(lambda: self._films.note(stopped=why))
             if why:
-                _log.warning("No films are learnt for a while: %s.", why)
+                _log.warning("No films are learnt for a while: %s.", why.rstrip("."))
 
     def _look(self) -> None:
         self._films.follow_clock()

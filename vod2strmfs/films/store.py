@@ -446,8 +446,14 @@ class Films:
         return not noted or follows(index, noted)
 
     def ask(self, keys: Iterable[Key]) -> int:
-        """Have films learnt before all others, whatever became of them before; returns how many that is."""
+        """Have films learnt before all others, whatever became of them before; returns how many that is.
+
+        Their accounts are tried again, too: whoever asks may have mended what was wrong.
+        """
+        keys = list(keys)
         with self._changing() as connection:
+            accounts = {(key.account,) for key in keys}
+            connection.executemany("UPDATE account SET not_before = 0 WHERE id = ?", accounts)
             return connection.executemany(
                 "UPDATE film SET asked = ?, not_before = 0"
                 " WHERE (kind, account, stream) = (?, ?, ?) AND wanted = 1 AND stale = 1",

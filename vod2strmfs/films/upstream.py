@@ -317,10 +317,6 @@ class Session:
         except _NO_ADDRESS:
             raise UpstreamError(UpstreamKind.FAILED, f"the address by which {self.who} has it is none") from None
 
-    @property
-    def _who(self) -> str:
-        return "the provider" if self._address.direct else "Dispatcharr"
-
     async def _follow(self, span: str) -> tuple[trio.abc.Stream, h11.Response, bytes]:
         """Ask, and follow the provider's redirects. Dispatcharr has no reason to send us on: we named a session."""
         url = self._url()
@@ -342,11 +338,12 @@ class Session:
         self, stream: trio.abc.Stream, response: h11.Response, first: bytes, start: int, stop: int | None
     ) -> "Answer":
         """An answer, if all that it says of itself fits what was asked."""
+        # What else stands there is not repeated: it may be anything.
+        kind = _NO_FILM.match(_header(response, b"content-type"))
+        if kind and response.status_code in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+            raise UpstreamError(UpstreamKind.NOT_A_FILM, f"{self.who} sends {kind[0]}, which is no film")
         if response.status_code != HTTPStatus.PARTIAL_CONTENT:
             raise _refusal(self.who, response)
-        # What else stands there is not repeated: it may be anything.
-        if kind := _NO_FILM.match(_header(response, b"content-type")):
-            raise UpstreamError(UpstreamKind.NOT_A_FILM, f"{self.who} sends {kind[0]}, which is no film")
         found = _CONTENT_RANGE.fullmatch(_header(response, b"content-range").strip())
         if not found:
             raise UpstreamError(UpstreamKind.UNSEEKABLE, f"{self.who} does not say which part of the film it sends")
