@@ -19,7 +19,9 @@ from databases import Database
 from libraries import Library
 from mounts import eventually, poison
 
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
+from vod2strmfs.catalog.sqlite import SQLiteSnapshot
 from vod2strmfs.demo.generator import write_demo
 from vod2strmfs.extract.convert import Converter, TitledRow
 from vod2strmfs.extract.incoming import Incoming
@@ -212,6 +214,32 @@ def test_one_processor_is_not_shared(
     monkeypatch.setattr(ConvertProcess, "__init__", None)
     url = demo(f"sqlite:///{tmp_path}/demo.db")
     assert Library(tmp_path).sync(url).changed
+
+
+def test_a_catalogue_is_large_by_its_movies_or_its_episodes(database: Database) -> None:
+    write_demo(database.owner_url, movies=30, series=3, episodes=60, seed=1)
+    with closing(open_source(database.url)) as source, source.snapshot() as snapshot:
+        assert [snapshot.is_large(rows) for rows in (1, 30, 60, 61)] == [True, True, True, False]
+
+
+def test_the_second_process_starts_before_the_rows_are_counted(
+    tmp_path: Path, given: list[ConvertProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    start, counts = ConvertProcess.__init__, SQLiteSnapshot.counts
+
+    def note_start(helper: ConvertProcess, *arguments: Any) -> None:
+        steps.append("start")
+        start(helper, *arguments)
+
+    def note_counts(snapshot: SQLiteSnapshot) -> dict[str, int]:
+        steps.append("count")
+        return counts(snapshot)
+
+    monkeypatch.setattr(ConvertProcess, "__init__", note_start)
+    monkeypatch.setattr(SQLiteSnapshot, "counts", note_counts)
+    Library(tmp_path).sync(demo(f"sqlite:///{tmp_path}/demo.db"))
+    assert steps == ["start", "count"]
 
 
 def test_few_rows_are_not_worth_a_second_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -312,6 +312,10 @@ class PostgreSQLSnapshot:
         with self._connection.cursor() as cursor:
             yield from cursor.stream(query.encode(), binary=True, size=_CHUNK_ROWS)
 
+    def is_large(self, rows: int) -> bool:
+        """See `Snapshot.is_large`."""
+        return bool(self._execute(self._queries.is_large(rows)))
+
     def counts(self) -> dict[str, int]:
         """See `Snapshot.counts`."""
         if self._counts is None:

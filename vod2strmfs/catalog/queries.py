@@ -296,6 +296,13 @@ class Queries:
                 {self._all(_OF_EPISODES)}""",
         }[kind]
 
+    @staticmethod
+    def is_large(rows: int) -> str:
+        """Whether there are so many movies, or episodes: a row for each of the two of which that is so."""
+        nth = f"LIMIT 1 OFFSET {rows - 1:d}"
+        return f"""SELECT * FROM (SELECT 1 AS found FROM vod_movie {nth}) movie
+            UNION ALL SELECT * FROM (SELECT 1 AS found FROM vod_episode {nth}) episode"""
+
     def count(self, name: str, blocks: Set[int] | None = None) -> str:
         """What the database holds, eligible or not, and why not: a block, and its numbers in the order of the metrics.
 

@@ -47,6 +47,9 @@ class Snapshot(Protocol):
     def position(self) -> str:
         """Where in the database's history the snapshot stands, or a little later: see `Source.snapshot`."""
 
+    def is_large(self, rows: int) -> bool:
+        """Whether there are so many movies, or episodes, eligible or not. Costs next to nothing."""
+
     def counts(self) -> dict[str, int]:
         """What the database holds, eligible or not, by metric."""
 

@@ -155,6 +155,11 @@ class SQLiteSnapshot:
         with _errors(self._path):
             yield from map(_MAKERS[kind], self._connection.execute(query))
 
+    def is_large(self, rows: int) -> bool:
+        """See `Snapshot.is_large`."""
+        with _errors(self._path):
+            return bool(self._connection.execute(self._queries.is_large(rows)).fetchall())
+
     def counts(self) -> dict[str, int]:
         """See `Snapshot.counts`."""
         counts = {}

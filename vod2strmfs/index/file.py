@@ -109,12 +109,17 @@ WRONG_TYPES = " OR ".join(
 )
 """A condition on a node's columns that only damage meets."""
 
+HELD_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS node_held ON node (kind) WHERE held = 1",
+    "CREATE INDEX IF NOT EXISTS node_renamed ON node (kind) WHERE held = 2",
+)
+"""SQLite's indexes of what is held. Hardly ever is there anything in them; without them all nodes are gone through."""
+
 INDEXES = (
+    *HELD_INDEXES,
     "CREATE INDEX IF NOT EXISTS node_name ON node (parent, fold)",
     "CREATE INDEX IF NOT EXISTS node_children ON node (parent)",
     "CREATE INDEX IF NOT EXISTS content_source ON content (kind, source)",
-    "CREATE INDEX IF NOT EXISTS node_held ON node (kind) WHERE held = 1",
-    "CREATE INDEX IF NOT EXISTS node_renamed ON node (kind) WHERE held = 2",
 )
 """SQLite's indexes, made after the first generation is loaded: sorting once is faster than a million insertions."""
 

@@ -173,14 +173,18 @@ def _add_ids(lines: list[str], item: Title, forms: _Forms) -> None:
 def _add_details(lines: list[str], item: Title, forms: _Forms) -> None:
     if item.rating:
         lines.append(_rating(item.rating, forms.ratings, forms.rating))
-    lines += [f"  <genre>{genre}</genre>" for genre in _escape_all(item.genres)]
-    lines += [f"  <country>{country}</country>" for country in _escape_all(item.countries)]
-    lines += [f"  <director>{director}</director>" for director in _escape_all(item.directors)]
-    orders = _orders(len(item.actors), forms.order, forms.sort_order)
-    lines += [
-        f"  <actor>\n    <name>{actor}</name>\n{order}  </actor>"
-        for actor, order in zip(_escape_all(item.actors), orders, strict=True)
-    ]
+    if item.genres:
+        lines.append(_several("genre", item.genres))
+    if item.countries:
+        lines.append(_several("country", item.countries))
+    if item.directors:
+        lines += [f"  <director>{director}</director>" for director in _escape_all(item.directors)]
+    if item.actors:
+        orders = _orders(len(item.actors), forms.order, forms.sort_order)
+        lines += [
+            f"  <actor>\n    <name>{actor}</name>\n{order}  </actor>"
+            for actor, order in zip(_escape_all(item.actors), orders, strict=True)
+        ]
     if item.added:
         day, seconds = divmod(item.added, 86_400)
         minute, second = divmod(seconds, 60)
@@ -209,6 +213,12 @@ _RATINGS = """\
       <value>{:g}</value>
     </rating>
   </ratings>"""
+
+
+@lru_cache(maxsize=1024)
+def _several(name: str, texts: tuple[str, ...]) -> str:
+    """The lines of several elements of one name."""
+    return "\n".join(f"  <{name}>{text}</{name}>" for text in _escape_all(texts))
 
 
 @lru_cache(maxsize=128)

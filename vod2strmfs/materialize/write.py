@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from vod2strmfs.artwork.pictures import Pictures
 from vod2strmfs.library.contents import Record, nfo_file, strm
-from vod2strmfs.library.kinds import LEAVES, NodeKind, Slot
+from vod2strmfs.library.kinds import FILE_KINDS, LEAVES, NodeKind, Slot
 from vod2strmfs.library.names import fold
 from vod2strmfs.library.rendered import content_digest, file_facts
 from vod2strmfs.materialize import files
@@ -20,6 +20,11 @@ from vod2strmfs.settings import LibrarySettings
 
 _WITHOUT_FILES = frozenset({NodeKind.ROOT, NodeKind.SECTION, NodeKind.CATEGORY})
 _UNFINISHED = frozenset({FolderState.NEW, FolderState.CHANGED})
+_FINISHED = frozenset({FolderState.SETTLED, FolderState.WATCHED})
+
+# What is asked for every file: Python 3.11 takes 0.1 µs to look a member of an Enum up.
+_SEASON, _STRM = int(NodeKind.SEASON), int(Slot.STRM)
+_CREATED, _NEW, _MISSING = Action.CREATED, Reason.NEW, Reason.MISSING
 
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".tbn", ".gif")
 """Extensions of images that media servers take."""
@@ -155,7 +160,7 @@ class _FolderUpdate:
     def say(self, kind: Type, title: str, uuid: str, action: Action, reason: str) -> None:
         """Add a row about something in the folder."""
         folder = self.work.folder
-        season = folder.name if folder.kind == NodeKind.SEASON else ""
+        season = folder.name if folder.kind == _SEASON else ""
         if self.updater.dry_run:
             action = action.only_planned()
         self.done.rows.append(ReportRow(kind, self.work.series_name, season, title, uuid, action, reason))
@@ -245,7 +250,7 @@ class _ItemUpdate:
     def _bring(self, file: WantedFile) -> None:
         """Bring one file to what is wanted."""
         if self._folder.descriptor is None or self._folder.created:
-            self._write(file, Action.CREATED, self._loss(file))
+            self._write(file, _CREATED, self._loss(file))
             return
         known = {*file.earlier}
         name = file.name
@@ -365,7 +370,7 @@ class _ItemUpdate:
     def _render(self, file: WantedFile) -> bytes:
         if file.image:
             content = self._folder.updater.pictures.read(file.image)
-        elif file.slot == Slot.STRM:
+        elif file.slot == _STRM:
             content = strm(self._record, self._folder.updater.settings)
         else:
             # An episode has the same NFO under two names.
@@ -377,13 +382,13 @@ class _ItemUpdate:
 
     def _loss(self, file: WantedFile) -> Reason:
         """Why a file that is not there is written."""
-        was_there = self._folder.work.folder.state in (FolderState.SETTLED, FolderState.WATCHED) or file.earlier
-        return Reason.MISSING if was_there else Reason.NEW
+        was_there = self._folder.work.folder.state in _FINISHED or file.earlier
+        return _MISSING if was_there else _NEW
 
     def _say(self, file: WantedFile, action: Action, reason: str) -> None:
         self._folder.say(type_of(self._item.kind, file.slot), self._title(file), self._item.uuid, action, reason)
 
     def _title(self, file: WantedFile) -> str:
-        if self._item.kind in (NodeKind.EPISODE, NodeKind.VERSION):
+        if self._item.kind in FILE_KINDS:
             return file.name.rpartition(".")[0]
-        return "" if self._item.kind == NodeKind.SEASON else self._folder.work.folder.name
+        return "" if self._item.kind == _SEASON else self._folder.work.folder.name

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from vod2strmfs.catalog.rows import VersionRow
-from vod2strmfs.catalog.source import Row
+from vod2strmfs.catalog.source import Row, Snapshot
 from vod2strmfs.extract.convert import Converter, TitledRow
 from vod2strmfs.extract.incoming import Incoming
 from vod2strmfs.host.second_process import SecondProcessError
@@ -62,6 +62,12 @@ class ManyRows:
     ) -> None:
         if self._process:
             self._process.close()
+
+    def prepare(self, snapshot: Snapshot) -> None:
+        """Get ready for all the rows of a snapshot. While the server counts and sorts them there is a processor for the
+        start of the second process."""
+        if not self._alone and snapshot.is_large(MANY_ROWS):
+            self._start()
 
     def convert(self, rows: Iterable[TitledRow], expected: int) -> Iterator[tuple[Row, Incoming]]:
         """The rows and their items, in the same order.

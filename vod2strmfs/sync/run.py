@@ -22,7 +22,18 @@ from vod2strmfs.extract.incoming import Incoming
 from vod2strmfs.host.room import is_full, which_is_full
 from vod2strmfs.index.art import shows_art
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, arrivals, differences
-from vod2strmfs.index.file import INDEXES, PAST, RENAMED, SEEN, connect, create, is_damage, replace, writing
+from vod2strmfs.index.file import (
+    HELD_INDEXES,
+    INDEXES,
+    PAST,
+    RENAMED,
+    SEEN,
+    connect,
+    create,
+    is_damage,
+    replace,
+    writing,
+)
 from vod2strmfs.index.held import Held
 from vod2strmfs.index.merge import OF_NEW, explain_merge, merge_made_with, remember_merge
 from vod2strmfs.index.store import Store, arrived_nodes, node_in
@@ -244,15 +255,17 @@ class _Run:
             draft = Draft(
                 self.connection, self.settings, number == 0, started, next_node, not same_form, self._providers()
             )
-            memory = self._memory()
-            self._look_at(snapshot, memory)
-            in_database = snapshot.counts()
-            self._eligible = {kind: in_database[metric] for kind, metric in _ELIGIBLE.items()}
-            if draft.everything and not self._all_versions:
-                self._expected = sum(self._eligible.values())
             rendered = draft.first or draft.everything
-            shelves = ShelfSync(draft, plans, self.max_shrink, self.accept_shrink)
             with ManyRows(self.settings, draft.providers, render=rendered) as many_rows:
+                if rendered:
+                    many_rows.prepare(snapshot)
+                memory = self._memory()
+                self._look_at(snapshot, memory)
+                in_database = snapshot.counts()
+                self._eligible = {kind: in_database[metric] for kind, metric in _ELIGIBLE.items()}
+                if draft.everything and not self._all_versions:
+                    self._expected = sum(self._eligible.values())
+                shelves = ShelfSync(draft, plans, self.max_shrink, self.accept_shrink)
                 unmatched = self._take_all(snapshot, draft, Placer(draft, many_rows, snapshot), counts)
             shelves.settle(snapshot, draft.retimed)
             changed = bool(draft.first or draft.added or draft.changed or shelves.changed or not same_form)
@@ -418,9 +431,8 @@ class _Run:
     ) -> tuple[tuple[str, str], ...]:
         """Bring everything up to date; returns what `SyncResult.unmatched` is."""
         lost: dict[Kind, set[int]] = {}
-        self.connection.execute(RENAMED)
-        self.connection.execute(PAST)
-        self.connection.execute(KEPT_OUT)
+        for statement in (RENAMED, PAST, KEPT_OUT, *HELD_INDEXES):
+            self.connection.execute(statement)
         limit = Brake(self.connection, draft.now, draft.next_node, self.max_shrink)
         if self.accept_shrink:
             limit.release()
@@ -497,7 +509,7 @@ class _Run:
             The nodes whose items are no longer in the catalogue.
         """
         if kind == "version" and not self._all_versions:
-            return self._nodes(kind)
+            return set() if draft.first else self._nodes(kind)
         digests = self._digests_now(kind, snapshot, draft)
         blocks = None if digests is None else {block for block, _ in self._digests(kind).items() ^ digests.items()}
         gone = self._nodes(kind, f"held = {HELD_GONE}")
@@ -659,7 +671,7 @@ class _Run:
             # They go with their movie, and are held with it, but where it has a .strm of its own now.
             of_held = f"SELECT id FROM node WHERE held = {HELD_GONE} AND strm_size = 0"
             held = gone & self._nodes(kind, f"parent IN ({of_held})")
-        elif self.accept_shrink:
+        elif self.accept_shrink or draft.first:
             pass
         elif limit.holds(NODE_KINDS[kind], gone - waiting, added):
             held = gone
