@@ -1,16 +1,22 @@
 """What readers and providers do that could harm others: floods of requests, what is left behind, what is held on to."""
 
 import itertools
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import mounts
 import pytest
+import trio
 from cinema import KILOBYTE, MEGABYTE, QUICK, Cinema, eventually, movie, read_all, run
 from dispatcharr_proxy import DispatcharrProxy
 from film_provider import Fault, Stream
+from learnt import learn
+from mounts import command, mounted
 
+from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.films.film import ReadError
 
 SIZE = 60 * MEGABYTE
@@ -24,8 +30,8 @@ def stack() -> Iterator[ExitStack]:
 
 
 def cinema_of(stack: ExitStack, folder: Path, *streams: Stream, **options: Any) -> Cinema:
-    """A cinema that shows films of a provider's own."""
-    cinema = Cinema(folder / "state", stack.enter_context(DispatcharrProxy(streams)), direct=True, **options)
+    """A cinema that shows films, of a provider's own unless that is said."""
+    cinema = Cinema(folder / "state", stack.enter_context(DispatcharrProxy(streams)), **{"direct": True} | options)
     stack.callback(cinema.close)
     return cinema
 
@@ -119,6 +125,30 @@ def test_an_answer_that_trickles_gives_way_to_another_one(stack: ExitStack, tmp_
     run(test)
 
 
+@pytest.mark.parametrize("direct", [True, False])
+def test_one_descriptor_that_reads_at_two_places_is_served_as_two_readers_are(
+    stack: ExitStack, tmp_path: Path, direct: bool
+) -> None:
+    """Servers of files have one for all who watch a film, or read on at several places of it at once."""
+    stream = movie(1, 2 * SIZE)
+    cinema = cinema_of(stack, tmp_path, stream, direct=direct, pace=10**6)
+    [film] = cinema.learn([stream], (0, MEGABYTE))
+
+    async def test() -> None:
+        async def read(start: int) -> None:
+            data = await read_all(player, film, 1, start, start + 24 * MEGABYTE)
+            assert data == stream.film.read(start, 24 * MEGABYTE)  # type: ignore[union-attr]
+
+        async with cinema.open() as player:
+            player.opened(film, 1)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(read, 2 * MEGABYTE)
+                nursery.start_soon(read, 80 * MEGABYTE)
+            assert cinema.proxy.provider.counted().requests <= 120
+
+    run(test)
+
+
 def test_who_copies_a_library_leaves_few_films_behind(stack: ExitStack, tmp_path: Path) -> None:
     """Each has a stream of the account, if that has many, and as much memory as one that plays."""
     streams = [movie(1, SIZE, title=f"{number:x}") for number in range(12)]
@@ -137,3 +167,24 @@ def test_who_copies_a_library_leaves_few_films_behind(stack: ExitStack, tmp_path
             assert [play.film for play in player.playing()] == films[-4:], "who comes back soon finds it as it was"
 
     run(test)
+
+
+def test_that_what_is_known_was_deleted_under_a_mount_is_said_and_what_is_shown_stays(tmp_path: Path) -> None:
+    """All that was learnt is known again by the next mount."""
+    url, content = f"sqlite:///{tmp_path}/catalogue.db", b"\x1aE\xdf\xa3" + bytes(300_000)
+    nobody = ("--base-url", "http://127.0.0.1:9")
+    made = Catalogue()
+    made.movie("Heat")
+    made.write(url)
+    subprocess.run(command("sync", "--database", url, "--state-dir", tmp_path / "state", *nobody), check=True)
+    learn(tmp_path / "state", content=content)
+    with mounted(tmp_path, url, *nobody, what="films") as mount:
+        film = mount.path / "Movies/Heat/Heat.mkv"
+        mounts.eventually(film.exists)
+        (tmp_path / "state/films/films.db").unlink()
+        mounts.eventually(lambda: "films.db was deleted or replaced" in mount.log.read_text())
+        assert film.read_bytes() == content
+    with mounted(tmp_path, url, *nobody, what="films") as mount:
+        mounts.eventually(film.exists)
+        assert film.read_bytes() == content
+    assert mount.log.read_text().count("ERROR") == 1

@@ -99,7 +99,8 @@ def mounted(
         what: the command; `films` is mounted at `directory/films`, from the same state.
     """
     path, log = directory / what, directory / f"{what}.log"
-    path.mkdir(exist_ok=True)
+    if not is_mounted(path):  # Of a mount whose process has died, the kernel may not know any more that it is a folder.
+        path.mkdir(exist_ok=True)
     arguments = (what, path, "--database", database, "--state-dir", directory / "state", "--poll-interval", "0.5")
     enter = ["nsenter", f"--net=/run/netns/{namespace}", "--"] if namespace else []
     with log.open("ab") as output:

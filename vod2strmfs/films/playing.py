@@ -43,6 +43,8 @@ _TURNS_AWAY = 2.0
 """Seconds without a read after which a reader is not at a place any more, if he reads at another one."""
 _READS_ON = 0.5
 """Seconds within which a reader reads again who is at it."""
+_GOES_ON = 0.02
+"""The same where the reader reads elsewhere, too: he has left that place, or servers of files have several readers."""
 _LATELY = 10.0
 """Seconds."""
 _LONGEST_RETRY = 8.0
@@ -552,7 +554,8 @@ class Playing:
 
     def _dwells(self, fed: Buffer, want: _Want) -> bool:
         """Whether another reader waits, while one is served who has not had his share."""
-        is_read = self._last_reader.get(fed) is not want.reader and trio.current_time() - fed.read_at < _READS_ON
+        within = _GOES_ON if self._last_reader.get(fed) is want.reader else _READS_ON
+        is_read = not self._reaches(fed, want) and trio.current_time() - fed.read_at < within
         return is_read and self._since_turn < _DWELL and fed.high < fed.wanted()
 
     def _to_fill(self) -> Buffer | None:
@@ -791,7 +794,9 @@ class Playing:
         answer = self._answers[buffer]
         room = buffer.room(self._allowance.piece(_PIECE))
         began = trio.current_time()
-        with trio.CancelScope(deadline=self._left_until()) as self._receiving:
+        elsewhere = any(not self._reaches(buffer, want) for want in self._wants)
+        until = min(self._left_until(), began + _READS_ON if elsewhere else inf)
+        with trio.CancelScope(deadline=until) as self._receiving:
             count = await answer.receive_into(room)
         stopped, self._receiving = self._receiving.cancelled_caught, None
         if stopped:

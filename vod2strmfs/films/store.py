@@ -8,6 +8,7 @@ the library wants (`want`) says which of its nodes plays which film, and which f
 import errno
 import json
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -212,6 +213,7 @@ class Films:
                 open(self.path, "x", opener=private).close()
             self._writing = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
             self._reading = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
+            self._file = self.path.stat()
             self._counting = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
             self._know_again()
         except (sqlite3.Error, OSError) as error:
@@ -233,6 +235,13 @@ class Films:
             self._counting.close()
             self._reading.close()
             self._writing.close()
+
+    def is_in_place(self) -> bool:
+        """Whether its file is still the one that is open."""
+        try:
+            return os.path.samestat(self.path.stat(), self._file)
+        except OSError:
+            return False
 
     # What is known.
 

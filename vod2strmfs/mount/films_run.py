@@ -189,7 +189,7 @@ def _start_beside(
     nursery.start_soon(keep_up, examine_index, follower, folder, worker)
     nursery.start_soon(keep_up, report, reporter, folder)
     nursery.start_soon(keep_up, _play_and_learn, parts)
-    nursery.start_soon(keep_up, _watch_learning, parts.films.path, worker)
+    nursery.start_soon(keep_up, _watch_learning, parts.films, worker)
 
 
 async def _play_and_learn(parts: Parts) -> None:
@@ -198,11 +198,19 @@ async def _play_and_learn(parts: Parts) -> None:
         nursery.start_soon(keep_up, parts.learner.run)
 
 
-async def _watch_learning(path: Path, worker: "trio.MemorySendChannel[str]") -> None:
+async def _watch_learning(films: Films, worker: "trio.MemorySendChannel[str]") -> None:
     """Tell the worker when something was learnt, be it by this process or by another one. Never returns."""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
-        seen = 0
+    uri = f"{films.path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        seen, has_warned = 0, False
         while True:
+            if not has_warned and not films.is_in_place():
+                has_warned = True
+                # Another file may give the same numbers to other films, while somebody has them open.
+                _log.error(
+                    "%s was deleted or replaced: what is learnt from now on is not shown until films are mounted anew.",
+                    films.path,
+                )
             [version] = connection.execute("PRAGMA data_version").fetchone()
             if version != seen:
                 seen = version
