@@ -4,7 +4,8 @@
 # make test    all tests, with a real PostgreSQL and real mounts; needs root
 # make test-fast   the tests that start no mount, no server and no other process: 2 to 4 minutes, for anyone
 # make soak    the long forms of the tests that have one: within 45 minutes (see docs/reliability.md); needs root
-# make kodi    what a real Kodi, headless, makes of a library: not in CI, within 10 minutes
+# make kodi    what a real Kodi, headless, makes of a library, and players and other programs of films: not in CI, within
+#              15 minutes
 # make lint    ruff, mypy, import-linter
 # make lock    the exact versions of what testing needs, after a change of the dependencies; those that there are stay,
 #              but for PACKAGE with UPGRADE="--upgrade-package PACKAGE", or all with UPGRADE=--upgrade

@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,10 +19,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests/support"))
 from films import make_films
 from kodi import Kodi
 from logged_mount import logged, touched
+from players import LOOKS
 
 TIMES = 30
 """How often each film has its 30 seconds: some 105 MB, of 15 minutes."""
-MIDDLE = "450"
+MIDDLE = 450
 """Seconds: where programs seek to."""
 GAP = 1 << 16
 """Extents closer than this are one in the tables."""
@@ -31,17 +31,12 @@ GAP = 1 << 16
 _NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 _VLC = (*_NOBODY, "cvlc", "-q", "-I", "dummy", "--vout", "dummy", "--aout", "dummy", "--no-video-title-show",
         "--run-time=3", "--play-and-exit")  # fmt: skip
-_MPV = ("mpv", "--no-config", "--really-quiet", "--vo=null", "--ao=null")
+# Else it reads as much as it can until it ends, which tells nothing of what it needs: see docs/films-scanners.md.
+_MPV = ("mpv", "--no-config", "--really-quiet", "--vo=null", "--ao=null", "--cache=no")
 
 READERS: dict[str, tuple[str, ...]] = {
-    "ffprobe": ("ffprobe", "-v", "error", "-show_format", "-show_streams"),
-    "ffprobe as Jellyfin calls it": (
-        "ffprobe", "-analyzeduration", "200M", "-probesize", "1G", "-threads", "0", "-v", "warning",
-        "-print_format", "json", "-show_streams", "-show_chapters", "-show_format", "-i",
-    ),
-    "ffprobe as Emby calls it": ("ffprobe", "-v", "error", "-show_streams", "-show_chapters", "-show_format"),
-    "mediainfo": ("mediainfo",),
-    "ffmpeg, a picture from the middle": ("ffmpeg", "-v", "error", "-ss", MIDDLE, "-i", "FILM", "-frames:v", "1",
+    **LOOKS,
+    "ffmpeg, a picture from the middle": ("ffmpeg", "-v", "error", "-ss", str(MIDDLE), "-i", "FILM", "-frames:v", "1",
                                           "-f", "null", "-"),
     "mpv, first picture": (*_MPV, "--frames=1"),
     "mpv, a picture from the middle": (*_MPV, "--frames=1", f"--start={MIDDLE}"),
@@ -142,25 +137,11 @@ def run(command: tuple[str, ...], film: Path) -> None:
 def play_in_kodi(film: Path) -> None:
     """A real Kodi plays."""
     with tempfile.TemporaryDirectory(prefix="kodi-") as home, Kodi(Path(home)) as kodi:
-
-        def played(seconds: float) -> float:
-            """Wait until so many seconds have passed in the film."""
-            until = time.monotonic() + 60
-            while time.monotonic() < until:
-                players = kodi.call("Player.GetActivePlayers")
-                if players:
-                    told = kodi.call("Player.GetProperties", playerid=1, properties=["time"])["time"]
-                    now = told["hours"] * 3600 + told["minutes"] * 60 + told["seconds"]
-                    if now >= seconds:
-                        return float(now)
-                time.sleep(0.2)
-            raise TimeoutError(film)
-
-        kodi.call("Player.Open", item={"file": str(film)})
-        played(1)
-        kodi.call("Player.Seek", playerid=1, value={"time": {"hours": 0, "minutes": 7, "seconds": 30}})
-        played(float(MIDDLE))
-        kodi.call("Player.Stop", playerid=1)
+        kodi.open(film)
+        kodi.reach(1)
+        kodi.seek(MIDDLE)
+        kodi.reach(MIDDLE)
+        kodi.stop()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
 #   scripts/setup.sh dev      what testing needs as well
 #   scripts/setup.sh test     the same, for root alone: tests mount, and make devices and network namespaces
 #   scripts/setup.sh bench    what the benchmarks need as well
-#   scripts/setup.sh kodi     what testing with a real Kodi needs as well
+#   scripts/setup.sh kodi     what testing with a real Kodi and other players needs as well
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -20,7 +20,8 @@ dev | test) packages="$packages postgresql:postgres rsync:rsync rclone:rclone op
     mount:losetup autofs:automount redis-server:redis-server patchelf:patchelf mergerfs:mergerfs
     plocate:plocate nfs-ganesha:ganesha.nfsd nfs-ganesha-vfs:libfsalvfs.so libnfs-utils:nfs-ls ffmpeg:ffmpeg" ;;
 bench) packages="$packages postgresql:postgres bindfs:bindfs mergerfs:mergerfs rclone:rclone ffmpeg:ffmpeg" ;;
-kodi) packages="$packages postgresql:postgres kodi:kodi xvfb:Xvfb ffmpeg:ffmpeg" ;;
+kodi) packages="$packages postgresql:postgres kodi:kodi xvfb:Xvfb ffmpeg:ffmpeg mediainfo:mediainfo rsync:rsync mpv:mpv
+    vlc-bin:vlc vlc-plugin-base:liboldrc_plugin.so" ;;
 esac
 
 have() {

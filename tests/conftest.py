@@ -81,14 +81,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Tests that have a long form take the fixture `soak`."""
     parser.addoption("--soak", action="store_true", help="run those tests alone that have a long form, in that form")
-    parser.addoption("--kodi", action="store_true", help="run those tests alone that need a real Kodi")
+    parser.addoption("--kodi", action="store_true", help="run those tests alone that need a real Kodi or other players")
     parser.addoption("--fast", action="store_true", help="run those tests alone that start no other process")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --soak, leave out what has no long form; tests that take the fixture `kodi_home` run with --kodi alone."""
-    for option, fixture in (("kodi", "kodi_home"), ("soak", "soak")):
-        chosen = [item for item in items if fixture in getattr(item, "fixturenames", ())]
+    """With --soak, leave out what has no long form; what takes `kodi_home` or `player_home` runs with --kodi alone."""
+    for option, fixtures in (("kodi", {"kodi_home", "player_home"}), ("soak", {"soak"})):
+        chosen = [item for item in items if fixtures & {*getattr(item, "fixturenames", ())}]
         if not config.getoption(option):
             if option == "soak":
                 continue
@@ -123,6 +123,14 @@ def soak(request: pytest.FixtureRequest) -> bool:
 def kodi_home(tmp_path: Path) -> Path:
     """An empty folder for a Kodi's settings and databases."""
     home = tmp_path / "kodi"
+    home.mkdir()
+    return home
+
+
+@pytest.fixture
+def player_home(tmp_path: Path) -> Path:
+    """An empty folder for what players keep, and for what other programs make that only `make kodi` runs."""
+    home = tmp_path / "player"
     home.mkdir()
     return home
 

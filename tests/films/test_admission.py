@@ -81,6 +81,29 @@ def test_a_viewer_gets_the_stream_of_whoever_needs_it_less(lower: Rank) -> None:
     run(test)
 
 
+def test_a_stream_that_was_taken_away_is_not_had_back_before_whom_it_was_taken_for() -> None:
+    """Who lost it asks again at once, and both wait until it is quiet."""
+
+    async def test() -> None:
+        admission = Admission(order(), quiet=0.02)
+
+        async def ask_again(task_status: trio.TaskStatus[None]) -> None:
+            async with admission.lease(1, Rank.LEFT, 30):
+                task_status.started()
+                await trio.sleep_forever()
+            assert await is_refused(admission, Rank.LEFT, 30)
+
+        for _ in range(30):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(ask_again)
+                async with admission.lease(1, Rank.VIEWER, 30) as lease:
+                    await trio.sleep(0.03)
+                assert not lease.taken
+                assert admission.streams()[1].viewers == 0
+
+    run(test)
+
+
 def test_the_one_who_needs_it_least_gives_way() -> None:
     """And one of them is enough."""
 

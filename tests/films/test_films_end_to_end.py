@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dispatcharr_proxy import DispatcharrProxy
 from film_provider import Stream
-from films import FILMS, SECONDS, make_films
+from films import FILMS, SECONDS
 from mounts import Mount, eventually, mounted
 from postgres_server import PostgresServer
 
@@ -24,15 +24,9 @@ _LONG = 60 << 20
 
 
 @pytest.fixture(scope="session")
-def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Real films, by their names in `FILMS`."""
-    return make_films(tmp_path_factory.getbasetemp().parent / "films-by-ffmpeg")
-
-
-@pytest.fixture(scope="session")
-def long_film(films: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def long_film(real_films: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An mp4 with `moov` behind, and before it a box that every player skips."""
-    content = films["mp4-moov-behind"].read_bytes()
+    content = real_films["mp4-moov-behind"].read_bytes()
     moov = content.rindex(b"moov") - 4
     filler = random.Random(20).randbytes(_LONG)
     path = tmp_path_factory.mktemp("long") / "mp4-moov-behind.mp4"
@@ -68,9 +62,9 @@ def probe(path: Path) -> float:
 
 
 def test_from_a_row_to_a_film_that_is_scanned_for_nothing_and_played_with_seeks(
-    tmp_path: Path, postgres: PostgresServer, films: dict[str, Path], long_film: Path, soak: bool
+    tmp_path: Path, postgres: PostgresServer, real_films: dict[str, Path], long_film: Path, soak: bool
 ) -> None:
-    films = {**films, "mp4-moov-behind": long_film}
+    films = {**real_films, "mp4-moov-behind": long_film}
     if not soak:
         films = {name: films[name] for name in ("mkv-cues-behind", "mp4-moov-behind")}
     made, streams = titles(films)

@@ -1,5 +1,6 @@
 """Real readers of a real mount of films, whose provider and Dispatcharr fail on the way."""
 
+import filecmp
 import json
 import os
 import random
@@ -23,12 +24,14 @@ _LONG_BYTES = 32_000_000
 _READERS = 8
 _UNREAD = "long-unread"
 """A film that one test alone reads, so that nothing of it is in memory before."""
+_STALLS_AFTER = 3_000_000
+"""Bytes of an answer."""
 
 
 def streams_of(films: dict[str, Path]) -> list[Stream]:
-    """One account for each film, so that none waits for another to be learnt."""
+    """One account for each film, so that none waits for another to be learnt; the last two share one."""
     return [
-        Stream(str(UUID(int=number)), number, f"s{number}", film, extension=film.suffix)
+        Stream(str(UUID(int=number)), min(number, len(films) - 1), f"s{number}", film, extension=film.suffix)
         for number, film in enumerate(films.values(), 1)
     ]
 
@@ -113,12 +116,40 @@ def test_whatever_reads_files_reads_films(shown: Shown, tmp_path: Path) -> None:
     for name in shown.films.keys() - _long(shown):
         path, film, copy = shown.paths[name], shown.films[name], tmp_path / "copy"
         content = film.read_bytes()
-        subprocess.run(["cp", path, copy], check=True)
-        assert copy.read_bytes() == content, name
         dd = ["dd", f"if={path}", f"of={copy}", "bs=4097", "skip=300", "count=200", "status=none"]
         subprocess.run(dd, check=True)
         assert copy.read_bytes() == content[300 * 4097 : 500 * 4097], name
         assert picture(path) == picture(film) != b"", name
+        for program in ("cp", "rsync"):
+            copy.unlink(missing_ok=True)
+            subprocess.run([program, path, copy], check=True)
+            assert copy.read_bytes() == content, name
+
+
+def test_a_film_that_is_copied_is_asked_for_once(shown: Shown, tmp_path: Path) -> None:
+    for name in sorted(_long(shown) - {_UNREAD}):
+        asked = len(shown.proxy.provider.asked)
+        subprocess.run(["cp", shown.paths[name], tmp_path / "copy"], check=True)
+        assert filecmp.cmp(tmp_path / "copy", shown.films[name], shallow=False)
+        assert len(shown.proxy.provider.asked) == asked + 1
+
+
+def test_a_film_that_is_closed_gives_its_stream_to_the_next_while_its_provider_is_silent(shown: Shown) -> None:
+    *_, closed, opened = shown.films
+    place = 5_000_000
+    shown.proxy.provider.faults[f"s{len(shown.films) - 1}"] = Fault(stalls_after=_STALLS_AFTER)
+    try:
+        with shown.paths[closed].open("rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            file.seek(place)
+            while file.tell() < place + _STALLS_AFTER - (64 << 10):
+                assert file.read(32 << 10)  # The kernel reads ahead, and waits for what does not come.
+        with shown.paths[opened].open("rb", buffering=0) as file, shown.films[opened].open("rb") as original:
+            original.seek(place)
+            file.seek(place)
+            assert file.read(100_000) == original.read(100_000)
+    finally:
+        shown.proxy.provider.faults.clear()
 
 
 def test_random_reads_while_everything_fails_are_right_or_errors(shown: Shown, soak: bool) -> None:

@@ -17,6 +17,10 @@ TIMEOUT = 120.0
 PASSWORD = "kodi-secret"
 """Of its web server's user, `kodi`."""
 
+_VIDEO = 1
+"""The number of its player of films."""
+_NEAR = 60
+"""Seconds behind a place that are still at it."""
 _SHARE = Path("/usr/share/kodi")
 _GUI_SETTINGS = """\
 <settings version="2">
@@ -33,6 +37,8 @@ _GUI_SETTINGS = """\
     <setting id="weather.addon"></setting>
     <setting id="musiclibrary.updateonstartup">false</setting>
     <setting id="videoplayer.adjustrefreshrate">0</setting>
+    <setting id="myvideos.extractthumb">{extracts}</setting>
+    <setting id="myvideos.extractchapterthumbs">{extracts}</setting>
 </settings>
 """
 _ADVANCED_SETTINGS = """\
@@ -66,16 +72,25 @@ class Kodi:
         movies: the folders that are sources of films.
         series: those that are sources of series.
         separate_folders: whether "Movies are in separate folders that match the movie title" is on.
+        extracts: whether "Extract thumbnails from video files" and "Extract chapter thumbnails" are on, as they are in
+            a new one.
     """
 
     def __init__(
-        self, home: Path, *, movies: tuple[Path, ...] = (), series: tuple[Path, ...] = (), separate_folders: bool = True
+        self,
+        home: Path,
+        *,
+        movies: tuple[Path, ...] = (),
+        series: tuple[Path, ...] = (),
+        separate_folders: bool = True,
+        extracts: bool = True,
     ) -> None:
         self.log = home / ".kodi/temp/kodi.log"
         self._home = home
         self._movies = movies
         self._series = series
         self._separate_folders = separate_folders
+        self._extracts = extracts
         self._answers = json.JSONDecoder()
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._unread = ""
@@ -154,13 +169,38 @@ class Kodi:
 
     def play(self, file: Path, seconds: float = 3.0) -> None:
         """Play a file from its start for some seconds."""
-        self._told.clear()
-        self.call("Player.Open", item={"file": str(file)})
-        self._wait_for("Player.OnAVStart")
+        self.open(file)
         time.sleep(seconds)
-        for player in self.call("Player.GetActivePlayers"):
-            self.call("Player.Stop", playerid=player["playerid"])
-        self._wait_for("Player.OnStop")
+        self.stop()
+
+    def open(self, file: Path) -> None:
+        """Begin to play a file; returns when picture and sound are there."""
+        self._run("Player.Open", "Player.OnAVStart", item={"file": str(file)})
+
+    def seek(self, seconds: int) -> None:
+        """Go to a place of what is played."""
+        minutes, seconds = divmod(seconds, 60)
+        self._run(
+            "Player.Seek", "Player.OnSeek", playerid=_VIDEO,
+            value={"time": {"hours": minutes // 60, "minutes": minutes % 60, "seconds": seconds}},
+        )  # fmt: skip
+
+    def reach(self, seconds: float) -> None:
+        """Play until a place has passed."""
+        until = time.monotonic() + TIMEOUT
+        while not seconds < (place := self._place()) < seconds + _NEAR:
+            assert time.monotonic() < until, f"it is at {place} s"
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """End what is played."""
+        self._run("Player.Stop", "Player.OnStop", playerid=_VIDEO)
+
+    def _place(self) -> float:
+        """Where it is in what is played, in seconds."""
+        told = self.call("Player.GetProperties", playerid=_VIDEO, properties=["time"])["time"]
+        minutes = told["hours"] * 60 + told["minutes"]
+        return float(minutes * 60 + told["seconds"] + told["milliseconds"] / 1000)
 
     def _run(self, method: str, end: str, **parameters: Any) -> None:
         self._told.clear()
@@ -192,9 +232,14 @@ class Kodi:
         userdata = self._home / ".kodi/userdata"
         userdata.mkdir(parents=True, exist_ok=True)
         sources = "".join(_SOURCE.format(name=path.name, path=path) for path in (*self._movies, *self._series))
-        (userdata / "guisettings.xml").write_text(_GUI_SETTINGS.format(web_port=self.web_port, password=PASSWORD))
+        extracts = str(self._extracts).lower()
+        (userdata / "guisettings.xml").write_text(
+            _GUI_SETTINGS.format(web_port=self.web_port, password=PASSWORD, extracts=extracts)
+        )
         (userdata / "advancedsettings.xml").write_text(_ADVANCED_SETTINGS.format(port=port))
         (userdata / "sources.xml").write_text(_SOURCES.format(sources=sources))
+        # Without any device for sound, it looks for one for ten seconds at each seek.
+        (self._home / ".asoundrc").write_text("pcm.!default null\n")
         return port
 
     def _connect(self, port: int) -> None:

@@ -52,6 +52,13 @@ class _Logged(pyfuse3.Operations):
     async def getattr(self, inode: int, context: object = None) -> pyfuse3.EntryAttributes:
         return self._attributes(inode)
 
+    async def statfs(self, context: object) -> pyfuse3.StatvfsData:
+        # By what this answers, mpv knows a file system that may be slow, and then reads 150 MB ahead.
+        found = pyfuse3.StatvfsData()
+        found.f_bsize = found.f_frsize = 4096
+        found.f_namemax = 255
+        return found
+
     async def opendir(self, inode: int, context: object) -> int:
         return inode
 

@@ -85,8 +85,8 @@ class _Account:
     leases: list[Lease] = field(default_factory=list)
     quiet: list[float] = field(default_factory=list)
     """Until when streams that have ended count as used."""
-    waiting: int = 0
-    """How many who rank higher than learners wait for a stream."""
+    waiting: list[Rank] = field(default_factory=list)
+    """What for others than learners wait for a stream; the highest one gets it."""
     changed: trio.Event = field(default_factory=trio.Event)
     limit: int = _UNKNOWN
     limit_until: float = -1e9
@@ -139,11 +139,12 @@ class Admission:
             if not await self.has_room_to_learn(account):
                 raise FullError(f"account {account} has no stream free to learn with")
         else:
-            its.waiting += 1
+            its.waiting.append(rank)
             try:
                 await self._wait(account, its, rank, within)
             finally:
-                its.waiting -= 1
+                its.waiting.remove(rank)
+                its.tell()
         # Nothing is awaited between the last look at what is used and this.
         its.leases.append(lease)
         try:
@@ -193,8 +194,8 @@ class Admission:
         """Return when there is a stream free, and take one away from a lower rank if need be."""
         deadline = trio.current_time() + within
         limit = await self._limit(account, its)
-        while its.used() >= limit:
-            if sum(not lease.taken for lease in its.leases) >= limit and not _take_away(its, rank):
+        while (is_full := its.used() >= limit) or max(its.waiting) > rank:
+            if is_full and sum(not lease.taken for lease in its.leases) >= limit and not _take_away(its, rank):
                 raise FullError(f"films that play use the {counted(limit, 'streams')} of account {account}")
             changed, now = its.changed, trio.current_time()
             if now >= deadline:

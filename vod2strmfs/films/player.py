@@ -99,11 +99,24 @@ class Player:
             self._forget_unless_used(playing)
             self._hold_few()
 
+    def leaving(self, film: Film, handle: int) -> None:
+        """Note that he probably has, though reads of his still wait: until he reads again, others need the stream more
+        than he does."""
+        playing = self._playing.get(_id(film))
+        if playing is not None:
+            playing.leaving(handle)
+
     def now(self, film: Film, handle: int, offset: int, size: int) -> bytes | memoryview | None:
         """Bytes of a film that are at hand, fewer than asked for at its end alone; None: one has to wait for them.
 
         A view is good until something is awaited.
         """
+        playing = self._playing.get(_id(film))
+        if playing is not None:
+            playing.stays(handle)
+        return self._at_hand(film, handle, offset, size)
+
+    def _at_hand(self, film: Film, handle: int, offset: int, size: int) -> bytes | memoryview | None:
         stop = min(offset + size, film.size)
         if offset >= stop:
             return b""
@@ -121,7 +134,7 @@ class Player:
         Raises:
             ReadError: they did not come in time, or are not to be had. They are never wrong.
         """
-        data = self.now(film, handle, offset, size)
+        data = self._at_hand(film, handle, offset, size)
         if data is not None:
             return data
         until, why = self._spoilt.get(_id(film), (-1e9, ""))

@@ -109,6 +109,8 @@ class Reader:
         self.watch = Watch(tools.order.pace, tools.times.proof)
         self.refusal: ReadError | None = None
         """Why it gets nothing more from upstream."""
+        self.is_leaving = False
+        """Whether it has probably closed the film, though reads of it still wait."""
 
 
 class _Want:
@@ -195,6 +197,8 @@ class Playing:
         """How often another file seemed to answer, one time after the other."""
         self._refusal: tuple[float, ReadError] | None = None
         """Until when reads fail at once, and how."""
+        self._is_robbed = False
+        """Whether its stream was given to somebody else, and nobody has waited for anything since."""
 
     # What readers call.
 
@@ -220,6 +224,20 @@ class Playing:
         self.closed_at = -1e9
         self._limit_receiving()
         self._wake()
+
+    def leaving(self, handle: int) -> None:
+        """Note that somebody probably has closed it, though reads of his still wait."""
+        reader = self.readers.get(handle)
+        if reader is not None:
+            reader.is_leaving = True
+            self._rank()
+
+    def stays(self, handle: int) -> None:
+        """Note that somebody reads: what he closed was one of several descriptors."""
+        reader = self.readers.get(handle)
+        if reader is not None and reader.is_leaving:
+            reader.is_leaving = False
+            self._rank()
 
     def look(self, handle: int, start: int, stop: int) -> memoryview | bytes | None:
         """Bytes from memory, if they are there; good until one awaits anything."""
@@ -259,6 +277,7 @@ class Playing:
         self._read_at = now
         want = _Want(reader, start, stop)
         self._wants.append(want)
+        self._is_robbed = False
         try:
             if not self.is_alive:
                 self.is_alive = True
@@ -321,8 +340,9 @@ class Playing:
 
     def _rank(self) -> Rank:
         """Say how much its stream is needed."""
-        rank = Rank.BACKGROUND if self.readers else Rank.LEFT
-        if not all(reader.watch.is_background for reader in self.readers.values()):
+        staying = [reader for reader in self.readers.values() if not reader.is_leaving]
+        rank = Rank.BACKGROUND if staying else Rank.LEFT
+        if not all(reader.watch.is_background for reader in staying):
             rank = Rank.VIEWER
         if self._lease:
             self._lease.rank = rank
@@ -334,7 +354,9 @@ class Playing:
         """Read for those who wait, and hold what was read until nobody needs it any more."""
         try:
             while self._wants or await self._is_needed():
-                if self._wants or (not self._failures and not self._is_refused() and self._to_fill()):
+                if self._wants or (
+                    not self._is_robbed and not self._failures and not self._is_refused() and self._to_fill()
+                ):
                     await self._play_or_refuse()
         finally:
             self.is_alive = False
@@ -429,8 +451,17 @@ class Playing:
             return str(error)
         finally:
             self._forget_answers()
+            if self._lease and self._lease.taken:
+                self._rob()
             self._lease = None
         return ""
+
+    def _rob(self) -> None:
+        """Note that its stream was given to somebody else, and answer those who were leaving: they do not ask again."""
+        self._is_robbed = True
+        for want in self._wants[:]:
+            if want.reader.is_leaving:
+                self._settle(want, error=ReadError(errno.EIO, "it was closed, and its stream is somebody else's"))
 
     async def _feed(self, session: Session, source: Film) -> None:
         while await self._may_ask():

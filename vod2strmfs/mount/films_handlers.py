@@ -28,6 +28,9 @@ class Reading(Protocol):
     def released(self, film: Film, handle: int) -> None:
         """Note that somebody has closed a film."""
 
+    def leaving(self, film: Film, handle: int) -> None:
+        """Note that he probably has, though what he asked for has not come."""
+
     def now(self, film: Film, handle: int, offset: int, size: int) -> bytes | memoryview | None:
         """Bytes of a film, if they are at hand; a view is good until something is awaited."""
 
@@ -111,6 +114,13 @@ class FilmsHandlers(LibraryHandlers):
             self._player.released(file.film, handle)
         except Exception as error:
             self._refusal(file, error)
+
+    def flush(self, handle: int) -> None:
+        """Note that somebody closes a film. `release` comes when all was answered that he asked for: the kernel reads
+        ahead for him, and a provider may be silent for half a minute."""
+        file = self._open_films.get(handle)
+        if file is not None:
+            self._player.leaving(file.film, handle)
 
     def _find_film(self, inode: int) -> OpenedFilm:
         with self._contents:

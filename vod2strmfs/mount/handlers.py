@@ -349,6 +349,10 @@ class LibraryHandlers:
         if isinstance(file, OpenedPicture):
             file.close()
 
+    def flush(self, handle: int) -> None:
+        """Nothing to be done: the kernel does not ask again."""
+        raise RequestError(errno.ENOSYS)
+
     def getxattr(self, inode: int, name: bytes) -> bytes:
         """What a file stands for, as a help to scripts: see `Tree.identity`."""
         # Samba asks for this, and for the names of all, for each file of a listing. The kernel answers both itself, for

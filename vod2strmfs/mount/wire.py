@@ -131,6 +131,9 @@ class Handlers(Protocol):
     def release(self, handle: int) -> None:
         """Close a file."""
 
+    def flush(self, handle: int) -> None:
+        """Note that a descriptor of an open file was closed, perhaps the last one."""
+
     def getxattr(self, inode: int, name: bytes) -> bytes:
         """The value of an extended attribute."""
 
@@ -364,6 +367,11 @@ def _release(handlers: Handlers, inode: int, request: bytes) -> bytes:
     return b""
 
 
+def _flush(handlers: Handlers, inode: int, request: bytes) -> bytes:
+    handlers.flush(_RELEASE_IN.unpack_from(request, _BODY)[0])
+    return b""
+
+
 def _getxattr(handlers: Handlers, inode: int, request: bytes) -> bytes:
     [size, _] = _GETXATTR_IN.unpack_from(request, _BODY)
     return _as_asked(handlers.getxattr(inode, _name(request, _BODY + _GETXATTR_IN.size)), size)
@@ -401,6 +409,7 @@ _ANSWERS: dict[int, Callable[[Handlers, int, bytes], Body]] = {
     18: _release,
     _GETXATTR: _getxattr,
     23: _listxattr,
+    25: _flush,
     27: _opendir,
     _READDIR: _readdir,
     29: _releasedir,
