@@ -26,8 +26,10 @@ from vod2strmfs.cli.logs.setup import set_up_logs
 from vod2strmfs.cli.main import cli
 from vod2strmfs.cli.start import main
 from vod2strmfs.demo.catalogue import Catalogue
-from vod2strmfs.errors import Exit
+from vod2strmfs.errors import Exit, MountError, OutputError
 from vod2strmfs.index.store import Store
+from vod2strmfs.materialize.root import locate
+from vod2strmfs.mount import point
 from vod2strmfs.settings import load
 
 COMMANDS = (
@@ -304,16 +306,39 @@ def test_an_output_root_that_would_be_a_mistake_is_refused_with_advice_that_can_
     run: Run, demo: str, tmp_path: Path
 ) -> None:
     advice = f"`vod2strmfs materialize DIRECTORY --database sqlite:///{tmp_path}/demo.db"
-    for root in ("/", Path.home(), "/etc/passwd", "/etc/passwd/films", "/proc/films"):
+    for root in ("/", Path.home(), "/etc/passwd", "/etc/passwd/films", "/proc/films", "/sys/fs"):
         assert_refused(run("materialize", root, *demo.split()), Exit.OUTPUT, f"output root {root}: ", advice)
     with mounted(tmp_path, f"sqlite:///{tmp_path}/demo.db") as mount:
         state = f"--state-dir={tmp_path}/other"
         assert_refused(run("materialize", mount.path, *demo.split(), state), Exit.OUTPUT, "is mounted at", advice)
 
 
-def test_an_output_root_where_nothing_can_be_written_is_refused_before_any_title_fails(run: Run, demo: str) -> None:
-    for root in ("/proc", "/sys/fs"):
-        ended = run("materialize", root, *demo.split())
+def test_directories_of_the_system_are_neither_written_to_nor_mounted_over(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/etc")
+    systems = ("/", "/bin", "/boot", "/dev", "/etc", "/etc/vod", "/home", "/proc/1", "/root", "/run", "/sys", "/usr")
+    more = ("/usr/local", "/usr/share", "/var", "/var/lib", "/var/log", "/dev/shm", "/etc/../etc", f"{tmp_path}/link")
+    for place in map(Path, (*systems, *more)):
+        with pytest.raises(OutputError, match=r"(of the system|the whole system)\. Name a directory of its own"):
+            locate(place, tmp_path / "state")
+        with pytest.raises(MountError, match=r"of the system, .* Name a directory of its own, such as /data/STRM"):
+            point.prepare(place, allow_other=False)
+    others = ("/data/STRM", "/home/films", "/srv/films", "/mnt", "/media/films", "/run/media/films", "/var/lib/films")
+    for place in map(Path, (*others, "/usr/local/films", "/dev/shm/films", "/etcetera", "/opt/films", str(tmp_path))):
+        assert locate(place, tmp_path / "state").path == place.resolve()
+    (tmp_path / "films").mkdir()
+    point.prepare(tmp_path / "films", allow_other=False)
+
+
+def test_an_output_root_where_nothing_can_be_written_is_refused_before_any_title_fails(
+    run: Run, demo: str, tmp_path: Path
+) -> None:
+    for kind in ("proc", "sysfs"):
+        (root := tmp_path / kind).mkdir()
+        subprocess.run(["mount", "-t", kind, kind, root], check=True)
+        try:
+            ended = run("materialize", root, *demo.split())
+        finally:
+            subprocess.run(["umount", root], check=True)
         assert_refused(ended, Exit.OUTPUT, f"output root {root}: nothing can be written there (")
         assert "could not be dealt with" not in ended.err
 

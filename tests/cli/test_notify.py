@@ -226,6 +226,24 @@ def test_what_is_in_the_outbox_outlives_its_process(tmp_path: Path) -> None:
         assert outbox.generation("/mnt", 2) == 0
 
 
+_AS_NOBODY = """
+import os, pwd, sys
+from pathlib import Path
+import vod2strmfs.films.film, vod2strmfs.notify.outbox
+from vod2strmfs.service.tell import orders_of
+from vod2strmfs.settings import load
+settings = load(None, {"state_dir": Path(sys.argv[1])}, {}, {})
+os.setuid(pwd.getpwnam("nobody").pw_uid)
+print(len(orders_of(settings)))
+"""
+
+
+def test_a_state_directory_that_this_user_may_not_look_into_is_left_to_who_opens_it(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    done = subprocess.run([sys.executable, "-c", _AS_NOBODY, tmp_path], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
 @pytest.mark.complains("was damaged")
 def test_a_damaged_outbox_begins_anew(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"no database at all" * 1000)

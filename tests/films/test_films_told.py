@@ -183,7 +183,7 @@ def test_the_first_film_is_told_at_once_by_its_folder_and_a_server_that_is_away_
         [line] = [line for line in run(tmp_path, "status").stdout.splitlines() if line.startswith("told")]
         assert "0 folders, 1 waiting, failing since" in line
         [finding] = examine_servers(load(config, {}, {"VOD2STRMFS_STATE_DIR": str(tmp_path / "state")}))
-        assert "is to be told of 1 folders in" in finding.text
+        assert "is to be told of 1 folder in" in finding.text
         plex.chance = lambda: None
         eventually(lambda: plex.folders() == {"/library/Films/Movies/Heat": 1})
         assert witness.seen == [True]

@@ -10,6 +10,7 @@ from typing import Any
 import mounts
 import pytest
 import trio
+import trio.testing
 from cinema import KILOBYTE, MEGABYTE, QUICK, Cinema, eventually, movie, read_all, run
 from dispatcharr_proxy import DispatcharrProxy
 from film_provider import Fault, Stream
@@ -99,6 +100,8 @@ def test_a_provider_that_marks_every_answer_otherwise_is_not_asked_thrice_for_ea
                 at = (3 + place * 23 % 50) * MEGABYTE
                 assert await player.read(film, 1, at, KILOBYTE) == stream.film.read(at, KILOBYTE)  # type: ignore[union-attr]
             assert cinema.proxy.provider.counted().requests <= 70
+            [playing] = player._playing.values()
+            assert len(playing._marks) < 20, "else they are the more, the longer it plays"
 
     run(test)
 
@@ -165,6 +168,27 @@ def test_who_copies_a_library_leaves_few_films_behind(stack: ExitStack, tmp_path
             await eventually(lambda: len(player.playing()) == 4)
             await eventually(lambda: cinema.proxy.provider.counted().open_now == 4)
             assert [play.film for play in player.playing()] == films[-4:], "who comes back soon finds it as it was"
+
+    run(test)
+
+
+def test_a_film_that_is_read_while_a_player_begins_anew_is_read_then(stack: ExitStack, tmp_path: Path) -> None:
+    """As a mount has it begin anew after an unexpected error of what runs beside it."""
+    stream = movie(1, SIZE)
+    cinema = cinema_of(stack, tmp_path, stream)
+    [film] = cinema.learn([stream], (0, MEGABYTE))
+
+    async def test() -> None:
+        async with cinema.open() as player:
+            player.opened(film, 1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read_all, player, film, 1, 50 * MEGABYTE, 51 * MEGABYTE)
+            await trio.testing.wait_all_tasks_blocked()
+            with trio.move_on_after(QUICK.read):
+                nursery.start_soon(player.run)
+                await eventually(lambda: cinema.upstream.received > MEGABYTE)
+            nursery.cancel_scope.cancel()
+        assert cinema.upstream.received > MEGABYTE
 
     run(test)
 

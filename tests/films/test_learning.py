@@ -323,6 +323,25 @@ def test_learning_ends_at_once_for_a_viewer_and_goes_on_after_him(world: World) 
     assert world.known("s")
 
 
+def test_learning_ends_at_once_if_told_however_seldom_films_may_be_asked_for(tmp_path: Path, film: Path) -> None:
+    """A mount waits for the right to learn until then."""
+    order = ORDER.model_copy(update={"learn_rate": 0.1})
+    with world_of(tmp_path, movie(film, "a"), movie(film, "b", 2), order=order) as world:
+
+        async def end(films: Films) -> None:
+            learner = world.learner(films)
+            with trio.fail_after(60):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(learner.work)
+                    while not world.outcomes:
+                        await trio.sleep(0.02)
+                    learner.end()
+
+        with world.films() as films:
+            trio.run(end, films)
+        assert len(world.outcomes) == 1
+
+
 def test_an_account_is_asked_for_one_film_at_a_time_and_others_meanwhile(tmp_path: Path, film: Path) -> None:
     streams = [movie(film, f"{account}-{number}", account) for account in (1, 2) for number in range(3)]
     order = ORDER.model_copy(update={"max_streams": 9})
@@ -654,7 +673,7 @@ def test_a_provider_that_allows_one_connection_alone_is_learnt_from_through_disp
     tmp_path: Path, real_films: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That opens another one for each request, and says no for what its provider refuses."""
-    monkeypatch.setattr(learner_module, "_NOTICES", 1.5)
+    monkeypatch.setattr(learner_module, "NOTICES", 1.5)
     names = ("mkv-cues-behind", "mp4-moov-behind")
     with world_of(tmp_path, *(movie(real_films[name], name) for name in names), max_streams={1: 1}) as world:
         provider = world.proxy.provider
@@ -689,7 +708,7 @@ def test_a_provider_that_allows_one_connection_alone_is_learnt_from_through_disp
 def test_a_provider_that_is_slow_to_notice_that_a_connection_was_closed_is_asked_once_more(
     tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch, refusals: int, kind: Kind
 ) -> None:
-    monkeypatch.setattr(learner_module, "_NOTICES", 0.1)
+    monkeypatch.setattr(learner_module, "NOTICES", 0.1)
     with direct_world(tmp_path, movie(film)) as world:
         asked: list[str] = []
 

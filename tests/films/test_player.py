@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from cinema import KILOBYTE, MEGABYTE, QUICK, Cinema, eventually, movie, read_all, run
 from conftest import Complaints
 from dispatcharr_proxy import DispatcharrProxy
 from film_provider import Asked, Fault, Pattern, Stream
 
+from vod2strmfs.films import pace
 from vod2strmfs.films.admission import Rank
 from vod2strmfs.films.film import Film, ReadError
 from vod2strmfs.films.player import Player
@@ -910,6 +912,52 @@ def test_a_film_that_was_left_gives_its_stream_to_the_next(opens: Opens) -> None
     run(test)
 
 
+def test_a_film_that_is_closed_while_it_waits_for_a_stream_does_not_hold_it_as_a_viewer(opens: Opens) -> None:
+    """The kernel says that it was closed, and its provider is silent."""
+    left, wanted = movie(1, SIZE), movie(1, SIZE, 5, title="b")
+    cinema = opens([left, wanted], direct=True, times=QUICK._replace(read=40, admission=30))
+    first, second = cinema.learn([left, wanted], (0, MEGABYTE))
+    cinema.proxy.provider.faults[left.stream] = Fault(stalls_after=0)
+
+    async def test() -> None:
+        async def read_in_vain() -> None:
+            await failure(player, first, 50 * MEGABYTE)
+
+        async with cinema.open() as player, trio.open_nursery() as nursery:
+            async with cinema.admission.lease(1, Rank.LEARNER):
+                with trio.CancelScope(shield=True):  # It takes its time to give way.
+                    player.opened(first, 1)
+                    nursery.start_soon(read_in_vain)
+                    await trio.testing.wait_all_tasks_blocked()
+                    player.leaving(first, 1)
+            await eventually(lambda: player.playing()[0].has_stream)
+            player.opened(second, 2)
+            assert await is_right(player, second, wanted, 50 * MEGABYTE, 51 * MEGABYTE, handle=2)
+
+    run(test)
+
+
+def test_a_film_of_which_one_descriptor_of_several_was_closed_stays_a_viewers(opens: Opens) -> None:
+    """A process that forks closes its copy, say. Who reads on shows that he watches."""
+    played, wanted = movie(1, SIZE), movie(1, SIZE, 5, title="b")
+    cinema = opens([played, wanted], direct=True, times=QUICK._replace(linger=60, pause=60))
+    first, second = cinema.learn([played, wanted], (0, MEGABYTE))
+
+    async def test() -> None:
+        async with cinema.open() as player:
+            player.opened(first, 1)
+            assert await is_right(player, first, played, 50 * MEGABYTE, 51 * MEGABYTE)
+            player.leaving(first, 1)
+            assert player.now(first, 1, 50 * MEGABYTE, READ)
+            player.opened(second, 2)
+            assert "films that play use" in str(await failure(player, second, 50 * MEGABYTE, handle=2))
+            player.leaving(first, 1)
+            await trio.sleep(QUICK.sulk)
+            assert await is_right(player, second, wanted, 50 * MEGABYTE, 51 * MEGABYTE, handle=2)
+
+    run(test)
+
+
 @pytest.mark.parametrize("status", [503, 429])
 def test_a_stream_that_somebody_else_uses_is_not_asked_for_again_and_again(opens: Opens, status: int) -> None:
     """Each try can cost Dispatcharr a slot."""
@@ -986,6 +1034,31 @@ def test_readers_that_nobody_watches_are_refused_if_so_set(opens: Opens) -> None
             assert player.playing()[0].background == 1
             player.opened(film, 2)
             assert await is_right(player, film, stream, offset, offset + READ, handle=2), "somebody else watches"
+
+    run(test)
+
+
+def test_who_was_taken_for_a_reader_that_nobody_watches_is_a_viewer_again_after_a_break(
+    opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And keeps his stream, though he reads what is in memory alone."""
+    monkeypatch.setattr(pace, "BREAK_SECONDS", 2.0)
+    stream, wanted = movie(1, SIZE), movie(1, SIZE, 5, title="b")
+    cinema = opens([stream, wanted], direct=True, pace=20, times=QUICK._replace(proof=0.2, pause=60))
+    film, other = cinema.learn([stream, wanted], (0, MEGABYTE), seconds=2000)
+
+    async def test() -> None:
+        async with cinema.open() as player:
+            player.opened(film, 1)
+            offset = 0
+            while not player.playing()[0].background:
+                assert await is_right(player, film, stream, offset, offset + READ)
+                offset += READ
+            await trio.sleep(2.1)
+            assert bytes(player.now(film, 1, offset - READ, READ) or b"") == bytes_of(stream, offset - READ, offset)
+            assert player.playing()[0].background == 0
+            player.opened(other, 2)
+            assert "films that play use" in str(await failure(player, other, 50 * MEGABYTE, handle=2))
 
     run(test)
 

@@ -363,6 +363,22 @@ def test_what_waits_when_the_clock_is_set_back_waits_no_longer_than_it_had_to(
         assert read_figures(tmp_path)
 
 
+def test_a_clock_that_goes_on_is_written_down_every_ten_minutes_and_no_oftener(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is all that a mount with nothing to do writes."""
+    start, later = time.time(), 0
+    monkeypatch.setattr(time, "time", lambda: start + later)
+    with Films(tmp_path) as films, Films(tmp_path) as other:
+        written = []
+        version = other._rows("PRAGMA data_version")
+        for later in range(0, 3600, 10):
+            films.follow_clock()
+            version, before = other._rows("PRAGMA data_version"), version
+            written += [later] if version != before else []
+    assert written == [600, 1200, 1800, 2400, 3000]
+
+
 def test_a_clock_that_goes_on_changes_nothing(store: Films, monkeypatch: pytest.MonkeyPatch) -> None:
     fail(store, A, Kind.FAILED)
     now = time.time()

@@ -522,6 +522,19 @@ def test_a_foreign_file_system_at_the_mount_point(set_up: SetUp, tmp_path: Path)
     broken(found, "a tmpfs file system is mounted", "Unmount it")
 
 
+def test_a_mount_point_that_belongs_to_the_system(set_up: SetUp) -> None:
+    set_up.options |= {"output_root": "/etc", "films_root": "/usr/lib"}
+    found = set_up.examine()
+    for check, text, advice in (
+        ("mount", "/etc is a directory of the system", "Choose another mount point: "),
+        ("films", "/usr/lib is a directory of the system", "Choose another films_root: "),
+    ):
+        [finding] = [each for each in found if each.check == check and each.level == Level.PROBLEM]
+        assert finding.text == text
+        assert finding.advice.startswith(advice)
+        assert is_documented(finding)
+
+
 def test_no_mount_point(set_up: SetUp, tmp_path: Path) -> None:
     (tmp_path / "mount").rmdir()
     broken(set_up.examine(), "does not exist", f"mkdir -p {tmp_path}/mount", Level.WARNING)
@@ -539,8 +552,8 @@ def test_a_mount_point_that_is_a_file(set_up: SetUp, tmp_path: Path) -> None:
 
 
 def test_a_mount_point_that_this_user_cannot_write(set_up: SetUp) -> None:
-    found = elsewhere("mount", "true", set_up.options | {"output_root": "/usr"}, as_nobody=True)
-    broken(found, "nobody cannot write /usr", "chown nobody /usr")
+    found = elsewhere("mount", "true", set_up.options | {"output_root": "/opt"}, as_nobody=True)
+    broken(found, "nobody cannot write /opt", "chown nobody /opt")
 
 
 def test_a_dead_mount(tmp_path: Path, server: DispatcharrServer) -> None:

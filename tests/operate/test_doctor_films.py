@@ -1,5 +1,6 @@
 """What `doctor` says of films that play: settings that contradict each other, what is learnt, and a film read twice."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -168,8 +169,13 @@ def test_what_stands_where_films_are_to_be(set_up: SetUp) -> None:
         mount.process.kill()
         mount.process.wait()
         broken(films.mount(set_up.settings()), "is dead: its process has gone", "vod2strmfs films")
-    set_up.options["films_root"] = "/proc"
-    broken(films.mount(set_up.settings()), "a proc file system is mounted at /proc", "another films_root")
+    (other := set_up.folder / "other").mkdir()
+    set_up.options["films_root"] = str(other)
+    subprocess.run(["mount", "-t", "proc", "proc", other], check=True)
+    try:
+        broken(films.mount(set_up.settings()), f"a proc file system is mounted at {other}", "another films_root")
+    finally:
+        subprocess.run(["umount", other], check=True)
 
 
 def test_films_that_are_mounted_elsewhere_than_the_settings_say(set_up: SetUp, tmp_path: Path) -> None:

@@ -248,6 +248,15 @@ def test_without_anything_to_wait_for_it_does_not_start(tmp_path: Path) -> None:
     assert "schedule: is not set, nor is auto" in done.stderr
 
 
+def test_where_it_must_not_write_is_said_when_it_starts(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command("run", "/etc", "--database", "sqlite:///x.db", "--state-dir", tmp_path, "--schedule", "0 0 29 2 *"),
+        capture_output=True, text=True, check=False, timeout=TIMEOUT,
+    )  # fmt: skip
+    assert done.returncode == 6
+    assert "output root /etc: is a directory of the system" in done.stderr
+
+
 class Deciding:
     """A service in a thread, whose runs end as they are told to."""
 

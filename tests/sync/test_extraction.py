@@ -23,6 +23,7 @@ from vod2strmfs.catalog.open import open_source
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.sqlite import SQLiteSnapshot
 from vod2strmfs.demo.generator import write_demo
+from vod2strmfs.errors import CatalogError
 from vod2strmfs.extract.convert import Converter, TitledRow
 from vod2strmfs.extract.incoming import Incoming
 from vod2strmfs.host.second_process import SecondProcessError
@@ -240,6 +241,28 @@ def test_the_second_process_starts_before_the_rows_are_counted(
     monkeypatch.setattr(SQLiteSnapshot, "counts", note_counts)
     Library(tmp_path).sync(demo(f"sqlite:///{tmp_path}/demo.db"))
     assert steps == ["start", "count"]
+
+
+def test_a_second_process_that_was_started_for_nothing_ends_with_the_sync_that_fails(
+    tmp_path: Path, given: list[ConvertProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    start = ConvertProcess.__init__
+
+    def note_start(helper: ConvertProcess, *arguments: Any) -> None:
+        start(helper, *arguments)
+        started.append(helper.pid)
+
+    def lose(snapshot: SQLiteSnapshot) -> dict[str, int]:
+        raise CatalogError("it is away")
+
+    monkeypatch.setattr(ConvertProcess, "__init__", note_start)
+    monkeypatch.setattr(SQLiteSnapshot, "counts", lose)
+    with pytest.raises(CatalogError):
+        Library(tmp_path).sync(demo(f"sqlite:///{tmp_path}/demo.db"))
+    [pid] = started
+    assert given == []
+    assert not Path(f"/proc/{pid}").exists()
 
 
 def test_few_rows_are_not_worth_a_second_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.doctor.patience import in_time
 from vod2strmfs.errors import MountError
 from vod2strmfs.host.mount_table import KIND, Mounted, mount_of, mounted_at
+from vod2strmfs.host.system_places import is_systems
 from vod2strmfs.mount import point
 from vod2strmfs.settings import Settings
 from vod2strmfs.status.channel import NotRunningError, ask
@@ -73,7 +74,14 @@ def _mounted_there(
     check: str, place: Path, what: str, look: Callable[[Mounted | None], Iterator[Finding]]
 ) -> Iterator[Finding]:
     mounted = mounted_at(place)
-    if mounted is not None and mounted.kind != KIND:
+    if is_systems(place):
+        yield Finding(
+            check,
+            Level.PROBLEM,
+            f"{place} is a directory of the system",
+            f"Choose another {what}: a directory of its own, such as those in /data.",
+        )
+    elif mounted is not None and mounted.kind != KIND:
         yield Finding(
             check,
             Level.PROBLEM,

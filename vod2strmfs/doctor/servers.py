@@ -1,19 +1,19 @@
 """Checks of what a media server will make of the library, where its settings decide whether it finds anything."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 
-from vod2strmfs.doctor import films
+from vod2strmfs.doctor import films, patience
 from vod2strmfs.doctor.finding import Finding, Level
-from vod2strmfs.doctor.patience import SECONDS
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.films.film import FOLDER
 from vod2strmfs.index.store import Store
 from vod2strmfs.library import stats_csv as stats
 from vod2strmfs.settings import Settings
-from vod2strmfs.status.channel import NotRunningError, ask
+from vod2strmfs.status.channel import NotRunningError, ask, ask_films
+from vod2strmfs.status.state import MountState
+from vod2strmfs.status.words import counted, moment
 
 _CHECK = "media server"
 
@@ -48,24 +48,24 @@ def servers(settings: Settings) -> Iterator[Finding]:
             f"{number} .strm files have URLs of 4,095 bytes or more: Kodi leaves them out, and says nothing",
             'Shorten movie_path and episode_path; `vod2strmfs report` has the titles as "long url".',
         )
-    for folder in (settings.state_dir, settings.state_dir / FOLDER) if settings.notify or settings.on_change else ():
-        yield from _untold(folder)
+    if settings.notify or settings.on_change:
+        yield from _untold(ask, settings.state_dir)
+        yield from _untold(ask_films, settings.state_dir / FOLDER)
 
 
-def _untold(state_dir: Path) -> Iterator[Finding]:
+def _untold(look: Callable[[Path, float], MountState], folder: Path) -> Iterator[Finding]:
     """Who cannot be told what changed in a mount."""
     try:
-        state = ask(state_dir, SECONDS / 2)
+        state = look(folder, patience.SECONDS / 2)
     except NotRunningError:
         return  # The check of that mount says so.
     for server in state.servers:
         if server.failures:
-            since = datetime.fromtimestamp(server.failing_since).astimezone().isoformat(" ", "seconds")
             yield Finding(
                 _CHECK,
                 Level.WARNING,
-                f"{server.name} is to be told of {server.waiting:,} folders in {state.mountpoint}, and cannot be told"
-                f" since {since}: it {server.error}",
+                f"{server.name} is to be told of {counted(server.waiting, 'folders')} in {state.mountpoint}, and cannot"
+                f" be told since {moment(server.failing_since)}: it {server.error}",
                 "`vod2strmfs notify test` says what is wrong. It is tried again by itself, and nothing is lost.",
             )
 

@@ -59,7 +59,7 @@ class Converter:
         """The items of some rows, in their order, with their places yet to be found.
 
         Each step is done for all of them before the next: of one step's code and data, a processor has in its caches
-        what the next row needs, and row by row takes a third longer. So a hundred rows are better than one, and no
+        what the next row needs, and row by row takes a sixth longer. So a hundred rows are better than one, and no
         worse than a thousand.
 
         Args:

@@ -30,7 +30,7 @@ from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.outcomes import Kind, Outcome
 from vod2strmfs.films.parts import Draft, merged
 from vod2strmfs.films.store import CLAIM_BYTES, Due, Films, Learnt, holding
-from vod2strmfs.films.upstream import Answer, Session, Upstream, UpstreamError, UpstreamKind
+from vod2strmfs.films.upstream import NOTICES, REFUSALS, Answer, Session, Upstream, UpstreamError, UpstreamKind
 from vod2strmfs.host.causes import cause_of
 from vod2strmfs.host.room import has_room, is_full, which_is_full
 from vod2strmfs.library.rendered import content_digest
@@ -61,10 +61,6 @@ _SKIP = 1 << 20
 """Rather than to ask anew, so many bytes of an answer are read on."""
 _FIRST = 5 << 18
 """Bytes of every film's beginning that scanners read, and some more."""
-_NOTICES = 3.0
-"""Seconds within which a provider notices that an answer was closed."""
-_REFUSALS = (UpstreamKind.BUSY, UpstreamKind.FORBIDDEN, UpstreamKind.FAILED)
-"""By which one may mean that there are too many connections."""
 
 _KINDS = {
     UpstreamKind.BUSY: Kind.BUSY,
@@ -122,6 +118,8 @@ class Learner:
         self._alone: set[int] = set()
         """Accounts whose films were learnt by one connection at a time, where two were refused."""
         self._is_ended = False
+        self._pausing = trio.CancelScope()
+        """In which it is waited until the next film may be begun."""
         self._nothing: tuple[float, Set[int]] = -1e9, set()
         """Until when it is not looked for films again that can be learnt beside some accounts: there were none."""
         self._is_spent = False
@@ -184,6 +182,7 @@ class Learner:
     def end(self) -> None:
         """Have `work` ask for nothing more, give up what it asks for now, and return."""
         self._is_ended = True
+        self._pausing.cancel()
         for lease in self._asking.values():
             if lease is not None:
                 lease.scope.cancel()
@@ -238,7 +237,9 @@ class Learner:
     async def _in_pace(self) -> None:
         """Wait until the next film may be begun."""
         _, last = self._films.taken(time.time())
-        await trio.sleep(max(0.0, min(last + 60 / self._order.learn_rate - time.time(), 60 / self._order.learn_rate)))
+        pause = 60 / self._order.learn_rate
+        with trio.CancelScope() as self._pausing:
+            await trio.sleep(max(0.0, min(last + pause - time.time(), pause)))
 
     async def _stop(self, why: str, seconds: float) -> None:
         """Learn nothing for a while."""
@@ -467,11 +468,11 @@ class _Reading:
         try:
             return await self._session.open(start, stop)
         except UpstreamError as error:
-            if error.kind not in _REFUSALS or error.pause:
+            if error.kind not in REFUSALS or error.pause:
                 raise
         self.is_alone = True
         await self._close_head()
-        await trio.sleep(_NOTICES)
+        await trio.sleep(NOTICES)
         return await self._session.open(start, stop)
 
     async def _close_head(self) -> None:

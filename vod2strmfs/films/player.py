@@ -77,15 +77,18 @@ class Player:
         """Films that turned out to be others, until when they are not tried again, and why."""
         self._nursery: trio.Nursery | None = None
         self._early: list[Playing] = []
-        """Films that were read before `run`."""
+        """Films that were read while `run` did not run."""
 
     async def run(self) -> None:
         """Read for those who wait, until it is cancelled."""
-        async with trio.open_nursery() as self._nursery:
-            early, self._early = self._early, []
-            for playing in early:
-                self._start(playing)
-            await self.budget.run()
+        try:
+            async with trio.open_nursery() as self._nursery:
+                early, self._early = self._early, []
+                for playing in early:
+                    self._start(playing)
+                await self.budget.run()
+        finally:
+            self._nursery = None
 
     def opened(self, film: Film, handle: int) -> None:
         """Note that somebody has a film open, by a number of his own."""

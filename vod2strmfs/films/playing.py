@@ -7,7 +7,7 @@ the new answer is opened before the old one is closed. All of it belongs to the 
 
 import errno
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from math import inf
 from typing import NamedTuple
@@ -21,7 +21,16 @@ from vod2strmfs.films.film import BLOCK, AddressOf, Film, ReadError
 from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.pace import BURST_SECONDS, PROOF_SECONDS, SLOWEST, Allowance, Budget, Flow, Watch, bit_rate
 from vod2strmfs.films.store import Films
-from vod2strmfs.films.upstream import Answer, Session, Upstream, UpstreamError, UpstreamKind
+from vod2strmfs.films.upstream import (
+    NOTICES,
+    ON_ITS_WAY,
+    REFUSALS,
+    Answer,
+    Session,
+    Upstream,
+    UpstreamError,
+    UpstreamKind,
+)
 
 _BUFFERS = 2
 _KNOWN = 64 << 10
@@ -31,8 +40,6 @@ _ENOUGH = 4 << 10
 _SKIP = 4 << 20
 """Bytes that are rather read than skipped by another request, while it is not known what either takes."""
 _FARTHEST_SKIP = 16 << 20
-_ON_ITS_WAY = 10 << 20
-"""Bytes that may be on their way: Dispatcharr takes an answer for ended that lacks no more than that."""
 _PIECE = 1 << 20
 """Bytes that are received at once, at most."""
 _DWELL = 4 << 20
@@ -55,10 +62,6 @@ _TRICKLE = 256 << 10
 _SERVERS = 8
 """Of a provider, that mark a film in their own ways. Where there are more ways, marks say nothing."""
 _BUSY_TRIES = 2
-_NOTICES = 3.0
-"""Seconds within which a provider notices that an answer was closed."""
-_REFUSALS = (UpstreamKind.BUSY, UpstreamKind.FORBIDDEN, UpstreamKind.FAILED)
-"""By which one may mean that there are too many connections."""
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -246,11 +249,8 @@ class Playing:
             data = buffer.read(start, stop, now)
             if data is not None:
                 self._read_at = now
-                reader = self.readers.get(handle)
-                if reader:
-                    self._last_reader[buffer] = reader
-                    if reader.watch.is_background:
-                        self._tools.budget.take(self.account, len(data))
+                if reader := self.readers.get(handle):
+                    self._gave(reader, buffer, len(data), now)
                 if buffer.lacks():
                     self._wake()
                 return data
@@ -446,6 +446,7 @@ class Playing:
                 self._tools.admission.lease(source.key.account, self._rank(), within) as self._lease,
                 self._tools.upstream.session(address, source.key.label, self.film.size) as session,
             ):
+                self._rank()  # Readers may have come and gone while it was waited for.
                 await self._feed(session, source)
         except (FullError, _BusyError) as error:
             return str(error)
@@ -567,11 +568,18 @@ class Playing:
             for buffer in self._buffers:
                 data = buffer.read(want.start, want.stop, now)
                 if data is not None:
-                    self._last_reader[buffer] = want.reader
-                    if want.reader.watch.look(now):
-                        self._tools.budget.take(self.account, len(data))
+                    self._gave(want.reader, buffer, len(data), now)
                     self._settle(want, bytes(data))
                     break
+
+    def _gave(self, reader: Reader, buffer: Buffer, count: int, now: float) -> None:
+        """Note that a reader got bytes from a buffer."""
+        self._last_reader[buffer] = reader
+        if reader.watch.is_background:
+            if reader.watch.look(now):
+                self._tools.budget.take(self.account, count)
+            else:
+                self._rank()
 
     async def _choose(self) -> Buffer | None:
         """The buffer to feed now, if any."""
@@ -652,7 +660,8 @@ class Playing:
         while self._loose and self._connections() > 1:
             await self._loose.pop().close()
         if buffer not in self._answers:
-            if self._is_alone or not self._holds_session():  # A direct session is alone from its start.
+            # A direct session is alone from its start.
+            if self._is_alone or not any(each.holds_session for each in self._all_answers()):
                 await self._close_others()
             answer = await self._open(buffer, session)
             if answer.stop - answer.start > AHEAD:
@@ -677,7 +686,7 @@ class Playing:
         if session.is_direct:
             self._proven = session  # Nobody but we know it: it stays what it is also while nothing is open.
         place += len(known)
-        near = max(self._skip(_SKIP), REACH, 0 if session.is_direct or _holds_session(answer) else _ON_ITS_WAY)
+        near = max(self._skip(_SKIP), REACH, 0 if session.is_direct or answer.holds_session else ON_ITS_WAY)
         if 0 < buffer.high - place <= near:
             buffer.begin_at(place)
         elif buffer.high != place:
@@ -704,19 +713,23 @@ class Playing:
                 await self._compare(again, known)
                 await self._close(again)
                 answer = await self._ask(session, place)
-        self._marks.add(answer.marks)
+        self._note_marks(answer)
         return answer
+
+    def _note_marks(self, answer: Answer) -> None:
+        if len(self._marks) <= _SERVERS:
+            self._marks.add(answer.marks)
 
     async def _ask(self, session: Session, place: int) -> Answer:
         """Open the film at a place; if it is refused beside another answer, it will be tried alone."""
         try:
             return await session.open(place)
         except UpstreamError as error:
-            if error.kind not in _REFUSALS:
+            if error.kind not in REFUSALS:
                 raise
             if session.connections:
                 self._is_alone = True
-            elif trio.current_time() - self._hung_up_at > _NOTICES:
+            elif trio.current_time() - self._hung_up_at > NOTICES:
                 raise
             raise UpstreamError(UpstreamKind.FAILED, f"{error.why}, beside another answer") from None
 
@@ -730,7 +743,7 @@ class Playing:
 
     async def _close_others(self) -> None:
         """Close all answers that are there."""
-        for answer in (*self._answers.values(), *self._loose):
+        for answer in self._all_answers():
             await self._close(answer)
         self._forget_answers()
 
@@ -743,14 +756,12 @@ class Playing:
         self._loose.clear()
         self._fed = None
 
-    def _holds_session(self) -> bool:
-        """Whether an answer is open that Dispatcharr does not take for ended. A second later it forgets a session that
-        has none, and whoever asks then may get another film, or may leave a stream in use for ever."""
-        return any(_holds_session(answer) for answer in (*self._answers.values(), *self._loose))
+    def _all_answers(self) -> Sequence[Answer]:
+        return (*self._answers.values(), *self._loose)
 
     def _connections(self) -> int:
         """How many answers are open: with none, the session does not live."""
-        return sum(answer.is_open for answer in (*self._answers.values(), *self._loose))
+        return sum(answer.is_open for answer in self._all_answers())
 
     def _at_hand(self, buffer: Buffer) -> tuple[int, bytes]:
         """The place of the last bytes of a buffer, and these."""
@@ -780,7 +791,7 @@ class Playing:
             self._proven = None
             raise UpstreamError(UpstreamKind.CHANGED, "other bytes come than came before: it is another file")
         if known:
-            self._marks.add(answer.marks)
+            self._note_marks(answer)
 
     async def _begin(self, answer: Answer, buffer: Buffer) -> None:
         """Take the first bytes of an answer, unless they are the film's. Asked for its middle, some send all of it, and
@@ -859,6 +870,7 @@ class Playing:
         stop = min(-(-buffer.place // BLOCK) * BLOCK, buffer.high)
         data = buffer.part(buffer.begin, stop) if 0 < stop - buffer.begin <= _VISIT else None
         is_kept = data is not None and sum(len(each) for _, each in self._visits) < _VISIT
+        # Not of what the buffer gives back: whoever needs that needs all of it.
         if data is not None and is_kept and self._tools.memory.take(len(data)):
             self._visits.append((buffer.begin, bytes(data)))
         buffer.close()
@@ -873,7 +885,3 @@ class Playing:
             if not self.is_spoilt:
                 with suppress(IndexFileError):
                     await trio.to_thread.run_sync(self._tools.films.keep, self.film, start, data)
-
-
-def _holds_session(answer: Answer) -> bool:
-    return answer.is_open and answer.left > _ON_ITS_WAY

@@ -105,7 +105,9 @@ _FORMER_SECONDS = 7 * _DAY
 CLAIM_BYTES = 4 << 20
 """What an attempt counts for that was killed."""
 _CLOCK_SECONDS = 60.0
-"""By which the clock goes on until that is noted, or goes back until that is minded."""
+"""By which the clock goes back until that is minded."""
+_CLOCK_NOTED_SECONDS = 600.0
+"""By which it goes on until that is noted: a mount that has nothing to do wakes no disk oftener."""
 _SET_BACK = (
     "UPDATE film SET not_before = not_before - :behind WHERE not_before > :now",
     "UPDATE film SET asked = asked - :behind WHERE asked > :now",
@@ -608,7 +610,7 @@ class Films:
 
     def follow_clock(self) -> None:
         """Note what time it is; if the clock was set back since that was noted, nothing waits for the time before."""
-        if abs(self._clock() - time.time()) < _CLOCK_SECONDS:
+        if -_CLOCK_NOTED_SECONDS < self._clock() - time.time() < _CLOCK_SECONDS:
             return
         with self._changing() as connection:
             # Another process may have done it meanwhile.

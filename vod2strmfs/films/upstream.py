@@ -73,6 +73,14 @@ class UpstreamKind(StrEnum):
     """It was answered with another error."""
 
 
+REFUSALS = (UpstreamKind.BUSY, UpstreamKind.FORBIDDEN, UpstreamKind.FAILED)
+"""By which one may mean that there are too many connections."""
+ON_ITS_WAY = 10 << 20
+"""Bytes that may be on their way: Dispatcharr takes an answer for ended that lacks no more than that."""
+NOTICES = 3.0
+"""Seconds within which a provider notices that an answer was closed."""
+
+
 class UpstreamError(Exception):
     """Bytes of a film that did not come.
 
@@ -430,9 +438,10 @@ class Answer:
         return not self._closed
 
     @property
-    def left(self) -> int:
-        """How many bytes have not come."""
-        return self._left
+    def holds_session(self) -> bool:
+        """Whether it is open, and Dispatcharr does not take it for ended. A session without such an answer is forgotten
+        a second later, and whoever asks then may get another film, or may leave a stream in use for ever."""
+        return not self._closed and self._left > ON_ITS_WAY
 
     @property
     def total(self) -> int:

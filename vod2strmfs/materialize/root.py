@@ -21,6 +21,7 @@ from typing import IO, NamedTuple
 from vod2strmfs.errors import OutputError
 from vod2strmfs.host.mount_table import KIND, mount_of
 from vod2strmfs.host.private import private
+from vod2strmfs.host.system_places import is_systems
 from vod2strmfs.materialize.files import DIRECTORY_FLAGS, Temporaries
 
 _ADVICE = "Name a directory of its own: `vod2strmfs materialize DIRECTORY`, or output_root in the settings."
@@ -128,12 +129,24 @@ def _check_writable(descriptor: int, path: Path) -> None:
     raise OutputError(f"output root {path}: {what}.") from cause
 
 
-def _check(path: Path) -> str:
-    """Refuse roots that would be a mistake; returns the mount point that the root is on."""
+def check_path(path: Path) -> None:
+    """Refuse a path that would be a mistake as an output root whatever is there.
+
+    Raises:
+        OutputError: it is the system's, or a home directory.
+    """
+    path = Path(os.path.realpath(path))
     if path == Path("/"):
         raise OutputError(f"output root /: is the whole system. {_ADVICE}")
+    if is_systems(path):
+        raise OutputError(f"output root {path}: is a directory of the system. {_ADVICE}")
     if path in _homes():
         raise OutputError(f"output root {path}: is a home directory. {_ADVICE}")
+
+
+def _check(path: Path) -> str:
+    """Refuse roots that would be a mistake; returns the mount point that the root is on."""
+    check_path(path)
     mount = mount_of(path)
     if mount is not None and mount.kind == KIND:
         raise OutputError(

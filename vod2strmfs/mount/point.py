@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vod2strmfs.errors import MountError
 from vod2strmfs.host.mount_table import KIND, libraries, mounted_at
+from vod2strmfs.host.system_places import is_systems
 
 SUBTYPE = KIND.removeprefix("fuse.")
 """What the mount is asked to be, so that the mount table shows it as `KIND`."""
@@ -35,6 +36,11 @@ def prepare(mountpoint: Path, *, allow_other: bool, uncovered: Iterable[Path] = 
         MountError: says what is missing and what to do.
     """
     check_fuse(allow_other=allow_other)
+    if is_systems(mountpoint):
+        raise MountError(
+            f"mount point {mountpoint}: is a directory of the system, which the mount would hide. Name a directory of"
+            " its own, such as /data/STRM."
+        )
     mount = mounted_at(mountpoint)
     if mount is not None and mount.kind == KIND and is_dead(mountpoint):
         detach(mountpoint)

@@ -19,7 +19,7 @@ from zlib import crc32
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.host.private import private
 from vod2strmfs.notify.account import Account
-from vod2strmfs.notify.change import SECTIONS, Change, coalesced, merged, whole
+from vod2strmfs.notify.change import Change, coalesced, merged
 
 FILE_NAME = "notify.db"
 LOCK_NAME = "notify.lock"
@@ -240,10 +240,6 @@ class Outbox:
             for server in servers:
                 self._add(server, root, [Change(path, what, bool(lost)) for path, what, lost in rows], limit)
             self._connection.execute("DELETE FROM staged WHERE root = ?", (root,))
-
-    def scan(self, servers: Sequence[str], root: str, limit: int) -> None:
-        """Have servers scan everything below a root."""
-        self.add(servers, root, map(whole, SECTIONS), limit)
 
     def waiting(self, server: str) -> list[Waiting]:
         """What a server is to be told, in order of paths."""

@@ -47,10 +47,15 @@ def serve(
 
     Raises:
         SettingsError: there is nothing to wait for.
+        OutputError: the output root would be a mistake.
     """
-    check_when(settings)
-    settings.database_url()  # A database that is not set is found out now.
+    from vod2strmfs.materialize.root import check_path
     from vod2strmfs.notify.courier import Courier
+
+    # What is wrong with these is found out now, and not at the first run.
+    check_when(settings)
+    settings.database_url()
+    check_path(settings.output_root)
 
     courier = Courier(order_of(settings))
     pictures = _fetching(settings)

@@ -1,6 +1,7 @@
 """Telling media servers what a run changed."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -34,7 +35,7 @@ def orders_of(settings: Settings) -> "list[Order]":
 
     folder = settings.state_dir / FOLDER
     orders = [order_of(settings)]
-    if (folder / FILE_NAME).exists():
+    if os.path.exists(folder / FILE_NAME):  # Nor if we may not look: the first order says so.
         orders.append(films_order(settings, _log.getEffectiveLevel(), settings.films_root, folder))
     return orders
 

@@ -264,7 +264,9 @@ class Settings(LibrarySettings):
     schedule: Schedule = Field(
         "", description="when `run` materializes: daily HH:MM, or a crontab of 5 fields, or of 6 with the seconds first"
     )
-    time_zone: TimeZone = Field("", description="the schedule's time zone, as in Europe/Berlin (default: this host's)")
+    time_zone: TimeZone = Field(
+        "", description="the time zone of schedule and notify_quiet, as in Europe/Berlin (default: this host's)"
+    )
     auto: bool = Field(
         False, description="`run` materializes when the catalogue has changed and then been still for 30 seconds"
     )
