@@ -34,7 +34,7 @@ class Row(NamedTuple):
     work: str
     against: str
     ratios: list[float]
-    """At rest, and awake."""
+    """At rest, and awake if that was measured."""
 
 
 def rows(page: str) -> list[Row]:
@@ -42,7 +42,7 @@ def rows(page: str) -> list[Row]:
     lines = page.split("\n| ")[1:]
     cells = [[cell.strip() for cell in line.split("\n", 1)[0].split("|")] for line in lines]
     found = [row for row in cells if len(row) > 3 and row[1] in _OTHERS]
-    return [Row(work, against, [_ratio(each) for each in measured[:2]]) for work, against, *measured in found]
+    return [Row(work, against, [_ratio(each) for each in measured[:2] if each]) for work, against, *measured in found]
 
 
 def _ratio(cell: str) -> float:
@@ -67,7 +67,7 @@ def draw(page: str) -> str:
         top = _TOP + _ROW * number
         text = f"{escape(row.work)} — {escape(row.against)}"
         lines.append(f'<text x="{_LEFT - 8}" y="{top + 18}" text-anchor="end">{text}</text>')
-        for ratio, (below, thick) in zip(row.ratios, _BARS, strict=True):
+        for ratio, (below, thick) in zip(row.ratios, _BARS, strict=False):
             length = round(_UNIT * min(ratio, _LONGEST))
             kind, size = "less" if ratio <= 1 else "more", thick + 1
             lines += [

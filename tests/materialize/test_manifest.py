@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from threading import Event
@@ -16,7 +17,7 @@ from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import OutputError
 from vod2strmfs.index.store import Store
 from vod2strmfs.library.kinds import NodeKind
-from vod2strmfs.materialize import boot, files, run
+from vod2strmfs.materialize import boot, files, plan, run
 from vod2strmfs.materialize.manifest import ROOT, Folder, FolderState, Manifest, NewFolder
 from vod2strmfs.materialize.root import hold
 from vod2strmfs.materialize.workers import StoppedError
@@ -416,6 +417,30 @@ def test_folders_that_are_added_together_keep_their_order_and_what_is_settled_is
     assert found == {
         "Heat": (FolderState.NEW, 0), "Alien": (FolderState.CHANGED, 43), "Zodiac": (FolderState.WATCHED, 7)
     }  # fmt: skip
+
+
+def test_of_a_long_series_few_seasons_are_planned_at_once(output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: list[list[int]] = []
+    add = Manifest.add
+
+    def note(manifest: Manifest, folders: Sequence[NewFolder]) -> list[Folder]:
+        planned.append([len(new.items) for new in folders])
+        return add(manifest, folders)
+
+    monkeypatch.setattr(Manifest, "add", note)
+    monkeypatch.setattr(plan, "_MOST_ITEMS", 6)
+    library = catalogue(*MOVIES)
+    series = library.series("Lost")
+    for season in range(1, 6):
+        for number in range(1, 4):
+            library.episode(series, season, number, f"Episode {number}")
+    output.library.show(library)
+    shutil.rmtree(output.root)
+    output.lose_manifest()
+    output.write()
+    assert output.difference() == {}
+    assert [numbers for numbers in planned if max(numbers) > 1] == [[3], [4, 4], [4, 4], [4]]
+    assert [1] * len(MOVIES) in planned
 
 
 def test_names_of_manifests_tell_roots_apart(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ from vod2strmfs.materialize.manifest import (
 from vod2strmfs.materialize.moves import Mover
 
 _PAGE = 256
+_MOST_ITEMS = 512
+"""From so many on, items of folders are added before more are looked at."""
 
 
 class Wanted(NamedTuple):
@@ -98,7 +100,7 @@ class Reconciler:
 
     def _plan(self, parent: int, detail: Detail, before: Plan | None) -> Wanted:
         if before is None:
-            return self._add(parent, [detail])[0]
+            return next(self._add(parent, [detail]))
         node, uuid, stream = detail.node, detail.record.uuid, _stream(detail)
         items, records = self._items(detail)
         known, leftovers = decode(before.items), decode(before.leftovers)
@@ -119,16 +121,21 @@ class Reconciler:
         self.manifest.change(folder, uuid, stream, items, leftovers)
         return Wanted(folder, items, records, leftovers)
 
-    def _add(self, parent: int, details: Sequence[Detail]) -> list[Wanted]:
-        """Plan folders that the manifest does not have."""
-        wanted = [self._items(detail) for detail in details]
-        rows = []
-        for detail, (items, _) in zip(details, wanted, strict=True):
+    def _add(self, parent: int, details: Sequence[Detail]) -> Iterator[Wanted]:
+        """Plan folders that the manifest does not have: many at once, but of seasons, which have all their episodes in
+        them, no more than have room in memory."""
+        new, made_from, number = list[NewFolder](), list[Sequence[Record]](), 0
+        for detail in details:
             node = detail.node
+            items, records = self._items(detail)
             folder = Folder(0, parent, node.kind, node.name, node.id, node.mtime, FolderState.NEW, 0)
-            rows.append(NewFolder(folder, detail.record.uuid, _stream(detail), items))
-        added = self.manifest.add(rows)
-        return [Wanted(folder, items, records) for folder, (items, records) in zip(added, wanted, strict=True)]
+            new.append(NewFolder(folder, detail.record.uuid, _stream(detail), items))
+            made_from.append(records)
+            number += len(items)
+            if number >= _MOST_ITEMS or detail is details[-1]:
+                for added, plan, made in zip(self.manifest.add(new), new, made_from, strict=True):
+                    yield Wanted(added, plan.items, made)
+                new, made_from, number = [], [], 0
 
     def _pages(self, parent: int) -> Iterator[list[Detail]]:
         after = 0
