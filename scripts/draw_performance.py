@@ -61,6 +61,7 @@ def draw(page: str) -> str:
         "<title>Time that a mount takes, where the other file system takes 1</title>",
         _COLOURS,
         f'<rect class="ground" width="{width}" height="{height}"/>',
+        '<text x="8" y="20">thin: processors at rest; thick: awake</text>',
         f'<text x="{one}" y="20" text-anchor="middle">as long as the other</text>',
     ]
     for number, row in enumerate(shown):

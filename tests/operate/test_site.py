@@ -83,11 +83,12 @@ def test_a_browser_shows_navigation_tables_and_charts_and_asks_nobody(site: Path
     rows = browser.find_elements(By.CSS_SELECTOR, "#jellyfin tr")
     assert "Metadata savers: Nfo off" in [" ".join(row.text.split()) for row in rows]
 
-    browser.find_element(By.LINK_TEXT, "Performance").click()
-    charts = browser.find_elements(By.CSS_SELECTOR, "img.mermaid")
-    assert charts
-    for chart in charts:
-        assert browser.execute_script("return arguments[0].complete && arguments[0].naturalWidth > 0", chart)
+    for page, images in (("Performance", "img[src$='performance.svg']"), ("Architecture", "img.mermaid")):
+        browser.find_element(By.LINK_TEXT, page).click()
+        shown = browser.find_elements(By.CSS_SELECTOR, images)
+        assert shown
+        for image in shown:
+            assert browser.execute_script("return arguments[0].complete && arguments[0].naturalWidth > 0", image)
 
 
 def test_no_page_loads_anything_from_another_host(site: Path) -> None:
