@@ -81,11 +81,12 @@ def test_a_signal_while_rows_come_ends_the_command_and_its_session(
                 )
             try:
                 eventually(lambda: bool(session.execute(_SENDS.encode()).fetchall()))
-                time.sleep(chance.uniform(0, 1.0))
+                time.sleep(chance.uniform(0, 0.6))
                 process.send_signal(number)
                 ended = process.wait(TIMEOUT)
-                # On a fast machine it may have been done before.
-                assert ended == code or (ended == Exit.OK and "generation 1:" in said.read_text()), said.read_text()
+                # On a fast machine it may have been done before, or about to leave.
+                is_done = ended in (Exit.OK, -number) and "generation 1:" in said.read_text()
+                assert ended == code or is_done, said.read_text()
                 interrupted += ended == code
             finally:
                 process.kill()
