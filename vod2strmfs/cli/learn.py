@@ -11,7 +11,7 @@ from vod2strmfs.cli.logs.setup import set_up_logs
 from vod2strmfs.cli.options import STATE, Group, GroupedCommand, with_settings
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.settings import LibrarySettings, Settings
-from vod2strmfs.status.words import span
+from vod2strmfs.status.words import counted, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Set
@@ -87,9 +87,9 @@ def _announce(plan: "Plan") -> None:
     from vod2strmfs.films.figures import gigabytes
 
     if plan.films:
-        are = "film is" if plan.films == 1 else "films are"
+        are = "is" if plan.films == 1 else "are"
         cost = f"about {gigabytes(plan.bytes)} from providers, in {span(plan.seconds)} or more"
-        click.echo(f"{plan.films:,} {are} to be learnt: {cost}.", err=True)
+        click.echo(f"{counted(plan.films, 'films')} {are} to be learnt: {cost}.", err=True)
 
 
 def _summary(settings: Settings, done: "Result", limit: int | None) -> str:
@@ -100,8 +100,9 @@ def _summary(settings: Settings, done: "Result", limit: int | None) -> str:
     if figures is None or not (figures.learnt or figures.waiting or figures.failed):
         return "The library has no films."
     learnt = done.counts[Kind.LEARNT]
-    films = "film" if learnt == 1 else "films"
-    lines = [f"{learnt:,} {films} learnt ({gigabytes(done.taken)} from providers); {figures.learnt:,} are known."]
+    lines = [
+        f"{counted(learnt, 'films')} learnt ({gigabytes(done.taken)} from providers); {figures.learnt:,} are known."
+    ]
     if done.elsewhere and done.counts:
         lines.append("Films were mounted then: the mount learns the others.")
     elif done.elsewhere:

@@ -55,6 +55,11 @@ class Film(NamedTuple):
     """How long it plays; 0 where that is unknown."""
 
     @property
+    def identity(self) -> tuple[int, int]:
+        """Its id and version: what these bytes are known by, whatever else is learnt of them."""
+        return self.id, self.version
+
+    @property
     def bit_rate(self) -> float:
         """Bytes a second that it plays at on average; 0 where that is unknown."""
         return self.size / self.seconds if self.seconds else 0.0

@@ -96,7 +96,7 @@ class Player:
 
     def released(self, film: Film, handle: int) -> None:
         """Note that he has closed it."""
-        playing = self._playing.get(_id(film))
+        playing = self._playing.get(film.identity)
         if playing is not None:
             playing.released(handle)
             self._forget_unless_used(playing)
@@ -105,7 +105,7 @@ class Player:
     def leaving(self, film: Film, handle: int) -> None:
         """Note that he probably has, though reads of his still wait: until he reads again, others need the stream more
         than he does."""
-        playing = self._playing.get(_id(film))
+        playing = self._playing.get(film.identity)
         if playing is not None:
             playing.leaving(handle)
 
@@ -114,7 +114,7 @@ class Player:
 
         A view is good until something is awaited.
         """
-        playing = self._playing.get(_id(film))
+        playing = self._playing.get(film.identity)
         if playing is not None:
             playing.stays(handle)
         return self._at_hand(film, handle, offset, size)
@@ -123,7 +123,7 @@ class Player:
         stop = min(offset + size, film.size)
         if offset >= stop:
             return b""
-        playing = self._playing.get(_id(film))
+        playing = self._playing.get(film.identity)
         data = playing.look(handle, offset, stop) if playing is not None else None
         if data is None:
             data = self._films.read(film, offset, stop)
@@ -140,7 +140,7 @@ class Player:
         data = self._at_hand(film, handle, offset, size)
         if data is not None:
             return data
-        until, why = self._spoilt.get(_id(film), (-1e9, ""))
+        until, why = self._spoilt.get(film.identity, (-1e9, ""))
         if trio.current_time() < until:
             raise ReadError(errno.EIO, why)
         playing = self._of(film)
@@ -164,9 +164,9 @@ class Player:
         ]  # fmt: skip
 
     def _of(self, film: Film) -> Playing:
-        playing = self._playing.get(_id(film))
+        playing = self._playing.get(film.identity)
         if playing is None:
-            playing = self._playing[_id(film)] = Playing(film, self._tools)
+            playing = self._playing[film.identity] = Playing(film, self._tools)
         return playing
 
     def _hold_few(self) -> None:
@@ -186,7 +186,7 @@ class Player:
             await playing.live()
         finally:
             if playing.is_spoilt:
-                self._spoilt[_id(playing.film)] = trio.current_time() + self._times.spoilt, playing.error
+                self._spoilt[playing.film.identity] = trio.current_time() + self._times.spoilt, playing.error
             self._forget_unless_used(playing)
 
     def _give_up_buffer(self) -> bool:
@@ -198,9 +198,5 @@ class Player:
         return bool(spare)
 
     def _forget_unless_used(self, playing: Playing) -> None:
-        if not playing.is_alive and not playing.readers and self._playing.get(_id(playing.film)) is playing:
-            del self._playing[_id(playing.film)]
-
-
-def _id(film: Film) -> tuple[int, int]:
-    return film.id, film.version
+        if not playing.is_alive and not playing.readers and self._playing.get(playing.film.identity) is playing:
+            del self._playing[playing.film.identity]

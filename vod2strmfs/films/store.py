@@ -654,7 +654,7 @@ class Films:
 
     def _opened(self, film: Film, *, fresh: bool = False) -> "_Open | None":
         """What is kept of a film, open; None if nothing is. With `fresh`, as the store's file says it now."""
-        at = (film.id, film.version)
+        at = film.identity
         found = self._open.get(at)
         try:
             seen = self._reading.execute("PRAGMA data_version").fetchone()[0] if fresh or not found else 0

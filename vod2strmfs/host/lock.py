@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from vod2strmfs.host.private import private
 
@@ -31,11 +32,20 @@ def is_held(path: Path) -> bool:
     it at this very moment has to wait for it (`within`)."""
     try:
         with path.open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return is_locked(lock)
+    except OSError:
+        return False
+
+
+def is_locked(file: BinaryIO) -> bool:
+    """Whether somebody else holds a lock on an open file, on which there is none of ours then."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
-        return False
+        return False  # A file system without locks.
+    fcntl.flock(file, fcntl.LOCK_UN)
     return False
 
 

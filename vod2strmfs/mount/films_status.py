@@ -41,7 +41,7 @@ class FilmsReporter(Reporter):
     def sample(self) -> None:
         """See `Reporter`; and how much has come for each film that plays."""
         super().sample()
-        received = {play.film[:2]: play.received for play in self._sources.player.playing()}
+        received = {play.film.identity: play.received for play in self._sources.player.playing()}
         self._received.append((time.monotonic(), received))
 
     def state(self) -> MountState:
@@ -72,7 +72,7 @@ class FilmsReporter(Reporter):
                 yield PlayingFilm(name, play.account, self._rate_of(play), is_background, play.error)
 
     def _rate_of(self, play: Play) -> float:
-        key = play.film[:2]
+        key = play.film.identity
         for then, received in self._received:
             if key in received:
                 return max(play.received - received[key], 0) / max(time.monotonic() - then, 1.0)

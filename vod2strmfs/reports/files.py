@@ -4,7 +4,6 @@ The name of a report, as the original specification has it, says what was writte
 """
 
 import csv
-import fcntl
 import os
 import re
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, get_args
 
 from vod2strmfs.errors import OutputError
+from vod2strmfs.host.lock import is_held, is_locked
 from vod2strmfs.reports.rows import COLUMNS, ReportRow, original
 from vod2strmfs.settings import Mode
 
@@ -108,7 +108,7 @@ def _growing(file: BinaryIO) -> Iterator[bytes]:
     rest = b""
     while True:
         # Asked before the file is read: what is written until the run ends is not missed.
-        in_progress = _is_locked(file) or (file.tell() == 0 and time.monotonic() < deadline)
+        in_progress = is_locked(file) or (file.tell() == 0 and time.monotonic() < deadline)
         *lines, rest = (rest + file.read()).split(b"\n")
         yield from (line + b"\n" for line in lines)
         if not in_progress:
@@ -121,19 +121,4 @@ def _growing(file: BinaryIO) -> Iterator[bytes]:
 
 def in_progress(path: Path) -> bool:
     """Whether the run of a report still writes it."""
-    try:
-        with path.open("rb") as file:
-            return _is_locked(file)
-    except OSError:
-        return False
-
-
-def _is_locked(file: BinaryIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False  # A file system without locks.
-    fcntl.flock(file, fcntl.LOCK_UN)
-    return False
+    return is_held(path)

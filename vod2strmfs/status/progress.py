@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from vod2strmfs.host.lock import is_locked
 from vod2strmfs.host.private import private
 
 FILE_NAME = "progress.json"
@@ -107,9 +108,7 @@ def read_progress(state_dir: Path) -> Progress | None:
     """How far the work on a state directory is that goes on now; None if there is none, or nothing of it is noted."""
     try:
         with (state_dir / FILE_NAME).open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if is_locked(file):
                 return msgspec.json.decode(file.read(), type=Progress)
     except (OSError, msgspec.MsgspecError):
         pass
