@@ -226,6 +226,22 @@ def test_who_asks_and_does_not_listen_disturbs_nobody(tmp_path: Path) -> None:
         assert mount.stop() == 0
 
 
+def test_where_a_socket_is_somebody_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there: list[bool] = []
+    listen = socket.socket.listen
+
+    def seen_first(channel: socket.socket) -> None:
+        there.append((tmp_path / "status.sock").exists())
+        listen(channel)
+
+    monkeypatch.setattr(socket.socket, "listen", seen_first)
+    with listening(tmp_path):
+        assert there == [False]
+        with socket.socket(socket.AF_UNIX) as asker:
+            asker.connect(str(tmp_path / "status.sock"))
+    assert [path.name for path in tmp_path.iterdir() if path.is_socket()] == []
+
+
 def test_a_state_directory_without_room_for_sockets_costs_the_status_and_not_the_mount(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state/status.sock").mkdir()

@@ -129,18 +129,22 @@ def listening(state_dir: Path) -> Iterator[socket.socket | None]:
             return
         address = stack.enter_context(_address(state_dir))
         channel = stack.enter_context(socket.socket(socket.AF_UNIX))
+        unready = f"{address}.new"
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(address)
+            os.unlink(unready)
         # The file gets the permissions that the socket has when it is bound.
         os.fchmod(channel.fileno(), 0o600)
-        channel.bind(address)
+        channel.bind(unready)
         try:
             channel.listen()
+            # Whoever finds the socket finds somebody who listens.
+            os.rename(unready, address)
             channel.setblocking(False)
             yield channel
         finally:
-            with contextlib.suppress(OSError):
-                os.unlink(address)
+            for path in (unready, address):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
 
 
 @contextlib.contextmanager
