@@ -19,7 +19,7 @@ PARTS: dict[str, str] = {
 """The module of each part, by its name. It has `measure(directory: Path) -> Iterator[Figure]`."""
 
 LONG: dict[str, str] = {
-    "awake": "bench.awake",
+    "pinned": "bench.pinned",
     "million": "bench.million",
     "films-long": "bench.films_long",
 }
