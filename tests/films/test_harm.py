@@ -101,7 +101,7 @@ def test_a_provider_that_marks_every_answer_otherwise_is_not_asked_thrice_for_ea
                 assert await player.read(film, 1, at, KILOBYTE) == stream.film.read(at, KILOBYTE)  # type: ignore[union-attr]
             assert cinema.proxy.provider.counted().requests <= 70
             [playing] = player._playing.values()
-            assert len(playing._marks) < 20, "else they are the more, the longer it plays"
+            assert len(playing._answers._marks) < 20, "else they are the more, the longer it plays"
 
     run(test)
 

@@ -32,8 +32,8 @@ from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.outcomes import Kind, Outcome
 from vod2strmfs.films.parts import merged
 from vod2strmfs.films.player import Player
-from vod2strmfs.films.playing import Times
 from vod2strmfs.films.store import Due, Films
+from vod2strmfs.films.times import Times
 from vod2strmfs.films.upstream import Deadlines, Upstream
 from vod2strmfs.settings import LibrarySettings
 

@@ -16,8 +16,8 @@ from vod2strmfs.films.film import Address, Film, Key
 from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.outcomes import Kind, Outcome
 from vod2strmfs.films.player import Player
-from vod2strmfs.films.playing import Times
 from vod2strmfs.films.store import Films, Learnt, Wish
+from vod2strmfs.films.times import Times
 from vod2strmfs.films.upstream import Deadlines, Upstream
 from vod2strmfs.library.rendered import content_digest
 

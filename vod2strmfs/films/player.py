@@ -14,8 +14,9 @@ from vod2strmfs.films.buffer import MEMORY, Memory
 from vod2strmfs.films.film import AddressOf, Film, ReadError
 from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.pace import Budget
-from vod2strmfs.films.playing import Playing, Times, Tools
+from vod2strmfs.films.playing import Playing, Tools
 from vod2strmfs.films.store import Films
+from vod2strmfs.films.times import Times
 from vod2strmfs.films.upstream import Upstream
 
 TIMES = Times()
@@ -28,11 +29,11 @@ class Play(NamedTuple):
 
     film: Film
     account: int
-    """Whose stream it uses, or would."""
+    """The account whose stream it uses, or would."""
     readers: int
-    """How many have it open."""
+    """The number of readers: those who have it open."""
     background: int
-    """How many of them nobody watches."""
+    """The number of readers whom nobody watches."""
     has_stream: bool
     place: int
     """Byte up to which it was read last."""
@@ -43,7 +44,7 @@ class Play(NamedTuple):
 
 
 class Player:
-    """Reads films.
+    """The films that are read: answers reads of any film, each from the quickest place that has it.
 
     Args:
         order: what the settings say.
@@ -68,9 +69,9 @@ class Player:
         self._films = films
         self._times = times
         self.budget = Budget(order.background_bytes, films)
-        """What readers got whom nobody watches."""
+        """The bytes that readers got whom nobody watches."""
         self.memory = Memory(memory, self._give_up_buffer)
-        """What all that is read has in common."""
+        """The memory that all buffers have in common."""
         self._tools = Tools(order, films, upstream, address_of, admission, self.budget, self.memory, times)
         self._playing: dict[tuple[int, int], Playing] = {}
         self._spoilt: dict[tuple[int, int], tuple[float, str]] = {}
@@ -91,11 +92,16 @@ class Player:
             self._nursery = None
 
     def opened(self, film: Film, handle: int) -> None:
-        """Note that somebody has a film open, by a number of his own."""
+        """Note that a reader has opened a film.
+
+        Args:
+            film: which.
+            handle: a number of the reader's own.
+        """
         self._of(film).opened(handle)
 
     def released(self, film: Film, handle: int) -> None:
-        """Note that he has closed it."""
+        """Note that a reader has closed a film."""
         playing = self._playing.get(film.identity)
         if playing is not None:
             playing.released(handle)
@@ -103,8 +109,8 @@ class Player:
             self._hold_few()
 
     def leaving(self, film: Film, handle: int) -> None:
-        """Note that he probably has, though reads of his still wait: until he reads again, others need the stream more
-        than he does."""
+        """Note that a reader has probably closed a film, though reads of it still wait: until it reads again, others
+        need the stream more."""
         playing = self._playing.get(film.identity)
         if playing is not None:
             playing.leaving(handle)
@@ -153,7 +159,7 @@ class Player:
         raise error
 
     def playing(self) -> Sequence[Play]:
-        """What is read now, or was until lately."""
+        """The films that are read now, or were until lately."""
         return [
             Play(
                 each.film, each.account, len(each.readers),
