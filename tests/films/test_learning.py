@@ -22,7 +22,7 @@ from mounts import eventually
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import IndexFileError, SettingsError
 from vod2strmfs.films import learner as learner_module
-from vod2strmfs.films import wanted
+from vod2strmfs.films import lesson, wanted
 from vod2strmfs.films.admission import Admission, Rank
 from vod2strmfs.films.containers import SIGNATURE_BYTES, Scanned, extension_of, scanned
 from vod2strmfs.films.figures import Figures, read_figures, seconds_to_learn
@@ -479,6 +479,7 @@ def test_a_full_disk_stops_learning_and_is_said(tmp_path: Path, film: Path) -> N
         figures = world.figures()
         assert 0 < figures.learnt < 4
         assert "has no room for it" in figures.stopped
+        assert figures.stopped.endswith("--state-dir"), "a reason has no full stop"
         for stream in world.outcomes:
             if known := world.known(stream):
                 with world.films() as films:
@@ -673,7 +674,7 @@ def test_a_provider_that_allows_one_connection_alone_is_learnt_from_through_disp
     tmp_path: Path, real_films: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That opens another one for each request, and says no for what its provider refuses."""
-    monkeypatch.setattr(learner_module, "NOTICES", 1.5)
+    monkeypatch.setattr(lesson, "NOTICES", 1.5)
     names = ("mkv-cues-behind", "mp4-moov-behind")
     with world_of(tmp_path, *(movie(real_films[name], name) for name in names), max_streams={1: 1}) as world:
         provider = world.proxy.provider
@@ -708,7 +709,7 @@ def test_a_provider_that_allows_one_connection_alone_is_learnt_from_through_disp
 def test_a_provider_that_is_slow_to_notice_that_a_connection_was_closed_is_asked_once_more(
     tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch, refusals: int, kind: Kind
 ) -> None:
-    monkeypatch.setattr(learner_module, "NOTICES", 0.1)
+    monkeypatch.setattr(lesson, "NOTICES", 0.1)
     with direct_world(tmp_path, movie(film)) as world:
         asked: list[str] = []
 
@@ -784,7 +785,7 @@ def test_a_film_that_nobody_thought_of_holds_up_no_other(
             raise IndexError("list index out of range")
         return scanned(*arguments)
 
-    monkeypatch.setattr(learner_module, "scanned", scanned_or_not)
+    monkeypatch.setattr(lesson, "scanned", scanned_or_not)
     with world_of(tmp_path, movie(film, "s"), movie(film, "t")) as world:
         world.learn()
         kinds = sorted(outcome.kind for each in world.outcomes.values() for outcome in each)

@@ -157,8 +157,8 @@ def test_what_could_not_be_learnt_and_what_stopped_it(set_up: SetUp) -> None:
     assert found.text == "2 could not be learnt (unseekable: the provider sends all of it)"
     assert is_documented(found)
     with Films(set_up.folder / "state") as store:
-        store.note(stopped="The room for films is full.")
-    broken(said(set_up.settings()), "no more films are learnt: The room", "when that is mended", Level.WARNING)
+        store.note(stopped="the room for films is full")
+    broken(said(set_up.settings()), "no more films are learnt: the room", "when that is mended", Level.WARNING)
 
 
 def test_what_stands_where_films_are_to_be(set_up: SetUp) -> None:

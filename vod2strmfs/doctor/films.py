@@ -178,7 +178,7 @@ def learnt(figures: Figures | None) -> Iterator[Finding]:
         yield Finding(
             _CHECK,
             Level.WARNING,
-            f"no more films are learnt: {figures.stopped}".rstrip("."),
+            f"no more films are learnt: {figures.stopped}",
             "It goes on when that is mended.",
         )
     for why, number in figures.failing.items():

@@ -6,7 +6,7 @@ that nobody who watches needs. What an answer says is believed only once it fits
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Set
 from pathlib import Path
 
 import trio
@@ -14,26 +14,14 @@ import trio
 from vod2strmfs.errors import UserError
 from vod2strmfs.films import wanted
 from vod2strmfs.films.admission import QUIET_SECONDS, Admission, FullError, Lease, Rank
-from vod2strmfs.films.containers import (
-    SIGNATURE_BYTES,
-    TAIL_BYTES,
-    MissingError,
-    NotAFilmError,
-    Scanned,
-    ScatteredError,
-    extension_of,
-    scanned,
-    what_else,
-)
-from vod2strmfs.films.film import BLOCK, AddressOf, Extent
+from vod2strmfs.films.film import AddressOf
+from vod2strmfs.films.lesson import Fetched, Lesson, NoFilmError, OverBudgetError
 from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.outcomes import Kind, Outcome
-from vod2strmfs.films.parts import Draft, merged
-from vod2strmfs.films.store import CLAIM_BYTES, Due, Films, Learnt, holding
-from vod2strmfs.films.upstream import NOTICES, REFUSALS, Answer, Session, Upstream, UpstreamError, UpstreamKind
+from vod2strmfs.films.store import CLAIM_BYTES, Due, Films, holding
+from vod2strmfs.films.upstream import Upstream, UpstreamError, UpstreamKind
 from vod2strmfs.host.causes import cause_of
-from vod2strmfs.host.room import has_room, is_full, which_is_full
-from vod2strmfs.library.rendered import content_digest
+from vod2strmfs.host.room import has_room, is_full, why_full
 
 _LOOK_SECONDS = 10.0
 """How often to see whether the library is another one."""
@@ -54,13 +42,6 @@ _PATIENCE_SECONDS = 60.0
 """For a stream that is free, where learning is to end when nothing can be learnt."""
 _FILM_SECONDS = 300.0
 """For all of one film."""
-_STEP = 64 << 10
-_FETCH = 256 << 10
-"""At least so much is asked for at a place: less would not be faster."""
-_SKIP = 1 << 20
-"""Rather than to ask anew, so many bytes of an answer are read on."""
-_FIRST = 5 << 18
-"""Bytes of every film's beginning that scanners read, and some more."""
 
 _KINDS = {
     UpstreamKind.BUSY: Kind.BUSY,
@@ -79,13 +60,13 @@ Note = Callable[[Due, Outcome], None]
 
 
 class Learner:
-    """Learns what the library wants.
+    """The loop that learns the films that the library wants: which one is next, and when.
 
     Args:
-        order: how.
-        films: where to keep it; its limit is the order's `cache`.
+        order: how films are learnt.
+        films: where it is noted what was learnt; its limit is the order's `cache`.
         upstream: where films come from.
-        address_of: gives their addresses.
+        address_of: gives the addresses of films.
         admission: gives streams of accounts.
         state_dir: where the library's index is.
         note: called with what came of each film.
@@ -119,7 +100,7 @@ class Learner:
         """Accounts whose films were learnt by one connection at a time, where two were refused."""
         self._is_ended = False
         self._pausing = trio.CancelScope()
-        """In which it is waited until the next film may be begun."""
+        """The scope of the wait until the next film may be begun."""
         self._nothing: tuple[float, Set[int]] = -1e9, set()
         """Until when it is not looked for films again that can be learnt beside some accounts: there were none."""
         self._is_spent = False
@@ -128,7 +109,7 @@ class Learner:
         self._stopped = ""
         self._stopped_until = 0.0
         self.begun = 0
-        """How many films were asked for."""
+        """The number of films that were asked for."""
 
     async def run(self) -> None:
         """Learn for as long as the process lives, whenever no other process does."""
@@ -249,7 +230,7 @@ class Learner:
             # All that writes may have to wait for another process: a mount has better to do meanwhile.
             await trio.to_thread.run_sync(lambda: self._films.note(stopped=why))
             if why:
-                _log.warning("No films are learnt for a while: %s.", why.rstrip("."))
+                _log.warning("No films are learnt for a while: %s.", why)
 
     def _look(self) -> None:
         self._films.follow_clock()
@@ -266,7 +247,7 @@ class Learner:
         account = due.key.account
         outcome = Outcome(Kind.YIELDED, "a viewer needed the stream")
         attempt = 0
-        fetched = _Fetched()
+        fetched = Fetched()
         try:
             try:
                 async with self._admission.lease(account, Rank.LEARNER) as lease:
@@ -293,7 +274,7 @@ class Learner:
         finally:
             del self._asking[account]
 
-    async def _learn(self, due: Due, attempt: int, fetched: "_Fetched") -> Outcome:
+    async def _learn(self, due: Due, attempt: int, fetched: Fetched) -> Outcome:
         """Learn one film. What was learnt is settled when this returns, unless there was nothing."""
         address = self._address_of(due.key)
         if address is None:
@@ -302,15 +283,15 @@ class Learner:
             why = f"films_cache ({self._order.cache / 1e9:g} GB) is full of what scanners read"
             return Outcome(Kind.FULL, f"{why}; a filter, or a larger films_cache, lets more be learnt")
         if not has_room(self._films.root, _LEAST_ROOM):
-            return Outcome(Kind.FULL, f"{self._films.root}: {which_is_full(self._films.folder)}")
+            return Outcome(Kind.FULL, f"{self._films.root}: {why_full(self._films.folder)}")
         fetched.allowance = self._allowance()
         try:
             with self._films.draft(due) as draft, trio.fail_after(_FILM_SECONDS):
                 async with self._upstream.session(address, due.key.label) as session:
                     is_alone = session.is_direct or due.key.account in self._alone
-                    reading = _Reading(session, draft, fetched, due.seconds, is_alone=is_alone)
-                    learnt = await reading.learn()
-                if reading.is_alone:
+                    lesson = Lesson(session, draft, fetched, due.seconds, is_alone=is_alone)
+                    learnt = await lesson.learn()
+                if lesson.is_alone:
                     self._alone.add(due.key.account)
                 outcome = Outcome(Kind.LEARNT, taken=fetched.taken)
                 # What was fetched is worth keeping, even if a viewer wants the stream now.
@@ -319,15 +300,15 @@ class Learner:
                 return outcome
         except UpstreamError as error:
             return Outcome(_KINDS.get(error.kind, Kind.FAILED), error.why, error.pause)
-        except _NoFilmError as error:
+        except NoFilmError as error:
             return Outcome(error.kind, str(error))
-        except _OverBudgetError:
+        except OverBudgetError:
             self._is_spent = True
             return Outcome(Kind.FULL, self._over_budget())
         except trio.TooSlowError:
             return Outcome(Kind.FAILED, f"it took more than {_FILM_SECONDS / 60:.0f} minutes")
         except OSError as error:
-            why = which_is_full(self._films.folder) if is_full(error) else (error.strerror or str(error))
+            why = why_full(self._films.folder) if is_full(error) else (error.strerror or str(error))
             why = f"{self._films.root}: {why}"
             return Outcome(Kind.FULL, why)
         except UserError:
@@ -340,181 +321,3 @@ class Learner:
             )
             _log.debug("unexpected error", exc_info=True)
             return Outcome(Kind.FAILED, f"learning it failed with an unexpected {what}")
-
-
-class _NoFilmError(Exception):
-    def __init__(self, kind: Kind, why: str) -> None:
-        super().__init__(why)
-        self.kind = kind
-
-
-class _OverBudgetError(Exception):
-    pass
-
-
-class _Fetched:
-    """How much was taken from a provider, and how much may be."""
-
-    def __init__(self) -> None:
-        self.taken = 0
-        self.allowance = 1 << 62
-
-
-class _Reading:
-    """One film that is being learnt, in one session.
-
-    Args:
-        session: with who has it.
-        draft: where its parts go.
-        fetched: counts what is taken.
-        seconds: how long it plays, as far as is known.
-        is_alone: whether an answer is closed before another one is opened: many providers allow one connection alone.
-            Dispatcharr's sessions are better not left without an answer, so there it has to turn out.
-    """
-
-    def __init__(self, session: Session, draft: Draft, fetched: _Fetched, seconds: int, *, is_alone: bool) -> None:
-        self._session = session
-        self._draft = draft
-        self._fetched = fetched
-        self._seconds = seconds
-        self._size = 0
-        self._head: Answer | None = None
-        """One that began at the film's beginning, and has come up to `_head_at`."""
-        self._head_at = 0
-        self.is_alone = is_alone
-        self._room = memoryview(bytearray(_STEP))
-
-    async def learn(self) -> Learnt:
-        """Learn it.
-
-        Raises:
-            UpstreamError, _NoFilmError, OSError: it could not be.
-        """
-        # Held open to the end: a session whose last request has ended is deleted under the next one.
-        self._head = await self._session.open(0)
-        try:
-            self._size = self._head.total
-            await self._read_on(self._head, min(_FIRST if self.is_alone else BLOCK, self._size))
-            beginning = self._have(0, min(BLOCK, self._size))
-            extension = extension_of(beginning[:SIGNATURE_BYTES])
-            if extension is None:
-                raise _NoFilmError(Kind.NOT_A_FILM, f"{self._session.who} sends {what_else(beginning)}")
-            await self._prove_seekable(beginning)
-            found = await self._parse(extension)
-            for part in _joined(found.parts, self._size):
-                await self._fetch(part)
-        finally:
-            await self._close_head()
-        tail = self._have(max(self._size - BLOCK, 0), self._size)
-        seconds = found.seconds or self._seconds
-        return Learnt(self._size, extension, seconds, content_digest(beginning), content_digest(tail))
-
-    async def _prove_seekable(self, beginning: bytes) -> None:
-        """Fetch the film's end, and see that it is not its beginning again under the right name."""
-        start = _block_start(self._size - TAIL_BYTES) or self._size // 2
-        await self._fetch_range(Extent(start, self._size))
-        first = self._have(start, min(start + len(beginning), self._size))
-        if len(first) > 1 and beginning.startswith(first):
-            who = self._session.who
-            raise _NoFilmError(Kind.UNSEEKABLE, f"{who} sends the beginning whatever part of the film is asked for")
-
-    async def _parse(self, extension: str) -> Scanned:
-        """What scanners read, for which parts of the film are fetched."""
-        while True:
-            try:
-                # A damaged index can be long work.
-                return await trio.to_thread.run_sync(scanned, extension, self._size, self._seconds, self._have)
-            except MissingError as missing:
-                start = _block_start(missing.extent.start)
-                await self._fetch(Extent(start, min(max(missing.extent.stop, start + _FETCH), self._size)))
-            except NotAFilmError as error:
-                raise _NoFilmError(Kind.NOT_A_FILM, f"{self._session.who} sends {error}") from None
-            except ScatteredError as error:
-                raise _NoFilmError(Kind.UNSEEKABLE, f"{self._session.who} sends {error}") from None
-
-    def _have(self, start: int, stop: int) -> bytes:
-        data = self._draft.read(start, stop)
-        if data is None:
-            raise MissingError(start, stop)
-        return data
-
-    async def _fetch(self, part: Extent) -> None:
-        """Fetch what is not there yet of a part of the film."""
-        for start, stop in _lacking(part, self._draft.extents):
-            if self._head is not None and self._head_at <= start <= self._head_at + _SKIP:
-                await self._read_on(self._head, stop)
-            else:
-                await self._fetch_range(Extent(start, stop))
-
-    async def _read_on(self, head: Answer, stop: int) -> None:
-        """Read on in the answer that is held open."""
-        while self._head_at < stop:
-            self._head_at += await self._receive(head, self._head_at, stop)
-
-    async def _fetch_range(self, part: Extent) -> None:
-        at = part.start
-        while at < part.stop:
-            answer = await self._open(at, part.stop)
-            try:
-                # It may end before all that was asked for.
-                while at < answer.stop:
-                    at += await self._receive(answer, at, answer.stop)
-            finally:
-                await answer.close()
-
-    async def _open(self, start: int, stop: int) -> Answer:
-        if self.is_alone:
-            await self._close_head()
-        try:
-            return await self._session.open(start, stop)
-        except UpstreamError as error:
-            if error.kind not in REFUSALS or error.pause:
-                raise
-        self.is_alone = True
-        await self._close_head()
-        await trio.sleep(NOTICES)
-        return await self._session.open(start, stop)
-
-    async def _close_head(self) -> None:
-        if self._head is not None:
-            await self._head.close()
-            self._head = None
-
-    async def _receive(self, answer: Answer, at: int, stop: int) -> int:
-        count = await answer.receive_into(self._room[: min(stop - at, _STEP)])
-        if not count:
-            raise UpstreamError(UpstreamKind.SHORT, f"{self._session.who} ended in the middle of the film")
-        self._fetched.taken += count
-        self._draft.write(at, self._room[:count])
-        if self._fetched.taken > self._fetched.allowance:
-            raise _OverBudgetError
-        return count
-
-
-def _block_start(at: int) -> int:
-    return max(at, 0) // BLOCK * BLOCK
-
-
-def _joined(extents: list[Extent], size: int) -> list[Extent]:
-    """The same parts in whole blocks, and as one where they are near each other."""
-    blocks = merged(Extent(_block_start(start), min(-(-stop // BLOCK) * BLOCK, size)) for start, stop in extents)
-    found: list[Extent] = []
-    for each in blocks:
-        if found and each.start - found[-1].stop < _FETCH:
-            found[-1] = Extent(found[-1].start, each.stop)
-        else:
-            found.append(each)
-    return found
-
-
-def _lacking(part: Extent, there: Sequence[Extent]) -> Iterator[Extent]:
-    """What is not there of a part."""
-    at = part.start
-    for each in there:
-        if each.stop <= at or each.start >= part.stop:
-            continue
-        if each.start > at:
-            yield Extent(at, each.start)
-        at = each.stop
-    if at < part.stop:
-        yield Extent(at, part.stop)

@@ -49,10 +49,15 @@ def has_room(place: Path, size: int) -> bool:
 
 
 def which_is_full(state_dir: Path) -> str:
-    """A sentence that says which disk has no room, how much of it is free, and what to do."""
+    """Two sentences that say which disk has no room, how much of it is free, and what to do."""
+    return f"{why_full(state_dir)}."
+
+
+def why_full(state_dir: Path) -> str:
+    """The same as a reason, which something of ours ends with a full stop."""
     return (
         f"the disk at {_mount_point(state_dir)} has no room for it ({_shown(_free(state_dir))} free)."
-        " Make room there, or give another directory with --state-dir."
+        " Make room there, or give another directory with --state-dir"
     )
 
 
