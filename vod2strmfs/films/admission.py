@@ -27,7 +27,7 @@ _UNKNOWN = 1
 
 
 class Rank(IntEnum):
-    """What a stream is used for. It is taken away for the sake of a higher one."""
+    """The use of a stream: for the sake of a higher one, it is taken away from a lower one."""
 
     LEARNER = 0
     LEFT = 1
@@ -42,25 +42,25 @@ class FullError(Exception):
 
 
 class Lease:
-    """A stream that one may use.
+    """A stream of an account, in use.
 
     Args:
-        rank: what for; may be changed while it is used.
+        rank: what the stream is used for; may be changed while it is used.
     """
 
     def __init__(self, rank: Rank) -> None:
         self.rank = rank
         self.scope = trio.CancelScope()
-        """In which it is used."""
+        """What uses the stream runs in this scope, which is cancelled when the stream is taken away."""
 
     @property
     def taken(self) -> bool:
-        """Whether it was taken away, for a higher rank."""
+        """Whether the stream was taken away, for a higher rank."""
         return self.scope.cancel_called
 
 
 class Refusal(NamedTuple):
-    """When somebody could not have a stream, and why."""
+    """A film that could not be read for want of a stream: when, and why."""
 
     at: float
     """Unix time."""
@@ -68,15 +68,15 @@ class Refusal(NamedTuple):
 
 
 class Streams(NamedTuple):
-    """What the streams of an account are used for."""
+    """The streams of an account, by what they are used for."""
 
     limit: int
-    """How many it has; 0: as many as it likes."""
+    """Streams that the account has; 0: without a limit."""
     viewers: int
-    """Films that somebody reads, or has read until lately."""
+    """Streams of films that are read, by whomever, or were until lately."""
     learners: int
     refused: int
-    """How often a film could not be read for want of one."""
+    """How often a film could not be read for want of a stream."""
     last_refusal: Refusal | None
 
 
@@ -84,9 +84,9 @@ class Streams(NamedTuple):
 class _Account:
     leases: list[Lease] = field(default_factory=list)
     quiet: list[float] = field(default_factory=list)
-    """Until when streams that have ended count as used."""
+    """The times until which streams that have ended count as used."""
     waiting: list[Rank] = field(default_factory=list)
-    """What for others than learners wait for a stream; the highest one gets it."""
+    """The ranks of those who wait for a stream, other than learners; the highest one gets it."""
     changed: trio.Event = field(default_factory=trio.Event)
     limit: int = _UNKNOWN
     limit_until: float = -1e9
@@ -94,7 +94,7 @@ class _Account:
     last_refusal: Refusal | None = None
 
     def used(self) -> int:
-        """How many streams count as used."""
+        """The number of streams that count as used."""
         now = trio.current_time()
         self.quiet = [until for until in self.quiet if until > now]
         return len(self.leases) + len(self.quiet)
@@ -106,7 +106,7 @@ class _Account:
 
 
 class Admission:
-    """Gives streams of accounts to those who need one.
+    """The streams of all accounts: gives them to those who need one, and takes them away again.
 
     Args:
         order: what the settings say.
@@ -122,8 +122,8 @@ class Admission:
 
     @asynccontextmanager
     async def lease(self, account: int, rank: Rank, within: float = 0.0) -> AsyncIterator[Lease]:
-        """Have a stream while the context lasts. If it is taken away, the context is cancelled and ends, and the lease
-        says so (`taken`).
+        """A stream of an account, for as long as the context lasts. If it is taken away, the context is cancelled and
+        ends, and the lease says so (`taken`).
 
         Args:
             account: whose stream.
@@ -177,7 +177,7 @@ class Admission:
         its.last_refusal = Refusal(time.time(), why)
 
     def streams(self, others: Iterable[int] = ()) -> Mapping[int, Streams]:
-        """What streams are used for, by account: of those that were asked for one, and of others."""
+        """What streams are used for, by account: of the accounts that were asked for a stream, and of others."""
         for account in others:
             self._account(account)
         found = {}
@@ -204,7 +204,7 @@ class Admission:
                 await changed.wait()
 
     async def _limit(self, account: int, its: _Account) -> int:
-        """How many streams an account has."""
+        """The number of streams that an account has."""
         if self._order.max_streams:
             its.limit = self._order.max_streams
         elif self._api and trio.current_time() >= its.limit_until:

@@ -32,10 +32,10 @@ Match = Callable[[str, Mapping[Key, str]], Set[Key]]
 
 @dataclass(frozen=True)
 class Job:
-    """What to learn.
+    """An order to learn films.
 
     Args:
-        order: how.
+        order: how films are learnt.
         state_dir: where the library's index is.
         match: finds films by name.
         api: how to ask Dispatcharr for its streams; None: it is not asked.
@@ -57,7 +57,7 @@ class Job:
 
 @dataclass
 class Plan:
-    """What it will cost, as far as that is known."""
+    """The cost of learning films, as far as that is known beforehand."""
 
     films: int
     bytes: int
@@ -67,20 +67,20 @@ class Plan:
 
 @dataclass
 class Result:
-    """What came of it."""
+    """The result of learning films."""
 
     plan: Plan
     counts: Counter[Kind] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     """Why films could not be learnt."""
     taken: int = 0
-    """Bytes that it took from providers."""
+    """Bytes that were taken from providers."""
     left: int = 0
-    """How many of the films are still to be learnt."""
+    """The number of films that are still to be learnt."""
     figures: Figures | None = None
-    """How it stands at the end."""
+    """How far learning is at the end."""
     stopped: int = 0
-    """The signal that ended it; 0: none did."""
+    """The number of the signal that ended it; 0: none did."""
     elsewhere: bool = False
     """Whether another process learnt, or took over, and this one looked on."""
 

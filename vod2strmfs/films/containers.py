@@ -45,7 +45,7 @@ Read = Callable[[int, int], bytes]
 
 
 class MissingError(Exception):
-    """Bytes of the film that have to be fetched first.
+    """Bytes of the film are missing, which have to be fetched first.
 
     Args:
         start: the first.
@@ -58,11 +58,11 @@ class MissingError(Exception):
 
 
 class NotAFilmError(Exception):
-    """What should be a film is none, or is damaged; the text says why, behind "it sent"."""
+    """The bytes of what should be a film are none, or are damaged; the text says why, behind "it sent"."""
 
 
 class ScatteredError(Exception):
-    """What scanners read of a film lies at far too many places to be fetched; the text says why, behind "it sends"."""
+    """The parts that scanners read lie at far too many places to be fetched; the text says why, behind "it sends"."""
 
 
 class Scanned(NamedTuple):

@@ -29,7 +29,7 @@ _TYPICAL_BYTES = 3 << 20
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """How far learning films is. Times are seconds since the epoch."""
+    """The figures of learning films: how far it is. Times are seconds since the epoch."""
 
     learnt: int
     """Films of the library whose size is known."""
@@ -98,11 +98,11 @@ def _read(connection: "sqlite3.Connection", now: float) -> Figures:
 
 
 def seconds_to_learn(films: int, each: int, rate: float, budget: int, taken: int, renewed: float) -> float:
-    """How long it takes to learn films, as far as the limits that are set tell; providers can be slower.
+    """Seconds that it takes to learn films, as far as the limits that are set tell; providers can be slower.
 
     Args:
         films: how many.
-        each: bytes that one costs.
+        each: bytes that each costs.
         rate: films a minute that may be learnt.
         budget: bytes within 24 hours that learning may take.
         taken: how many of them it took.
@@ -116,7 +116,7 @@ def seconds_to_learn(films: int, each: int, rate: float, budget: int, taken: int
 
 
 def describe(figures: Figures, now: float) -> str:
-    """The same in words."""
+    """The figures of learning in words, for people."""
     parts = [f"{words.counted(figures.learnt, 'films')} learnt ({gigabytes(figures.kept)} kept)"]
     if figures.waiting:
         parts.append(f"{figures.waiting:,} waiting, at most {figures.rate:g} a minute")

@@ -13,7 +13,7 @@ FilmKind: TypeAlias = Literal["movie", "episode"]
 
 
 class Key(NamedTuple):
-    """What a film's bytes are known by. Dispatcharr's ids change with every other refresh; these do not."""
+    """The key by which a film's bytes are known. Dispatcharr's ids change with every other refresh; keys do not."""
 
     kind: FilmKind
     """A provider numbers movies and episodes apart."""
@@ -27,15 +27,15 @@ class Key(NamedTuple):
 
 
 class Address(NamedTuple):
-    """Where a film's bytes are asked for."""
+    """The address at which a film's bytes are asked for."""
 
     url: str
     """Without a session. With `direct` it may hold the provider's password: never shown or logged."""
     direct: bool = False
-    """Whether it is the provider's own; else Dispatcharr's, whose path gets a session of ours at its end."""
+    """Whether the address is the provider's own; else Dispatcharr's, whose path gets the id of a session at its end."""
 
     def __repr__(self) -> str:
-        """What may be shown of it, wherever that is: in the text of an error, say."""
+        """What may be shown of the address, wherever that is: in the text of an error, say."""
         return f"<Address of {'a provider' if self.direct else 'Dispatcharr'}>"
 
 
@@ -43,25 +43,25 @@ class Film(NamedTuple):
     """A film that was learnt: whose size is known from a provider's answer."""
 
     id: int
-    """In the store of films. Never reused."""
+    """Its number in the store of films, never used again."""
     version: int
-    """How often it was learnt to be another file. With the id: a number for these bytes and no others."""
+    """How often the film was learnt to be another file. With the id: a number for these bytes and no others."""
     key: Key
     size: int
     """Bytes: of all of it."""
     extension: str
-    """Of the container that it is, with the dot."""
+    """The extension of its container, with the dot."""
     seconds: int
-    """How long it plays; 0 where that is unknown."""
+    """Seconds that it plays; 0 where that is unknown."""
 
     @property
     def identity(self) -> tuple[int, int]:
-        """Its id and version: what these bytes are known by, whatever else is learnt of them."""
+        """The film's id and version: what these bytes are known by, whatever else is learnt of them."""
         return self.id, self.version
 
     @property
     def bit_rate(self) -> float:
-        """Bytes a second that it plays at on average; 0 where that is unknown."""
+        """Bytes a second that the film plays at on average; 0 where that is unknown."""
         return self.size / self.seconds if self.seconds else 0.0
 
 
@@ -74,8 +74,8 @@ class Extent(NamedTuple):
 
 
 AddressOf: TypeAlias = Callable[[Key], Address | None]
-"""Gives the address of a film today; None if the library does not have it any more. Raises IndexFileError if nobody
-knows."""
+"""Gives the address of a film today; None if the library does not have the film any more. Raises IndexFileError if that
+cannot be known."""
 
 
 class ReadError(Exception):

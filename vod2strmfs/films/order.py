@@ -6,7 +6,7 @@ from vod2strmfs.settings import Settings
 
 
 class FilmsOrder(BaseModel):
-    """How to learn films, and how to play them."""
+    """The settings of learning films and of playing them."""
 
     cache: int
     """Bytes of films that are kept on disk, at most."""
@@ -19,15 +19,15 @@ class FilmsOrder(BaseModel):
     reserve_streams: int
     """Streams of an account that learning leaves free."""
     pace: float
-    """How many times its bit rate a reader gets after its first minute."""
+    """Times its bit rate that a film is read at after its first minute."""
     background_reads: str
-    """`pace`, or `refuse`: what a reader gets whom nobody watches."""
+    """What a reader gets whom nobody watches: `pace` (as others), or `refuse` (nothing)."""
     background_bytes: int
     """Bytes a day and account that such readers get."""
 
     @classmethod
     def of(cls, settings: Settings) -> "FilmsOrder":
-        """What the settings say."""
+        """The order that the settings give."""
         gigabyte = 10**9
         return cls(
             cache=int(settings.films_cache * gigabyte),

@@ -11,7 +11,7 @@ PATIENT_TIMES = 3
 
 
 class Kind(StrEnum):
-    """What came of it. The values stand in the store's file."""
+    """The kinds of outcome of learning a film. The values stand in the store's file."""
 
     LEARNT = "learnt"
     UNSEEKABLE = "unseekable"
@@ -22,7 +22,7 @@ class Kind(StrEnum):
     """The provider, or Dispatcharr, does not have it any more."""
     FORBIDDEN = "forbidden"
     REFUSED = "refused"
-    """It was answered with another error. Dispatcharr says so, too, what its provider does not have."""
+    """It was answered with another error. Dispatcharr also says so where its provider does not have the film."""
     FAILED = "failed"
     """It broke off, or took too long."""
     BUSY = "busy"
@@ -36,7 +36,7 @@ class Kind(StrEnum):
 
 
 class Outcome(NamedTuple):
-    """What came of learning one film."""
+    """The outcome of learning one film."""
 
     kind: Kind
     why: str = ""
@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
     pause: float = 0.0
     """Seconds for which the account is to be left alone, if that was said."""
     taken: int = 0
-    """Bytes that it took from the provider."""
+    """Bytes that were taken from the provider."""
 
 
 _FILM = {

@@ -20,7 +20,7 @@ from vod2strmfs.films.store import Films
 
 BURST_SECONDS = 60.0
 PROOF_SECONDS = 180.0
-"""For how long it holds up a reader that nobody watches."""
+"""Seconds for which the pace holds a reader up that is then taken for one that nobody watches."""
 BREAK_SECONDS = 10.0
 SLOWEST = 128 << 10
 """Bytes a second that any film is read at. Some are much smaller than the hours that they are said to play make likely,
@@ -50,11 +50,11 @@ def bit_rate(film: Film) -> float:
 
 
 class Allowance:
-    """How many bytes of a film may be read now.
+    """The bytes of a film that may be read now, by its pace: a bucket that fills as the film plays.
 
     Args:
-        rate: bytes a second that come to it.
-        burst: bytes that it holds at first, and at most.
+        rate: bytes a second that come into the bucket.
+        burst: bytes that are in it at first, and at most.
         now: seconds of any clock.
     """
 
@@ -85,8 +85,8 @@ class Allowance:
 
 
 class Flow:
-    """What it takes to read on in an answer, and what to have another one: the quicker way is taken to what is a little
-    ahead.
+    """The seconds that it takes to read on in an answer, and to have another one: what is a little ahead is had in the
+    quicker way.
     """
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class Flow:
 
     @property
     def is_known(self) -> bool:
-        """Whether both were measured."""
+        """Whether it was measured what either takes."""
         return bool(self._openings) and self._bytes >= _MEASURED_BYTES
 
     @property
@@ -128,7 +128,7 @@ class Flow:
 
 
 class Watch:
-    """Tells of one reader whether anybody watches.
+    """The way in which one reader reads, which tells whether anybody watches.
 
     Args:
         pace: how many times as fast as it plays the film is read.
@@ -143,14 +143,14 @@ class Watch:
         """Whether it is a reader that nobody watches."""
 
     def held_up(self, now: float) -> None:
-        """Note that the pace holds it up."""
+        """Note that the pace holds the reader up."""
         if now - self._last > BREAK_SECONDS:
             self._since = now
         self._last = now
         self.is_background = self._tells and now - self._since >= self._proof
 
     def look(self, now: float) -> bool:
-        """Whether it is one now."""
+        """Whether the reader is one that nobody watches, now that it reads."""
         if self.is_background and now - self._last > BREAK_SECONDS:
             self.is_background = False
         return self.is_background
@@ -160,19 +160,19 @@ class Budget:
     """Bytes that readers whom nobody watches may have of an account within 24 hours, also across restarts.
 
     Args:
-        limit: how many.
-        films: where it is written down what they got.
+        limit: bytes.
+        films: where it is written down what readers got.
     """
 
     def __init__(self, limit: int, films: Films) -> None:
         self._limit = limit
         self._films = films
         self._hours = films.background()
-        """What they got, by account and hour since the epoch."""
+        """Bytes that such readers got, by account and hour since the epoch."""
         self._is_noted = True
 
     async def run(self) -> None:
-        """Write down what they got, every few seconds, until it is cancelled."""
+        """Write down what such readers got, every few seconds, until it is cancelled."""
         try:
             while True:
                 await trio.sleep(_NOTE_SECONDS)
@@ -182,27 +182,27 @@ class Budget:
                 await self._note()
 
     def take(self, account: int, count: int) -> None:
-        """Note that they got bytes."""
+        """Note that such readers got bytes of an account."""
         hour = self._renew()
         self._hours[account, hour] = self._hours.get((account, hour), 0) + count
         self._is_noted = False
 
     def taken(self, account: int) -> int:
-        """How many they got."""
+        """Bytes that such readers got of an account within 24 hours."""
         self._renew()
         return sum(taken for (its, _), taken in self._hours.items() if its == account)
 
     def accounts(self) -> Set[int]:
-        """The accounts of which they got any."""
+        """The accounts of which such readers got any bytes within 24 hours."""
         self._renew()
         return {account for account, _ in self._hours}
 
     def is_spent(self, account: int) -> bool:
-        """Whether they get no more."""
+        """Whether such readers get no more of an account."""
         return self.taken(account) >= self._limit
 
     def _renew(self) -> int:
-        """Forget what is a day ago; returns the hour. What they got while the clock was ahead counts as of now."""
+        """Forget what is a day ago; returns the hour. What readers got while the clock was ahead counts as of now."""
         hour = _hour()
         if any(not hour - _HOURS < at <= hour for _, at in self._hours):
             before, self._hours = self._hours, {}

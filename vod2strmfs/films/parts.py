@@ -28,7 +28,7 @@ _TRIED_HOLE = 1 << 20
 
 
 class Description(msgspec.Struct, frozen=True, array_like=True):
-    """What a part file says of the film whose parts it holds."""
+    """The description, in a part file, of the film whose parts it holds."""
 
     film: int
     version: int
@@ -46,11 +46,11 @@ class Description(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Draft:
-    """The parts of a film that is being learnt.
+    """The parts of a film that is being learnt, in a file of their own.
 
     Args:
         root: where parts are.
-        film: its id. There is one draft of a film at a time.
+        film: the film's id. There is one draft of a film at a time.
 
     Raises:
         OSError: it cannot be written, such as for a full disk. All methods raise it.
@@ -72,7 +72,7 @@ class Draft:
 
     @property
     def extents(self) -> Sequence[Extent]:
-        """What is there, in order; what meets is one."""
+        """The parts that are there, in order, as few as possible."""
         return self._extents
 
     def write(self, start: int, data: bytes | memoryview) -> None:
@@ -81,13 +81,13 @@ class Draft:
         self._extents = merged([*self._extents, Extent(start, start + len(data))])
 
     def read(self, start: int, stop: int) -> bytes | None:
-        """Bytes of the film; None if some of them are not there."""
+        """Bytes of the film; None if some of them are not there yet."""
         if not any(each.start <= start and stop <= each.stop for each in self._extents):
             return None
         return os.pread(self._descriptor, stop - start, start)
 
     def blocks(self, size: int) -> dict[int, int]:
-        """The digests of the blocks that are there whole, by number, of a film of so many bytes."""
+        """The digests, by number, of the blocks that are there whole, of a film of so many bytes."""
         found = {}
         for extent in self._extents:
             for number in whole_blocks(extent, size):
@@ -96,7 +96,7 @@ class Draft:
         return found
 
     def finish(self, description: Description) -> None:
-        """Make it the parts of the film that the description is of: they are on the disk when this returns."""
+        """Make the draft the part file of the film that a description is of: it is on the disk when this returns."""
         content = msgspec.msgpack.encode(description)
         digest = content_digest(content).to_bytes(8, "little", signed=True)
         footer = content + _MAGIC + digest + len(content).to_bytes(8, "little")
@@ -111,15 +111,15 @@ class Draft:
 
 
 class PartFile:
-    """The kept parts of one film, open.
+    """The part file of one film, open.
 
     Args:
         root: where parts are.
-        film: whose.
+        film: the film that it is of.
         create: whether to make the file, if it is lost.
 
     Raises:
-        OSError: there are none, or they cannot be used.
+        OSError: there is none, or it cannot be used. All methods raise it.
     """
 
     def __init__(self, root: Path, film: Film, *, create: bool = False) -> None:
@@ -155,7 +155,7 @@ class PartFile:
 
 
 def knows_holes(root: Path) -> bool:
-    """Whether files may have holes here, that take no room: exFAT fills them with gigabytes of zeros.
+    """Whether files in a folder may have holes that take no room: exFAT fills them with gigabytes of zeros.
 
     Raises:
         OSError: nothing can be written.
@@ -172,12 +172,12 @@ def knows_holes(root: Path) -> bool:
 
 
 def part_path(root: Path, film: int, version: int) -> Path:
-    """Where the parts of a film are."""
+    """The path of the part file of a film."""
     return _folder(root, film) / f"{film}-{version}"
 
 
 def descriptions(root: Path) -> Iterator[Description]:
-    """What the part files say that are there, of which each whole one is the parts of a film."""
+    """The descriptions in all part files that are whole."""
     for path in root.glob("*/*"):
         try:
             with open(path, "rb", buffering=0) as file:
@@ -195,7 +195,7 @@ def remove_unfinished(root: Path) -> None:
 
 
 def block_extent(number: int, size: int) -> Extent:
-    """The part of a film that a block is: the last one is as long as is left."""
+    """The part of a film of so many bytes that is a block: the last one is as long as is left."""
     return Extent(number * BLOCK, min((number + 1) * BLOCK, size))
 
 
@@ -211,7 +211,7 @@ def touched_blocks(extent: Extent) -> range:
 
 
 def merged(extents: Iterable[Extent]) -> list[Extent]:
-    """The same bytes in the fewest parts, in order."""
+    """The fewest parts, in order, that hold the same bytes."""
     result: list[Extent] = []
     for each in sorted(extents):
         if result and each.start <= result[-1].stop:

@@ -82,7 +82,7 @@ NOTICES = 3.0
 
 
 class UpstreamError(Exception):
-    """Bytes of a film that did not come.
+    """An error for bytes of a film that did not come.
 
     Args:
         kind: what went wrong.
@@ -98,7 +98,7 @@ class UpstreamError(Exception):
 
 
 class Deadlines(NamedTuple):
-    """How long to wait, in seconds."""
+    """The seconds to wait, at most or at least."""
 
     connect: float = 5.0
     answer: float = 12.0
@@ -114,7 +114,7 @@ DEADLINES = Deadlines()
 
 
 class Upstream:
-    """Where films come from: what all sessions share.
+    """The place that films come from, Dispatcharr or providers: what all sessions share.
 
     Args:
         ca_file: the authority, or the certificate, by which an https address is known, beside those of the host.
@@ -136,12 +136,12 @@ class Upstream:
         self._ended: dict[str, float] = {}
         """When the last answers of titles ended: those of lately."""
         self.connections = 0
-        """How many were opened."""
+        """The number of connections that were opened."""
         self.received = 0
         """Bytes of films that came."""
 
     def session(self, address: Address, label: str, total: int | None = None) -> "Session":
-        """A session that reads one film. Use it as an asynchronous context manager; nothing is asked until it is read.
+        """A session for one film. Use it as an asynchronous context manager; nothing is asked for until it is opened.
 
         Args:
             address: where the film is.
@@ -172,7 +172,7 @@ class Upstream:
         place = f"{url.host}:{url.port or _PORTS[url.scheme]}"
         try:
             with trio.fail_after(self.deadlines.connect):
-                stream = await self._connect(url)
+                connection = await self._connect(url)
         except trio.TooSlowError:
             raise UpstreamError(UpstreamKind.AWAY, f"{place} does not answer") from None
         except (OSError, UnicodeError, trio.BrokenResourceError) as error:
@@ -180,27 +180,27 @@ class Upstream:
         self.connections += 1
         try:
             with trio.fail_after(self.deadlines.answer):
-                return stream, *await self._exchange(stream, url, span)
+                return connection, *await self._exchange(connection, url, span)
         except trio.TooSlowError:
-            await trio.aclose_forcefully(stream)
+            await trio.aclose_forcefully(connection)
             raise UpstreamError(UpstreamKind.STALLED, f"{place} gives no answer") from None
         except (OSError, trio.BrokenResourceError, h11.RemoteProtocolError):
-            await trio.aclose_forcefully(stream)
+            await trio.aclose_forcefully(connection)
             raise UpstreamError(UpstreamKind.AWAY, f"{place} hung up without an answer") from None
         except BaseException:
-            await trio.aclose_forcefully(stream)
+            await trio.aclose_forcefully(connection)
             raise
 
     async def _connect(self, url: httpx.URL) -> trio.abc.Stream:
         host = url.raw_host.decode("ascii")
-        stream = await trio.open_tcp_stream(host, url.port or _PORTS[url.scheme])
+        connection = await trio.open_tcp_stream(host, url.port or _PORTS[url.scheme])
         if url.scheme == "http":
-            return stream
-        secured = trio.SSLStream(stream, self._trust(), server_hostname=host, https_compatible=True)
+            return connection
+        secured = trio.SSLStream(connection, self._trust(), server_hostname=host, https_compatible=True)
         try:
             await secured.do_handshake()
         except BaseException:
-            await trio.aclose_forcefully(stream)
+            await trio.aclose_forcefully(connection)
             raise
         return secured
 
@@ -217,7 +217,7 @@ class Upstream:
                     ) from None
         return self._context
 
-    async def _exchange(self, stream: trio.abc.Stream, url: httpx.URL, span: str) -> tuple[h11.Response, bytes]:
+    async def _exchange(self, connection: trio.abc.Stream, url: httpx.URL, span: str) -> tuple[h11.Response, bytes]:
         # No other header: Dispatcharr passes on Accept, Referer, Origin and Authorization to the provider.
         said = (
             ("Host", url.netloc.decode()),
@@ -227,19 +227,19 @@ class Upstream:
         )
         wire = h11.Connection(h11.CLIENT)
         request = wire.send(h11.Request(method="GET", target=url.raw_path, headers=list(said)))
-        await stream.send_all(request or b"")
+        await connection.send_all(request or b"")
         while True:
             event = wire.next_event()
             if isinstance(event, h11.Response):
                 return event, wire.trailing_data[0]
             if event is h11.NEED_DATA:
-                wire.receive_data(bytes(await stream.receive_some(_HEAD_BYTES)))
+                wire.receive_data(bytes(await connection.receive_some(_HEAD_BYTES)))
             elif not isinstance(event, h11.InformationalResponse):
                 raise h11.RemoteProtocolError("no answer")
 
 
 class Session:
-    """One reader of one film: see `Upstream.session`."""
+    """The answers for one film under one session's id, two at a time at most: see `Upstream.session`."""
 
     def __init__(self, upstream: Upstream, address: Address, label: str, total: int | None) -> None:
         self._upstream = upstream
@@ -250,7 +250,7 @@ class Session:
         self.total = total
         """Bytes of the film, once they are known."""
         self.id = ""
-        """By which Dispatcharr knows this session."""
+        """The id by which Dispatcharr knows this session; empty until something is asked for."""
         self._answers: list[Answer] = []
         self._asked: deque[float] = deque(maxlen=_LINGERING)
         """When requests were sent last."""
@@ -291,14 +291,14 @@ class Session:
                 await self._be_gentle()
             span = f"bytes={start}-" if stop is None else f"bytes={start}-{stop - 1}"
             try:
-                stream, response, first = await self._follow(span)
+                connection, response, first = await self._follow(span)
             except BaseException:
                 self._end()
                 raise
             try:
-                answer = self._accept(stream, response, first, start, stop)
+                answer = self._accept(connection, response, first, start, stop)
             except UpstreamError:
-                await trio.aclose_forcefully(stream)
+                await trio.aclose_forcefully(connection)
                 self._end(refused=True)
                 raise
             self._answers.append(answer)
@@ -329,11 +329,11 @@ class Session:
         """Ask, and follow the provider's redirects. Dispatcharr has no reason to send us on: we named a session."""
         url = self._url()
         for _ in range(_REDIRECTS + 1 if self._address.direct else 1):
-            stream, response, first = await self._upstream.request(url, span)
+            connection, response, first = await self._upstream.request(url, span)
             location = _header(response, b"location")
             if not (300 <= response.status_code < 400 and location and self._address.direct):
-                return stream, response, first
-            await trio.aclose_forcefully(stream)
+                return connection, response, first
+            await trio.aclose_forcefully(connection)
             try:
                 url = url.join(location)
                 if url.scheme not in _PORTS or not url.host:
@@ -343,7 +343,7 @@ class Session:
         raise UpstreamError(UpstreamKind.FAILED, f"{self.who} sends us on again and again")
 
     def _accept(
-        self, stream: trio.abc.Stream, response: h11.Response, first: bytes, start: int, stop: int | None
+        self, connection: trio.abc.Stream, response: h11.Response, first: bytes, start: int, stop: int | None
     ) -> "Answer":
         """An answer, if all that it says of itself fits what was asked."""
         # What else stands there is not repeated: it may be anything.
@@ -370,7 +370,7 @@ class Session:
         if _header(response, b"content-length") != str(its_stop - start):
             raise UpstreamError(UpstreamKind.UNSEEKABLE, f"{self.who} sends another length than it says")
         self.total = total
-        return Answer(self, stream, first, start, its_stop, tuple(_header(response, each) for each in _MARKS))
+        return Answer(self, connection, first, start, its_stop, tuple(_header(response, each) for each in _MARKS))
 
     def received(self, count: int) -> None:
         """Note that so many bytes of an answer came."""
@@ -392,22 +392,22 @@ class Session:
 
     @property
     def connections(self) -> int:
-        """How many answers are open."""
+        """The number of answers that are open: each has a connection of its own."""
         return len(self._answers)
 
     @property
     def is_direct(self) -> bool:
-        """Whether it is with the provider itself."""
+        """Whether the session is with the provider itself."""
         return self._address.direct
 
     @property
     def deadlines(self) -> Deadlines:
-        """How long to wait for what."""
+        """The seconds to wait for what."""
         return self._upstream.deadlines
 
     @property
     def who(self) -> str:
-        """Who answers, for people."""
+        """The name of who answers, for people."""
         return "the provider" if self._address.direct else "Dispatcharr"
 
 
@@ -415,18 +415,18 @@ class Answer:
     """The bytes of a part of a film, as they come: see `Session.open`."""
 
     def __init__(
-        self, session: Session, stream: trio.abc.Stream, first: bytes, start: int, stop: int, marks: tuple[str, ...]
+        self, session: Session, connection: trio.abc.Stream, first: bytes, start: int, stop: int, marks: tuple[str, ...]
     ) -> None:
         self._session = session
-        self._stream = stream
+        self._connection = connection
         self.start = start
-        """The first byte."""
+        """The first byte of the part."""
         self.stop = stop
-        """The byte after the last."""
+        """The byte after its last."""
         self.marks = marks
         """What its headers say that tells one file from another, if anything."""
         self._held = bytearray(first[: stop - start])
-        """What came and was not given yet."""
+        """Bytes that came and were not given yet."""
         session.received(len(self._held))
         self._left = stop - start - len(self._held)
         """Bytes that have not come."""
@@ -434,18 +434,18 @@ class Answer:
 
     @property
     def is_open(self) -> bool:
-        """Whether more may come. Bytes that came are given all the same."""
+        """Whether more of the answer may come. Bytes that came are given all the same."""
         return not self._closed
 
     @property
     def holds_session(self) -> bool:
-        """Whether it is open, and Dispatcharr does not take it for ended. A session without such an answer is forgotten
-        a second later, and whoever asks then may get another film, or may leave a stream in use for ever."""
+        """Whether the answer is open, and Dispatcharr does not take it for ended. A session without such an answer is
+        forgotten a second later, and whoever asks then may get another film, or may leave a stream in use for ever."""
         return not self._closed and self._left > ON_ITS_WAY
 
     @property
     def total(self) -> int:
-        """How many bytes the film has."""
+        """The film's size in bytes."""
         assert self._session.total is not None
         return self._session.total
 
@@ -500,25 +500,25 @@ class Answer:
         return count
 
     async def close_if_received(self) -> None:
-        """Hang up once all has come, though not all may be given yet: for Dispatcharr, the request has ended."""
+        """Close the answer once all has come, though not all may be given yet: for Dispatcharr, it has ended."""
         if not self._left:
             await self.close()
 
     async def _receive_some(self, room: memoryview) -> int:
-        if isinstance(self._stream, trio.SocketStream):
-            return await self._stream.socket.recv_into(room)
-        data = await self._stream.receive_some(len(room))
+        if isinstance(self._connection, trio.SocketStream):
+            return await self._connection.socket.recv_into(room)
+        data = await self._connection.receive_some(len(room))
         room[: len(data)] = data
         return len(data)
 
     async def close(self) -> None:
-        """Hang up. May be called again."""
+        """Close the answer's connection. May be called again."""
         if not self._closed:
             self._closed = True
             self._session.ended(self)
             # It waits for nobody. Interrupted, it would take with it what has just come.
             with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(self._stream)
+                await trio.aclose_forcefully(self._connection)
 
 
 def _header(response: h11.Response, name: bytes) -> str:

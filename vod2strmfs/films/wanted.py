@@ -37,7 +37,7 @@ _log = logging.getLogger("vod2strmfs")
 
 
 def wishes(state_dir: Path) -> Iterator[Wish]:
-    """What each node of the library plays, in order of node: of what it shows, and not of what waits out of sight.
+    """The films that the nodes of the library play, in order of node, but for nodes that wait out of sight.
 
     Raises:
         IndexFileError: the index cannot be read.
@@ -55,7 +55,7 @@ def wishes(state_dir: Path) -> Iterator[Wish]:
 
 
 def look(state_dir: Path, films: Films) -> None:
-    """Have it noted what the library wants now, if it is another library than before; may take some seconds.
+    """Note what the library wants, if it has changed since that was noted; may take some seconds.
 
     Raises:
         IndexFileError: the index cannot be read.
@@ -70,8 +70,8 @@ def look(state_dir: Path, films: Films) -> None:
 
 
 class Addresses:
-    """Gives the address of a film today, by its key; None if the library does not have it any more. If it cannot be
-    known, since the index cannot be read, it raises IndexFileError.
+    """The addresses of films today: called with a film's key, gives its address, or None if the library does not have
+    it any more. Raises IndexFileError if the index cannot be read.
 
     Args:
         state_dir: where the index is.

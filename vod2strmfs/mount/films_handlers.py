@@ -29,7 +29,7 @@ class Reading(Protocol):
         """Note that somebody has closed a film."""
 
     def leaving(self, film: Film, handle: int) -> None:
-        """Note that he probably has, though what he asked for has not come."""
+        """Note that a reader has probably closed a film, though what it asked for has not come."""
 
     def now(self, film: Film, handle: int, offset: int, size: int) -> bytes | memoryview | None:
         """Bytes of a film, if they are at hand; a view is good until something is awaited."""

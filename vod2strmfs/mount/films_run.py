@@ -51,8 +51,8 @@ _WATCH_SECONDS = 1.0
 """How often to see whether something was learnt."""
 
 
-class Parts(NamedTuple):
-    """What learns and plays films."""
+class Engine(NamedTuple):
+    """What learns and plays films, put together."""
 
     films: Films
     player: Player
@@ -82,16 +82,16 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
     folder = order.state_dir / FOLDER
     make_directory(folder)
     with _alone(folder), Films(order.state_dir, limit=FilmsOrder.of(settings).cache) as films:
-        parts = _parts(settings, order.state_dir, films)
+        engine = _engine(settings, order.state_dir, films)
         owner = Owner(settings.uid, settings.gid, settings.umask)
-        handlers = FilmsHandlers(owner, Pictures(order.state_dir), films, parts.player)
+        handlers = FilmsHandlers(owner, Pictures(order.state_dir), films, engine.player)
         device = device_of(handlers, settings)
         follower = Follower(handlers, folder, settings.write_nfo)
         with Courier(films_order(settings, order.level, mountpoint, folder)) as courier:
             shown = Mount(mountpoint, handlers, follower, device, courier, order.accept, settings.merge)
-            reporter = FilmsReporter(shown, parts.sources)
+            reporter = FilmsReporter(shown, engine.sources)
             announce = partial(_announce, follower, mountpoint, ready)
-            beside = partial(_start_beside, parts, reporter, follower, folder, courier, announce)
+            beside = partial(_start_beside, engine, reporter, follower, folder, courier, announce)
             trio.run(serve, device, order, mounted(mountpoint, settings, SOURCE), beside)
 
 
@@ -148,7 +148,7 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _parts(settings: Settings, state_dir: Path, films: Films) -> Parts:
+def _engine(settings: Settings, state_dir: Path, films: Films) -> Engine:
     order = FilmsOrder.of(settings)
     upstream = Upstream(ca_file=settings.api_ca_file)
     addresses = Addresses(state_dir, films, settings.api_url)
@@ -157,7 +157,7 @@ def _parts(settings: Settings, state_dir: Path, films: Films) -> Parts:
     admission = Admission(order, api)
     player = Player(order, films, upstream, addresses, admission)
     learner = Learner(order, films, upstream, addresses, admission, state_dir)
-    return Parts(films, player, learner, Sources(films, player, admission, upstream), api or nullcontext())
+    return Engine(films, player, learner, Sources(films, player, admission, upstream), api or nullcontext())
 
 
 def _announce(follower: Follower, mountpoint: Path, ready: Callable[[], None]) -> None:
@@ -176,7 +176,7 @@ def _announce(follower: Follower, mountpoint: Path, ready: Callable[[], None]) -
 
 
 def _start_beside(
-    parts: Parts,
+    engine: Engine,
     reporter: Reporter,
     follower: Follower,
     folder: Path,
@@ -188,14 +188,14 @@ def _start_beside(
     nursery.start_soon(keep_up, follow_index, follower, folder, courier, ready)
     nursery.start_soon(keep_up, examine_index, follower, folder, worker)
     nursery.start_soon(keep_up, report, reporter, folder)
-    nursery.start_soon(keep_up, _play_and_learn, parts)
-    nursery.start_soon(keep_up, _watch_learning, parts.films, worker)
+    nursery.start_soon(keep_up, _play_and_learn, engine)
+    nursery.start_soon(keep_up, _watch_learning, engine.films, worker)
 
 
-async def _play_and_learn(parts: Parts) -> None:
-    async with parts.api, trio.open_nursery() as nursery:
-        nursery.start_soon(parts.player.run)
-        nursery.start_soon(keep_up, parts.learner.run)
+async def _play_and_learn(engine: Engine) -> None:
+    async with engine.api, trio.open_nursery() as nursery:
+        nursery.start_soon(engine.player.run)
+        nursery.start_soon(keep_up, engine.learner.run)
 
 
 async def _watch_learning(films: Films, worker: "trio.MemorySendChannel[str]") -> None:

@@ -16,7 +16,7 @@ from vod2strmfs.status.state import AccountStreams, FilmsState, MountState, Play
 
 
 class Sources(NamedTuple):
-    """What knows of films that play."""
+    """What is asked about films that play."""
 
     films: Films
     player: Player
@@ -29,14 +29,14 @@ class FilmsReporter(Reporter):
 
     Args:
         mount: their mount.
-        sources: what knows of films that play.
+        sources: what is asked about films that play.
     """
 
     def __init__(self, mount: Mount, sources: Sources) -> None:
         super().__init__(mount)
         self._sources = sources
         self._received: deque[tuple[float, dict[tuple[int, int], int]]] = deque(maxlen=SAMPLES + 1)
-        """What had come for each film, by the time in monotonic seconds."""
+        """Bytes that had come for each film, at times in monotonic seconds, the oldest first."""
 
     def sample(self) -> None:
         """See `Reporter`; and how much has come for each film that plays."""

@@ -90,7 +90,7 @@ _IS_SERIES = f"kind = {NodeKind.SERIES:d}"
 
 
 def _differ(columns: str) -> str:
-    """A condition: a row of the library is another one than ours."""
+    """A condition: a row of the library differs from ours in some columns."""
     mine, theirs = (", ".join(f"{table}.{column}" for column in columns.split(", ")) for table in ("mine", "theirs"))
     return f"({mine}) IS NOT ({theirs})"
 
@@ -210,8 +210,8 @@ def _is_of(state_dir: Path, folder: Path) -> bool:
 
 
 def _wishes_are_of(state_dir: Path, folder: Path) -> bool:
-    """Whether it is the library's index that is there of which it is known what its nodes play. Of one that was made
-    anew, a node may be any other title."""
+    """Whether the store's wishes are those of the library's index that is there. In one that was made anew, a node may
+    be any other title."""
     path = folder / STORE_NAME
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as store:
         noted = store.execute("SELECT value FROM info WHERE name = 'index'").fetchone()
@@ -337,7 +337,7 @@ def _changes(draft: Draft, before: Store, shelves: ShelfChanges) -> Iterator[Cha
 
 
 def _describe(connection: sqlite3.Connection, number: int, head: Head, settings: LibrarySettings) -> None:
-    """Say of a generation what it is."""
+    """Note what a generation is: its number, its settings, and its counts."""
     counted = {"database": json.loads(head.stats).get("database", {})} | count_films(connection, settings.media_server)
     connection.execute(
         "UPDATE main.generation SET number = ?, made = ?, settings = ?, stats = ?, (next_node, version) ="
@@ -347,7 +347,7 @@ def _describe(connection: sqlite3.Connection, number: int, head: Head, settings:
 
 
 def _note(connection: sqlite3.Connection, mark: str, library: Identity | None) -> None:
-    """Note what was looked at, and how it stands with the catalogue, if that is not what was noted before."""
+    """Note what was looked at, and how the library stands with the catalogue, unless that is noted already."""
     theirs = "SELECT compared, failing_since, error FROM library.attempt"
     position = connection.execute(
         "SELECT json_array(?, ?, number, made, next_node) FROM library.generation", library or (0, 0)

@@ -56,7 +56,7 @@ def settle_shelves(draft: Draft) -> set[int] | None:
 
 
 def _seen(row: tuple[object, ...] | None) -> tuple[object, ...]:
-    """What of a shelf is to be seen: name, whether it is shown, and alone."""
+    """What is to be seen of a shelf: its name, whether it is shown, and whether alone; empty if it is not shown."""
     return row[1:4] if row is not None and row[2] else ()
 
 
