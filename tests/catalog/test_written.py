@@ -27,7 +27,8 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.file import connect
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync.counts import count
-from vod2strmfs.sync.run import Looks, sync
+from vod2strmfs.sync.looks import Looks
+from vod2strmfs.sync.run import sync
 
 KINDS: tuple[Kind, ...] = ("movie", "series", "episode")
 TABLES = (

@@ -18,7 +18,7 @@ from vod2strmfs.index.file import connect, is_whole
 from vod2strmfs.index.read_ahead import Ahead
 from vod2strmfs.index.store import Store
 from vod2strmfs.settings import LibrarySettings
-from vod2strmfs.sync.run import Looks
+from vod2strmfs.sync.looks import Looks
 
 
 @pytest.fixture

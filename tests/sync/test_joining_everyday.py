@@ -26,7 +26,8 @@ from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.settings import LibrarySettings, MediaServer
 from vod2strmfs.sync.counts import count
-from vod2strmfs.sync.run import Looks, sync
+from vod2strmfs.sync.looks import Looks
+from vod2strmfs.sync.run import sync
 
 SETTINGS: tuple[dict[str, object], ...] = (
     {},

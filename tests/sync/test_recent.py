@@ -192,7 +192,7 @@ def test_what_a_killed_process_noted_is_not_taken_for_work_that_goes_on(tmp_path
 
 def test_a_sync_that_cannot_note_how_far_it_is_goes_on(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vod2strmfs.status.progress._EVERY_SECONDS", 0.0)
-    monkeypatch.setattr("vod2strmfs.sync.run._ROWS_TOLD", 1)
+    monkeypatch.setattr("vod2strmfs.sync.intake._ROWS_TOLD", 1)
     library.state_dir.mkdir()
     (library.state_dir / "progress.json").mkdir()
     library.show(catalogue(("Heat", "Alien")))
@@ -201,7 +201,7 @@ def test_a_sync_that_cannot_note_how_far_it_is_goes_on(library: Library, monkeyp
 
 def test_a_sync_notes_how_far_it_is(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vod2strmfs.status.progress._EVERY_SECONDS", 0.0)
-    monkeypatch.setattr("vod2strmfs.sync.run._ROWS_TOLD", 1)
+    monkeypatch.setattr("vod2strmfs.sync.intake._ROWS_TOLD", 1)
     seen: list[Progress | None] = []
     library.show(catalogue(("Heat", "Alien")), tell=lambda *state: seen.append(read_progress(library.state_dir)))
     assert [(each.doing, each.done) for each in seen if each] == [

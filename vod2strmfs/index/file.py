@@ -6,7 +6,6 @@ copy what is in the log into the file (`checkpoint`), so that the log can be wri
 """
 
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from vod2strmfs.errors import IndexFileError
+from vod2strmfs.host.lock import held
 from vod2strmfs.host.private import private
 from vod2strmfs.host.room import is_full, keep_reserve, spend_reserve, which_is_full
 from vod2strmfs.host.set_aside import delete_log, set_aside
@@ -299,18 +299,9 @@ def writing(state_dir: Path, *, wait: float = 600) -> Iterator[None]:
         IndexFileError: the directory cannot be written, or another sync held the right for the whole wait (seconds).
     """
     make_directory(state_dir)
-    deadline = time.monotonic() + wait
-    with (state_dir / LOCK_NAME).open("a") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise IndexFileError(
-                        f"state directory {state_dir}: another sync has been running for {wait:.0f} seconds."
-                    ) from None
-                time.sleep(0.05)
+    with held(state_dir / LOCK_NAME, wait) as is_ours:
+        if not is_ours:
+            raise IndexFileError(f"state directory {state_dir}: another sync has been running for {wait:.0f} seconds.")
         yield
 
 

@@ -40,6 +40,12 @@ class Known(NamedTuple):
         return moved or known != (keys.uuid, keys.account, keys.stream, keys.item)
 
 
+def nodes_of(connection: sqlite3.Connection, kind: Kind, condition: str = "true") -> set[int]:
+    """The nodes of one kind of item that fulfil a condition."""
+    query = f"SELECT id FROM node WHERE kind = ? AND {condition}"
+    return {node for (node,) in connection.execute(query, (NODE_KINDS[kind],))}
+
+
 def known_items(connection: sqlite3.Connection, kind: Kind, blocks: Set[int] | None) -> Iterator[Known]:
     """What the index has of one kind; of some blocks of ids only, if any are given."""
     where = "AND " + in_blocks(blocks).format(id="source") if blocks else ""

@@ -28,7 +28,7 @@ from vod2strmfs.library.names import CutName, fold
 from vod2strmfs.library.rendered import FileFacts, file_facts
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, Move, Place
-from vod2strmfs.sync.same_title import TitleRow
+from vod2strmfs.sync.titles import Titles
 from vod2strmfs.sync.traits import Observer
 
 _BATCH_ROWS = 2000
@@ -44,7 +44,6 @@ _INSERT_NODE = f"INSERT INTO node ({_NODE_COLUMNS}, held) VALUES ({', '.join('?'
 _INSERT_CONTENT = """
     INSERT INTO content (id, kind, source, uuid, account, stream, tmdb, imdb, bad_fields, item)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_INSERT_TITLE = "INSERT OR REPLACE INTO title VALUES (?, ?, ?, ?, ?, ?)"
 _FACTS = "strm_size, strm_mtime, strm_hash, nfo_size, nfo_mtime, nfo_hash"
 
 
@@ -88,15 +87,7 @@ class Draft:
     _categories: dict[tuple[int, str], int] = field(default_factory=dict)
     nodes: list[tuple[object, ...]] = field(default_factory=list)
     contents: list[tuple[object, ...]] = field(default_factory=list)
-    titles: list[tuple[object, ...]] = field(default_factory=list)
     contradicted: list[tuple[object, ...]] = field(default_factory=list)
-    touched: set[TitleRow] = field(default_factory=set)
-    """What is or was known of titles' rows that are otherwise than before; of no use in the first generation, nor where
-    everything may differ."""
-    regroup: set[int] = field(default_factory=set)
-    """Nodes of series rows of which an episode was added, changed or removed, as far as they are joined with others."""
-    knows_titles: bool = False
-    """Whether rows are joined, or were before."""
     _released: set[int] = field(default_factory=set)
     """Nodes that were held under their names, and have been released; they may yet be held again."""
     others_play: set[int] = field(default_factory=set)
@@ -112,9 +103,12 @@ class Draft:
 
     def traits_of(self, incoming: Incoming) -> Traits:
         """What there is to say of an item."""
-        if incoming.traits is None:
-            incoming.traits = self._observer.traits_of(incoming.item)
-        return incoming.traits
+        return self._observer.of(incoming)
+
+    @cached_property
+    def titles(self) -> Titles:
+        """By what the rows of nodes are known, where rows may be joined to one title."""
+        return Titles(self.connection, self._observer, are_new=self.first or self.everything)
 
     @cached_property
     def merging(self) -> bool:
@@ -146,7 +140,7 @@ class Draft:
         if incoming.kind == NodeKind.MOVIE and (what := self.traits_of(incoming).contradiction):
             self.contradicted.append((node, what))
         if self.merging:
-            self._add_title(node, incoming)
+            self.titles.add(node, incoming)
         if not self.first:
             self.added.add(node)
             self.unnamed.add(node)
@@ -160,50 +154,11 @@ class Draft:
         """Write what was added."""
         self.connection.executemany(_INSERT_NODE, self.nodes)
         self.connection.executemany(_INSERT_CONTENT, self.contents)
-        self.connection.executemany(_INSERT_TITLE, self.titles)
+        self.titles.flush()
         self.connection.executemany("INSERT OR REPLACE INTO contradicted VALUES (?, ?)", self.contradicted)
         self.nodes.clear()
         self.contents.clear()
-        self.titles.clear()
         self.contradicted.clear()
-
-    def _add_title(self, node: int, incoming: Incoming) -> None:
-        kind, keys = incoming.kind, incoming.keys
-        if incoming.own and kind == NodeKind.EPISODE:
-            # Among the episodes of joined series, the number tells: see `joining_episodes`.
-            self.titles.append((node, kind, incoming.own, "", "", self.traits_of(incoming).lines))
-            self.regroup.add(incoming.own)
-        elif kind in (NodeKind.MOVIE, NodeKind.SERIES):
-            _, name, measured, _ = self.traits_of(incoming)
-            self.titles.append((node, kind, name, keys.tmdb, keys.imdb, measured))
-            if not self.first and not self.everything:
-                self.touched.add(TitleRow(node, name, keys.tmdb, keys.imdb))
-
-    def _update_title(self, node: int, incoming: Incoming) -> None:
-        """Note by what an item is known now. What was measured once counts until it is measured anew: a refresh that
-        loses a title's details must not have another version played."""
-        if incoming.kind == NodeKind.EPISODE and not incoming.own:
-            found = self.connection.execute("SELECT name FROM title WHERE node = ?", (node,)).fetchone()
-            self.regroup.update(found or ())
-            return
-        before = self._forget_title(node)
-        number = len(self.titles)
-        self._add_title(node, incoming)
-        for *columns, measured in self.titles[number:]:
-            self.connection.execute(_INSERT_TITLE, (*columns, measured or before))
-        del self.titles[number:]
-
-    def _forget_title(self, node: int) -> int:
-        """Forget what is known of an item; returns the lines of its picture."""
-        query = "DELETE FROM title WHERE node = ? RETURNING node, name, tmdb, imdb, height, kind"
-        found = self.connection.execute(query, (node,)).fetchone()
-        if found is None:
-            return 0
-        if found[5] == NodeKind.EPISODE:
-            self.regroup.add(found[1])
-        elif not self.first and not self.everything:
-            self.touched.add(TitleRow(*found[:4]))
-        return int(found[4])
 
     def update(self, node: int, incoming: Incoming, *, rekeyed: bool = False) -> None:
         """Give a node the content, and if need be the place and name, that its item has now.
@@ -230,7 +185,7 @@ class Draft:
         waits = is_series or parent == WAITING_NODE
         renamed = self.place(node, parent if waits else incoming.parent, name, incoming.alias)
         if self.merging:
-            self._update_title(node, incoming)
+            self.titles.update(node, incoming)
         if is_series:
             self.series.add(node)
             self.series_moved |= renamed or self._leads_episodes_elsewhere(node, incoming)
@@ -443,10 +398,8 @@ class Draft:
         item = decode_kind(known.item, kind)
         if parent == WAITING_NODE and isinstance(item, Movie):
             parent = self.section(MOVIES_NODE, item.category, self.now)
-        name, own = CutName(name) if cut else name, 0
-        if self.merging and kind == NodeKind.EPISODE:
-            found = self.connection.execute("SELECT name FROM title WHERE node = ?", (node,)).fetchone()
-            own = found[0] if found else 0
+        name = CutName(name) if cut else name
+        own = self.titles.own_of(node) if self.merging and kind == NodeKind.EPISODE else 0
         return Incoming(NodeKind(kind), known, item, name, alias, created=0, parent=parent, own=own)
 
     def place(self, node: int, parent: int, name: str, alias: str = "") -> bool:
@@ -531,9 +484,8 @@ class Draft:
         """Have it judged anew whether a node may be called, and joined, as the catalogue has it."""
         self.connection.execute("UPDATE node SET held = 0 WHERE id = ?", (node,))
         self._released.add(node)
-        query = "SELECT node, name, tmdb, imdb FROM title WHERE node = ? AND kind != ?"
-        if self.merging and (found := self.connection.execute(query, (node, NodeKind.EPISODE)).fetchone()):
-            self.touched.add(TitleRow(*found))
+        if self.merging:
+            self.titles.judge_anew(node)
 
     def settle_released(self) -> None:
         """Note which nodes nothing holds any more."""
@@ -550,11 +502,9 @@ class Draft:
             if kind == NodeKind.MOVIE:
                 self.connection.execute("DELETE FROM contradicted WHERE id = ?", (node,))
             self.unnamed.discard(node)
-            if self.knows_titles:
-                if kind == NodeKind.SERIES:
-                    self._leave_episodes(node)
-                self._forget_title(node)
-                self.connection.execute("DELETE FROM joined WHERE node = ?", (node,))
+            if self.titles.are_known:
+                # Of a row that is kept out by now, its episodes are still in the catalogue, and nobody wants them.
+                self.series_moved |= self.titles.remove(node, kind)
                 self.connection.execute("DELETE FROM played WHERE id = ?", (node,))
                 self.others_play.discard(node)
             if node in self.added:
@@ -564,16 +514,6 @@ class Draft:
             self.dirty.add(parent)
             if kind == NodeKind.SEASON:
                 self.series.add(parent)
-
-    def _leave_episodes(self, series: int) -> None:
-        """Have the episodes of a series' row be those of the row that stands for its title."""
-        found = self.connection.execute("SELECT host FROM joined WHERE node = ?", (series,)).fetchone()
-        if found and found[0] != series:
-            condition = f"kind = {NodeKind.EPISODE:d} AND name = ? AND name != 0"
-            self.connection.execute(f"UPDATE title SET name = ? WHERE {condition}", (found[0], series))
-            self.regroup.add(found[0])
-            # Of a row that is kept out by now, they are still in the catalogue, and nobody wants them.
-            self.series_moved = True
 
     def season(self, series: int, title: str, number: int | None, created: int) -> int:
         """Add a season to a series; returns its node."""

@@ -77,7 +77,7 @@ class Joiner:
         others = self._connection.execute("SELECT id FROM played")
         draft.others_play.update(node for (node,) in others)
         known = self._connection.execute("SELECT 1 FROM title UNION ALL SELECT 1 FROM joined LIMIT 1").fetchone()
-        draft.knows_titles = draft.merging or known is not None
+        draft.titles.are_known = draft.merging or known is not None
         renewed = self._renew_priorities(names)
         self.everything = draft.first or draft.everything or renewed
         """Whether all titles are looked at."""
@@ -165,7 +165,7 @@ class Joiner:
             for statement in tables.INDEXES:
                 self._connection.execute(statement)
         rows = {row.node: row for row in self._affected(kind) if row.node not in gone}
-        draft.touched.clear()
+        draft.titles.touched.clear()
         by_title: defaultdict[object, list[int]] = defaultdict(list)
         by_name = self._draft.settings.merge == "titles"
         for node, title in labels(rows.values(), by_name=by_name).items():
@@ -234,7 +234,7 @@ class Joiner:
             return
         seen: set[int] = set()
         keys: set[tuple[str, object]] = set()
-        todo = list(self._draft.touched)
+        todo = list(self._draft.titles.touched)
         while todo:
             row = todo.pop()
             for column, value in zip(("name", "tmdb", "imdb", "node"), (*row[1:], row.node), strict=True):

@@ -72,7 +72,7 @@ class EpisodeJoiner:
             host = joined.get(own, own)
             for node, number in self._connection.execute(_ELSEWHERE, (own, host)).fetchall():
                 self._draft.put(node, self._season(host, number))
-        self._draft.regroup |= self._joiner.series
+        self._draft.titles.regroup |= self._joiner.series
         self._draft.flush()
 
     def settle(self, gone: Set[int]) -> int:
@@ -89,9 +89,9 @@ class EpisodeJoiner:
         for own, host in joined.items():
             rows_of[host].append(own)
         if self._joiner.everything:
-            self._draft.regroup |= joined.keys()
+            self._draft.titles.regroup |= joined.keys()
         hidden = 0
-        for host in {joined.get(own, own) for own in self._draft.regroup}:
+        for host in {joined.get(own, own) for own in self._draft.titles.regroup}:
             hidden += self._settle_series(host, rows_of.get(host, [host]), gone)
             if host not in joined:
                 condition = f"kind = {NodeKind.EPISODE:d} AND name = ? AND name != 0"

@@ -1,6 +1,6 @@
 """What a sync asks of every item, whichever process made it."""
 
-from vod2strmfs.extract.incoming import Traits
+from vod2strmfs.extract.incoming import Incoming, Traits
 from vod2strmfs.extract.titles import TitleCleaner
 from vod2strmfs.extract.versions import contradiction, lines
 from vod2strmfs.library.contents import Item
@@ -19,6 +19,12 @@ class Observer:
     def __init__(self, settings: LibrarySettings) -> None:
         self._cleaner = TitleCleaner(settings.clean_titles, settings.name_regex)
         self._joins = settings.merge != "off"
+
+    def of(self, incoming: Incoming) -> Traits:
+        """The traits of an item on its way into the index, which remembers them."""
+        if incoming.traits is None:
+            incoming.traits = self.traits_of(incoming.item)
+        return incoming.traits
 
     def traits_of(self, item: Item) -> Traits:
         """The traits of an item of any kind."""

@@ -23,10 +23,11 @@ from vod2strmfs.hydrate.background import begin
 from vod2strmfs.index.held import advise, explain
 from vod2strmfs.index.order import FILMS_LEARNT, Order
 from vod2strmfs.sync import films
+from vod2strmfs.sync.looks import Looks
 from vod2strmfs.sync.pictures import publish
 from vod2strmfs.sync.progress import Lines
 from vod2strmfs.sync.result import SyncResult
-from vod2strmfs.sync.run import Looks, sync
+from vod2strmfs.sync.run import sync
 
 _LONGEST_RETRY = 60.0
 """Seconds; a longer poll interval is the limit instead."""
