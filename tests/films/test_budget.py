@@ -90,16 +90,16 @@ def test_it_is_written_down_now_and_then_and_not_at_each_read(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(budget.run)
             for count in (1000, 5000):
-                changes = other._rows("PRAGMA data_version")
+                changes = other._file.state()
                 for _ in range(count // 10):
                     budget.take(1, 10)
-                assert other._rows("PRAGMA data_version") == changes
+                assert other._file.state() == changes
                 while Budget(10**9, other).taken(1) != budget.taken(1):
                     await trio.sleep(0.01)
             # Nor again, if nothing was read.
-            changes = other._rows("PRAGMA data_version")
+            changes = other._file.state()
             await trio.sleep(0.1)
-            assert other._rows("PRAGMA data_version") == changes
+            assert other._file.state() == changes
             nursery.cancel_scope.cancel()
 
     with Films(tmp_path) as films, Films(tmp_path) as other:

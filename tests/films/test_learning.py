@@ -165,9 +165,9 @@ def test_of_every_container_is_learnt_what_scanners_read(tmp_path: Path, real_fi
                 assert film
                 assert (film.size, film.extension, film.version) == (len(content), path.suffix, 0)
                 assert film.seconds == (0 if path.suffix == ".ts" else SECONDS)
-                kept = films.kept(film)
+                kept = films.blocks.kept(film)
                 for extent in kept:
-                    assert films.read(film, *extent) == content[extent.start : extent.stop]
+                    assert films.blocks.read(film, *extent) == content[extent.start : extent.stop]
                 needed = _scanned(content)
                 assert merged([*kept, *needed]) == kept
         assert world.figures().learnt == len(FILMS)
@@ -290,8 +290,8 @@ def test_a_film_that_is_another_one_is_learnt_anew_as_the_next_version(
     assert (second.id, second.version, second.extension) == (first.id, 1, ".mp4")
     content = real_films["mp4-moov-before"].read_bytes()
     with world.films() as films:
-        for extent in films.kept(second):
-            assert films.read(second, *extent) == content[extent.start : extent.stop]
+        for extent in films.blocks.kept(second):
+            assert films.blocks.read(second, *extent) == content[extent.start : extent.stop]
 
 
 def test_learning_ends_at_once_for_a_viewer_and_goes_on_after_him(world: World) -> None:
@@ -483,7 +483,7 @@ def test_a_full_disk_stops_learning_and_is_said(tmp_path: Path, film: Path) -> N
         for stream in world.outcomes:
             if known := world.known(stream):
                 with world.films() as films:
-                    assert films.read(known, 0, 1000) == film.read_bytes()[:1000]
+                    assert films.blocks.read(known, 0, 1000) == film.read_bytes()[:1000]
 
 
 @pytest.mark.complains("No films are learnt for a while")
@@ -513,7 +513,7 @@ def test_a_film_of_a_block_or_less_is_learnt_whole(tmp_path: Path, film: Path, s
         assert known
         assert known.size == small.stat().st_size
         with world.films() as films:
-            assert films.read(known, 0, known.size) == small.read_bytes()
+            assert films.blocks.read(known, 0, known.size) == small.read_bytes()
 
 
 @pytest.mark.parametrize("size", [0, 1])
@@ -664,10 +664,10 @@ def test_a_provider_that_allows_one_connection_alone_is_asked_for_one_at_a_time(
         with world.films() as films:
             known = films.known(Key("movie", 1, "s"))
             assert known
-            kept = films.kept(known)
+            kept = films.blocks.kept(known)
             assert merged([*kept, *_scanned(content)]) == kept
             for extent in kept:
-                assert films.read(known, *extent) == content[extent.start : extent.stop]
+                assert films.blocks.read(known, *extent) == content[extent.start : extent.stop]
 
 
 def test_a_provider_that_allows_one_connection_alone_is_learnt_from_through_dispatcharr(
@@ -699,10 +699,10 @@ def test_a_provider_that_allows_one_connection_alone_is_learnt_from_through_disp
             with world.films() as films:
                 known = films.known(Key("movie", 1, name))
                 assert known
-                kept = films.kept(known)
+                kept = films.blocks.kept(known)
                 assert merged([*kept, *_scanned(content)]) == kept
                 for extent in kept:
-                    assert films.read(known, *extent) == content[extent.start : extent.stop]
+                    assert films.blocks.read(known, *extent) == content[extent.start : extent.stop]
 
 
 @pytest.mark.parametrize(("refusals", "kind"), [(1, Kind.LEARNT), (99, Kind.FORBIDDEN)])
@@ -807,7 +807,7 @@ def test_who_plays_a_film_waits_for_who_learnt_it(world: World) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(player.run)
             with pytest.raises(ReadError):
-                await player.read(film, 1, films.kept(film)[0].stop, 4096)
+                await player.read(film, 1, films.blocks.kept(film)[0].stop, 4096)
             nursery.cancel_scope.cancel()
         assert len(world.proxy.requests) == before > 0
 

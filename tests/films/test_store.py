@@ -18,12 +18,11 @@ from disks import Disk, small_disk
 from films_interrupted import WISHES, content_of, learn
 
 from vod2strmfs.errors import IndexFileError
-from vod2strmfs.films import parts
-from vod2strmfs.films import store as films_store
+from vod2strmfs.films import blocks, parts
 from vod2strmfs.films.figures import read_figures
 from vod2strmfs.films.film import BLOCK, FOLDER, Extent, Film, Key
 from vod2strmfs.films.outcomes import Kind, Outcome, account_pause, film_pause
-from vod2strmfs.films.store import SHOWN, Films, Wish, holding
+from vod2strmfs.films.store import Films, Wish, holding
 
 A, B, C = (wish.key for wish in WISHES)
 HOUR, DAY = 3600.0, 86400.0
@@ -57,14 +56,15 @@ def due_now(films: Films, later: float = 0.0) -> list[str]:
 def shown(films: Films) -> dict[int, tuple[int, int]]:
     """What each node shows: a film and its version."""
     with closing(sqlite3.connect(films.path)) as connection:
-        return {row[0]: row[1:3] for row in connection.execute(SHOWN.format(films=""))}
+        query = "SELECT want.node, film.id, film.version FROM want JOIN film ON film.id = want.shown"
+        return {node: (film, version) for node, film, version in connection.execute(query)}
 
 
 def assert_right(films: Films, film: Film, content: bytes) -> int:
     """Whatever is served of a film is right; returns how many bytes are."""
     served = 0
     for start in range(0, len(content), BLOCK // 2):
-        data = films.read(film, start, start + BLOCK // 2)
+        data = films.blocks.read(film, start, start + BLOCK // 2)
         if data is not None:
             assert data == content[start : start + BLOCK // 2]
             served += len(data)
@@ -75,20 +75,20 @@ def test_a_learnt_film_is_read_from_disk_where_it_is_kept_and_nowhere_else(store
     film, content = teach(store, A), content_of("s0", 0)
 
     assert film == store.known(A) == store.film(film.id, 0)
-    assert store.kept(film) == [Extent(0, 2 * BLOCK), Extent(9 * BLOCK, film.size)]
-    assert store.read(film, 100, BLOCK + 100) == content[100 : BLOCK + 100]
-    assert store.read(film, film.size - 10, film.size + 1000) == content[-10:]
-    assert store.read(film, 2 * BLOCK - 1, 2 * BLOCK + 1) is None
-    assert store.read(film, film.size, film.size + 10) == b""
+    assert store.blocks.kept(film) == [Extent(0, 2 * BLOCK), Extent(9 * BLOCK, film.size)]
+    assert store.blocks.read(film, 100, BLOCK + 100) == content[100 : BLOCK + 100]
+    assert store.blocks.read(film, film.size - 10, film.size + 1000) == content[-10:]
+    assert store.blocks.read(film, 2 * BLOCK - 1, 2 * BLOCK + 1) is None
+    assert store.blocks.read(film, film.size, film.size + 10) == b""
 
 
 def test_what_was_read_is_kept_in_whole_blocks(store: Films) -> None:
     film, content = teach(store, A), content_of("s0", 0)
 
-    assert store.keep(film, 3 * BLOCK - 5, content[3 * BLOCK - 5 : 5 * BLOCK + 5])
-    assert store.kept(film) == [Extent(0, 2 * BLOCK), Extent(3 * BLOCK, 5 * BLOCK), Extent(9 * BLOCK, film.size)]
-    assert store.keep(film, 8 * BLOCK, content[8 * BLOCK :])
-    assert store.kept(film)[-1] == Extent(8 * BLOCK, film.size)
+    assert store.blocks.keep(film, 3 * BLOCK - 5, content[3 * BLOCK - 5 : 5 * BLOCK + 5])
+    assert store.blocks.kept(film) == [Extent(0, 2 * BLOCK), Extent(3 * BLOCK, 5 * BLOCK), Extent(9 * BLOCK, film.size)]
+    assert store.blocks.keep(film, 8 * BLOCK, content[8 * BLOCK :])
+    assert store.blocks.kept(film)[-1] == Extent(8 * BLOCK, film.size)
     assert assert_right(store, film, content) == 2 * BLOCK + 2 * BLOCK + BLOCK + film.size - 9 * BLOCK
 
 
@@ -116,11 +116,11 @@ def test_a_damaged_part_is_not_served(tmp_path: Path, store: Films, harm: str) -
     with Films(tmp_path) as another:
         served = assert_right(another, film, content)
         assert served <= len(content) - 8 * BLOCK
-        assert another.read(film, BLOCK, BLOCK + 10) is None
+        assert another.blocks.read(film, BLOCK, BLOCK + 10) is None
     # It is kept again, and is then served.
     with Films(tmp_path) as another:
-        assert another.keep(film, BLOCK, content[BLOCK : 2 * BLOCK])
-        assert another.read(film, BLOCK, BLOCK + 10) == content[BLOCK : BLOCK + 10]
+        assert another.blocks.keep(film, BLOCK, content[BLOCK : 2 * BLOCK])
+        assert another.blocks.read(film, BLOCK, BLOCK + 10) == content[BLOCK : BLOCK + 10]
 
 
 def test_a_film_that_turns_out_to_be_another_stays_shown_until_it_was_learnt_anew(store: Films) -> None:
@@ -337,8 +337,8 @@ def test_what_waits_when_the_clock_is_set_back_waits_no_longer_than_it_had_to(
         film = teach(films, C)
         films.changed(film, "")
         teach(films, C, 1)
-        films.touched(film, 0, 1)
-        films.note_touched()
+        films.blocks.touched(film, 0, 1)
+        films.blocks.note_touched()
         films.ask([A])
         fail(films, A, Kind.NOT_A_FILM)
         for _ in range(4):
@@ -371,10 +371,10 @@ def test_a_clock_that_goes_on_is_written_down_every_ten_minutes_and_no_oftener(
     monkeypatch.setattr(time, "time", lambda: start + later)
     with Films(tmp_path) as films, Films(tmp_path) as other:
         written = []
-        version = other._rows("PRAGMA data_version")
+        version = other._file.state()
         for later in range(0, 3600, 10):
             films.follow_clock()
-            version, before = other._rows("PRAGMA data_version"), version
+            version, before = other._file.state(), version
             written += [later] if version != before else []
     assert written == [600, 1200, 1800, 2400, 3000]
 
@@ -410,34 +410,34 @@ def test_a_killed_learner_leaves_no_draft(tmp_path: Path, store: Films) -> None:
 def test_parts_are_given_up_in_their_order_and_what_scanners_read_never(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(films_store, "_TRIM_TO", 1)
+    monkeypatch.setattr(blocks, "_TRIM_TO", 1)
     with Films(tmp_path) as films:
         films.want(WISHES, 1)
         a, b, c = (teach(films, key) for key in (A, B, C))
         contents = {film: content_of(film.key.stream, 0) for film in (a, b, c)}
-        films.keep(b, 3 * BLOCK, contents[b][3 * BLOCK : 5 * BLOCK])
+        films.blocks.keep(b, 3 * BLOCK, contents[b][3 * BLOCK : 5 * BLOCK])
         films.want(WISHES[:2], 2)  # Nothing plays C any more.
-        films.touched(a, 0, 100)
-        films.note_touched()
-        before = films.bytes_kept()
+        films.blocks.touched(a, 0, 100)
+        films.blocks.note_touched()
+        before = films.blocks.bytes_kept()
         assert before == (3 + 3 + 3 + 2) * BLOCK
 
-        films.limit = before - 3 * BLOCK
-        assert films.trim() == 0
-        assert films.kept(c) == []
-        assert len(films.kept(a)) == 2
-        assert len(films.kept(b)) == 3
+        films.blocks.limit = before - 3 * BLOCK
+        assert films.blocks.trim() == 0
+        assert films.blocks.kept(c) == []
+        assert len(films.blocks.kept(a)) == 2
+        assert len(films.blocks.kept(b)) == 3
 
-        films.limit = films.bytes_kept() - 1
-        assert films.trim() == 0
+        films.blocks.limit = films.blocks.bytes_kept() - 1
+        assert films.blocks.trim() == 0
         # What was not touched of the one that was scanned.
-        assert films.kept(a) != [Extent(0, 2 * BLOCK), Extent(9 * BLOCK, a.size)]
-        assert films.kept(a)[0] == Extent(0, BLOCK) or films.kept(a)[0] == Extent(0, 2 * BLOCK)
+        assert films.blocks.kept(a) != [Extent(0, 2 * BLOCK), Extent(9 * BLOCK, a.size)]
+        assert films.blocks.kept(a)[0] == Extent(0, BLOCK) or films.blocks.kept(a)[0] == Extent(0, 2 * BLOCK)
 
-        films.limit = 1
-        assert films.trim() == (1 + 3) * BLOCK - 1
-        assert films.kept(a) == [Extent(0, BLOCK)]
-        assert films.kept(b) == [Extent(0, 2 * BLOCK), Extent(9 * BLOCK, b.size)]
+        films.blocks.limit = 1
+        assert films.blocks.trim() == (1 + 3) * BLOCK - 1
+        assert films.blocks.kept(a) == [Extent(0, BLOCK)]
+        assert films.blocks.kept(b) == [Extent(0, 2 * BLOCK), Extent(9 * BLOCK, b.size)]
         for film in (a, b):
             assert assert_right(films, film, contents[film]) > 0
         room = sum(path.stat().st_blocks * 512 for path in films.root.rglob("*") if path.is_file())
@@ -449,11 +449,11 @@ def test_nobody_who_reads_waits_until_it_is_found_what_may_be_given_up(
 ) -> None:
     """Of a full cache that takes tenths of a second, and a mount answers nothing meanwhile."""
     count = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000)"
-    monkeypatch.setattr(films_store, "_SPARE", f"{count} SELECT i, i, i FROM n WHERE i < 0 LIMIT ?")
+    monkeypatch.setattr(blocks, "_SPARE", f"{count} SELECT i, i, i FROM n WHERE i < 0 LIMIT ?")
     with Films(tmp_path, limit=0) as films:
         films.want(WISHES, 1)
         teach(films, A)
-        trimming = threading.Thread(target=films.trim)
+        trimming = threading.Thread(target=films.blocks.trim)
         trimming.start()
         read = 0
         while trimming.is_alive():
@@ -469,8 +469,8 @@ def test_a_film_that_nothing_plays_and_whose_parts_were_given_up_is_forgotten(tm
         films.want(WISHES[1:], 2)
         films.tidy()
         assert films.known(A) == film
-        films.limit = 1
-        films.trim()
+        films.blocks.limit = 1
+        films.blocks.trim()
         films.tidy()
         assert films.known(A) is None
         assert [path for path in films.root.rglob("*") if path.is_file()] == []
@@ -488,18 +488,18 @@ def test_a_former_version_is_given_up_after_a_week(tmp_path: Path, monkeypatch: 
         monkeypatch.setattr(time, "time", lambda: now + 8 * DAY)
         films.tidy()
         assert films.film(film.id, 0) is None
-        assert films.read(film, 0, 10) is None
+        assert films.blocks.read(film, 0, 10) is None
         assert films.film(film.id, 1) == films.known(A)
 
 
 def test_what_another_process_keeps_or_gives_up_is_seen(tmp_path: Path, store: Films) -> None:
     film, content = teach(store, A), content_of("s0", 0)
-    assert store.read(film, 3 * BLOCK, 4 * BLOCK) is None
+    assert store.blocks.read(film, 3 * BLOCK, 4 * BLOCK) is None
     with Films(tmp_path) as other:
-        other.keep(film, 3 * BLOCK, content[3 * BLOCK : 4 * BLOCK])
-    assert store.read(film, 3 * BLOCK, 4 * BLOCK) == content[3 * BLOCK : 4 * BLOCK]
+        other.blocks.keep(film, 3 * BLOCK, content[3 * BLOCK : 4 * BLOCK])
+    assert store.blocks.read(film, 3 * BLOCK, 4 * BLOCK) == content[3 * BLOCK : 4 * BLOCK]
     with Films(tmp_path, limit=4 * BLOCK - 1) as other:
-        other.trim()
+        other.blocks.trim()
     assert assert_right(store, film, content) == 2 * BLOCK + film.size - 9 * BLOCK
 
 
@@ -510,13 +510,13 @@ def test_a_full_disk_keeps_what_is_there(tmp_path: Path) -> None:
         film, content = teach(films, A), content_of("s0", 0)
         with pytest.raises(OSError, match="No space left"):
             _fill(disk / "filler")
-        assert not films.keep(film, 2 * BLOCK, content[2 * BLOCK : 8 * BLOCK])
+        assert not films.blocks.keep(film, 2 * BLOCK, content[2 * BLOCK : 8 * BLOCK])
         with pytest.raises((OSError, IndexFileError), match=r"No space left|has no room"):
             teach(films, B)
         assert assert_right(films, film, content) == 2 * BLOCK + film.size - 9 * BLOCK
         (disk / "filler").unlink()
         teach(films, B)
-        assert films.keep(film, 2 * BLOCK, content[2 * BLOCK : 3 * BLOCK])
+        assert films.blocks.keep(film, 2 * BLOCK, content[2 * BLOCK : 3 * BLOCK])
 
 
 def _fill(path: Path) -> None:
@@ -579,7 +579,7 @@ def test_what_was_learnt_outlives_a_power_cut(tmp_path: Path) -> None:
         with Films(disk.mount_point) as films:
             films.want(WISHES, 1)
             film = teach(films, A)
-            films.keep(film, 3 * BLOCK, content_of("s0", 0)[3 * BLOCK : 4 * BLOCK])
+            films.blocks.keep(film, 3 * BLOCK, content_of("s0", 0)[3 * BLOCK : 4 * BLOCK])
             os.sync()
             teach(films, B)
             disk.shut_down()
@@ -600,13 +600,13 @@ def test_many_threads_read_and_keep_at_once(store: Films) -> None:
             start = dice.randrange(film.size)
             stop = min(start + dice.randrange(1, 2 * BLOCK), film.size)
             if dice.random() < 0.2:
-                store.keep(film, start, content[start:stop])
-            data = store.read(film, start, stop)
-            store.touched(film, start, stop)
+                store.blocks.keep(film, start, content[start:stop])
+            data = store.blocks.read(film, start, stop)
+            store.blocks.touched(film, start, stop)
             if data is not None and data != content[start:stop]:
                 wrong.append(f"{start} to {stop}")
             if dice.random() < 0.1:
-                store.note_touched()
+                store.blocks.note_touched()
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
     for thread in threads:
@@ -623,9 +623,9 @@ def test_the_next_film_is_found_without_looking_at_all_of_them(tmp_path: Path) -
         assert films.want(many, 2) == 0
         assert [due.key.stream for due in films.due(time.time(), [0], 3)] == ["s9998", "s9997", "s9995"]
         statements: list[str] = []
-        films._counting.set_trace_callback(statements.append)
+        films._file._counting.set_trace_callback(statements.append)
         films.due(time.time(), [0], 1)
-        films._counting.set_trace_callback(None)
-        plan = [row[3] for row in films._reading.execute(f"EXPLAIN QUERY PLAN {statements[-1]}")]
+        films._file._counting.set_trace_callback(None)
+        plan = [row[3] for row in films._file._reading.execute(f"EXPLAIN QUERY PLAN {statements[-1]}")]
     assert any("film_due" in line for line in plan)
     assert not any("TEMP B-TREE" in line for line in plan)

@@ -16,6 +16,7 @@ from vod2strmfs.films import parts
 from vod2strmfs.films.film import BLOCK, Film, Key
 from vod2strmfs.films.outcomes import Kind, Outcome
 from vod2strmfs.films.store import Due, Films, Learnt, Wish
+from vod2strmfs.films.store_file import StoreFile
 from vod2strmfs.library.rendered import content_digest
 
 SIZE = 9 * BLOCK + 1234
@@ -49,13 +50,13 @@ def _work(state_dir: Path) -> None:
             for due in films.due(1e11, (), 9):
                 film = learn(films, due, content_of(due.key.stream, edition))
                 if due.key.stream == "s0":
-                    films.keep(film, BLOCK, content_of("s0", edition)[BLOCK : 5 * BLOCK])
-                films.touched(film, 0, 1000)
-                films.read(film, 0, 1000)
-            films.note_touched()
-            films.limit = 8 * BLOCK
-            films.trim()
-            films.limit = None
+                    films.blocks.keep(film, BLOCK, content_of("s0", edition)[BLOCK : 5 * BLOCK])
+                films.blocks.touched(film, 0, 1000)
+                films.blocks.read(film, 0, 1000)
+            films.blocks.note_touched()
+            films.blocks.limit = 8 * BLOCK
+            films.blocks.trim()
+            films.blocks.limit = None
             for wish in WISHES:
                 if film_known := films.known(wish.key):
                     films.changed(film_known, "it is longer")
@@ -84,13 +85,13 @@ def _kill_before(step: int) -> None:
     os.replace = counted(os.replace)
     os.unlink = counted(os.unlink)
     parts._punch = counted(parts._punch)
-    enter = Films._changing
+    enter = StoreFile.changing
 
-    def changing(films: Films) -> Any:
-        films._writing.set_trace_callback(lambda _: count())
-        return enter(films)
+    def changing(file: StoreFile) -> Any:
+        file._writing.set_trace_callback(lambda _: count())
+        return enter(file)
 
-    Films._changing = changing  # type: ignore[method-assign, assignment]
+    StoreFile.changing = changing  # type: ignore[method-assign, assignment]
 
 
 def main() -> None:

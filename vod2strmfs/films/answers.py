@@ -9,10 +9,10 @@ from contextlib import suppress
 
 import trio
 
+from vod2strmfs.films.blocks import Blocks
 from vod2strmfs.films.buffer import AHEAD, REACH, Buffer, Buffers, MemoryFullError
 from vod2strmfs.films.film import Film
 from vod2strmfs.films.pace import BURST_SECONDS, SLOWEST, Allowance, Flow, bit_rate
-from vod2strmfs.films.store import Films
 from vod2strmfs.films.upstream import (
     NOTICES,
     ON_ITS_WAY,
@@ -41,13 +41,13 @@ class Answers:
 
     Args:
         film: the one that is read.
-        films: has bytes of it that are known.
+        blocks: has bytes of it that are known.
         buffers: its buffers.
         pace: how many times as fast as it plays the film is received, after its first minute.
         pause: seconds that an answer may be left unread.
     """
 
-    def __init__(self, film: Film, films: Films, buffers: Buffers, pace: float, pause: float) -> None:
+    def __init__(self, film: Film, blocks: Blocks, buffers: Buffers, pace: float, pause: float) -> None:
         now = trio.current_time()
         self.fed: Buffer | None = None
         """The buffer that is fed."""
@@ -58,7 +58,7 @@ class Answers:
         self.received = 0
         """Bytes of the film that came, those included that were compared alone."""
         self._film = film
-        self._films = films
+        self._blocks = blocks
         self._buffers = buffers
         self._pause = pause
         rate = max(pace * bit_rate(film), SLOWEST)
@@ -227,11 +227,11 @@ class Answers:
 
     def _known(self) -> tuple[int, bytes]:
         """A place of the film, and bytes that are known to stand there: of its head, if possible."""
-        film, films = self._film, self._films
-        if head := films.read(film, 0, _KNOWN):
+        film, blocks = self._film, self._blocks
+        if head := blocks.read(film, 0, _KNOWN):
             return 0, head
-        for start, stop in films.kept(film):
-            data = films.read(film, start, min(stop, start + _KNOWN))
+        for start, stop in blocks.kept(film):
+            data = blocks.read(film, start, min(stop, start + _KNOWN))
             if data and len(data) >= _ENOUGH:
                 return start, data
         for buffer in self._buffers:
@@ -256,7 +256,7 @@ class Answers:
         """Take the first bytes of an answer, unless they are the film's. Asked for its middle, some send all of it, and
         Dispatcharr calls that the middle."""
         first = await self._receive_exactly(answer, min(_ENOUGH, answer.stop - answer.start))
-        if answer.start and len(first) == _ENOUGH and first == self._films.read(self._film, 0, _ENOUGH):
+        if answer.start and len(first) == _ENOUGH and first == self._blocks.read(self._film, 0, _ENOUGH):
             raise UpstreamError(UpstreamKind.UNSEEKABLE, "its beginning comes where its middle was asked for")
         buffer.append(first)
 

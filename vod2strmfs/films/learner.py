@@ -118,7 +118,7 @@ class Learner:
                 with holding(self._state_dir) as held:
                     if held:
                         await self.work()
-                await trio.to_thread.run_sync(self._films.note_touched)
+                await trio.to_thread.run_sync(self._films.blocks.note_touched)
             except* (UserError, OSError) as group:
                 _log.error("%s Learning films waits.", str(cause_of(group)).replace("\n", " "))
                 await trio.sleep(_TIDY_SECONDS)
@@ -237,7 +237,7 @@ class Learner:
         wanted.look(self._state_dir, self._films)
 
     def _tidy(self) -> None:
-        self._films.note_touched()
+        self._films.blocks.note_touched()
         self._films.tidy()
 
     # One film.
@@ -279,7 +279,7 @@ class Learner:
         address = self._address_of(due.key)
         if address is None:
             return Outcome(Kind.GONE, "it is not in the library any more")
-        if await trio.to_thread.run_sync(self._films.trim, CLAIM_BYTES):
+        if await trio.to_thread.run_sync(self._films.blocks.trim, CLAIM_BYTES):
             why = f"films_cache ({self._order.cache / 1e9:g} GB) is full of what scanners read"
             return Outcome(Kind.FULL, f"{why}; a filter, or a larger films_cache, lets more be learnt")
         if not has_room(self._films.root, _LEAST_ROOM):

@@ -132,9 +132,9 @@ class Player:
         playing = self._playing.get(film.identity)
         data = playing.look(handle, offset, stop) if playing is not None else None
         if data is None:
-            data = self._films.read(film, offset, stop)
+            data = self._films.blocks.read(film, offset, stop)
             if data is not None:
-                self._films.touched(film, offset, stop)
+                self._films.blocks.touched(film, offset, stop)
         return data
 
     async def read(self, film: Film, handle: int, offset: int, size: int) -> bytes | memoryview:

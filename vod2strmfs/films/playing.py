@@ -101,7 +101,7 @@ class Playing:
         self._tools = tools
         self._failures = Failures(film, tools.films, tools.times)
         self._buffers = Buffers(film.size, tools.memory)
-        self._answers = Answers(film, tools.films, self._buffers, tools.order.pace, tools.times.pause)
+        self._answers = Answers(film, tools.films.blocks, self._buffers, tools.order.pace, tools.times.pause)
         self._last_reader: dict[Buffer, Reader] = {}
         self._wants: list[_Want] = []
         self._at: Buffer | None = None
@@ -567,4 +567,4 @@ class Playing:
         for start, data in self._buffers.take_visits():
             if not self.is_spoilt:
                 with suppress(IndexFileError):
-                    await trio.to_thread.run_sync(self._tools.films.keep, self.film, start, data)
+                    await trio.to_thread.run_sync(self._tools.films.blocks.keep, self.film, start, data)

@@ -1,4 +1,4 @@
-"""What is known of films, and the parts of them that are kept: a SQLite file and sparse files in the state directory.
+"""What is known of films: which ones the library plays, which are to be learnt, and what was learnt of each.
 
 One process learns at a time (`holding`); any number read, keep what was read, and ask for films by name. A film is
 known by its key, gets an id that is never used again, and another version when it turns out to be another file. What
@@ -8,99 +8,31 @@ the library wants (`want`) says which of its nodes plays which film, and which f
 import errno
 import json
 import logging
-import os
 import sqlite3
-import threading
 import time
-from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.films import parts
+from vod2strmfs.films.blocks import Blocks
 from vod2strmfs.films.figures import FILE_NAME
-from vod2strmfs.films.film import BLOCK, FOLDER, Extent, Film, Key
+from vod2strmfs.films.film import FOLDER, Film, Key
 from vod2strmfs.films.outcomes import BLAMES_FILM, PATIENT_TIMES, Kind, Outcome, account_pause, film_pause
+from vod2strmfs.films.store_file import USED, StoreFile, note, note_blocks, note_shown, unusable
 from vod2strmfs.host.lock import held, is_held
-from vod2strmfs.host.private import private
-from vod2strmfs.host.room import is_full, which_is_full
-from vod2strmfs.host.set_aside import set_aside
-from vod2strmfs.host.work_file import changing, open_work_file
 from vod2strmfs.index.file import FILE_NAME as INDEX_NAME
 from vod2strmfs.index.store import follows
-from vod2strmfs.library.rendered import content_digest
 
 _LOCK_NAME = "films.lock"
 MOUNT_LOCK_NAME = "mount.lock"
 """What a mount of films holds as long as it lives."""
 _PARTS = "parts"
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE film (
-    id INTEGER PRIMARY KEY,               -- never used again
-    version INTEGER NOT NULL DEFAULT 0,
-    kind TEXT NOT NULL, account INTEGER NOT NULL, stream TEXT NOT NULL,
-    name TEXT NOT NULL,                   -- for people: where it stands in the library
-    seconds INTEGER NOT NULL,             -- how long it plays, 0: unknown
-    added INTEGER NOT NULL,               -- when it came into the library: the newest come first
-    wanted INTEGER NOT NULL DEFAULT 0,    -- whether anything in the library plays it
-    stale INTEGER NOT NULL DEFAULT 1,     -- whether it is to be learnt, for the first time or anew
-    asked REAL NOT NULL DEFAULT 0,        -- when by name. Times are seconds since the epoch, 0 is never
-    size INTEGER NOT NULL DEFAULT 0,      -- 0: not learnt yet
-    extension TEXT NOT NULL DEFAULT '',
-    head INTEGER NOT NULL DEFAULT 0,      -- digests of its first and last bytes: the fingerprint
-    tail INTEGER NOT NULL DEFAULT 0,
-    learnt REAL NOT NULL DEFAULT 0,       -- when its version was learnt first
-    touched REAL NOT NULL DEFAULT 0,      -- when what is kept of it was read last
-    result TEXT NOT NULL DEFAULT '',      -- outcomes.Kind of the last attempt, '' for none yet
-    why TEXT NOT NULL DEFAULT '',
-    failures INTEGER NOT NULL DEFAULT 0,
-    not_before REAL NOT NULL DEFAULT 0,
-    UNIQUE (kind, account, stream)
-);
-CREATE INDEX film_due ON film (asked DESC, added DESC, id DESC, not_before, account) WHERE wanted = 1 AND stale = 1;
-CREATE INDEX film_alike ON film (head, tail) WHERE size > 0;
-CREATE TABLE former (                     -- versions that were shown before: who has them open goes on reading
-    film INTEGER NOT NULL, version INTEGER NOT NULL,
-    size INTEGER NOT NULL, extension TEXT NOT NULL, seconds INTEGER NOT NULL,
-    until REAL NOT NULL, PRIMARY KEY (film, version)
-) WITHOUT ROWID;
-CREATE TABLE want (                       -- of the library's nodes: the film that each plays, and the one that it shows
-    node INTEGER PRIMARY KEY, film INTEGER NOT NULL, shown INTEGER NOT NULL  -- shown: a film that was learnt, or 0
-);
-CREATE INDEX want_film ON want (film);
-CREATE INDEX want_shown ON want (shown);
-CREATE TABLE block (                      -- what is kept, in blocks of film.BLOCK bytes
-    film INTEGER NOT NULL, version INTEGER NOT NULL, number INTEGER NOT NULL,
-    digest INTEGER NOT NULL,
-    needed INTEGER NOT NULL,              -- whether scanners read it, as far as the container tells
-    touched INTEGER NOT NULL DEFAULT 0,   -- when it was read last
-    PRIMARY KEY (film, version, number)
-) WITHOUT ROWID;
-CREATE TABLE account (
-    id INTEGER PRIMARY KEY, failures INTEGER NOT NULL, not_before REAL NOT NULL, why TEXT NOT NULL
-);
-CREATE TABLE taken (id INTEGER PRIMARY KEY, at REAL NOT NULL, account INTEGER NOT NULL, bytes INTEGER NOT NULL);
-CREATE INDEX taken_at ON taken (at);
-CREATE TABLE info (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID
-"""
-SHOWN = """
-    SELECT want.node, film.id, film.version, film.size, film.extension, film.head, film.tail, film.learnt
-    FROM {films}want JOIN {films}film ON film.id = want.shown ORDER BY want.node"""
-"""What every node shows. `films` stands for the name under which the file is attached, with a dot.
-
-It says nothing before `info` has a row `generation`: the library's generation that the wishes are from.
-"""
 _FILM = "id, version, kind, account, stream, size, extension, seconds"
 _DUE = "id, version, kind, account, stream, name, seconds, size, asked"
-_OPEN_FILES = 64
-_WARM_BLOCKS = 64
-"""How many were read last and stay in memory: readers of a few kilobytes do without a digest each time."""
 _DAY = 86400.0
-_TOUCH_SECONDS = 3600
-"""Within which it is noted once that a block was read."""
 _FORMER_SECONDS = 7 * _DAY
 CLAIM_BYTES = 4 << 20
 """What an attempt counts for that was killed."""
@@ -119,18 +51,8 @@ _SET_BACK = (
 )
 """What had to wait for some time when the clock was set back waits for as long from then on. When a film was learnt
 stays: that is a file's time."""
-_TRIM_TO = 0.95
 _SOME_TIME = 1.0
 """Later than 0, which is never."""
-
-_USED = "film.id IN (SELECT film FROM want UNION SELECT shown FROM want)"
-_SPARE = f"""
-    SELECT block.film, block.version, number FROM block
-    LEFT JOIN film ON film.id = block.film AND film.version = block.version AND {_USED}
-    WHERE film.id IS NULL OR NOT needed OR block.touched = 0 AND film.touched > 0
-    ORDER BY film.id IS NOT NULL, NOT needed, block.touched, film.touched, block.film, number DESC LIMIT ?"""
-"""What may be given up, in this order: all of what nothing shows; of films that were scanned, what scanners should have
-read and did not; what else was read, the longest ago first."""
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -174,7 +96,9 @@ class Learnt(NamedTuple):
 
 
 class Films:
-    """See the module. Methods may be called in any thread; those that write may wait for other processes.
+    """What is known of films, in a folder of the state directory; and the blocks of them that are kept there.
+
+    Methods may be called in any thread; those that write may wait for other processes.
 
     Args:
         state_dir: where the folder of films is, or is made. Of a file that is lost or damaged, all that was learnt is
@@ -183,27 +107,14 @@ class Films:
 
     Raises:
         IndexFileError: it cannot be used, or the folder is that of another library. All methods raise it, but for
-            `read`, `kept`, `keep`, `touched` and `changed`, which readers use.
+            `changed`, which readers use.
     """
 
     def __init__(self, state_dir: Path, limit: int | None = None) -> None:
         self.folder = state_dir / FOLDER
         self.path = self.folder / FILE_NAME
         self.root = self.folder / _PARTS
-        self.limit = limit
-        self._lock = threading.Lock()
-        """For what is in memory. Nobody who holds it waits for another process, or for the other lock."""
-        self._write_lock = threading.Lock()
-        """For the connection that writes. Of those that read, one is for what takes tenths of a second of a hundred
-        thousand films, since a connection does one thing at a time."""
         self._knows_holes = False
-        self._complained = False
-        """Whether it was said that nothing can be kept."""
-        self._open: OrderedDict[tuple[int, int], _Open] = OrderedDict()
-        self._warm: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
-        self._touched: dict[tuple[int, int], set[int]] = defaultdict(set)
-        self._lost: list[tuple[int, int, int, int]] = []
-        """Blocks that were found damaged, with their digests."""
         if (self.folder / INDEX_NAME).exists() and not (self.path.exists() or self.root.exists()):
             raise IndexFileError(
                 f"state directory {self.folder}: is that of a library called {FOLDER}, and films would be kept there."
@@ -211,15 +122,12 @@ class Films:
             )
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with suppress(FileExistsError):
-                open(self.path, "x", opener=private).close()
-            self._writing = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
-            self._reading = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
-            self._file = self.path.stat()
-            self._counting = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
+            self._file = StoreFile(self.path)
             self._know_again()
-        except (sqlite3.Error, OSError) as error:
-            raise _unusable(self.path, error) from error
+        except OSError as error:
+            raise unusable(self.path, error) from error
+        self.blocks = Blocks(self._file, self.root, limit, self.film)
+        """The parts of films that are kept."""
 
     def __enter__(self) -> Self:
         return self
@@ -229,33 +137,24 @@ class Films:
 
     def close(self) -> None:
         """Note what was read, and close all files."""
-        with suppress(IndexFileError):
-            self.note_touched()
-        with self._lock:
-            while self._open:
-                self._open.popitem()[1].file.close()
-            self._counting.close()
-            self._reading.close()
-            self._writing.close()
+        self.blocks.close()
+        self._file.close()
 
     def is_in_place(self) -> bool:
-        """Whether its file is still the one that is open."""
-        try:
-            return os.path.samestat(self.path.stat(), self._file)
-        except OSError:
-            return False
+        """Whether the file of what is known is still the one that is open."""
+        return self._file.is_in_place()
 
     # What is known.
 
     def film(self, film: int, version: int) -> Film | None:
         """A film that was learnt, in a version that it has or had lately."""
-        rows = self._rows(f"SELECT {_FILM} FROM film WHERE id = ? AND version = ? AND size > 0", film, version)
+        rows = self._file.rows(f"SELECT {_FILM} FROM film WHERE id = ? AND version = ? AND size > 0", film, version)
         if not rows:
             query = (
                 "SELECT id, former.version, kind, account, stream, former.size, former.extension, former.seconds"
                 " FROM former JOIN film ON film.id = former.film WHERE former.film = ? AND former.version = ?"
             )
-            rows = self._rows(query, film, version)
+            rows = self._file.rows(query, film, version)
         return _film(rows[0]) if rows else None
 
     def alike(self, film: Film) -> list[Film]:
@@ -266,16 +165,16 @@ class Films:
             " WHERE film.id = ? AND film.version = ? AND film.size > 0 AND other.size > 0 AND other.id != film.id"
             " AND other.result NOT IN ('gone', 'forbidden', 'refused') ORDER BY other.wanted DESC, other.id"
         )
-        return [_film(row) for row in self._rows(query, film.id, film.version)]
+        return [_film(row) for row in self._file.rows(query, film.id, film.version)]
 
     def known(self, key: Key) -> Film | None:
         """The film with a key, if it was learnt."""
-        rows = self._rows(f"SELECT {_FILM} FROM film WHERE (kind, account, stream) = (?, ?, ?) AND size > 0", *key)
+        rows = self._file.rows(f"SELECT {_FILM} FROM film WHERE (kind, account, stream) = (?, ?, ?) AND size > 0", *key)
         return _film(rows[0]) if rows else None
 
     def name(self, film: int) -> str:
         """Where a film stands in the library, for people; empty if it does not any more."""
-        rows = self._rows("SELECT name FROM film WHERE id = ?", film)
+        rows = self._file.rows("SELECT name FROM film WHERE id = ?", film)
         return str(rows[0][0]) if rows else ""
 
     def nodes(self, key: Key) -> list[int]:
@@ -284,139 +183,31 @@ class Films:
             "SELECT want.node FROM film JOIN want ON want.film = film.id"
             " WHERE (film.kind, film.account, film.stream) = (?, ?, ?) ORDER BY want.node"
         )
-        return [node for (node,) in self._rows(query, *key)]
-
-    # Bytes.
-
-    def kept(self, film: Film) -> Sequence[Extent]:
-        """The parts of a film that are kept, in order."""
-        with self._lock:
-            opened = self._opened(film, fresh=True)
-            numbers = opened.digests if opened else ()
-            return parts.merged(parts.block_extent(number, film.size) for number in numbers)
-
-    def read(self, film: Film, start: int, stop: int) -> bytes | None:
-        """Bytes of a film from disk; None if not all of them are kept. They are those that were learnt, always."""
-        stop = min(stop, film.size)
-        if start >= stop:
-            return b""
-        numbers = parts.touched_blocks(Extent(start, stop))
-        with self._lock:
-            opened = self._opened(film)
-            if opened is None or not all(number in opened.digests for number in numbers):
-                opened = self._opened(film, fresh=True)
-                if opened is None or not all(number in opened.digests for number in numbers):
-                    return None
-            pieces = [self._block(film, opened, number) for number in numbers]
-        if None in pieces:
-            return None
-        first = start - numbers[0] * BLOCK
-        whole = b"".join(pieces) if len(pieces) > 1 else pieces[0]  # type: ignore[arg-type]
-        assert whole is not None
-        return whole[first : first + stop - start]
-
-    def keep(self, film: Film, start: int, data: bytes | memoryview) -> bool:
-        """Keep bytes of a film that were read from where it is, in whole blocks; takes as long as the disk.
-
-        Returns:
-            False if there is no room for them, or no such film any more.
-        """
-        numbers = parts.whole_blocks(Extent(start, start + len(data)), film.size)
-        with self._lock:
-            opened = self._opened(film, fresh=True)
-            new = [number for number in numbers if opened is None or number not in opened.digests]
-        if not new:
-            return True
-        try:
-            if self.film(film.id, film.version) != film:
-                return False
-            self._keep(film, {
-                number: memoryview(data)[each.start - start : each.stop - start]
-                for number in new
-                for each in (parts.block_extent(number, film.size),)
-            })  # fmt: skip
-            self.trim()
-        except (OSError, IndexFileError) as error:
-            if not self._complained:
-                _log.warning("Parts of films cannot be kept: %s", str(error).replace("\n", " "))
-            self._complained = True
-            return False
-        self._complained = False
-        return True
-
-    def touched(self, film: Film, start: int, stop: int) -> None:
-        """Note that bytes of a film were read. It is written down later, by `note_touched`."""
-        with self._lock:
-            self._touched[film.id, film.version].update(parts.touched_blocks(Extent(start, min(stop, film.size))))
-
-    def note_touched(self) -> None:
-        """Write down which parts were read, and which were found damaged; may wait for other processes."""
-        with self._lock:
-            touched, self._touched = self._touched, defaultdict(set)
-            lost, self._lost = self._lost, []
-        if not touched and not lost:
-            return
-        now = int(time.time())
-        with self._changing() as connection:
-            # Unless somebody has kept them anew.
-            connection.executemany(
-                "DELETE FROM block WHERE film = ? AND version = ? AND number = ? AND digest = ?", lost
-            )
-            for (film, version), numbers in touched.items():
-                connection.execute("UPDATE film SET touched = ? WHERE id = ?", (now, film))
-                connection.executemany(
-                    "UPDATE block SET touched = ? WHERE film = ? AND version = ? AND number = ? AND touched < ?",
-                    [(now, film, version, number, now - _TOUCH_SECONDS) for number in numbers],
-                )
-
-    def trim(self, room: int = 0) -> int:
-        """Give up parts until no more are kept than may be; returns by how many bytes they are still too many.
-
-        First those of films that nothing shows; then what no scanner reads or ever read, and what of the rest nobody
-        read lately. What scanners read, as far as that is known, is never given up.
-
-        Args:
-            room: bytes that there is to be room for.
-        """
-        if self.limit is None:
-            return 0
-        most, kept = self.limit - room, self.bytes_kept()
-        if kept <= most:
-            return 0
-        self.note_touched()
-        wish = kept - int(most * _TRIM_TO)
-        doomed: dict[tuple[int, int], list[int]] = defaultdict(list)
-        # Over the connection that readers do not use: of a full cache it takes tenths of a second.
-        with self._changing() as connection:
-            spare = connection.execute(_SPARE, (-(-wish // BLOCK),)).fetchall()
-        for film, version, number in spare:
-            doomed[film, version].append(number)
-        for (film, version), numbers in doomed.items():
-            self._give_up(film, version, numbers)
-        return max(self.bytes_kept() - most, 0)
+        return [node for (node,) in self._file.rows(query, *key)]
 
     def tidy(self) -> None:
         """Forget versions that nobody can have open any more, and films that nothing plays whose parts are gone."""
         query = (
             "SELECT film, version FROM former WHERE until < ? UNION ALL"
-            f" SELECT id, version FROM film WHERE size > 0 AND wanted = 0 AND NOT {_USED}"
+            f" SELECT id, version FROM film WHERE size > 0 AND wanted = 0 AND NOT {USED}"
             " AND NOT EXISTS (SELECT 1 FROM block WHERE block.film = film.id)"
         )
-        doomed = self._count(query, time.time())
+        doomed = self._file.count(query, time.time())
         for film, version in doomed:
             with suppress(OSError):
                 parts.part_path(self.root, film, version).unlink(missing_ok=True)
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             for at in doomed:
                 connection.execute("DELETE FROM block WHERE film = ? AND version = ?", at)
                 connection.execute("DELETE FROM former WHERE film = ? AND version = ?", at)
-                connection.execute(f"DELETE FROM film WHERE id = ? AND version = ? AND wanted = 0 AND NOT {_USED}", at)
+                connection.execute(f"DELETE FROM film WHERE id = ? AND version = ? AND wanted = 0 AND NOT {USED}", at)
         for at in doomed:
-            self._forget(*at)
+            self.blocks.forget(*at)
 
-    def bytes_kept(self) -> int:
-        """Bytes of films that are kept, counted in blocks."""
-        return int(self._count("SELECT count(*) FROM block")[0][0]) * BLOCK
+    def shown(self) -> int:
+        """A number that is another one whenever other films may have to be shown: one was learnt, by this process or by
+        another one, or the library plays others."""
+        return int(self._file.noted("shown") or 0)
 
     # What the library wants, and learning.
 
@@ -429,7 +220,7 @@ class Films:
             index: its index (`index.store.position`). In another one than before, nodes are others: none of them goes
                 on showing what it showed.
         """
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             if index and not self.is_wanted_of(index):
                 connection.execute("DELETE FROM want")
             connection.execute("DROP TABLE IF EXISTS temp.wish")
@@ -444,16 +235,17 @@ class Films:
             connection.execute("CREATE INDEX temp.wish_key ON wish (kind, account, stream)")
             changed = _take_over(connection)
             connection.execute("DROP TABLE temp.wish")
-            _note(connection, generation=generation, **({"index": index} if index else {}))
+            note(connection, generation=generation, **({"index": index} if index else {}))
+            note_shown(connection)
             return changed
 
     def wanted_generation(self) -> int:
         """The library's generation that the wishes are of; 0: there are none yet."""
-        return int(self._info("generation") or 0)
+        return int(self._file.noted("generation") or 0)
 
     def is_wanted_of(self, index: str) -> bool:
         """Whether the wishes, if there are any, are of an index (see `want`), or of a former state of it."""
-        noted = self._info("index")
+        noted = self._file.noted("index")
         return not noted or follows(index, noted)
 
     def ask(self, keys: Iterable[Key]) -> int:
@@ -462,7 +254,7 @@ class Films:
         Their accounts are tried again, too: whoever asks may have mended what was wrong.
         """
         keys = list(keys)
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             accounts = {(key.account,) for key in keys}
             connection.executemany("UPDATE account SET not_before = 0 WHERE id = ?", accounts)
             return connection.executemany(
@@ -474,11 +266,11 @@ class Films:
     def waiting(self, now: float, *, asked: bool = False) -> int:
         """How many films may be learnt now; with `asked`, of those that were asked for by name."""
         query = "SELECT count(*) FROM film WHERE wanted = 1 AND stale = 1 AND not_before <= ? AND asked >= ?"
-        return int(self._count(query, now, _SOME_TIME if asked else 0)[0][0])
+        return int(self._file.count(query, now, _SOME_TIME if asked else 0)[0][0])
 
     def names(self) -> list[tuple[Key, str]]:
         """The films that the library plays, with their names."""
-        rows = self._count("SELECT kind, account, stream, name FROM film WHERE wanted = 1 ORDER BY name, id")
+        rows = self._file.count("SELECT kind, account, stream, name FROM film WHERE wanted = 1 ORDER BY name, id")
         return [(Key(kind, account, stream), name) for kind, account, stream, name in rows]
 
     def due(self, now: float, busy: Collection[int], limit: int, *, asked: bool = False) -> list[Due]:
@@ -491,7 +283,7 @@ class Films:
             asked: whether only those are meant that were asked for by name.
         """
         marks = ", ".join("?" * len(busy))
-        rows = self._count(
+        rows = self._file.count(
             f"SELECT {_DUE} FROM film INDEXED BY film_due"
             f" WHERE wanted = 1 AND stale = 1 AND not_before <= ? AND account NOT IN ({marks}) AND asked >= ?"
             " AND account NOT IN (SELECT id FROM account WHERE not_before > ?)"
@@ -511,12 +303,12 @@ class Films:
             f"SELECT {_DUE} FROM film WHERE wanted = 1 AND stale = 1 AND not_before <= ? AND account = ?"
             " AND EXISTS (SELECT 1 FROM account WHERE id = film.account AND failures >= ?) ORDER BY random() LIMIT 1"
         )
-        rows = self._count(query, now, due.key.account, PATIENT_TIMES)
+        rows = self._file.count(query, now, due.key.account, PATIENT_TIMES)
         return _due(rows[0]) if rows else due
 
     def begin(self, due: Due) -> int:
         """Note that a film is asked for, before it is; returns the number of the attempt."""
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             now = time.time()
             connection.execute("DELETE FROM taken WHERE at < ?", (now - 2 * _DAY,))
             query = "INSERT INTO taken (at, account, bytes) VALUES (?, ?, ?)"
@@ -564,7 +356,7 @@ class Films:
                 film.id, film.version, *film.key, film.size, film.extension, film.seconds, learnt.head, learnt.tail,
                 since, blocks,
             ))  # fmt: skip
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             connection.execute("UPDATE taken SET bytes = ? WHERE id = ?", (outcome.taken, attempt))
             _note_account(connection, due.key.account, outcome, now)
             if film is not None and learnt is not None:
@@ -576,7 +368,7 @@ class Films:
                     (outcome.kind, outcome.why, failures, now + film_pause(outcome.kind, failures), due.id),
                 )
         if film is not None:
-            self._forget(film.id, film.version)
+            self.blocks.forget(film.id, film.version)
         return film
 
     def changed(self, film: Film, why: str) -> None:
@@ -585,7 +377,7 @@ class Films:
         If that cannot be noted, it is said in the log, and has to be found out again.
         """
         try:
-            with self._changing() as connection:
+            with self._file.changing() as connection:
                 connection.execute(
                     "UPDATE film SET stale = 1, why = ?, failures = 0, not_before = 0 WHERE id = ? AND version = ?",
                     (why, film.id, film.version),
@@ -596,12 +388,12 @@ class Films:
     def taken(self, now: float) -> tuple[int, float]:
         """Bytes that learning took within 24 hours, and when the last attempt began."""
         query = "SELECT coalesce(sum(bytes), 0), coalesce(max(at), 0) FROM taken WHERE at > ?"
-        taken, last = self._rows(query, now - _DAY)[0]
+        taken, last = self._file.rows(query, now - _DAY)[0]
         return int(taken), float(last)
 
     def background(self) -> dict[tuple[int, int], int]:
         """Bytes that readers got whom nobody watches, by account and hour since the epoch, as noted last."""
-        rows: list[tuple[int, int, int]] = json.loads(self._info("background") or "[]")
+        rows: list[tuple[int, int, int]] = json.loads(self._file.noted("background") or "[]")
         return {(account, hour): taken for account, hour, taken in rows}
 
     def note_background(self, taken: Mapping[tuple[int, int], int]) -> None:
@@ -612,26 +404,26 @@ class Films:
         """Note what time it is; if the clock was set back since that was noted, nothing waits for the time before."""
         if -_CLOCK_NOTED_SECONDS < self._clock() - time.time() < _CLOCK_SECONDS:
             return
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             # Another process may have done it meanwhile.
             now, behind = int(time.time()), self._clock() - time.time()
             if behind >= _CLOCK_SECONDS:
                 for statement in _SET_BACK:
                     connection.execute(statement, {"now": now, "behind": behind})
-            _note(connection, clock=now)
+            note(connection, clock=now)
 
     def note(self, **values: object) -> None:
         """Note what figures are to say."""
-        with self._changing() as connection:
-            _note(connection, **values)
+        with self._file.changing() as connection:
+            note(connection, **values)
 
     # Within.
 
     def _know_again(self) -> None:
         """Know films again by their parts, once, in a file that is new."""
-        if self._info("begun"):
+        if self._file.noted("begun"):
             return
-        with self._changing() as connection:
+        with self._file.changing() as connection:
             if connection.execute("SELECT 1 FROM info WHERE name = 'begun'").fetchone():
                 return
             highest = 0
@@ -640,129 +432,21 @@ class Films:
                 highest = max(highest, each.film)
             # Ids go on from the clock: what was known of films without parts is lost, and so are their ids.
             now = time.time()
-            _note(connection, next=max(highest + 1, int(now * 1000)), begun=int(now), clock=int(now))
+            note(connection, next=max(highest + 1, int(now * 1000)), begun=int(now), clock=int(now))
 
     def _version_of(self, due: Due, learnt: Learnt, now: float) -> tuple[Film, float]:
         """Which version of the film this is, and since when that has been known."""
         query = "SELECT version, size, head, tail, learnt FROM film WHERE id = ?"
-        version, size, head, tail, since = self._rows(query, due.id)[0]
+        version, size, head, tail, since = self._file.rows(query, due.id)[0]
         if not size:
             since = now
         elif (size, head, tail) != (learnt.size, learnt.head, learnt.tail):
             version, since = version + 1, now
         return Film(due.id, version, due.key, learnt.size, learnt.extension, learnt.seconds or due.seconds), since
 
-    def _opened(self, film: Film, *, fresh: bool = False) -> "_Open | None":
-        """What is kept of a film, open; None if nothing is. With `fresh`, as the store's file says it now."""
-        at = film.identity
-        found = self._open.get(at)
-        try:
-            seen = self._reading.execute("PRAGMA data_version").fetchone()[0] if fresh or not found else 0
-            if found is None or (fresh and found.seen != seen):
-                query = "SELECT number, digest FROM block WHERE film = ? AND version = ?"
-                digests = dict(self._reading.execute(query, at))
-                self._close(*at)
-                if not digests:
-                    return None
-                found = _Open(parts.PartFile(self.root, film), digests, seen)
-        except (sqlite3.Error, OSError):
-            return None
-        self._open[at] = found
-        self._open.move_to_end(at)
-        if len(self._open) > _OPEN_FILES:
-            self._open.popitem(last=False)[1].file.close()
-        return found
-
-    def _forget(self, film: int, version: int) -> None:
-        """Look anew at what is kept of a film when it is read next."""
-        with self._lock:
-            self._close(film, version)
-
-    def _close(self, film: int, version: int) -> None:
-        if (found := self._open.pop((film, version), None)) is not None:
-            found.file.close()
-        for at in [at for at in self._warm if at[:2] == (film, version)]:
-            del self._warm[at]
-
-    def _block(self, film: Film, opened: "_Open", number: int) -> bytes | None:
-        """A block of a film; None if it is damaged, and then it is not kept any more."""
-        at = (film.id, film.version, number)
-        data = self._warm.get(at)
-        if data is None:
-            with suppress(OSError):
-                data = opened.file.read(number, opened.digests[number])
-            if data is None:
-                self._lost.append((*at, opened.digests.pop(number)))
-                return None
-            self._warm[at] = data
-            if len(self._warm) > _WARM_BLOCKS:
-                self._warm.popitem(last=False)
-        self._warm.move_to_end(at)
-        return data
-
-    def _give_up(self, film: int, version: int, numbers: list[int]) -> None:
-        known = self.film(film, version)
-        with suppress(OSError):
-            if known is None:
-                parts.part_path(self.root, film, version).unlink()
-            else:
-                with closing(parts.PartFile(self.root, known)) as file:
-                    file.punch(numbers)
-        with self._changing() as connection:
-            connection.executemany(
-                "DELETE FROM block WHERE film = ? AND version = ? AND number = ?",
-                [(film, version, number) for number in numbers],
-            )
-        self._forget(film, version)
-
-    def _keep(self, film: Film, blocks: dict[int, memoryview]) -> None:
-        # A file of its own: the one that is read may be closed meanwhile.
-        with closing(parts.PartFile(self.root, film, create=True)) as file:
-            for number, data in blocks.items():
-                file.write(number, data)
-            file.sync()
-        digests = {number: content_digest(bytes(data)) for number, data in blocks.items()}
-        with self._changing() as connection:
-            _note_blocks(connection, film.id, film.version, digests, needed=False, touched=int(time.time()))
-        self._forget(film.id, film.version)
-
     def _clock(self) -> float:
         """What time it was when that was noted last."""
-        return float(self._info("clock") or 0)
-
-    def _info(self, name: str) -> str:
-        rows = self._rows("SELECT value FROM info WHERE name = ?", name)
-        return str(rows[0][0]) if rows else ""
-
-    def _rows(self, query: str, *values: object) -> list[Any]:
-        return self._fetch(self._reading, query, values)
-
-    def _count(self, query: str, *values: object) -> list[Any]:
-        """The same of many films; nobody who reads one waits for it."""
-        return self._fetch(self._counting, query, values)
-
-    def _fetch(self, connection: sqlite3.Connection, query: str, values: Sequence[object]) -> list[Any]:
-        try:
-            return connection.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise _unusable(self.path, error) from error
-
-    @contextmanager
-    def _changing(self) -> Iterator[sqlite3.Connection]:
-        with self._write_lock:
-            try:
-                with changing(self._writing) as connection:
-                    yield connection
-            except sqlite3.Error as error:
-                raise _unusable(self.path, error) from error
-
-
-class _Open(NamedTuple):
-    file: parts.PartFile
-    digests: dict[int, int]
-    """Of the blocks that are kept, by number."""
-    seen: int
-    """SQLite's number for the state of the file that they are from."""
+        return float(self._file.noted("clock") or 0)
 
 
 @contextmanager
@@ -805,7 +489,7 @@ def _take_over(connection: sqlite3.Connection) -> int:
         f" WHERE NOT EXISTS (SELECT 1 FROM film WHERE {same}) GROUP BY kind, account, stream",
         (int(last),),
     ).rowcount
-    _note(connection, next=int(last) + added)
+    note(connection, next=int(last) + added)
     connection.execute(
         "UPDATE film SET name = wish.name, added = wish.added,"
         " seconds = CASE WHEN size = 0 OR film.seconds = 0 THEN wish.seconds ELSE film.seconds END"
@@ -828,21 +512,6 @@ def _take_over(connection: sqlite3.Connection) -> int:
     return changed
 
 
-def _note(connection: sqlite3.Connection, **values: object) -> None:
-    rows = [(name, str(value)) for name, value in values.items()]
-    connection.executemany("INSERT OR REPLACE INTO info VALUES (?, ?)", rows)
-
-
-def _note_blocks(
-    connection: sqlite3.Connection, film: int, version: int, blocks: dict[int, int], *, needed: bool, touched: int = 0
-) -> None:
-    """Note what is kept, on the disk already."""
-    connection.executemany(
-        "INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?, ?, ?)",
-        [(film, version, number, digest, needed, touched) for number, digest in blocks.items()],
-    )
-
-
 def _note_learnt(
     connection: sqlite3.Connection, due: Due, film: Film, learnt: Learnt, blocks: dict[int, int], now: float
 ) -> None:
@@ -861,8 +530,9 @@ def _note_learnt(
         },
     )  # fmt: skip
     connection.execute("DELETE FROM block WHERE film = ? AND version = ?", (film.id, film.version))
-    _note_blocks(connection, film.id, film.version, blocks, needed=True)
+    note_blocks(connection, film.id, film.version, blocks, needed=True)
     connection.execute("UPDATE want SET shown = film WHERE film = ?", (film.id,))
+    note_shown(connection)
 
 
 def _note_again(connection: sqlite3.Connection, each: parts.Description) -> None:
@@ -880,7 +550,7 @@ def _note_again(connection: sqlite3.Connection, each: parts.Description) -> None
             Kind.LEARNT,
         ),
     )  # fmt: skip
-    _note_blocks(connection, each.film, each.version, each.blocks, needed=True)
+    note_blocks(connection, each.film, each.version, each.blocks, needed=True)
 
 
 def _note_account(connection: sqlite3.Connection, account: int, outcome: Outcome, now: float) -> None:
@@ -895,8 +565,3 @@ def _note_account(connection: sqlite3.Connection, account: int, outcome: Outcome
     connection.execute(
         "INSERT OR REPLACE INTO account VALUES (?, ?, ?, ?)", (account, failures, now + pause, outcome.why)
     )
-
-
-def _unusable(path: Path, error: Exception) -> IndexFileError:
-    why = which_is_full(path.parent) if is_full(error) else f"({error})."
-    return IndexFileError(f"{path}: what is known of films cannot be used: {why}")
