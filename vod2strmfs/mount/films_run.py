@@ -2,9 +2,8 @@
 
 import logging
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -199,21 +198,19 @@ async def _play_and_learn(engine: Engine) -> None:
 
 
 async def _watch_learning(films: Films, worker: "trio.MemorySendChannel[str]") -> None:
-    """Tell the worker when something was learnt, be it by this process or by another one. Never returns."""
-    uri = f"{films.path.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-        seen, has_warned = 0, False
-        while True:
-            if not has_warned and not films.is_in_place():
-                has_warned = True
-                # Another file may give the same numbers to other films, while somebody has them open.
-                _log.error(
-                    "%s was deleted or replaced: what is learnt from now on is not shown until films are mounted anew.",
-                    films.path,
-                )
-            [version] = connection.execute("PRAGMA data_version").fetchone()
-            if version != seen:
-                seen = version
-                with suppress(trio.WouldBlock):
-                    worker.send_nowait(FILMS_LEARNT)
-            await trio.sleep(_WATCH_SECONDS)
+    """Tell the worker when other films are to be shown, be it by this process or by another one. Never returns."""
+    seen, has_warned = -1, False
+    while True:
+        if not has_warned and not films.is_in_place():
+            has_warned = True
+            # Another file may give the same numbers to other films, while somebody has them open.
+            _log.error(
+                "%s was deleted or replaced: what is learnt from now on is not shown until films are mounted anew.",
+                films.path,
+            )
+        shown = films.shown()
+        if shown != seen:
+            with suppress(trio.WouldBlock):
+                worker.send_nowait(FILMS_LEARNT)
+                seen = shown
+        await trio.sleep(_WATCH_SECONDS)
