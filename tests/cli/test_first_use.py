@@ -349,8 +349,10 @@ def test_init_without_a_terminal_says_what_is_missing_or_does_with_options(
     assert (done.returncode, "no SQLite file" in done.stderr) == (Exit.DATABASE, True)
     assert "--no-check" in done.stderr
     assert not file.exists()
-    done = init(library, "-c", file, "--base-url", dispatcharr.url, "--database", f"sqlite:///{tmp_path}/demo.db")
+    address = dispatcharr.url.removeprefix("http://")
+    done = init(library, "-c", file, "--base-url", address, "--database", f"sqlite:///{tmp_path}/demo.db")
     assert (done.returncode, done.stderr) == (0, "")
+    assert load(file, {}, {}).base_url == dispatcharr.url
     assert stat.S_IMODE(file.stat().st_mode) == 0o644  # no password is in it
     before = file.read_text()
     done = init(library, "-c", file, "--base-url", dispatcharr.url, "--database", wrong, "--no-check")

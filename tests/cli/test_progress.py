@@ -118,7 +118,7 @@ def test_what_could_not_be_done_is_in_the_object(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     assert (done.returncode, found["exit_code"], done.stderr) == (Exit.OUTPUT, Exit.OUTPUT, "")
     assert found["actions"] == {"created": 2, "failed": 1}
-    assert "could not be dealt with" in found["error"]
+    assert "1 file or folder could not be dealt with (in the way)" in found["error"]
 
 
 @pytest.mark.parametrize(

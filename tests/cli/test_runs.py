@@ -1,6 +1,7 @@
 """`run` and `materialize`, seen like a mount: by `status`, the page, the metrics and `doctor`."""
 
 import base64
+import fcntl
 import http.client
 import json
 import os
@@ -9,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from postgres_server import free_port
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
+from vod2strmfs.host.lock import is_held
 from vod2strmfs.settings import load
-from vod2strmfs.status.runs import LastRun, note_last, read_runs
+from vod2strmfs.status import runs
+from vod2strmfs.status.runs import LOCK_NAME, LastRun, ServiceState, note_last, noting, read_runs
 from vod2strmfs.web.server import Gate
 
 TOKEN = "geheim & lang"
@@ -119,6 +122,35 @@ def test_a_service_that_was_killed_is_told(setup: Setup) -> None:
         assert (examined.code, "has ended without a word" in examined.out) == (Exit.PROBLEMS, True)
 
 
+def test_a_service_can_be_asked_although_somebody_asked_in_the_moment_of_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / LOCK_NAME).open("a") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        monkeypatch.setattr(time, "sleep", lambda seconds: asking.close())
+        with noting(tmp_path, ServiceState(os.getpid(), time.time(), "/data/STRM", "daily 03:30")):
+            known = read_runs(tmp_path)
+    assert known is not None
+    assert (known.is_alive, known.service is not None and known.service.pid) == (True, os.getpid())
+
+
+def test_a_service_that_ends_while_somebody_asks_was_not_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_last(tmp_path, LastRun("/data/STRM", 1, 2, 0))
+    service = ExitStack()
+    service.enter_context(noting(tmp_path, ServiceState(os.getpid(), time.time(), "/data/STRM", "daily 03:30")))
+
+    def end(path: Path) -> bool:
+        service.close()
+        return is_held(path)
+
+    monkeypatch.setattr(runs, "is_held", end)
+    known = read_runs(tmp_path)
+    assert known is not None
+    assert (known.last is not None, known.service) == (True, None)
+
+
 def test_a_run_that_could_not_do_all_is_told_with_its_exit_code(setup: Setup) -> None:
     assert Ended("materialize", *setup.options, "--cleanup=apply").code == 0
     assert setup.status().code == 0
@@ -131,6 +163,23 @@ def test_a_run_that_could_not_do_all_is_told_with_its_exit_code(setup: Setup) ->
     assert "40 of 50 movies are gone" in shown.err
     assert "--accept-shrink" in shown.err
     assert "with exit code 7: 40 of 50 movies" in setup.doctor().out
+
+
+def test_a_dry_run_says_what_would_be_done_and_the_index_stays_as_it_was(setup: Setup) -> None:
+    """Else a mount of the same state directory would show what was only tried."""
+    state = f"--state-dir={setup.state}"
+    assert Ended("materialize", *setup.options, "--cleanup=apply").code == 0
+    setup.database.execute("DELETE FROM vod_m3umovierelation WHERE movie_id > 10")
+    assert Ended("sync", *setup.options[1:]).code == Exit.SHRINK
+    before = Ended("stats", state, "--json").out
+    (setup.state / ".dry-run").mkdir()
+    (setup.state / ".dry-run/index.db").write_text("what one that was killed left")
+    for option, action in (("--accept-shrink", "would_delete"), ("--media-server=kodi", "would_move")):
+        tried = json.loads(Ended("materialize", *setup.options, "--cleanup=apply", "--dry-run", "--json", option).out)
+        assert tried["actions"][action] >= 40, option
+        assert Ended("stats", state, "--json").out == before
+    assert not (setup.state / ".dry-run").exists()
+    assert len(list(setup.folder.glob("output/Movies/*"))) == 50
 
 
 def test_a_database_that_is_away_is_told_while_the_service_waits(setup: Setup) -> None:

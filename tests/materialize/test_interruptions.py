@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from vod2strmfs.index.store import Store
 from vod2strmfs.materialize import root
 from vod2strmfs.materialize.run import materialize
 from vod2strmfs.reports.files import reports
+from vod2strmfs.status.runs import read_runs
 
 Rows = list[tuple[str, ...]]
 
@@ -212,6 +214,22 @@ def test_a_folder_that_is_read_only_is_rows_and_the_rest_is_done(output: Output)
     assert output.difference() == {}
 
 
+def test_what_failed_is_told_with_each_reason_and_how_many(output: Output) -> None:
+    output.library.show(catalogue("Heat", "Ronin"))
+    output.write()
+    heat, nfo = (output.root / "Movies" / path for path in ("Heat", "Ronin/movie.nfo"))
+    nfo.unlink()
+    nfo.mkdir()
+    output.library.show(catalogue("Heat", "Ronin", plot="Another plot."))
+    with mounted("--bind", "-o", "ro", heat, heat):
+        assert run(output)[0] == 6
+    known = read_runs(output.library.state_dir)
+    assert known is not None
+    assert known.last is not None
+    [why] = re.findall(r": 2 files or folders could not be dealt with \((.*)\);", known.last.error)
+    assert set(why.split(", ")) == {"1 in the way", "1 read-only"}
+
+
 def test_a_share_that_vanishes_is_rows_and_the_next_run_finishes(output: Output, tmp_path: Path) -> None:
     output.library.show(catalogue(*films(700)))
     with Share(tmp_path / "share", output.root) as share, closing(Store(output.library.state_dir)) as store:
@@ -358,7 +376,7 @@ def test_failures_do_not_hide_what_the_brake_holds(output: Output, tmp_path: Pat
     as_json = json.loads(ended[1].stdout)
     assert (as_json["actions"]["failed"], as_json["sync"]["held"], as_json["exit_code"]) == (1, 50, 6)
     for said in (ended[0].stderr, as_json["error"], ended[2].stderr):
-        assert "1 file or folder could not be dealt with" in said
+        assert "1 file or folder could not be dealt with (in the way);" in said
         assert "50 of 60 movies" in said
         assert "--accept-shrink" in said
     assert "50 of 60 movies" in ended[0].stdout

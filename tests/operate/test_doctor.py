@@ -359,6 +359,11 @@ def test_a_login_that_a_player_would_be_asked_for(set_up: SetUp, server: Dispatc
     broken(set_up.examine(), "answers 401: something in front of Dispatcharr asks for a login", "let /proxy/vod/")
 
 
+def test_a_provider_that_refuses(set_up: SetUp, server: DispatcharrServer) -> None:
+    server.status = 500
+    broken(set_up.examine(), "answers 500, as Dispatcharr does when the provider refuses", "the account may have ended")
+
+
 def test_another_web_server_has_the_port(tmp_path: Path, server: DispatcharrServer) -> None:
     broken(SetUp(tmp_path, server.url + "/web").examine(), "web page instead of a film", "Check base_url")
 

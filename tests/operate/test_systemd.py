@@ -119,7 +119,7 @@ def test_it_writes_over_nothing_that_somebody_changed(tmp_path: Path, database: 
     assert refused.returncode == Exit.OUTPUT
     assert f"{written[2]}: is there already, and differs" in refused.stderr
     refused = install(tmp_path, *options, "--max-shrink=5")
-    assert f"{written[0]}: is there already, and differs" in refused.stderr
+    assert f"{written[0]}: is there already, and differs in max_shrink. Write that into it" in refused.stderr
     assert written[0].read_text() == commented
     assert install(tmp_path, *options, "--force").returncode == 0
     assert [path.read_bytes() for path in written[1:]] == before[1:]
@@ -175,6 +175,23 @@ def test_the_service_of_films_stands_beside_the_mounts_and_has_a_place_of_its_ow
     refused = install(tmp_path / "root", *options, "--films", tmp_path / "elsewhere")
     assert refused.returncode == Exit.USAGE
     assert "--films-root DIRECTORY" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("/etc",), Exit.MOUNT, "mount point /etc: is a directory of the system"),
+        (("--films", "--films-root=/var/lib"), Exit.MOUNT, "mount point /var/lib: is a directory of the system"),
+        (("--films", "--films-root=/data/STRM"), Exit.MOUNT, "is the place of the library"),
+        (("--run", "--auto", "/usr/share"), Exit.OUTPUT, "output root /usr/share: is a directory of the system"),
+    ],
+)
+def test_a_place_at_which_the_unit_would_fail_at_each_start_is_refused(
+    tmp_path: Path, database: str, arguments: tuple[str, ...], code: Exit, said: str
+) -> None:
+    refused = install(tmp_path / "root", f"--database={database}", *arguments)
+    assert (refused.returncode, said in refused.stderr) == (code, True), refused.stderr
+    assert not (tmp_path / "root").exists()
 
 
 def test_dispatcharrs_own_variables_go_into_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,7 +162,7 @@ EPILOGS = {
             ('install-service --run --schedule "daily 03:30"', "One that writes it every night."),
             ("install-service --remove", "Take the units away again; settings and library stay."),
         ),
-        "026",
+        "0256",
         "operation.md",
     ),
     "init": Epilog(

@@ -53,7 +53,7 @@ def init(folder: str | None, database: str | None, base_url: str | None, config:
 
     path = _place(config)
     check_new(path)
-    given = {"database": database, "base_url": base_url, "output_root": folder}
+    given = {"database": database, "base_url": base_url and _with_scheme(base_url), "output_root": folder}
     if not sys.stdin.isatty() and (missing := [_SPELLED[name] for name, value in given.items() if value is None]):
         raise SettingsError(f"init: there is no terminal to ask at. Give {' and '.join(missing)} as well.")
     answers = _Answers(given, check=not no_check)
@@ -160,11 +160,15 @@ def _ask_database() -> str:
 
 
 def _ask_address(guess: str) -> str:
-    from vod2strmfs.setup.tries import is_host
-
     click.echo("\nDispatcharr's address as your media server reaches it: that of its web page.")
     answer = str(click.prompt("Address", default=guess or None)).strip()
-    return f"http://{answer}" if is_host(answer) and answer != _KEEP else answer
+    return answer if answer == _KEEP else _with_scheme(answer)
+
+
+def _with_scheme(address: str) -> str:
+    from vod2strmfs.setup.tries import is_host
+
+    return f"http://{address}" if is_host(address) else address
 
 
 def _ask_folder() -> str:

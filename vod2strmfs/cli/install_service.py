@@ -65,11 +65,29 @@ def install_service(settings: Settings, name: str, work: "ServiceKind", remove: 
         check_when(settings)
     if work == "films" and settings.origin("output_root").startswith("MOUNTPOINT"):
         raise SettingsError("MOUNTPOINT is where `mount` mounts. Give the place of `films` as --films-root DIRECTORY.")
+    _check_place(settings, work)
     installed = install(settings, work, name, _program(), root=root, force=force)
     for path in installed.files:
         click.echo(f"written: {path}")
     systemctl = shlex.join((*as_root(), "systemctl"))
     click.echo(f"Start it with: {systemctl} daemon-reload && {systemctl} enable --now {installed.unit}")
+
+
+def _check_place(settings: Settings, work: "ServiceKind") -> None:
+    """Refuse a place that what the unit starts would refuse each time, whatever is there by then."""
+    if work in ("materialize", "run"):
+        from vod2strmfs.materialize.root import check_path as check_root
+
+        check_root(settings.output_root)
+        return
+    from vod2strmfs.mount.point import check_path
+
+    place = settings.films_root if work == "films" else settings.output_root
+    check_path(place.absolute())
+    if work == "films":
+        from vod2strmfs.mount.films_run import check_place
+
+        check_place(place.absolute(), settings.output_root)
 
 
 def _remove(settings: Settings, name: str, root: Path) -> None:

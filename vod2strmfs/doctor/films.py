@@ -30,6 +30,8 @@ _ADVICE = {
     UpstreamKind.FORBIDDEN: "See Dispatcharr's allowed networks for streams (Settings, Network Access): this host has"
     " to be among them.",
     UpstreamKind.UNSEEKABLE: "Titles of this provider cannot be shown as films; play them from the .strm library.",
+    UpstreamKind.NOT_A_FILM: "The provider sent it, as some do when an account has ended: play the title in"
+    " Dispatcharr's own page.",
     UpstreamKind.AWAY: "base_url has to be Dispatcharr's address, and this host has to reach it.",
 }
 

@@ -202,6 +202,14 @@ def _judge(answer: httpx.Response, host: str) -> Finding:
             f"{host} answers 401: something in front of Dispatcharr asks for a login",
             "It must let /proxy/vod/ through; or set base_url to Dispatcharr's own address.",
         )
+    if answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
+        return Finding(
+            _CHECK,
+            Level.PROBLEM,
+            f"{host} answers 500, as Dispatcharr does when the provider refuses a film",
+            "Play the title in Dispatcharr's own page, and see its log: the account may have ended or be full, or the"
+            " provider may be away or not have this film any more.",
+        )
     if not answer.is_success:
         return Finding(
             _CHECK,
@@ -214,7 +222,8 @@ def _judge(answer: httpx.Response, host: str) -> Finding:
             _CHECK,
             Level.PROBLEM,
             f"{host} answers with a web page instead of a film",
-            "Check base_url, movie_path and episode_path; another web server may have that port.",
+            "Check base_url, movie_path and episode_path; another web server may have that port. If it is Dispatcharr,"
+            " the provider sent the page, as some do when an account has ended.",
         )
     if not next(answer.iter_raw(), b""):
         return Finding(

@@ -186,6 +186,29 @@ def replace(state_dir: Path) -> None:
     _create_file(path, int(time.time()) << 16)
 
 
+def copy(state_dir: Path, other: Path) -> None:
+    """Copy the index of a state directory, if there is one, into another one, which has none. One that is damaged is
+    not copied: a sync would make it anew.
+
+    Raises:
+        IndexFileError: it cannot be read, or there is no room for a copy.
+    """
+    target = other / FILE_NAME
+    if not (state_dir / FILE_NAME).exists():
+        return
+    try:
+        with closing(connect(state_dir)) as source, closing(sqlite3.connect(target)) as copied:
+            source.backup(copied)
+    except (sqlite3.Error, IndexFileError) as error:
+        if is_damage(error):
+            target.unlink(missing_ok=True)
+        elif isinstance(error, IndexFileError):
+            raise
+        else:
+            why = f": {which_is_full(other)}" if is_full(error) else f" ({error})."
+            raise IndexFileError(f"state directory {other}: the index cannot be copied{why}") from error
+
+
 def is_damage(error: Exception) -> bool:
     """Whether an error says that the index file is damaged."""
     cause = error.__cause__ if isinstance(error, IndexFileError) else error

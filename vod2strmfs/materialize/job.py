@@ -66,6 +66,8 @@ class RunResult:
     report: Path
     counts: Counter[Action]
     """Numbers of the report's rows by action."""
+    failures: Counter[str]
+    """Numbers of the rows that failed, by reason."""
     folders: int
     """Folders of the library that were dealt with."""
     held: int = 0

@@ -119,8 +119,8 @@ def materialize(
             raise
         boots.end(written=bool(report.written))
         manifest.commit()
-    too_long = report.names_refused if file_system.name_max < store.settings.name_max else 0
-    return RunResult(report.path, report.counts, folders, held, file_system.name_max, too_long)
+    too_long = report.failures[Reason.NAME_REFUSED] if file_system.name_max < store.settings.name_max else 0
+    return RunResult(report.path, report.counts, report.failures, folders, held, file_system.name_max, too_long)
 
 
 @dataclass(frozen=True)

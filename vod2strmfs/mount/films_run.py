@@ -72,7 +72,7 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
         MountError: they cannot be mounted.
         IndexFileError: an index, or what is known of films, cannot be made or opened.
     """
-    _check_place(mountpoint, settings.output_root)
+    check_place(mountpoint, settings.output_root)
     point.prepare(mountpoint, allow_other=settings.allow_other, uncovered=(settings.state_dir, settings.logs))
     order = worker_order(settings).model_copy(update={"films": True})
     make_directory(order.state_dir)
@@ -94,7 +94,7 @@ def mount(settings: Settings, mountpoint: Path, ready: Callable[[], None]) -> No
             trio.run(serve, device, order, mounted(mountpoint, settings, SOURCE), beside)
 
 
-def _check_place(mountpoint: Path, library: Path) -> None:
+def check_place(mountpoint: Path, library: Path) -> None:
     """Refuse to mount at the library's place, in it, or over it, by a link either. By its path alone: a library that
     hangs is not to be asked.
 

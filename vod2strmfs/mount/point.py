@@ -36,11 +36,7 @@ def prepare(mountpoint: Path, *, allow_other: bool, uncovered: Iterable[Path] = 
         MountError: says what is missing and what to do.
     """
     check_fuse(allow_other=allow_other)
-    if is_systems(mountpoint):
-        raise MountError(
-            f"mount point {mountpoint}: is a directory of the system, which the mount would hide. Name a directory of"
-            " its own, such as /data/STRM."
-        )
+    check_path(mountpoint)
     mount = mounted_at(mountpoint)
     if mount is not None and mount.kind == KIND and is_dead(mountpoint):
         detach(mountpoint)
@@ -71,6 +67,19 @@ def prepare(mountpoint: Path, *, allow_other: bool, uncovered: Iterable[Path] = 
     if mount is None:
         _warn_of_files(mountpoint)
     check_device()
+
+
+def check_path(mountpoint: Path) -> None:
+    """Refuse a path that would be a mistake as a mount point whatever is there.
+
+    Raises:
+        MountError: it is the system's.
+    """
+    if is_systems(mountpoint):
+        raise MountError(
+            f"mount point {mountpoint}: is a directory of the system, which the mount would hide. Name a directory of"
+            " its own, such as /data/STRM."
+        )
 
 
 def _warn_of_files(mountpoint: Path) -> None:

@@ -18,7 +18,7 @@ from typing import TextIO
 from vod2strmfs.errors import OutputError
 from vod2strmfs.host.private import private
 from vod2strmfs.reports.files import TIMESTAMP, began, reports
-from vod2strmfs.reports.rows import COLUMNS, WRITING, Action, Reason, ReportRow, inert_row
+from vod2strmfs.reports.rows import COLUMNS, WRITING, Action, ReportRow, inert_row
 from vod2strmfs.settings import Mode
 
 _IN_STEP = timedelta(minutes=1)
@@ -43,8 +43,8 @@ class Report:
         """The path of the file."""
         self.counts: Counter[Action] = Counter()
         """Numbers of rows by action."""
-        self.names_refused = 0
-        """The number of rows that say that a name was refused."""
+        self.failures: Counter[str] = Counter()
+        """Numbers of rows that failed, by `Reason`."""
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = self._create(directory, mode)
@@ -71,7 +71,7 @@ class Report:
             of_action = list(group)
             self.counts[action] += len(of_action)
             if action == Action.FAILED:
-                self.names_refused += sum(row.reason.startswith(Reason.NAME_REFUSED) for row in of_action)
+                self.failures.update(row.reason.partition(": ")[0] for row in of_action)
         try:
             self._writer.writerows(map(inert_row, rows))
         except OSError as error:

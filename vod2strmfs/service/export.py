@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from threading import Event
 from types import FrameType
@@ -85,10 +85,12 @@ class Exported:
         if not written.errors:
             return ""
         what = "file or folder" if written.errors == 1 else "files or folders"
+        reasons = written.failures.most_common()
+        why = ", ".join(f"{number} {reason}" for reason, number in reasons) if len(reasons) > 1 else reasons[0][0]
         text = (
-            f"output root {self.job.settings.output_root}: {written.errors} {what} could not be dealt with;"
+            f"output root {self.job.settings.output_root}: {written.errors} {what} could not be dealt with ({why});"
             " everything else was done.\n"
-            f"Their rows in {written.report} have the action failed, and say why."
+            f"Their rows in {written.report} have the action failed."
         )
         if written.too_long:
             text += (
@@ -168,22 +170,24 @@ def _export(settings: Settings, mode: Mode, *, dry_run: bool, accept_shrink: boo
     from vod2strmfs.materialize.job import Job
     from vod2strmfs.materialize.run import materialize
     from vod2strmfs.service.artwork import show_stored
+    from vod2strmfs.service.trial import trial
 
     began = time.monotonic()
-    synced = refresh(settings, accept_shrink=accept_shrink, display=display)
-    show_stored(settings)
-    job = Job(settings, mode, dry_run, accept_shrink)
-    doing = "Comparing" if dry_run else "Writing"
-    with (
-        _stopping() as stop,
-        closing(Store(settings.state_dir)) as store,
-        display(doing, "folders") as shown,
-        progress.noting(settings.state_dir, f"{doing} files", "folders", shown) as tell,
-        noting(settings) as touched,
-    ):
-        written = materialize(
-            store, job, on_progress=lambda state: tell(state.done, state.total), stop=stop, touched=touched
-        )
+    with trial(settings) if dry_run else nullcontext(settings) as indexed:
+        synced = refresh(indexed, accept_shrink=accept_shrink, display=display)
+        show_stored(indexed)
+        job = Job(settings, mode, dry_run, accept_shrink)
+        doing = "Comparing" if dry_run else "Writing"
+        with (
+            _stopping() as stop,
+            closing(Store(indexed.state_dir)) as store,
+            display(doing, "folders") as shown,
+            progress.noting(settings.state_dir, f"{doing} files", "folders", shown) as tell,
+            noting(settings) as touched,
+        ):
+            written = materialize(
+                store, job, on_progress=lambda state: tell(state.done, state.total), stop=stop, touched=touched
+            )
     return Exported(job, synced, written, time.monotonic() - began)
 
 

@@ -4,22 +4,23 @@ Both are noted in files of the state directory, so that they are known also whil
 timer. Whether the service lives is said by a lock, which ends with its process however that ends.
 """
 
-import fcntl
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from vod2strmfs.host.lock import is_held
+from vod2strmfs.host.lock import held, is_held
 from vod2strmfs.host.private import private
 
 LAST_NAME = "last-run.json"
 SERVICE_NAME = "service.json"
 LOCK_NAME = "service.lock"
+_LOCK_SECONDS = 0.5
+"""In which whoever only asks whether a service lives is done with its lock."""
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -71,9 +72,13 @@ class Runs(msgspec.Struct, frozen=True):
 def read_runs(state_dir: Path) -> Runs | None:
     """How materializing with this state directory goes; None if it never did, or is not for this user to know."""
     last, service = _read(state_dir / LAST_NAME, LastRun), _read(state_dir / SERVICE_NAME, ServiceState)
+    while service is not None and not (is_alive := is_held(state_dir / LOCK_NAME)):
+        was, service = service, _read(state_dir / SERVICE_NAME, ServiceState)
+        if service == was:  # Else it ended as it should, or another one began, since its note was read.
+            break
     if last is None and service is None:
         return None
-    return Runs(last, service, service is not None and is_held(state_dir / LOCK_NAME))
+    return Runs(last, service, service is not None and is_alive)
 
 
 def note_last(state_dir: Path, last: LastRun) -> None:
@@ -114,10 +119,12 @@ def noting(state_dir: Path, state: ServiceState) -> Iterator[ServiceNote]:
         state_dir: an existing directory.
         state: how the service is at the start.
     """
-    with open(state_dir / LOCK_NAME, "a", opener=private) as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # Another service has this state directory, or the file system has no locks.
+            is_ours = stack.enter_context(held(state_dir / LOCK_NAME, _LOCK_SECONDS))
+        except OSError:  # The file system has no locks.
+            is_ours = False
+        if not is_ours:
             _log.warning("`vod2strmfs status` cannot ask this service: another one has the state directory.")
             yield ServiceNote(None, state)
             return

@@ -50,12 +50,13 @@ def install(
         raise SettingsError(
             f"--name {instance}: there, the library without a name keeps films that play. Choose another."
         )
-    contents = {} if _says(config, settings) else {config: tomli_w.dumps(_values(settings))}
+    differing = _differing(config, settings)
+    contents = {} if differing == [] else {config: tomli_w.dumps(_values(settings))}
     for name, text in units(work, program, templated=bool(instance)).items():
         contents[root / "etc/systemd/system" / name] = text
     for path, text in contents.items():
         if not force and _differs(path, text):
-            raise OutputError(f"{path}: is there already, and differs. Look at it; --force writes over it.")
+            raise OutputError(f"{path}: is there already, and differs{_where(differing if path == config else None)}")
     for path, text in contents.items():
         _write(path, text, 0o600 if path.suffix == ".toml" else 0o644)
     kind = "timer" if work == "materialize" else "service"
@@ -139,12 +140,20 @@ def _table(server: NotifiedServer) -> dict[str, object]:
     return given | ({"token": server.token.get_secret_value()} if "token" in given else {})
 
 
-def _says(config: Path, settings: Settings) -> bool:
-    """Whether a file has just these settings already, in whatever words."""
+def _differing(config: Path, settings: Settings) -> list[str] | None:
+    """The names of the settings of which a file says something else, in whatever words; None if it says nothing."""
     try:
-        return _values(load(config, {}, {})) == _values(settings)
+        there, wanted = _values(load(config, {}, {})), _values(settings)
     except SettingsError:
-        return False
+        return None
+    return sorted(name for name in {*there, *wanted} if there.get(name) != wanted.get(name))
+
+
+def _where(names: list[str] | None) -> str:
+    """The end of a sentence that says that a file differs, with what to do."""
+    if not names:
+        return ". Look at it; --force writes over it."
+    return f" in {', '.join(names)}. Write that into it, or have it written anew, without its comments, with --force."
 
 
 def _is_path(settings: Settings, name: str) -> bool:
