@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +306,45 @@ def test_digests_are_the_same_whether_all_rows_were_read_before_or_not(
                 assert snapshot.digests(kind) == before[kind]
     assert before["movie"]
     assert len(before["movie"]) == 2
+
+
+_OF_SESSIONS = (
+    "DateStyle = German", "DateStyle = 'SQL, DMY'", "TimeZone = 'Asia/Kathmandu'", "client_encoding = LATIN1",
+    "bytea_output = escape", "extra_float_digits = -15", "standard_conforming_strings = off", "array_nulls = off",
+    "transform_null_equals = on", "default_transaction_isolation = serializable", "quote_all_identifiers = on",
+)  # fmt: skip
+"""What a database or a role may have set for its sessions."""
+
+
+def test_what_is_set_for_sessions_changes_no_row(postgres: PostgresServer) -> None:
+    catalogue = Catalogue()
+    catalogue.account("Prövider 片")
+    catalogue.movie("Ночной дозор")
+    catalogue.episode(catalogue.series("Lost"), 1, 1, "Pilot", air_date=date(2004, 3, 9))
+    database = Database(postgres.new_database()).fill(catalogue)
+
+    def seen() -> list[Any]:
+        with closing(open_source(database.url)) as source, source.snapshot() as snapshot:
+            return [(list(snapshot.rows(kind)), snapshot.digests(kind), snapshot.groups()) for kind in KINDS]
+
+    before = seen()
+    name = database.url.rpartition("/")[2]
+    for setting in _OF_SESSIONS:
+        database.execute(f"ALTER DATABASE {name} SET {setting}")
+        assert seen() == before, setting
+        database.execute(f"ALTER DATABASE {name} RESET ALL")
+
+
+def test_a_database_that_calls_its_text_ascii_holds_what_was_written(postgres: PostgresServer) -> None:
+    owner = postgres.new_database()
+    name = f"{owner.rpartition('/')[2]}_ascii"
+    with psycopg.connect(owner, autocommit=True) as session:
+        session.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII'".encode())
+    catalogue = Catalogue()
+    catalogue.account("Prövider 片")
+    catalogue.movie("Ночной дозор")
+    [row] = rows(Database(f"{owner}_ascii").fill(catalogue).url, "movie")
+    assert (row.name, row.account_name) == ("Ночной дозор", "Prövider 片")
 
 
 def test_one_snapshot_sees_one_state(postgres: PostgresServer) -> None:

@@ -52,6 +52,8 @@ _CHUNK_ROWS = 20
 
 _DEFAULTS = {
     "application_name": "vod2strmfs",
+    # As Django writes it. A database of SQL_ASCII, or a role with an encoding of its own, would send something else.
+    "client_encoding": "UTF8",
     "connect_timeout": "10",
     # A network that went silent is noticed within a minute.
     "keepalives_idle": "20",
@@ -92,7 +94,8 @@ _WRITTEN = """
 _SETTINGS = """
     SELECT set_config(wanted.name, wanted.value, true) FROM (VALUES ('jit', 'off'), ('work_mem', '64MB'),
         ('max_parallel_workers_per_gather', '0'), ('statement_timeout', '0'), ('lock_timeout', '0'),
-        ('idle_in_transaction_session_timeout', '0'), ('transaction_timeout', '0')) wanted (name, value)
+        ('idle_in_transaction_session_timeout', '0'), ('transaction_timeout', '0'),
+        ('DateStyle', 'ISO')) wanted (name, value)
     JOIN pg_settings USING (name)"""
 
 

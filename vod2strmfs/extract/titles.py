@@ -19,7 +19,7 @@ from vod2strmfs.library.names import fold
 
 _CODES = {
     "AL": "ALB ALBANIAN", "AR": "ARA ARABIC", "AT": "", "AU": "AUS", "BE": "BEL", "BG": "BGR BUL BULGARIAN",
-    "BN": "BENGALI", "BR": "BRA", "CA": "", "CH": "", "CN": "CHN CHINESE MANDARIN", "CZ": "CS CZE CZECH",
+    "BN": "BENGALI BANGLA", "BR": "BRA", "CA": "", "CH": "", "CN": "CHN CHINESE MANDARIN", "CZ": "CS CZE CZECH",
     "DE": "GER DEU GERMAN DEUTSCH", "DK": "DNK DANISH", "EN": "ENG ENGLISH", "ES": "ESP SPA SPANISH ESPAÑOL CASTELLANO",
     "EXYU": "", "FA": "PERSIAN FARSI", "FI": "FINNISH",
     "FR": "FRA FRE FRENCH TRUEFRENCH SUBFRENCH VF VFF VFQ VFI VOSTFR", "GB": "", "GR": "GRE GREEK", "HE": "HEB HEBREW",
@@ -27,11 +27,11 @@ _CODES = {
     "IN": "IND", "IR": "IRN", "IT": "ITA ITALIAN", "JP": "JA JPN JAP JAPANESE", "KN": "KANNADA",
     "KR": "KO KOR KOREAN", "KU": "KURD KURDISH", "LAT": "LATAM LATINO", "LT": "", "LV": "", "MA": "", "MK": "MKD",
     "ML": "MALAYALAM", "MR": "MARATHI", "MX": "MEX", "MY": "", "NL": "NED NLD DUT DUTCH", "NO": "NOR NORWEGIAN",
-    "NZ": "NZL", "PA": "PUNJABI", "PH": "PHI TAGALOG", "PK": "PAK", "PL": "POL POLISH POLSKI",
-    "PT": "POR PORTUGUESE DUBLADO LEGENDADO", "QA": "", "RO": "ROM ROU ROMANIAN", "RS": "SRB SERBIAN",
+    "NZ": "NZL", "PA": "PUNJABI", "PH": "PHI TAGALOG", "PK": "PAK", "PL": "POL POLISH POLSKI LEKTOR NAPISY",
+    "PT": "POR PORTUGUESE DUBLADO LEGENDADO LEG", "QA": "", "RO": "ROM ROU ROMANIAN", "RS": "SRB SERBIAN",
     "RU": "RUS RUSSIAN", "SA": "", "SE": "SV SWE SWEDISH", "SI": "SLO", "SK": "SVK", "SO": "", "TA": "TAM TAMIL",
-    "TE": "TELUGU", "TH": "THA THAI", "TN": "", "TR": "TUR TURKISH", "TW": "", "UA": "UKR", "UK": "", "UR": "URD URDU",
-    "US": "USA", "UZ": "", "VN": "VIE VIETNAMESE", "ZA": "",
+    "TE": "TELUGU", "TH": "THA THAI", "TN": "", "TR": "TUR TURKISH TÜRKÇE ALTYAZILI DUBLAJ", "TW": "",
+    "UA": "UKR", "UK": "", "UR": "URD URDU", "US": "USA", "UZ": "", "VN": "VIE VIETNAMESE", "ZA": "",
 }  # fmt: skip
 _LANGUAGES = {word: code for code, words in _CODES.items() for word in (code, *words.split())}
 """The words for a language or country, and the code that stands for each."""
@@ -48,11 +48,11 @@ _SERVICES = frozenset(
     "NF NETFLIX D+ DSNP DISNEY+ AMZ AMZN PRIME A+ APPLE+ ATV+ ATVP HBO HMAX HULU P+ PMTP PARAMOUNT+ PCOK CR".split()
 )
 _PREFIX_WORDS = _QUALITIES | _SOUNDS | _SERVICES | frozenset("3D SD HQ LQ SUB SUBS DUB VO CAM TS DV DOVI".split())
-_DASH_WORDS = _PREFIX_WORDS | {"TOP"}
+_DASH_WORDS = _PREFIX_WORDS | {"NORDIC", "TOP"}
 """What may stand before a dash or a bar."""
 _BRACKET_WORDS = _PREFIX_WORDS | frozenset(
-    "AUDIO AUDIOS DUAL LANG LANGUAGE LANGUAGES SUBTITLE SUBTITLES SUBTITLED SUBTITULADO L OV OMU NORDIC"
-    " WEB DL RIP DVD REMUX ATMOS DTS AAC AC3 EAC3 DDP مترجم مدبلج".split()
+    "AUDIO AUDIOS ÁUDIO DUAL LANG LANGUAGE LANGUAGES SUBTITLE SUBTITLES SUBTITLED SUBTITULADO L OV OMU NORDIC"
+    " DUBBING DABING TITULKY WEB DL RIP DVD REMUX ATMOS DTS AAC AC3 EAC3 DDP مترجم مترجمة مدبلج مدبلجة".split()
 )
 """What may stand in brackets, or behind the year in brackets."""
 _LAST_WORDS = (
@@ -125,7 +125,7 @@ _EDGES = " \u200c\u200d"
 
 _EPISODE_CODE = re.compile(
     r"(?<![0-9A-Za-z])"
-    r"(?:S(?:eason )?(?P<season>\d{1,4})[ ._,-]{0,3}E(?:p(?:isode)?)?[ ._]?(?P<number>\d{1,5})"
+    r"(?:S(?:eason )?(?P<season>\d{1,4})[ ._,:-]{0,3}E(?:p(?:isode)?)?[ ._]?(?P<number>\d{1,5})"
     # Further episodes of the same file: `-E03`, ` & S02E03`, `_E03`, `-03`, `+3`.
     r"(?:(?:[-–+&_~/, ]{0,3}| (?:and|to) )(?:S0?(?P=season)[ ._]?)?Ep?\d{1,5}|[-_/]\d{2,3}(?!\w)|[+&~]\d{1,3}(?!\w))*"
     r"|(?P<x_season>\d{1,2})x(?P<x_number>\d{2,4})(?:-?x\d{2,4}|[-+&](?:\d{1,2}x)?\d{2,3}(?!\w))*)"
@@ -219,9 +219,11 @@ class TitleCleaner:
             code = _EPISODE_CODE.search(text, code.end())
         if code is None:
             return text
-        rest = text[code.end() :]
+        head, rest = _around(code)
         if separator := _AFTER_CODE.match(rest):
             rest = rest[separator.end() :]
+        if not rest and head and not _is_called(head, series):
+            return head
         return "" if _ONLY_YEAR.fullmatch(rest) else rest
 
     def language(self, raw: str) -> str:
@@ -483,7 +485,24 @@ def _is_its_code(code: re.Match[str], series: str, season: int | None, number: i
     head = code.string[: code.start()].rstrip(" -–—:|._")
     if code["season"] is None:
         return not head and season is None
-    return not head or _letters(_without_end(head, []).text) == _letters(series)
+    return not head or _is_called(head, series)
+
+
+def _around(code: re.Match[str]) -> tuple[str, str]:
+    """The title before brackets in which an episode's number stands, "" where there are none; and the text behind it.
+
+    `[S01E02] Pilot` and `Lost (S01E02 - Pilot)` have the title behind the number, `Pilot (S01E02)` before it.
+    """
+    head, rest = code.string[: code.start()], code.string[code.end() :]
+    for closer, opener in _OPENERS.items():
+        if head.rfind(opener) > head.rfind(closer) and closer in rest:
+            return head[: head.rfind(opener)].rstrip(" -–—:|._"), rest.replace(closer, "", 1)
+    return "", rest
+
+
+def _is_called(text: str, series: str) -> bool:
+    """Whether a text is the title of a series, with marks and a year or without."""
+    return _letters(_without_end(text, []).text) == _letters(series)
 
 
 def _letters(text: str) -> str:
