@@ -366,7 +366,8 @@ def test_a_password_in_the_base_url_is_in_its_value_alone(url: str) -> None:
     [
         "ftp://kim:geheim@host", "kim:geheim@host", "http://kim:geheim@host:99999", "http://kim:geh/eim@host:99999",
         "http:/kim:geheim@host", "http://kim:geheim@", "http://kim:geheim@host/?a", "http://kim:geheim@[::1",
-        "postgresql://kim:geheim@host/db", "http://kim:geheim@host/a b",
+        "postgresql://kim:geheim@host/db", "http://kim:geheim@host/a b", "http://kim:geh eim@host", "kim:geh eim@host",
+        "http://k im:geheim@host", "http://kim:[geh]eim@host", "kim:[geh]eim@host", "http://kim:geheim\u2100@host",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["base_url", "status_listen", "max_shrink", "media_server", "movie_path", "years"])

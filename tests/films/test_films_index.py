@@ -146,6 +146,78 @@ def test_a_film_stays_while_its_key_is_another_one_that_was_not_learnt(library: 
     assert shown(library)["Movies/Heat/Heat.mkv"].inode != before.inode
 
 
+def streams(**of: str) -> Catalogue:
+    """A catalogue of movies, with their streams."""
+    made = Catalogue()
+    made.account("Provider")
+    for name, stream in of.items():
+        made.movie(name, id=ord(name[0])).relations[0].stream_id = stream
+    return made
+
+
+def sizes(library: Library) -> dict[str, int]:
+    """The sizes of all films that are shown, by the names of their files."""
+    publish(library.state_dir)
+    return {Path(path).name: entry.size for path, entry in shown(library).items() if path.endswith(".mkv")}
+
+
+def look(library: Library) -> None:
+    """Have it noted what the library plays."""
+    with Films(library.state_dir) as films:
+        want_all(library.state_dir, films)
+
+
+@pytest.fixture
+def exchanged(library: Library) -> Library:
+    """Two films that were learnt, of 1,000 and of 2,000 bytes, whose titles have exchanged their streams since."""
+    library.show(streams(Heat="1", Ronin="2"))
+    learn(library.state_dir, "Heat", size=1000)
+    learn(library.state_dir, "Ronin", size=2000)
+    assert sizes(library) == {"Heat.mkv": 1000, "Ronin.mkv": 2000}
+    library.show(streams(Heat="2", Ronin="1"))
+    publish(library.state_dir)
+    look(library)
+    return library
+
+
+def test_titles_whose_provider_deals_out_its_streams_anew_show_no_other_titles_films(exchanged: Library) -> None:
+    before = shown(exchanged)
+    assert sizes(exchanged) == {"Heat.mkv": 1000, "Ronin.mkv": 2000}, "what a stream plays now is not known yet"
+    learn(exchanged.state_dir, "Heat", size=1001, mark=1)
+    assert sizes(exchanged) == {"Heat.mkv": 1001, "Ronin.mkv": 2000}
+    assert shown(exchanged)["Movies/Ronin/Ronin.mkv"] == before["Movies/Ronin/Ronin.mkv"]
+    learn(exchanged.state_dir, "Ronin", size=2001, mark=1)
+    assert sizes(exchanged) == {"Heat.mkv": 1001, "Ronin.mkv": 2001}
+
+
+def test_titles_whose_streams_are_corrected_show_the_films_that_these_play(exchanged: Library) -> None:
+    assert len(learn(exchanged.state_dir, "Heat", size=2000) + learn(exchanged.state_dir, "Ronin", size=1000)) == 2
+    assert sizes(exchanged) == {"Heat.mkv": 2000, "Ronin.mkv": 1000}
+
+
+def test_a_new_title_does_not_show_the_film_of_one_that_had_its_stream(library: Library) -> None:
+    library.show(streams(Heat="1", Ronin="2"))
+    learn(library.state_dir)
+    library.show(streams(Heat="1"), max_shrink=100)
+    look(library)
+    library.show(streams(Heat="1", Speed="2"))
+    look(library)
+    assert sizes(library) == {"Heat.mkv": 1000}
+    learn(library.state_dir, size=3000)
+    assert sizes(library) == {"Heat.mkv": 1000, "Speed.mkv": 3000}
+
+
+@pytest.mark.parametrize("later", [LibrarySettings(versions="all"), LibrarySettings(folder_ids="plex")])
+def test_other_settings_have_nothing_learnt_anew(library: Library, later: LibrarySettings) -> None:
+    library.show(some("Heat", "Ronin", episodes=1))
+    learn(library.state_dir)
+    number = len(sizes(library))
+    for settings in (later, LibrarySettings()):
+        library.show(some("Heat", "Ronin", episodes=1), settings)
+        look(library)
+        assert (len(sizes(library)), learn(library.state_dir)) == (number, [])
+
+
 def test_a_title_that_leaves_the_library_goes_and_its_number_means_no_other_film(library: Library) -> None:
     library.show(some("Heat", "Ronin"))
     learn(library.state_dir)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from databases import Database
 from dispatcharr_api import KEY, PASSWORD, USER, DispatcharrApi
 from mounts import TIMEOUT, command, eventually
@@ -22,8 +23,9 @@ from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.doctor.hydrate import hydrate as check
 from vod2strmfs.doctor.settings import secrets
+from vod2strmfs.hydrate.api import Api, AwayError
 from vod2strmfs.index.order import HydrateOrder
-from vod2strmfs.settings import load
+from vod2strmfs.settings import Settings, load
 
 FAST = "6000"
 
@@ -299,6 +301,23 @@ def test_a_redirect_to_another_host_is_not_told_the_key(library: Callable[..., D
         done = Runner(tmp_path, database, api.url).run(code=1)
         assert f"redirects to {other.url}, which is not told who asks. Set api_url" in done.stderr
         assert not other.requests
+
+
+def test_a_redirect_to_what_is_no_address_is_an_answer_that_did_not_come(
+    library: Callable[..., Database], tmp_path: Path
+) -> None:
+    database = library(unopened(1))
+    with DispatcharrApi(database.owner_url) as api:
+        api.moved_to = "http://["
+        settings = Settings(base_url=api.url, api_key=KEY)
+
+        async def ask() -> None:
+            async with Api(HydrateOrder.of(settings, api.url), 5) as asked:
+                await asked.streams(1)
+
+        with pytest.raises(AwayError) as away:
+            trio.run(ask)
+    assert away.value.outcome.why == "what stands before Dispatcharr sends us on to no address"
 
 
 def test_what_is_not_dispatcharr_is_said(library: Callable[..., Database], tmp_path: Path) -> None:

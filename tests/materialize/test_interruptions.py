@@ -1,6 +1,7 @@
 """Materialize when it is killed, when the disk is full or read-only, when the share goes, and when it runs twice."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -21,7 +22,8 @@ from outputs import Output, report_rows, snapshot
 from shares import Share
 
 from vod2strmfs.demo.catalogue import Catalogue
-from vod2strmfs.errors import OutputError
+from vod2strmfs.errors import Exit, IndexFileError, OutputError
+from vod2strmfs.films.store import Films
 from vod2strmfs.index.store import Store
 from vod2strmfs.materialize import root
 from vod2strmfs.materialize.run import materialize
@@ -198,6 +200,24 @@ def test_a_read_only_root_is_a_row_and_an_error(output: Output) -> None:
         assert run(output) == (6, [("error", "", "", "output", "", "failed", "read-only")])
 
 
+def test_a_root_that_dies_as_it_is_opened_is_a_row_and_an_error(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output.library.show(catalogue("Heat"))
+    output.write()
+    root, fstat = output.root.stat(), os.fstat
+
+    def dying(descriptor: int) -> os.stat_result:
+        found = fstat(descriptor)
+        if os.path.samestat(found, root):
+            raise OSError(errno.EHOSTDOWN, os.strerror(errno.EHOSTDOWN))
+        return found
+
+    monkeypatch.setattr(os, "fstat", dying)
+    with closing(Store(output.library.state_dir)) as store, pytest.raises(OutputError, match="Host is down"):
+        materialize(store, output.job())
+
+
 def test_a_folder_that_is_read_only_is_rows_and_the_rest_is_done(output: Output) -> None:
     output.library.show(catalogue("Heat", "Ronin"))
     output.write()
@@ -244,6 +264,25 @@ def test_a_share_that_vanishes_is_rows_and_the_next_run_finishes(output: Output,
         code, rows = run(output)
         assert (code, failures(rows)) == (0, set())
         assert output.difference() == {}
+
+
+def test_whatever_lies_on_a_share_that_vanished_is_said_to_be_unreachable(output: Output, tmp_path: Path) -> None:
+    output.library.show(catalogue("Heat"))
+    url, gone = output.library.last_url, tmp_path / "gone"
+    with Share(tmp_path / "share", gone) as share:
+        output.root = gone
+        output.write()
+        share.die()
+        for arguments, code in (
+            (("materialize", tmp_path / "other", "--database", url, "--state-dir", gone / "state"), Exit.INDEX),
+            (("stats", gone, "--state-dir", output.library.state_dir), Exit.OUTPUT),
+            (("sync", "--database", f"sqlite:///{gone}/c.db", "--state-dir", output.library.state_dir), Exit.DATABASE),
+        ):
+            ended = subprocess.run(command(*arguments), check=False, capture_output=True, text=True, timeout=TIMEOUT)
+            assert (ended.returncode, "unexpected" in ended.stderr) == (code, False), ended.stderr
+            assert str(gone) in ended.stderr
+        with pytest.raises(IndexFileError, match="what is known of films cannot be used"):
+            Films(gone)
 
 
 def test_a_name_that_is_refused_is_a_row_and_the_rest_is_done(output: Output, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from mounts import TIMEOUT, command, eventually, mounted
 from postgres_server import PostgresServer
 
 from vod2strmfs.catalog.source import Facts
+from vod2strmfs.cli.doctor import show
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.doctor import database, disk, index, mount, patience, playing, servers
 from vod2strmfs.doctor.examine import examine
@@ -389,6 +390,19 @@ def test_a_redirect_too_many(set_up: SetUp, server: DispatcharrServer) -> None:
     server.redirects = 2
     broken(set_up.examine(), "redirects more than once", "Dispatcharr itself")
     assert len(server.requests) == 2
+
+
+def test_a_redirect_to_what_is_no_address(set_up: SetUp, server: DispatcharrServer) -> None:
+    for server.everywhere in ("http://[", "//xn--/"):
+        broken(set_up.examine(), "cannot be reached", "base_url has to be")
+
+
+def test_what_a_server_says_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "it answers \x07\x9b2J\r500"
+    show(Finding("playing", Level.PROBLEM, said, "Line one.\nLine \x1b]0;two."))
+    shown = capsys.readouterr().out
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert shown.endswith("→ Line one.\nLine �]0;two.\n")
 
 
 def test_a_host_that_is_not_among_the_allowed_networks(set_up: SetUp, server: DispatcharrServer) -> None:

@@ -1,7 +1,9 @@
 """Dispatcharr's SQLite file (`DB_ENGINE=sqlite`) as a source."""
 
+import errno
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Collection, Iterator, Set
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -51,10 +53,10 @@ class SQLiteSource:
         signs = []
         for path in (self._path, self._path.with_name(self._path.name + "-wal")):
             try:
-                stat = path.stat()
+                found = path.stat()
             except OSError:
                 continue
-            signs.append(f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}")
+            signs.append(f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}")
         if not signs:
             raise self._missing()
         return " ".join(signs), ""
@@ -93,8 +95,12 @@ class SQLiteSource:
         return has_log and not os.access(self._path.parent, os.W_OK) and not any(path.exists() for path in beside)
 
     def _missing(self) -> CatalogError:
-        if self._path.is_dir():
-            return CatalogError(f"database: {self._path} is a directory. Name the SQLite file in it.")
+        try:
+            if stat.S_ISDIR(self._path.stat().st_mode):
+                return CatalogError(f"database: {self._path} is a directory. Name the SQLite file in it.")
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                return CatalogError(f"database: {self._path} cannot be read ({error.strerror}).")
         return CatalogError(f"database: no SQLite file {self._path}.")
 
     def facts(self) -> Facts:

@@ -20,6 +20,7 @@ from vod2strmfs.cli.options import (
     complete_directory,
     with_settings,
 )
+from vod2strmfs.cli.output import printable_lines
 from vod2strmfs.cli.pasteable import pasteable
 from vod2strmfs.errors import Exit
 from vod2strmfs.settings import ConfigFile, Settings
@@ -51,14 +52,16 @@ def doctor(settings: Settings, as_json: bool, play: bool) -> None:
         finding = found._replace(text=pasteable(found.text), advice=pasteable(found.advice))
         findings.append(finding)
         if not as_json:
-            _show(finding)
+            show(finding)
     if as_json:
         say_json([finding._asdict() for finding in findings])
     sys.exit({Level.WARNING: Exit.WARNINGS, Level.PROBLEM: Exit.PROBLEMS}.get(worst(findings), Exit.OK))
 
 
-def _show(finding: "Finding") -> None:
+def show(finding: "Finding") -> None:
+    """Say what was found."""
     level = click.style(f"{finding.level:<8}", fg=COLOURS[finding.level])
-    click.echo(f"{level} {finding.check:<13} {finding.text}")
+    # What a provider or a server answered may be quoted in it.
+    click.echo(f"{level} {finding.check:<13} {printable_lines(finding.text)}")
     if finding.advice:
-        click.echo(f"{'':<23}→ {finding.advice}")
+        click.echo(f"{'':<23}→ {printable_lines(finding.advice)}")

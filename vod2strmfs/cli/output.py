@@ -61,3 +61,8 @@ class _Output(io.FileIO):
 def printable(text: str) -> str:
     """A text without the characters that could command a terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same of a text of several lines."""
+    return "\n".join(map(printable, text.split("\n")))

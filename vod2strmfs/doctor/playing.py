@@ -105,7 +105,7 @@ def _asked(url: str, answer: Callable[[httpx.Client, str, str], Finding], ca_fil
             f"{host} does not answer within {_SECONDS:g} seconds",
             "Check base_url, and firewalls between this host and Dispatcharr.",
         )
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: it sends us on to no address
         if "WRONG_VERSION_NUMBER" in str(error):
             text, advice = f"{host} does not speak https", "Write http:// in base_url, in place of https://."
         else:

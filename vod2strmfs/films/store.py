@@ -54,6 +54,16 @@ stays: that is a file's time."""
 _SOME_TIME = 1.0
 """Later than 0, which is never."""
 
+_SAME = "(film.kind, film.account, film.stream) = (wish.kind, wish.account, wish.stream)"
+_DOUBT = f"""
+    UPDATE film SET stale = 1, why = 'another title has its stream now' WHERE size > 0 AND stale = 0 AND name != ''
+    AND EXISTS (SELECT 1 FROM wish WHERE {_SAME})
+    AND NOT EXISTS (SELECT 1 FROM wish WHERE {_SAME} AND (instr(wish.name, film.name) = 1
+        OR instr(film.name, wish.name) = 1 OR EXISTS (SELECT 1 FROM want WHERE want.node = wish.node
+            AND want.film = film.id)))"""
+"""Has films learnt anew that another title plays than before: panels deal out their stream ids anew, and what was
+learnt is the former title's. What another version of a title is called begins with what the title is called."""
+
 _log = logging.getLogger("vod2strmfs")
 
 
@@ -115,12 +125,12 @@ class Films:
         self.path = self.folder / FILE_NAME
         self.root = self.folder / _PARTS
         self._knows_holes = False
-        if (self.folder / INDEX_NAME).exists() and not (self.path.exists() or self.root.exists()):
-            raise IndexFileError(
-                f"state directory {self.folder}: is that of a library called {FOLDER}, and films would be kept there."
-                " Give that library another name, or this one another state directory (--state-dir)."
-            )
         try:
+            if (self.folder / INDEX_NAME).exists() and not (self.path.exists() or self.root.exists()):
+                raise IndexFileError(
+                    f"state directory {self.folder}: is that of a library called {FOLDER}, and films would be kept"
+                    " there. Give that library another name, or this one another state directory (--state-dir)."
+                )
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = StoreFile(self.path)
             self._know_again()
@@ -221,7 +231,8 @@ class Films:
                 on showing what it showed.
         """
         with self._file.changing() as connection:
-            if index and not self.is_wanted_of(index):
+            is_other = bool(index) and not self.is_wanted_of(index)
+            if is_other:
                 connection.execute("DELETE FROM want")
             connection.execute("DROP TABLE IF EXISTS temp.wish")
             connection.execute(
@@ -233,7 +244,9 @@ class Films:
                 ((wish.node, *wish.key, wish.name, wish.seconds, wish.added) for wish in wishes),
             )
             connection.execute("CREATE INDEX temp.wish_key ON wish (kind, account, stream)")
-            changed = _take_over(connection)
+            if not is_other:
+                connection.execute(_DOUBT)
+            changed = _take_over(connection, learnt="size > 0" if is_other else "size > 0 AND stale = 0")
             connection.execute("DROP TABLE temp.wish")
             note(connection, generation=generation, **({"index": index} if index else {}))
             note_shown(connection)
@@ -478,15 +491,19 @@ def _film(row: Sequence[Any]) -> Film:
     return Film(row[0], row[1], Key(*row[2:5]), *row[5:8])
 
 
-def _take_over(connection: sqlite3.Connection) -> int:
-    """Make the wishes in the table `wish` the library's; returns how many nodes that changed for."""
+def _take_over(connection: sqlite3.Connection, learnt: str) -> int:
+    """Make the wishes in the table `wish` the library's; returns how many nodes that changed for.
+
+    Args:
+        connection: to the store's file.
+        learnt: a condition: a film can be shown by a node that did not play it before.
+    """
     [last] = connection.execute("SELECT value FROM info WHERE name = 'next'").fetchone()
-    same = "(film.kind, film.account, film.stream) = (wish.kind, wish.account, wish.stream)"
     added = connection.execute(
         "INSERT INTO film (id, kind, account, stream, name, seconds, added)"
         " SELECT ? + row_number() OVER (ORDER BY max(added), max(node)), kind, account, stream,"
         " min(name), max(seconds), max(added) FROM wish"
-        f" WHERE NOT EXISTS (SELECT 1 FROM film WHERE {same}) GROUP BY kind, account, stream",
+        f" WHERE NOT EXISTS (SELECT 1 FROM film WHERE {_SAME}) GROUP BY kind, account, stream",
         (int(last),),
     ).rowcount
     note(connection, next=int(last) + added)
@@ -494,13 +511,13 @@ def _take_over(connection: sqlite3.Connection) -> int:
         "UPDATE film SET name = wish.name, added = wish.added,"
         " seconds = CASE WHEN size = 0 OR film.seconds = 0 THEN wish.seconds ELSE film.seconds END"
         " FROM (SELECT kind, account, stream, min(name) AS name, max(seconds) AS seconds, max(added) AS added"
-        f" FROM wish GROUP BY kind, account, stream) AS wish WHERE {same} AND (film.name != wish.name"
+        f" FROM wish GROUP BY kind, account, stream) AS wish WHERE {_SAME} AND (film.name != wish.name"
         " OR film.added != wish.added OR film.seconds != wish.seconds AND (size = 0 OR film.seconds = 0))"
     )
     changed = connection.execute("DELETE FROM want WHERE node NOT IN (SELECT node FROM wish)").rowcount
     changed += connection.execute(
-        "INSERT INTO want SELECT node, film.id, CASE WHEN size > 0 THEN film.id ELSE 0 END"
-        f" FROM wish JOIN film ON {same} WHERE true ON CONFLICT (node) DO UPDATE SET film = excluded.film,"
+        f"INSERT INTO want SELECT node, film.id, CASE WHEN {learnt} THEN film.id ELSE 0 END"
+        f" FROM wish JOIN film ON {_SAME} WHERE true ON CONFLICT (node) DO UPDATE SET film = excluded.film,"
         # What it showed stays shown until the other was learnt.
         " shown = CASE WHEN excluded.shown THEN excluded.shown ELSE want.shown END"
         " WHERE want.film != excluded.film"
@@ -531,6 +548,9 @@ def _note_learnt(
     )  # fmt: skip
     connection.execute("DELETE FROM block WHERE film = ? AND version = ?", (film.id, film.version))
     note_blocks(connection, film.id, film.version, blocks, needed=True)
+    if film.version != due.version:
+        # A title that showed it until its own was learnt would show another title's film now.
+        connection.execute("UPDATE want SET shown = 0 WHERE shown = ?", (film.id,))
     connection.execute("UPDATE want SET shown = film WHERE film = ?", (film.id,))
     note_shown(connection)
 

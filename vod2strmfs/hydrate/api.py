@@ -268,6 +268,8 @@ class Api:
                 else ("the connection was cut before the answer was whole")
             )
             raise AwayError(Outcome(Kind.LOST, why)) from None
+        except (httpx.InvalidURL, ValueError):
+            raise AwayError(Outcome(Kind.AWAY, "what stands before Dispatcharr sends us on to no address")) from None
         raise ApiError(f"Dispatcharr at {self._shown} redirects again and again. Set api_url to its own address.")
 
     def _unreachable(self, error: Exception) -> Exception:

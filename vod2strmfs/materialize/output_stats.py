@@ -38,7 +38,7 @@ def output_stats(output_root: Path, state_dir: Path) -> dict[str, int] | None:
     root = locate(output_root, state_dir)
     if not root.manifest.exists():
         return None
-    if not root.path.is_dir():
+    if not os.path.isdir(root.path):
         raise OutputError(f"output root {root.path}: is not there, or no directory. Is the share mounted?")
     with closing(Manifest(root.manifest, dry_run=True)) as manifest:
         return _OutputCount(manifest, root.temporaries()).run(root.path)

@@ -267,11 +267,11 @@ def _file_system(
     nothing."""
     if descriptor is None:
         return FileSystem()
-    mount = f"{root.mount_point} {os.fstat(descriptor).st_dev}"
-    known = known_file_system(manifest, mount)
-    if known is not None:
-        return known
     try:
+        mount = f"{root.mount_point} {os.fstat(descriptor).st_dev}"
+        known = known_file_system(manifest, mount)
+        if known is not None:
+            return known
         found = None if dry_run else probe(descriptor, temporaries)
     except OSError as error:
         raise OutputError(f"output root {root.path}: nothing can be written there ({error.strerror}).") from error

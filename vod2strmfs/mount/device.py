@@ -13,8 +13,9 @@ import errno
 import logging
 import os
 import select
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from types import SimpleNamespace
 
@@ -28,6 +29,7 @@ from vod2strmfs.mount.wire import (
     Reply,
     RequestError,
     interrupted,
+    patient,
     refused,
     replied,
     unique_of,
@@ -54,24 +56,47 @@ async def negotiated() -> int:
     """Let pyfuse3 answer INIT, and nothing else; returns the descriptor of the device.
 
     pyfuse3 waits for requests through its module attribute `trio` (its asyncio mode replaces that too), by which we
-    learn its descriptor, and stop it before it reads a second one.
+    learn its descriptor, and stop it before it reads a second one. It cannot be told how many reads may wait at a time,
+    so that is written into its answer, on the way.
     """
     descriptor = -1
+    with ExitStack() as stack:
 
-    async def wait_readable(its: int) -> None:
-        nonlocal descriptor
-        if descriptor >= 0:
-            raise trio.ClosedResourceError
-        descriptor = its
-        await trio.lowlevel.wait_readable(its)
+        async def wait_readable(its: int) -> None:
+            nonlocal descriptor
+            if descriptor >= 0:
+                raise trio.ClosedResourceError
+            descriptor = its
+            await trio.lowlevel.wait_readable(its)
+            stack.enter_context(_first_answer_changed(its))
 
-    lowlevel = SimpleNamespace(**vars(trio.lowlevel) | {"wait_readable": wait_readable})
-    vars(pyfuse3)["trio"] = SimpleNamespace(**vars(trio) | {"lowlevel": lowlevel})
-    try:
-        await pyfuse3.main(min_tasks=1, max_tasks=1)
-    finally:
-        vars(pyfuse3)["trio"] = trio
+        lowlevel = SimpleNamespace(**vars(trio.lowlevel) | {"wait_readable": wait_readable})
+        vars(pyfuse3)["trio"] = SimpleNamespace(**vars(trio) | {"lowlevel": lowlevel})
+        try:
+            await pyfuse3.main(min_tasks=1, max_tasks=1)
+        finally:
+            vars(pyfuse3)["trio"] = trio
     return descriptor
+
+
+@contextmanager
+def _first_answer_changed(descriptor: int) -> Iterator[None]:
+    """Have a socket in the device's place for as long as the context lasts, which gives the first request, takes the
+    answer to it, and hands that on to the device at the end."""
+    device = os.dup(descriptor)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            ours.send(os.read(device, _ROOM))
+            os.dup2(theirs.fileno(), descriptor, inheritable=False)
+        try:
+            yield
+        finally:
+            os.dup2(device, descriptor, inheritable=False)
+            os.close(device)
+            ours.setblocking(False)
+            with suppress(BlockingIOError):
+                os.write(descriptor, patient(ours.recv(_ROOM)))
 
 
 class Device:

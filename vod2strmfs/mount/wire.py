@@ -32,6 +32,8 @@ _RELEASE_IN = Struct("=QIIQ")
 """fuse_release_in: fh, flags, release_flags, lock_owner."""
 _GETXATTR_IN = Struct("=II")
 """fuse_getxattr_in: size, padding; a name follows."""
+_WAITING_OUT = Struct("=HH")
+"""max_background and congestion_threshold of fuse_init_out, behind its major, minor, max_readahead and flags."""
 _INTERRUPT_IN = Struct("=Q")
 """fuse_interrupt_in: unique."""
 
@@ -53,6 +55,8 @@ ENTRY_SIZE: Final = _ENTRY_OUT.size
 """Before each entry of a listing (a fuse_dirent: ino, off, namelen, type, and the name, filled up to a multiple of 8
 bytes) stands a fuse_entry_out, if it has attributes (fuse_direntplus)."""
 
+_MOST_WAITING = 1024
+"""Reads; the pages that the largest of them are to fill are 128 MiB."""
 _LISTED = tuple(Struct(f"=QQ24sQQQqqqIII28sQQII{length}s").pack for length in range(0, 264, 8))
 """Make a fuse_direntplus, by the length of its name in steps of 8 bytes. What all entries share stands in them as
 bytes, which takes less time than numbers: how long they are valid, and the attributes from `mode` on."""
@@ -295,6 +299,20 @@ def interrupted(request: bytes) -> int:
     if len(request) < _BODY + _INTERRUPT_IN.size or _START.unpack_from(request)[1] != _INTERRUPT:
         return 0
     return int(_INTERRUPT_IN.unpack_from(request, _BODY)[0])
+
+
+def patient(answer: bytes) -> bytes:
+    """The answer to INIT, changed so that as many reads may wait at a time as readers have use for.
+
+    Reads into the page cache count as work in the background, of which the kernel has 12 going, as long as nobody asks
+    for more. So a few films whose provider is silent would hold up all others.
+    """
+    place = _REPLY.size + 4 * 4
+    if len(answer) < place + _WAITING_OUT.size or _REPLY.unpack_from(answer)[1]:
+        return answer
+    changed = bytearray(answer)
+    _WAITING_OUT.pack_into(changed, place, _MOST_WAITING, _MOST_WAITING // 4 * 3)
+    return bytes(changed)
 
 
 def describe(request: bytes, reply: Reply | None) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import SecretStr
@@ -26,9 +26,19 @@ def _printable(value: str) -> str:
     return value
 
 
+def _parts(url: str) -> SplitResult:
+    """The parts of a URL. What urllib says of one that is none may show a part of the password."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        raise ValueError(
+            "is no URL: [ and ] are for IPv6 addresses alone, and odd characters have to be percent-encoded"
+        ) from None
+
+
 def http_url(value: str) -> str:
     """An http:// or https:// URL without query and fragment; a trailing slash is dropped."""
-    parts = urlsplit(_printable(value))
+    parts = _parts(_printable(value))
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an http:// or https:// URL with a host, such as http://192.168.1.10:9191")
     if parts.query or parts.fragment:
@@ -49,13 +59,18 @@ def uuid_path(value: str) -> str:
     return value
 
 
-def without_password(text: str) -> str:
+def without_password(text: str, *, is_value: bool = False) -> str:
     """A text, such as a URL or a message, with `***` for the password of each URL in it.
 
     A URL that is wrong is one too: what stands between the first colon behind `//`, or of the text, and the last @.
+
+    Args:
+        text: what is to be shown.
+        is_value: whether it is the value of a setting, of which spaces are a part.
     """
-    hidden = re.sub(r"(?<=//)([^/:@\s]*):\S*@", r"\1:***@", text)
-    return re.sub(r"^([^/:@\s]*):(?!//)\S*@", r"\1:***@", hidden)
+    user, password = ("[^/:@]*", "(?s:.*)") if is_value else (r"[^/:@\s]*", r"\S*")
+    hidden = re.sub(rf"(?<=//)({user}):{password}@", r"\1:***@", text)
+    return re.sub(rf"^({user}):(?!//){password}@", r"\1:***@", hidden)
 
 
 def pattern(value: str) -> str:
@@ -107,7 +122,7 @@ def listen_address(value: str) -> str:
     """An address of this host and a port, or an empty text."""
     if not value:
         return value
-    parts = urlsplit(f"//{value}")
+    parts = _parts(f"//{value}")
     try:
         ip_address(parts.hostname or "")
         port = parts.port

@@ -146,7 +146,7 @@ def _broken(path: Path, text: str, problem: str) -> str:
     is_of_value = problem.startswith(("Invalid value", "Expected newline"))
     if bare is None or bare[1] not in Settings.model_fields or not is_of_value:
         return f"{where}: is not TOML: {problem[: found.start()]}.{_remedy(problem)}"
-    key, value = bare[1], "…" if is_secret(bare[1]) else _shortened(without_password(bare[2].strip()))
+    key, value = bare[1], "…" if is_secret(bare[1]) else _shortened(without_password(bare[2].strip(), is_value=True))
     return f"{where}: `{key} = {value}`: {_toml_form(key)}."
 
 
@@ -217,7 +217,8 @@ def _explain(error: ValidationError, origin: Mapping[str, str]) -> str:
             and re.fullmatch(r"[\d.,]+\s*[a-zA-Z%/]+", value.strip())
         ):
             reason += " without a unit"
-        shown = without_password(repr(without_password(value) if isinstance(value, str) else value))
+        plain = without_password(value, is_value=True) if isinstance(value, str) else value
+        shown = without_password(repr(plain), is_value=True)
         given = "" if is_secret(field) else f" (is {_shortened(shown)})"
         problems.append(f"{origin[field]}{_within(problem['loc'][1:])}: {reason}{given}.")
     return "\n".join(problems)

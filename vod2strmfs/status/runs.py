@@ -83,7 +83,7 @@ def read_runs(state_dir: Path) -> Runs | None:
 
 def note_last(state_dir: Path, last: LastRun) -> None:
     """Note a run that has ended. What cannot be noted is no reason for a run to fail."""
-    if state_dir.is_dir():  # Else there was no run yet.
+    if os.path.isdir(state_dir):  # Else there was no run yet, or its disk is gone.
         _write(state_dir / LAST_NAME, last)
 
 

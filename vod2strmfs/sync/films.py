@@ -42,9 +42,9 @@ _MANY_CHANGES = 50_000
 _HAS_FILM = f"node.strm_size > 0 AND node.parent != {WAITING_NODE}"
 _MARK = """
     SELECT json_array((SELECT json_array(number, made) FROM library.generation),
-        (SELECT json_array(count(*), sum(node), sum(shown)) FROM films.want),
+        (SELECT json_array(count(*), sum(node), sum(shown), sum(node % 65521 * (shown % 65521))) FROM films.want),
         (SELECT json_array(count(*), max(learnt)) FROM films.film WHERE size > 0))"""
-"""What is another one whenever something else is to be shown."""
+"""What is another one whenever something else is to be shown, also where two nodes exchange what they show."""
 
 _TEMPORARY = (
     "film_now (node INTEGER PRIMARY KEY, image TEXT, extension TEXT, size INTEGER, mtime INTEGER, digest INTEGER)",
