@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from databases import Database
 from mounts import TIMEOUT, command, eventually, is_mounted, mounted
+from postgres_server import free_port
 
 from vod2strmfs.catalog.open import open_source
 from vod2strmfs.demo.catalogue import Catalogue
@@ -78,9 +79,15 @@ def test_ctrl_c_on_a_mount_in_the_foreground_says_nothing_but_that_it_stops(data
     chance = random.Random(1)
     path = tmp_path / "mount"
     path.mkdir()
+    options = (
+        "--database",
+        database.url,
+        "--state-dir",
+        tmp_path / "state",
+        f"--status-listen=127.0.0.1:{free_port()}",
+    )
     for attempt in range(6):
         log = tmp_path / f"log{attempt}"
-        options = ("--database", database.url, "--state-dir", tmp_path / "state", "--status-listen", "127.0.0.1:18473")
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command("mount", path, *options), stdout=output, stderr=output, start_new_session=True

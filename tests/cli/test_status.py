@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +241,24 @@ def test_where_a_socket_is_somebody_listens(tmp_path: Path, monkeypatch: pytest.
         with socket.socket(socket.AF_UNIX) as asker:
             asker.connect(str(tmp_path / "status.sock"))
     assert [path.name for path in tmp_path.iterdir() if path.is_socket()] == []
+
+
+def test_a_mount_that_ends_while_it_is_asked_is_no_mount(tmp_path: Path) -> None:
+    def take_one_and_end() -> None:
+        with listening(tmp_path) as channel:
+            ready.set()
+            assert channel is not None
+            channel.setblocking(True)
+            asker, _ = channel.accept()
+        asker.close()
+
+    ready = threading.Event()
+    ending = threading.Thread(target=take_one_and_end)
+    ending.start()
+    ready.wait(TIMEOUT)
+    with pytest.raises(NotRunningError, match="no mount is running"):
+        ask(tmp_path)
+    ending.join()
 
 
 def test_a_state_directory_without_room_for_sockets_costs_the_status_and_not_the_mount(tmp_path: Path) -> None:

@@ -39,13 +39,15 @@ def url(tmp_path: Path) -> str:
 
 
 def write(url: str, *movies: str) -> None:
-    """Have a catalogue of movies, whose ids and streams are their names'."""
-    Path(url.removeprefix("sqlite:///")).unlink(missing_ok=True)
+    """Have a catalogue of movies, whose ids and streams are their names', in place of the one that was there."""
+    path = Path(url.removeprefix("sqlite:///"))
     made = Catalogue()
     made.account("Provider")
     for movie in movies:
         made.movie(movie, id=ord(movie[0])).relations[0].stream_id = movie
-    made.write(url)
+    made.write(f"{path}.new")
+    # A mount that looks meanwhile finds one of both.
+    Path(f"{path}.new").rename(path)
 
 
 def test_a_film_has_its_exact_size_and_its_bytes_at_any_offset(tmp_path: Path, url: str) -> None:

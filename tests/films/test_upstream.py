@@ -175,12 +175,13 @@ def test_a_session_is_left_alone_after_its_last_answer(proxy: DispatcharrProxy, 
     async def test() -> None:
         upstream = Upstream()
         async with upstream.session(address(proxy, film), "film") as session:
+            begun = trio.current_time()
             await receive(await session.open(0, 10))
-            begun = trio.current_time()
-            await receive(await session.open(SIZE - 10))
+            answer = await session.open(SIZE - 10)
             assert trio.current_time() - begun >= 2
-        async with upstream.session(address(proxy, film), "learner") as session:
             begun = trio.current_time()
+            await receive(answer)
+        async with upstream.session(address(proxy, film), "learner") as session:
             await session.open(0)
             assert trio.current_time() - begun >= 2
             begun = trio.current_time()

@@ -73,7 +73,8 @@ def test_it_returns_when_the_library_can_be_seen(folder: Path) -> None:
     fill(folder, "Heat")
     assert start(folder).wait(TIMEOUT) == Exit.OK
     assert os.listdir(folder / "mount/Movies") == ["Heat"]
-    assert "Generation 1: 1 movie added." in log(folder)
+    # The worker says it once the generation is there to be seen.
+    eventually(lambda: "Generation 1: 1 movie added." in log(folder))
 
 
 def test_it_lets_go_of_the_terminal_and_of_whoever_started_it(folder: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 from databases import Database
 from mounts import TIMEOUT, Mount, command, eventually, is_mounted, mounted, poison
 from postgres_server import PostgresServer
+from processes import lives
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.demo.generator import write_demo
@@ -271,6 +272,7 @@ def test_nothing_is_imported_from_the_current_directory(
 def test_it_ends_cleanly(demo: str, tmp_path: Path, end: str) -> None:
     with mounted(tmp_path, demo) as mount:
         os.listdir(mount.path)
+        worker = mount.worker()
         if end == "unmount":
             run("fusermount3", "-u", mount.path)
         else:
@@ -278,7 +280,7 @@ def test_it_ends_cleanly(demo: str, tmp_path: Path, end: str) -> None:
         assert mount.process.wait(120) == 0
         assert not is_mounted(mount.path)
         assert "ERROR" not in mount.log.read_text()
-    assert children_of(mount) == []
+        assert not lives(worker)
 
 
 def test_it_ends_while_a_file_is_open(demo: str, tmp_path: Path) -> None:
@@ -294,12 +296,12 @@ def test_after_a_crash_the_mount_point_is_an_error_and_the_next_start_takes_its_
     demo: str, tmp_path: Path
 ) -> None:
     with mounted(tmp_path, demo) as mount:
-        before = snapshot(mount.path)
+        before, worker = snapshot(mount.path), mount.worker()
         mount.process.kill()
         mount.process.wait()
         with pytest.raises(OSError, match="Transport endpoint is not connected"):
             os.listdir(mount.path)
-        eventually(lambda: children_of(mount) == [])
+        eventually(lambda: not lives(worker))
         with mounted(tmp_path, demo) as again:
             assert snapshot(again.path) == before
 
@@ -485,12 +487,3 @@ def _lists(path: Path) -> bool:
         return bool(os.listdir(path))
     except OSError:
         return False
-
-
-def children_of(mount: Mount) -> list[str]:
-    """The processes whose command line names the worker and whose parent was the mount's."""
-    found = subprocess.run(
-        ["pgrep", "-f", "vod2strmfs.sync.worker", "--parent", f"{mount.process.pid},1"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    return found.stdout.split()

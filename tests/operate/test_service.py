@@ -21,9 +21,10 @@ from mounts import TIMEOUT, command, eventually
 from postgres_server import PostgresServer
 
 from vod2strmfs.demo.catalogue import Catalogue
-from vod2strmfs.errors import CatalogError, OutputError, ShrinkHeldError
+from vod2strmfs.errors import CatalogError, Exit, OutputError, ShrinkHeldError
 from vod2strmfs.materialize.root import hold
 from vod2strmfs.service.when import Service
+from vod2strmfs.status.runs import read_runs
 
 _SERVE = """
 import json, sys
@@ -73,6 +74,11 @@ class Running:
     def ended(self) -> int:
         """How many have ended well."""
         return self.log().count("report: ")
+
+    def last_code(self) -> int | None:
+        """The exit code of the last run, if there was one."""
+        known = read_runs(self.folder / "state")
+        return known.last.exit_code if known and known.last else None
 
     def log(self) -> str:
         """What it has said."""
@@ -150,7 +156,8 @@ def test_an_outage_is_said_once_and_what_changed_is_written_after_it(tmp_path: P
             server.stop("immediate")
             eventually(lambda: "it is tried again" in running.log())
             os.kill(running.process.pid, signal.SIGHUP)  # A run is tried, and fails too.
-            time.sleep(2)
+            eventually(lambda: running.last_code() == Exit.DATABASE)
+            time.sleep(2)  # more failures
             assert running.movies() == ["Heat"]
             server.start()
             rename(database, "Ran")
@@ -228,6 +235,8 @@ def test_what_the_brake_holds_is_accepted_beside_the_service_as_its_log_says(tmp
         os.kill(running.process.pid, signal.SIGHUP)
         eventually(lambda: "30 of 40 movies are gone" in running.log())
         assert len(running.movies()) == 40
+        # What was done is said first, and then what is to be done.
+        eventually(lambda: "run `vod2strmfs" in running.log())
         [advice, *_] = re.findall(r"run `vod2strmfs (.*?)`", running.log())
         accept = command(*shlex.split(advice))
         # The service may hold the lock of the sync, or of the output root, for a moment.

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mounts import eventually
+from browsing import arrive, texts
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
@@ -17,7 +17,7 @@ const images = [...document.querySelectorAll(arguments[1])];
 const shown = images.length > 0 && images.every(each => each.complete && each.naturalWidth > 0);
 return shown && document.title.includes(arguments[0]);
 """
-"""Whether the page with a title shows its images. A click may return before its page is there."""
+"""Whether the page with a title shows its images."""
 
 
 def build(docs: Path, site: Path) -> "subprocess.CompletedProcess[str]":
@@ -86,14 +86,12 @@ def test_a_browser_shows_navigation_tables_and_charts_and_asks_nobody(site: Path
     assert [caption.lower() for caption in captions] == ["start", "how to", "reference", "inside"]
 
     browser.find_element(By.CSS_SELECTOR, ".sidebar-tree").find_element(By.LINK_TEXT, "Quick start").click()
-    eventually(lambda: "Quick start" in browser.title)
-    assert browser.find_element(By.TAG_NAME, "h1").text.startswith("Quick start")
-    rows = browser.find_elements(By.CSS_SELECTOR, "#jellyfin tr")
-    assert "Metadata savers: Nfo off" in [" ".join(row.text.split()) for row in rows]
+    arrive(lambda: "".join(texts(browser, "h1")).startswith("Quick start"))
+    assert "Metadata savers: Nfo off" in [" ".join(row.split()) for row in texts(browser, "#jellyfin tr")]
 
     for page, images in (("Performance", "img[src$='performance.svg']"), ("Architecture", "img.mermaid")):
         browser.find_element(By.LINK_TEXT, page).click()
-        eventually(lambda sought=(page, images): browser.execute_script(SHOWS, *sought))  # type: ignore[misc]
+        arrive(lambda sought=(page, images): browser.execute_script(SHOWS, *sought))  # type: ignore[misc]
 
 
 def test_no_page_loads_anything_from_another_host(site: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from browsing import arrive, texts
 from databases import Database
 from libraries import Library
 from mounts import Mount, eventually, is_mounted, mounted
@@ -123,10 +124,6 @@ def write_report(site: Site, rows: int = 3) -> str:
     return name
 
 
-def texts(browser: webdriver.Chrome, selector: str) -> list[str]:
-    return [element.text for element in browser.find_elements(By.CSS_SELECTOR, selector)]
-
-
 def test_a_browser_shows_the_library_and_its_reports(site: Site, browser: webdriver.Chrome) -> None:
     write_report(site, rows=1203)
     browser.get(site.url)
@@ -144,18 +141,18 @@ def test_a_browser_shows_the_library_and_its_reports(site: Site, browser: webdri
     [report] = browser.find_elements(By.CSS_SELECTOR, "a.report")
     assert report.text.split("\n") == ["2 Jan 2026, 03:04", "Films and series", "401 failed, 802 created"]
     report.click()
+    arrive(lambda: texts(browser, "#rows h2") == ["401 failed", "802 created"])
     assert browser.title == "Films and series, 2 Jan 2026, 03:04"
-    assert texts(browser, "#rows h2") == ["401 failed", "802 created"]
     assert texts(browser, ".row h3")[0].startswith("<script>document.title='stolen'<")
     assert len(texts(browser, ".row dt")) == 500
     assert texts(browser, "#pages span") == ["Page 1 of 3"]
     browser.find_element(By.CSS_SELECTOR, "[rel=next]").click()
-    assert texts(browser, "#rows h2") == ["802 created"]
+    arrive(lambda: texts(browser, "#rows h2") == ["802 created"])
     browser.find_element(By.LINK_TEXT, "401 failed").click()
-    assert texts(browser, "#rows h2") == ["401 failed"]
+    arrive(lambda: texts(browser, "#rows h2") == ["401 failed"])
     assert texts(browser, "#pages") == []
     browser.find_element(By.NAME, "q").send_keys("film</b> 1202\n")
-    assert texts(browser, "#actions a") == ["all 1", "1 failed"]
+    arrive(lambda: texts(browser, "#actions a") == ["all 1", "1 failed"])
     assert texts(browser, ".row dt") == ["script><b>Film</b> 1202"]
     assert browser.find_elements(By.TAG_NAME, "script") == []
     assert browser.title == "Films and series, 2 Jan 2026, 03:04"

@@ -1,6 +1,7 @@
 """Real mounts: `vod2strmfs mount` in a process of its own."""
 
 import contextlib
+import ctypes
 import os
 import subprocess
 import sys
@@ -8,8 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from processes import children, command_of
+
+from vod2strmfs.status.channel import ask
+
 TIMEOUT = 120.0
 """Seconds that anything may take before a test gives up."""
+_REMOUNT_READ_ONLY = 0x20 | 0x1 | 0x2 | 0x4 | 0x400
+"""MS_REMOUNT, and the flags that a mount has: read-only, and neither set-user-ids, nor devices, nor times of access."""
 
 
 class Mount:
@@ -33,14 +40,26 @@ class Mount:
 
     def worker(self) -> int:
         """The process that keeps its index up to date."""
-        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        [worker] = " ".join(children.read_text() for children in threads).split()
-        return int(worker)
+        [worker] = [each for each in children(self.process.pid) if "vod2strmfs.sync.worker" in command_of(each)]
+        return worker
 
     def stat(self, metric: str) -> str:
         """A value of `.stats.csv`."""
         rows = (line.split(",") for line in (self.path / ".stats.csv").read_text().splitlines())
         return next(value for _, name, value in rows if name == metric)
+
+    def requests(self) -> int:
+        """How many requests there were until now, this one included: the kernel hands them over in their order, and
+        does not wait until it is answered that a file was closed."""
+        os.statvfs(self.path)
+        return ask(self.path.parent / "state", TIMEOUT).requests
+
+    def drop_caches(self) -> None:
+        """Have the kernel forget what nobody uses of this mount. Of the whole machine (`/proc/sys/vm/drop_caches`), it
+        would be asked again also by tests beside this one, which count."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.mount(None, os.fsencode(self.path), None, ctypes.c_ulong(_REMOUNT_READ_ONLY), None):
+            raise OSError(ctypes.get_errno(), "mount")
 
 
 def is_mounted(path: Path) -> bool:

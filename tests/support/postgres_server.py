@@ -17,6 +17,7 @@ from typing import Literal, Self
 from urllib.parse import quote
 
 import psycopg
+from processes import lives
 from psycopg.conninfo import conninfo_to_dict
 
 _SETTINGS = """
@@ -98,7 +99,7 @@ class PostgresServer:
         for process in processes:
             with suppress(ProcessLookupError):  # a session that has just ended
                 os.kill(process, signal.SIGKILL)
-        while any(_lives(process) for process in processes):
+        while any(lives(process) for process in processes):
             time.sleep(0.02)
         # As long as nobody has waited for the dead process, PostgreSQL would take it for a running server.
         (self._folder / "data/postmaster.pid").unlink()
@@ -222,13 +223,6 @@ class PostgresServer:
             group=group,
             extra_groups=None if user is None else (),
         )
-
-
-def _lives(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def _find_programs() -> Path:

@@ -161,7 +161,7 @@ class Service:
         try:
             self._run_once()
         finally:
-            self.tell(running_since=0.0)
+            self.tell(running_since=0.0, next_run=self._next_run())
 
     def _run_once(self) -> None:
         self._wanted = False

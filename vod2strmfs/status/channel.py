@@ -42,8 +42,10 @@ def ask(state_dir: Path, timeout: float = TIMEOUT_SECONDS) -> MountState:
     Raises:
         NotRunningError: there is no mount, or it does not answer in time.
     """
+    deadline = time.monotonic() + timeout
     try:
-        text = _receive(state_dir, time.monotonic() + timeout)
+        # A mount that is just ending says nothing; and is gone when it is asked again.
+        text = _receive(state_dir, deadline) or _receive(state_dir, deadline)
     except TimeoutError:
         raise NotRunningError(
             f"state directory {state_dir}: the mount does not answer within {timeout:g} seconds. See its log;"

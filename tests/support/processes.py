@@ -1,0 +1,30 @@
+"""Processes that tests look at from outside, and that may end at any moment."""
+
+from pathlib import Path
+
+
+def lives(process: int) -> bool:
+    """Whether there is such a process. One that has ended, and for which nobody has waited, does not live."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has started, and that have not been waited for."""
+    found: list[int] = []
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        try:
+            found += map(int, task.read_text().split())
+        except OSError:  # A thread that has just ended.
+            continue
+    return found
+
+
+def command_of(process: int) -> list[str]:
+    """The command line of a process; nothing of one that has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
