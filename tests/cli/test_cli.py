@@ -363,6 +363,20 @@ def test_an_output_root_within_the_state_directory_or_another_root_is_refused(
     assert run("materialize", tmp_path / "output2", *options).code == 0
 
 
+def test_a_root_that_could_not_be_written_may_hold_one(run: Run, demo: str, tmp_path: Path) -> None:
+    """Who tried the mount point of a share first, and then a folder in it, is not told of the former."""
+    share, options = tmp_path / "share", demo.split()
+    share.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", share], check=True)
+    try:
+        assert_refused(run("materialize", share, *options), Exit.OUTPUT, "is mounted read-only. Mount it so that")
+        subprocess.run(["mount", "-o", "remount,rw", share], check=True)
+        assert run("materialize", share / "STRM", *options).code == 0
+        assert run("materialize", share / "STRM/more", *options).code == Exit.OUTPUT
+    finally:
+        subprocess.run(["umount", share], check=True)
+
+
 def test_an_output_root_that_belongs_to_somebody_else_needs_no_more_than_to_be_writable(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -24,7 +24,7 @@ from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import IndexFileError, SettingsError
 from vod2strmfs.films import wanted
 from vod2strmfs.films.admission import Admission
-from vod2strmfs.films.figures import read_figures
+from vod2strmfs.films.figures import describe, read_figures
 from vod2strmfs.films.film import Key
 from vod2strmfs.films.learner import Learner
 from vod2strmfs.films.order import FilmsOrder
@@ -122,6 +122,9 @@ def test_a_name_that_no_film_has_is_said(place: Place) -> None:
     assert isinstance(done.exception, SettingsError)
     assert "There is no film 'Unheard of' in the library" in str(done.exception)
     assert place.proxy.requests == []
+    figures = read_figures(place.state_dir)
+    assert figures
+    assert describe(figures, time.time()) == "0 films learnt (0.0 MB kept); 3 waiting"  # nobody has begun: no limits
 
 
 def test_without_a_library_nothing_is_learnt(tmp_path: Path) -> None:

@@ -247,6 +247,7 @@ def film_lines(
         yield "films", "not mounted"
     if figures:
         yield "learnt", describe(figures, now)
+    if figures and figures.rate:
         yield "kept", f"{gigabytes(figures.kept)} of {gigabytes(figures.limit)}"
         yield "taken", f"{gigabytes(figures.taken)} of {gigabytes(figures.budget)} within 24 hours, to learn"
     for server in mount.servers if mount else ():

@@ -46,7 +46,7 @@ class Figures(msgspec.Struct, frozen=True):
     last_hour: int
     """How many films were tried within the last hour."""
     rate: float
-    """How many films a minute may be tried."""
+    """How many films a minute may be tried; 0 if nobody has begun to learn."""
     taken: int
     """Bytes that were taken from providers within 24 hours."""
     budget: int
@@ -119,7 +119,7 @@ def describe(figures: Figures, now: float) -> str:
     """The figures of learning in words, for people."""
     parts = [f"{words.counted(figures.learnt, 'films')} learnt ({gigabytes(figures.kept)} kept)"]
     if figures.waiting:
-        parts.append(f"{figures.waiting:,} waiting, at most {figures.rate:g} a minute")
+        parts.append(f"{figures.waiting:,} waiting{f', at most {figures.rate:g} a minute' if figures.rate else ''}")
     if figures.changed:
         parts.append(f"{figures.changed:,} to be learnt anew")
     parts += [f"{number:,} could not be learnt ({why})" for why, number in figures.failing.items()]

@@ -10,7 +10,7 @@ minutes on a busy disk. After a power failure it is checked, and made again from
 import logging
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -443,6 +443,17 @@ class Manifest:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
             advice = "Make room there and run again, or give another directory with --state-dir."
         return OutputError(f"manifest {self._path}: {error}. {advice}")
+
+
+def is_unused(path: Path) -> bool:
+    """Whether the manifest in a file says that nothing was written, as of a root that could not be. One that cannot be
+    read says nothing."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            [known] = connection.execute("SELECT EXISTS (SELECT 1 FROM folder WHERE id != ?)", [ROOT]).fetchone()
+    except sqlite3.Error:
+        return False
+    return not known
 
 
 def without(items: Iterable[NodeFiles], names: Collection[str]) -> list[NodeFiles]:

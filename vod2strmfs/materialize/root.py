@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from vod2strmfs.errors import OutputError
+from vod2strmfs.host.lock import is_held
 from vod2strmfs.host.mount_table import KIND, mount_of
 from vod2strmfs.host.private import private
 from vod2strmfs.host.system_places import is_systems
 from vod2strmfs.materialize.files import DIRECTORY_FLAGS, Temporaries
+from vod2strmfs.materialize.manifest import is_unused
 
 _ADVICE = "Name a directory of its own: `vod2strmfs materialize DIRECTORY`, or output_root in the settings."
 _DESCRIBED = re.compile(r"process (?P<process>\d+) on (?P<host>.*), since ")
@@ -125,8 +127,11 @@ def _check_writable(descriptor: int, path: Path) -> None:
         return
     read_only = os.fstatvfs(descriptor).f_flag & os.ST_RDONLY
     cause = OSError(errno.EROFS if read_only else errno.EACCES, "it cannot be written")
-    what = "is mounted read-only" if read_only else "cannot be written by this user"
-    raise OutputError(f"output root {path}: {what}.") from cause
+    if read_only:
+        text = "is mounted read-only. Mount it so that it can be written, or name another directory."
+    else:
+        text = "cannot be written by this user. Run this as one who may write there, or name another directory."
+    raise OutputError(f"output root {path}: {text}") from cause
 
 
 def check_path(path: Path) -> None:
@@ -163,7 +168,7 @@ def _check_place(path: Path, state_dir: Path) -> None:
         raise OutputError(f"output root {path}: lies in the state directory {own}. {_ADVICE}")
     for above in path.parents:
         manifest = _manifest(above, state_dir)
-        if manifest.exists():
+        if manifest.exists() and (not is_unused(manifest) or is_held(manifest.with_suffix(".lock"))):
             raise OutputError(
                 f"output root {path}: lies in the output root {above}. {_ADVICE}\n"
                 f"If nothing is written to {above} any more, delete {manifest}."
