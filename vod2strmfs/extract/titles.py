@@ -47,6 +47,8 @@ _SOUNDS = frozenset("MULTI MULTISUB MULTISUBS VOST VOSE DUBBED SUBBED".split())
 _SERVICES = frozenset(
     "NF NETFLIX D+ DSNP DISNEY+ AMZ AMZN PRIME A+ APPLE+ ATV+ ATVP HBO HMAX HULU P+ PMTP PARAMOUNT+ PCOK CR".split()
 )
+_PLUS_SERVICE = re.compile(r"[A-Z]{2,4}\+")
+"""`AMC+`, `BET+`, `MGM+`: there are more of them each year, and no title has such a word apart."""
 _PREFIX_WORDS = _QUALITIES | _SOUNDS | _SERVICES | frozenset("3D SD HQ LQ SUB SUBS DUB VO CAM TS DV DOVI".split())
 _DASH_WORDS = _PREFIX_WORDS | {"NORDIC", "TOP"}
 """What may stand before a dash or a bar."""
@@ -464,7 +466,7 @@ def _language(words: str, known: frozenset[str]) -> str | None:
         word = part if len(part) < 3 and part.isalpha() else part.upper()
         if word in _LANGUAGES:
             code = code or _LANGUAGES[word]
-        elif word not in known:
+        elif word not in known and not _PLUS_SERVICE.fullmatch(part):
             return None
     return code if parts else None
 
