@@ -5,6 +5,7 @@ import logging
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 import tomli_w
+import trio
 from databases import Database
 from dispatcharr_proxy import DispatcharrProxy
 from film_provider import Stream
@@ -25,13 +27,16 @@ from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.doctor.servers import servers as examine_servers
 from vod2strmfs.films.store import Films
 from vod2strmfs.notify import courier
+from vod2strmfs.notify.__main__ import films_shown
 from vod2strmfs.notify.account import Account
 from vod2strmfs.notify.change import Change, What
 from vod2strmfs.notify.courier import Courier, send
+from vod2strmfs.notify.deliver import Delivery, Gathering, next_due
 from vod2strmfs.notify.order import Order, films_order, order
 from vod2strmfs.notify.outbox import Outbox
 from vod2strmfs.settings import Settings, load
 from vod2strmfs.status.channel import ask
+from vod2strmfs.sync.films import publish
 
 FILMS = {"Films": ["/library/Films/Movies"], "Series": ["/library/Films/TV"]}
 STRM = {"Movies": ["/media/STRM/Movies"], "TV": ["/media/STRM/TV"]}
@@ -265,6 +270,75 @@ def test_what_comes_soon_after_a_server_was_told_is_gathered_and_much_of_it_is_o
     assert tell(3600) == (0, -1)
     wanted = {"Movies/Heat": 1, "Movies": 1, "TV/Lost": 1}
     assert plex.folders() == {f"/library/Films/{path}": number for path, number in wanted.items()}
+
+
+class Learning:
+    """Films that are learnt in time that is not waited for, and a server that is told of them.
+
+    Args:
+        folder: for the outbox.
+        plex: the server.
+        shown: how many films the mount shows before.
+        clock: what time it is said to be.
+    """
+
+    def __init__(self, folder: Path, plex: MediaServer, shown: int, clock: pytest.MonkeyPatch) -> None:
+        folder.mkdir(exist_ok=True)
+        _, self._order = orders_of(settings_of(folder, of_plex(plex, folder)))
+        self._root = folder / "films"
+        self._plex = plex
+        self._shown = shown
+        self._now = time.time()
+        clock.setattr(time, "time", lambda: self._now)
+
+    def go_on(self, minutes: int, rate: int = 0) -> Counter[str]:
+        """Learn so many films a minute; returns how often Plex was told of what meanwhile."""
+        self._plex.told.clear()
+        name = self._order.servers[0].name
+        with Outbox(Path(self._order.state_dir)) as outbox:
+            for _ in range(minutes):
+                self._now += 60
+                new = range(self._shown, self._shown + rate)
+                self._shown += rate
+                changes = [Change(f"Movies/{each}", What.CREATED) for each in new]
+                outbox.add([name], str(self._root), changes, self._order.limit)
+                gathering = Gathering(outbox, self._order.gather, self._shown)
+                if next_due(outbox, {name}, "", "", gathering=gathering) == 0:
+                    trio.run(Delivery(outbox, self._order, gathering).run)
+        return self._plex.folders()
+
+
+def test_the_larger_the_library_the_seldomer_plex_scans_it_while_films_are_learnt(
+    tmp_path: Path, plex: MediaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each five minutes was 1,000 scans of a library of 50,000 films that are learnt, of minutes each."""
+    all_of_it = "/library/Films/Movies"
+    learning = Learning(tmp_path, plex, 0, monkeypatch)
+    assert learning.go_on(50, rate=10) == {all_of_it: 10}
+    assert learning.go_on(100, rate=10) == {all_of_it: 10}
+    # What came last is told when nothing more comes.
+    assert learning.go_on(10) == {all_of_it: 1}
+    assert learning.go_on(20) == {}
+    # In a large library every two hours; and a few films soon, by their folders.
+    learning = Learning(tmp_path / "large", plex, 50_000, monkeypatch)
+    assert learning.go_on(1, rate=2) == {f"{all_of_it}/50000": 1, f"{all_of_it}/50001": 1}
+    assert learning.go_on(125, rate=2) == {all_of_it: 1}
+    assert learning.go_on(10) == {all_of_it: 1}
+    assert learning.go_on(1, rate=3) == {f"{all_of_it}/{50_252 + each}": 1 for each in range(3)}
+    assert learning.go_on(1, rate=1) == {}
+    assert learning.go_on(5) == {f"{all_of_it}/50255": 1}
+
+
+def test_how_many_films_are_shown_is_known_to_who_tells(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/catalogue.db"
+    write(url, "Heat", "Ronin", "Speed")
+    config = settings_file(tmp_path)
+    assert run(tmp_path, "sync", "--database", url, "--config", str(config)).returncode == 0
+    _, films = orders_of(settings_of(tmp_path))
+    assert films_shown(films) == 0
+    learn(tmp_path / "state", "Heat", "Ronin")
+    publish(tmp_path / "state")
+    assert films_shown(films) == 2
 
 
 def test_films_that_come_fast_do_not_cost_a_process_each(

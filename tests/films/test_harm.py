@@ -1,6 +1,7 @@
 """What readers and providers do that could harm others: floods of requests, what is left behind, what is held on to."""
 
 import itertools
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -212,3 +213,26 @@ def test_that_what_is_known_was_deleted_under_a_mount_is_said_and_what_is_shown_
         mounts.eventually(film.exists)
         assert film.read_bytes() == content
     assert mount.log.read_text().count("ERROR") == 1
+
+
+def test_a_log_that_is_emptied_under_a_mount_is_made_good_by_itself(tmp_path: Path) -> None:
+    url, content = f"sqlite:///{tmp_path}/catalogue.db", b"\x1aE\xdf\xa3" + bytes(300_000)
+    nobody = ("--base-url", "http://127.0.0.1:9")
+    made = Catalogue()
+    made.movie("Heat")
+    made.movie("Ronin")
+    made.write(url)
+    subprocess.run(command("sync", "--database", url, "--state-dir", tmp_path / "state", *nobody), check=True)
+    learn(tmp_path / "state", "Heat", content=content)
+    with mounted(tmp_path, url, *nobody, what="films") as mount:
+        heat, ronin = (mount.path / f"Movies/{name}/{name}.mkv" for name in ("Heat", "Ronin"))
+        mounts.eventually(heat.exists)
+        log = tmp_path / "state/films/films.db-wal"
+        mounts.eventually(lambda: log.stat().st_size > 0)
+        os.truncate(log, 0)
+        mounts.eventually(lambda: "was deleted or cut short while it was in use" in mount.log.read_text())
+        assert heat.read_bytes() == content
+        learn(tmp_path / "state", "Ronin", content=content + b"!")
+        mounts.eventually(ronin.exists)
+        assert ronin.read_bytes() == content + b"!"
+    assert mount.log.read_text().count("was deleted or cut short") == 1

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from click.testing import CliRunner, Result
 from dispatcharr_proxy import DispatcharrProxy
 from film_provider import Fault, Stream
@@ -22,8 +23,8 @@ from mounts import command, eventually, mounted
 from vod2strmfs.cli.main import cli
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import IndexFileError, SettingsError
-from vod2strmfs.films import wanted
-from vod2strmfs.films.admission import Admission
+from vod2strmfs.films import learner, wanted
+from vod2strmfs.films.admission import Admission, Rank
 from vod2strmfs.films.figures import describe, read_figures
 from vod2strmfs.films.film import Key
 from vod2strmfs.films.learner import Learner
@@ -146,17 +147,26 @@ def test_what_it_will_cost_is_said_before(place: Place) -> None:
 
 
 @contextmanager
-def learning_elsewhere(place: Place, **changed: Any) -> Iterator[None]:
-    """A learner such as a mount of films has."""
+def learning_elsewhere(place: Place, *, watched: int = 0, **changed: Any) -> Iterator[threading.Event]:
+    """A learner such as a mount of films has. Somebody watches an account's only stream, if one is said, until the
+    event is set."""
     order = FilmsOrder.of(Settings()).model_copy(update={"learn_rate": 6000.0} | changed)
-    ended = threading.Event()
+    ended, seen = threading.Event(), threading.Event()
+
+    async def watch(admission: Admission) -> None:
+        async with admission.lease(watched, Rank.VIEWER):
+            while not seen.is_set():
+                await trio.sleep(0.05)
 
     async def run() -> None:
         with Films(place.state_dir, order.cache) as films:
-            addresses = wanted.Addresses(place.state_dir, films)
-            learner = Learner(order, films, Upstream(), addresses, Admission(order), place.state_dir)
+            addresses, admission = wanted.Addresses(place.state_dir, films), Admission(order)
+            learning = Learner(order, films, Upstream(), addresses, admission, place.state_dir)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(learner.run)
+                if watched:
+                    nursery.start_soon(watch, admission)
+                    await trio.testing.wait_all_tasks_blocked()
+                nursery.start_soon(learning.run)
                 while not ended.is_set():
                     await trio.sleep(0.05)
                 nursery.cancel_scope.cancel()
@@ -164,7 +174,7 @@ def learning_elsewhere(place: Place, **changed: Any) -> Iterator[None]:
     thread = threading.Thread(target=trio.run, args=(run,))
     thread.start()
     try:
-        yield
+        yield seen
     finally:
         ended.set()
         thread.join()
@@ -177,6 +187,32 @@ def test_beside_a_mount_that_learns_it_asks_that_and_looks_on(place: Place) -> N
         said = json.loads(done.stdout)
         assert (said["elsewhere"], said["left"], said["outcomes"]) == (True, 0, {})
         assert "s1" in place.learnt()
+
+
+def test_beside_a_mount_it_says_whose_stream_it_waits_for_and_other_accounts_films_are_learnt(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A film may be watched for hours, and nobody would know what is waited for."""
+    monkeypatch.setattr(learner, "_SAID_SECONDS", 0.0)
+    line = command("learn", *RATE, "--state-dir", place.state_dir, "--config", "")
+    with (
+        learning_elsewhere(place, watched=1) as seen,
+        subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stderr
+        assert any("Account 1 has no stream free to learn with since 20" in text for text in process.stderr)
+        eventually(lambda: place.learnt() == ["s2", "s3"])
+        assert process.poll() is None
+        figures = read_figures(place.state_dir)
+        assert figures is not None
+        assert "those of account 1 wait for a stream of it, since " in describe(figures, time.time())
+        seen.set()
+        assert "Account" not in process.stderr.read()
+        assert process.wait() == 0
+    assert place.learnt() == ["s1", "s2", "s3"]
+    figures = read_figures(place.state_dir)
+    assert figures is not None
+    assert figures.full == {}
 
 
 def test_what_was_begun_before_films_were_mounted_is_left_to_the_mount(

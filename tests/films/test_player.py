@@ -1,6 +1,7 @@
 """Films that are read, without a mount: what comes, from where, and what it costs the provider."""
 
 import errno
+import math
 import random
 import resource
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ from film_provider import Asked, Fault, Pattern, Stream
 
 from vod2strmfs.films import pace
 from vod2strmfs.films.admission import Rank
-from vod2strmfs.films.film import Film, ReadError
+from vod2strmfs.films.film import Film, Key, ReadError
+from vod2strmfs.films.pace import Allowance, Watch, allowed_rate, proof_seconds
 from vod2strmfs.films.player import Player
 from vod2strmfs.films.upstream import Deadlines
 
@@ -1019,8 +1021,8 @@ def test_a_film_that_is_shorter_than_it_says_is_read_in_time(opens: Opens) -> No
 def test_readers_that_nobody_watches_are_refused_if_so_set(opens: Opens) -> None:
     """They take all that they get; whoever watches reads what plays. Both may be at it at once."""
     stream = movie(1, SIZE)
-    cinema = opens([stream], direct=True, pace=2, background_reads="refuse", times=QUICK._replace(proof=1.0, pause=60))
-    [film] = cinema.learn([stream], (0, MEGABYTE), seconds=2000)  # 84 kB/s
+    cinema = opens([stream], direct=True, pace=2, background_reads="refuse", times=QUICK._replace(proof=0.1, pause=60))
+    [film] = cinema.learn([stream], (0, MEGABYTE), seconds=2000)  # 84 kB/s: it proves itself in 1.1 seconds
 
     async def test() -> None:
         async with cinema.open() as player:
@@ -1035,6 +1037,30 @@ def test_readers_that_nobody_watches_are_refused_if_so_set(opens: Opens) -> None
             assert await is_right(player, film, stream, offset, offset + READ, handle=2), "somebody else watches"
 
     run(test)
+
+
+@pytest.mark.parametrize("times_as_fast", [1.5, 3])
+@pytest.mark.parametrize("megabits", [0.5, 1.5, 3, 8, 40])
+def test_whoever_fills_the_largest_buffer_that_a_player_has_is_a_viewer(megabits: float, times_as_fast: float) -> None:
+    """mpv reads 150 MiB ahead, of a small film for many minutes; a task reads on and on."""
+    film = Film(1, 0, Key("movie", 1, "s1"), int(megabits / 8 * 1e6 * 7200), ".mkv", 7200)
+
+    def seconds_until_found(ahead_at_most: float) -> float:
+        """How long it reads until it is taken for one that nobody watches."""
+        watch = Watch(times_as_fast, proof_seconds(film, times_as_fast))
+        allowance = Allowance(allowed_rate(film, times_as_fast), 60 * film.bit_rate, 0)
+        now, read, piece = 0.0, 0, allowance.piece(1 << 20)
+        while not watch.is_background and read < film.size:
+            if wait := allowance.wait(now):
+                now += wait
+                watch.held_up(now)
+            now = max(now, (read + piece - ahead_at_most) / film.bit_rate)
+            allowance.take(piece, now)
+            read += piece
+        return now if watch.is_background else math.inf
+
+    assert seconds_until_found(150 << 20) == math.inf
+    assert seconds_until_found(math.inf) < 3000 or film.size < 1 << 29
 
 
 def test_who_was_taken_for_a_reader_that_nobody_watches_is_a_viewer_again_after_a_break(

@@ -535,6 +535,68 @@ def test_where_files_have_no_holes_nothing_is_learnt(tmp_path: Path) -> None:
 # Whatever happens.
 
 
+LOGS = ("-wal", "-shm")
+
+
+@pytest.mark.complains("was deleted or cut short while it was in use")
+@pytest.mark.parametrize("harm", ["-wal deleted", "-shm deleted", "both deleted", "-wal emptied"])
+def test_a_log_that_is_cleaned_away_while_it_is_in_use_costs_nothing_that_was_learnt(
+    tmp_path: Path, store: Films, harm: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before it was noticed, all was an error until the next start, and what was written made a ruin of the file."""
+    film = teach(store, A)
+    teach(store, B)
+    store._file._writing.execute("PRAGMA wal_checkpoint")  # Of what comes now, nothing is in the file.
+    store.changed(film, "it is longer")
+    changed = teach(store, A, edition=1)
+    last = teach(store, C)
+    match harm:
+        case "-wal emptied":
+            os.truncate(f"{store.path}-wal", 0)
+        case _:
+            for each in LOGS if harm == "both deleted" else [harm.split()[0]]:
+                Path(f"{store.path}{each}").unlink()
+    assert not store.is_whole()
+    store.changed(last, "so that something is written")
+    assert store.is_whole()
+    with Films(tmp_path) as other:
+        for films in (store, other):
+            assert [films.known(key) for key in (A, C)] == [changed, last]
+            assert films.film(film.id, 0) == film
+            assert assert_right(films, film, content_of("s0", 0))
+            assert assert_right(films, changed, content_of("s0", 1))
+            assert assert_right(films, last, content_of("s2", 0))
+        # No number means another film than before, and the library is looked at anew.
+        assert other.wanted_generation() == 0
+        new = Wish(30, Key("movie", 1, "s9"), "New", 0, 0)
+        assert other.want([*WISHES, new], 1) <= len(WISHES) + 1
+        [due] = [due for due in other.due(time.time(), (), 99) if due.key == new.key]
+        assert due.id > int(time.time() * 1000) - 60_000
+        assert shown(store) == {wish.node: (store.known(wish.key).id, wish.key == A) for wish in WISHES}  # type: ignore[union-attr]
+    assert caplog.text.count("was deleted or cut short") == 1
+    with Films(tmp_path) as again:
+        assert again.known(A) == changed
+
+
+@pytest.mark.complains("was deleted or cut short while it was in use")
+def test_a_file_that_was_written_beside_a_log_that_was_cut_short_is_set_aside(tmp_path: Path, store: Films) -> None:
+    """By another process, before this one has noticed."""
+    store._file._writing.execute("PRAGMA wal_checkpoint")
+    films = [teach(store, key) for key in (A, B, C)]
+    wal = Path(f"{store.path}-wal")
+    length = wal.stat().st_size
+    os.truncate(wal, 0)
+    os.truncate(wal, length)  # Its pages are zeros now, as if others had been written behind them.
+    assert store.is_whole()
+    with pytest.raises(IndexFileError):
+        store.names()
+    os.truncate(wal, length - 1)
+    store.mend()
+    assert [store.known(key) for key in (A, B, C)] == films
+    assert store.want(WISHES, 1) == 3
+    assert assert_right(store, films[0], content_of("s0", 0))
+
+
 def test_whoever_is_killed_at_any_step_leaves_nothing_wrong(tmp_path: Path, soak: bool) -> None:
     process = subprocess.Popen(
         [sys.executable, films_interrupted.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -395,6 +395,34 @@ def test_a_series_is_fetched_by_the_relation_that_the_library_shows(
     assert api.asked == {1: 2}
 
 
+def test_a_series_is_fetched_by_the_relation_that_its_user_prefers(
+    library: Callable[..., Database], tmp_path: Path
+) -> None:
+    """Else its episodes would be of the other one, in another language, and nobody would ask for these ever again."""
+    catalogue = Catalogue()
+    series = catalogue.series("Lost", relations=[])
+    for mark, account in (("EN", catalogue.account("High", priority=10)), ("FR", catalogue.account("Low"))):
+        catalogue.relate(series, account, custom_properties={"basic_data": {"name": f"{mark} - Lost"}})
+    # One that has no choice.
+    other = catalogue.series("Dark", relations=[series.relations[0].account])
+    english, french = (f"relation_id={each.id}" for each in series.relations)
+    database = library(catalogue)
+    with DispatcharrApi(database.owner_url) as api:
+
+        def asked(*options: str) -> list[str]:
+            """The relations that it is asked for, by which each series is fetched."""
+            del api.requests[:]
+            Runner(tmp_path / "-".join(options), database, api.url).run(*options)
+            return sorted(each.partition("&")[2] for each in api.requests if "provider-info" in each)
+
+        dark = f"relation_id={other.relations[0].id}"
+        assert asked() == sorted([english, dark])
+        assert asked("--prefer-languages", "FR") == [french]
+        assert asked("--prefer-languages", "FR") == []
+        assert asked("--prefer-languages", "EN") == []
+    assert api.asked == {series.id: 2, other.id: 1}
+
+
 def test_doctor_says_whether_the_api_lets_us_in(library: Callable[..., Database], tmp_path: Path) -> None:
     database = library(unopened(1))
 

@@ -111,6 +111,20 @@ def test_more_films_wanted_than_may_be_kept(set_up: SetUp) -> None:
     broken(said(set_up.settings()), "has room for about 31 more films, and 40 wait", "give films_cache", Level.WARNING)
 
 
+def test_episodes_that_are_fetched_for_whoever_opens_a_series_where_nobody_can(set_up: SetUp) -> None:
+    set_up.options |= {"hydrate": "on_open", "empty_series": "show"}
+    url = set_up.options["database"]
+    nobody = ("--base-url", "http://127.0.0.1:9")
+    assert list(films.episodes(set_up.settings())) == []  # Nothing is mounted that could be meant.
+    with mounted(set_up.folder, url, *nobody, what="films"):
+        says = ("shows no series before it has episodes", "Set hydrate = background, or mount the library as well")
+        broken(films.episodes(set_up.settings()), *says, Level.WARNING)
+        with mounted(set_up.folder, url, *nobody):
+            assert list(films.episodes(set_up.settings())) == []
+        set_up.options["hydrate"] = "background"
+        assert list(films.episodes(set_up.settings())) == []
+
+
 def test_streams_that_nobody_can_count(set_up: SetUp, tmp_path: Path) -> None:
     set_up.options["max_streams"] = 0
     broken(films.streams(set_up.settings()), "taken for one", "api_key_file", Level.NOTE)

@@ -333,14 +333,14 @@ class Queries:
     def fillable(self, series: int | None = None) -> str:
         """The series whose episodes Dispatcharr may be asked for, with the columns of `FillableRow`.
 
-        Where every relation is wanted, there is a row for each: each has episodes of its own.
+        Where every relation is wanted, or told of, there is a row for each: each has episodes of its own.
 
         Args:
             series: the id of the only one that is wanted.
         """
         d, condition = self._dialect, "" if series is None else f"AND s.id = {series:d}"
         columns = f"""r.id, s.id, {d.uuid.format("s.uuid")}, s.name, {d.epoch.format("s.created_at")}"""
-        if self._versions:
+        if self._versions or self._choice.all_told:
             return f"""SELECT {columns}, a.id, a.name, r.external_series_id,
                 {self._has_episodes("er.m3u_account_id = r.m3u_account_id")}
                 FROM vod_m3useriesrelation r {_ACTIVE} {_ENABLED} JOIN vod_series s ON s.id = r.series_id

@@ -54,7 +54,8 @@ class Snapshot(Protocol):
         """What the database holds, eligible or not, by metric."""
 
     def fillable(self, series: int | None = None) -> list[FillableRow]:
-        """The eligible series of which `choose` chose a relation, or one of them."""
+        """The eligible series of which `choose` chose a relation, or one of them; with each relation that is wanted,
+        where `choose` was told to tell of all."""
 
     def titles_in(self, kind: Literal["movie", "series"], categories: Set[int | None]) -> set[int]:
         """The ids of the eligible movies or series with a relation in one of some categories, of those that `choose`

@@ -44,8 +44,12 @@ def is_wanted(settings: Settings) -> bool:
 
 def is_mounted(settings: Settings) -> bool:
     """Whether a library is mounted where films are to be, also one that does not answer."""
+    return _holds_library(settings.films_root)
+
+
+def _holds_library(root: Path) -> bool:
     try:
-        mounted = in_time(lambda: mounted_at(settings.films_root.absolute()))
+        mounted = in_time(lambda: mounted_at(root.absolute()))
     except (OSError, TimeoutError):
         return True
     return mounted is not None and mounted.kind == KIND
@@ -62,6 +66,7 @@ def films(settings: Settings) -> Iterator[Finding]:
     yield from pace(settings, figures)
     yield from streams(settings)
     yield from address(settings)
+    yield from episodes(settings)
     yield from learnt(figures)
     yield from elsewhere(settings) or mount(settings)
 
@@ -131,6 +136,17 @@ def pace(settings: Settings, figures: Figures | None) -> Iterator[Finding]:
             f" {seconds / 86400:,.0f} days",
             "Leave out what nobody watches (categories, languages, years), or raise learn_rate as far as the provider"
             " lets you.",
+        )
+
+
+def episodes(settings: Settings) -> Iterator[Finding]:
+    """Whether episodes are to be fetched for whoever opens a series where no series without episodes can be opened."""
+    if settings.hydrate == "on_open" and is_mounted(settings) and not _holds_library(settings.output_root):
+        yield Finding(
+            _CHECK,
+            Level.WARNING,
+            "hydrate is on_open, and the mount of films shows no series before it has episodes: nobody can open one",
+            "Set hydrate = background, or mount the library as well (`vod2strmfs mount`): it is opened there.",
         )
 
 

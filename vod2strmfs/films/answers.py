@@ -12,7 +12,7 @@ import trio
 from vod2strmfs.films.blocks import Blocks
 from vod2strmfs.films.buffer import AHEAD, REACH, Buffer, Buffers, MemoryFullError
 from vod2strmfs.films.film import Film
-from vod2strmfs.films.pace import BURST_SECONDS, SLOWEST, Allowance, Flow, bit_rate
+from vod2strmfs.films.pace import BURST_SECONDS, Allowance, Flow, allowed_rate, bit_rate
 from vod2strmfs.films.upstream import (
     NOTICES,
     ON_ITS_WAY,
@@ -61,8 +61,7 @@ class Answers:
         self._blocks = blocks
         self._buffers = buffers
         self._pause = pause
-        rate = max(pace * bit_rate(film), SLOWEST)
-        self._allowance = Allowance(rate, max(BURST_SECONDS * bit_rate(film), _PIECE), now)
+        self._allowance = Allowance(allowed_rate(film, pace), max(BURST_SECONDS * bit_rate(film), _PIECE), now)
         self._flow = Flow()
         self._answers: dict[Buffer, Answer] = {}
         """Those that go on from the ends of buffers: of the one that is fed, and perhaps of the other one."""

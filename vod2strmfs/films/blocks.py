@@ -187,7 +187,7 @@ class Blocks:
         at = film.identity
         found = self._open.get(at)
         try:
-            seen = self._file.state() if fresh or not found else 0
+            seen = self._file.state() if fresh or not found else (0, 0)
             if found is None or (fresh and found.seen != seen):
                 query = "SELECT number, digest FROM block WHERE film = ? AND version = ?"
                 digests = dict(self._file.rows(query, *at))
@@ -261,5 +261,5 @@ class _Open(NamedTuple):
     file: parts.PartFile
     digests: dict[int, int]
     """Of the blocks that are kept, by number."""
-    seen: int
-    """SQLite's number for the state of the file that they are from."""
+    seen: tuple[int, int]
+    """The state of the file that they are from."""

@@ -1,5 +1,6 @@
 """Learning films now, until no more can be: what `vod2strmfs learn` does."""
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -21,9 +22,12 @@ from vod2strmfs.films.upstream import Upstream
 from vod2strmfs.host.in_trio import in_trio, until_signal
 from vod2strmfs.hydrate.api import Api
 from vod2strmfs.index.order import HydrateOrder
+from vod2strmfs.status.words import moment
 
 _WATCH_SECONDS = 1.0
 _API_SECONDS = 10.0
+
+_log = logging.getLogger("vod2strmfs")
 
 Tell = Callable[[int, int], None]
 Match = Callable[[str, Mapping[Key, str]], Set[Key]]
@@ -138,6 +142,7 @@ def _look_on(films: Films, job: Job, result: Result, tell: Tell) -> None:
     """Tell how far another process is, until nothing waits any more, or nothing comes, or it has ended."""
     total, tried = result.plan.films, result.counts.total()
     before = films.waiting(time.time(), asked=bool(job.names))
+    said: Set[str] = set()
     while (figures := read_figures(job.state_dir)) is not None:
         waiting = films.waiting(time.time(), asked=bool(job.names))
         # Others may wait that are not to be waited for: --limit.
@@ -145,9 +150,20 @@ def _look_on(films: Films, job: Job, result: Result, tell: Tell) -> None:
         tell(done, total)
         if not waiting or done >= total or figures.stopped or figures.paused:
             return
+        said = _say_full(films, job, figures, said)
         time.sleep(_WATCH_SECONDS)
         if not are_mounted(job.state_dir) and not are_learnt(job.state_dir):
             return
+
+
+def _say_full(films: Films, job: Job, figures: Figures, said: Set[str]) -> Set[str]:
+    """Say of which accounts a stream is waited for, unless that was said; returns those accounts."""
+    awaited = {f"account {account}" for account in films.waiting_of(time.time(), asked=bool(job.names))}
+    full = awaited & figures.full.keys()
+    for name in sorted(full - said):
+        since = moment(figures.full[name])
+        _log.info("%s has no stream free to learn with since %s: its films wait.", name.capitalize(), since)
+    return full
 
 
 class _Work:

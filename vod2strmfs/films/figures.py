@@ -1,5 +1,6 @@
 """How far learning films is, for whoever asks: read from the store's file, while another process works with it."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,8 @@ class Figures(msgspec.Struct, frozen=True):
     """Bytes that a film costs, on average."""
     paused: dict[str, str]
     """The accounts that are left alone for a while, and why."""
+    full: dict[str, float]
+    """The accounts that have no stream free to learn with, and since when."""
     stopped: str
     """Why nothing is learnt; empty if something can be."""
     done: float
@@ -92,6 +95,7 @@ def _read(connection: "sqlite3.Connection", now: float) -> Figures:
         budget=budget,
         each=each,
         paused={f"account {account}": why for account, why in connection.execute(_PAUSED, (now,))},
+        full={f"account {account}": since for account, since in json.loads(info.get("full", "{}")).items()},
         stopped=stopped,
         done=now + seconds if waiting and rate and not stopped else 0,
     )
@@ -126,9 +130,16 @@ def describe(figures: Figures, now: float) -> str:
     if figures.done:
         parts.append(f"done in about {words.span(figures.done - now)}")
     parts += [f"{name} left alone: {why}" for name, why in figures.paused.items()]
+    if figures.waiting or figures.changed:
+        parts += [waits(name, now - since) for name, since in figures.full.items()]
     if figures.stopped:
         parts.append(f"stopped: {figures.stopped}")
     return "; ".join(parts)
+
+
+def waits(account: str, seconds: float) -> str:
+    """That films of an account wait, and for how long, in words."""
+    return f"those of {account} wait for a stream of it, since {words.span(seconds)}"
 
 
 def gigabytes(size: int) -> str:

@@ -4,6 +4,7 @@ Gentle to providers: one film of an account at a time, so many a minute and so m
 that nobody who watches needs. What an answer says is believed only once it fits what it holds.
 """
 
+import json
 import logging
 import time
 from collections.abc import Callable, Set
@@ -31,6 +32,10 @@ _TURN_SECONDS = 5.0
 """How often to see whether another process that learns has ended."""
 _BUSY_SECONDS = 5.0
 """For which an account is left alone that had no stream free."""
+_SAID_SECONDS = 30.0
+"""After which it is said that an account has no stream free."""
+_SEEN_SECONDS = 900.0
+"""For which an account is believed to have none that is not asked: there was nothing to learn of it, say."""
 _FULL_SECONDS = 600.0
 """After which it is seen whether a full disk, or a full store, has room again."""
 _LEAST_ROOM = 1 << 20
@@ -96,6 +101,10 @@ class Learner:
         """Accounts of which a film is being learnt, with the stream for it, once there is one."""
         self._left_alone: dict[int, float] = {}
         """Accounts that had no stream free, or were asked just now, and until when they are not asked again."""
+        self._full: dict[int, tuple[float, float]] = {}
+        """Accounts that had no stream free, since when, and until when at least: seconds since the epoch."""
+        self._said_full: dict[int, float] = {}
+        """Those of which that was said."""
         self._alone: set[int] = set()
         """Accounts whose films were learnt by one connection at a time, where two were refused."""
         self._is_ended = False
@@ -172,7 +181,7 @@ class Learner:
 
     def _note_order(self) -> None:
         order = self._order
-        self._films.note(rate=order.learn_rate, budget=order.learn_bytes, limit=order.cache, stopped="")
+        self._films.note(rate=order.learn_rate, budget=order.learn_bytes, limit=order.cache, stopped="", full="{}")
 
     async def _next(self, *, asked: bool) -> Due | None:
         now = trio.current_time()
@@ -257,11 +266,13 @@ class Learner:
                     self._asking[account] = lease
                     self.begun += 1
                     self._waiting_since = trio.current_time()
+                    await self._say_full(account, is_full=False)
                     attempt = await trio.to_thread.run_sync(self._films.begin, due)
                     task_status.started()
                     outcome = await self._learn(due, attempt, fetched)
             except FullError:
                 self._left_alone[account] = trio.current_time() + _BUSY_SECONDS
+                await self._say_full(account, is_full=True)
                 task_status.started()
                 return
             self._left_alone[account] = trio.current_time() + (_BUSY_SECONDS if lease.taken else self._quiet)
@@ -273,6 +284,24 @@ class Learner:
             self._note(due, outcome)
         finally:
             del self._asking[account]
+
+    async def _say_full(self, account: int, *, is_full: bool) -> None:
+        """Have it known that an account has had no stream free for a while, or has one again."""
+        now = time.time()
+        since, seen = self._full.pop(account, (now, now))
+        if is_full:
+            since = since if now - seen < _SEEN_SECONDS else now
+            self._full[account] = since, now
+        is_said = is_full and now - since >= _SAID_SECONDS
+        if is_said == (account in self._said_full):
+            return
+        if is_said:
+            _log.info("Account %d has no stream free to learn with: its films wait until it has.", account)
+            self._said_full[account] = since
+        else:
+            del self._said_full[account]
+        full = json.dumps(self._said_full)
+        await trio.to_thread.run_sync(lambda: self._films.note(full=full))
 
     async def _learn(self, due: Due, attempt: int, fetched: Fetched) -> Outcome:
         """Learn one film. What was learnt is settled when this returns, unless there was nothing."""

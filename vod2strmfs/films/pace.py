@@ -3,8 +3,9 @@
 A film is read as fast as it comes for its first minute's worth, and from then on no faster than `pace` times as it
 plays. Whoever watches fills the player's own buffer so, and then takes what plays; the pace never holds him up for
 long. A reader that makes a thumbnail of every scene takes all that it gets. So **a reader that nobody watches** is one
-that the pace has held up again and again for three minutes, without a break of ten seconds. With a `pace` of less than
-1.5 that would be said of viewers, too, and is said of none.
+that the pace has held up again and again for three minutes, without a break of ten seconds, and for as long as it takes
+a player to fill the largest buffer that any has: of a small film, that is longer. With a `pace` of less than 1.5 that
+would be said of viewers, too, and is said of none.
 """
 
 import logging
@@ -26,6 +27,8 @@ SLOWEST = 128 << 10
 """Bytes a second that any film is read at. Some are much smaller than the hours that they are said to play make likely,
 and a read has to be answered within seconds."""
 _TELLING_PACE = 1.5
+_LARGEST_BUFFER = 160 << 20
+"""Bytes that players read ahead of what they show: mpv does up to 150 MiB, wherever it is."""
 _SUPPOSED_SECONDS = {"movie": 3600, "episode": 1200}
 """How long a film is supposed to play that does not say so: less than most do, so that nobody who watches one is held
 up. With a pace of 3, one of a third of that plays without a halt."""
@@ -47,6 +50,24 @@ _log = logging.getLogger("vod2strmfs")
 def bit_rate(film: Film) -> float:
     """Bytes a second that a film plays at, or is supposed to."""
     return film.bit_rate or film.size / _SUPPOSED_SECONDS[film.key.kind]
+
+
+def allowed_rate(film: Film, pace: float) -> float:
+    """Bytes a second that a film may be read at."""
+    return max(pace * bit_rate(film), SLOWEST)
+
+
+def proof_seconds(film: Film, pace: float, least: float = PROOF_SECONDS) -> float:
+    """Seconds for which the pace holds a reader of a film up that is then taken for one that nobody watches.
+
+    Args:
+        film: which.
+        pace: how many times as fast as it plays it is read.
+        least: see `PROOF_SECONDS`.
+    """
+    gained = allowed_rate(film, pace) - bit_rate(film)
+    filled = _LARGEST_BUFFER / gained if gained > 0 else 0.0
+    return least * max(filled / PROOF_SECONDS, 1.0)
 
 
 class Allowance:

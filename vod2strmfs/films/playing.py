@@ -21,7 +21,7 @@ from vod2strmfs.films.buffer import REACH, VISIT, Buffer, Buffers, Memory, Memor
 from vod2strmfs.films.failures import Failures
 from vod2strmfs.films.film import BLOCK, AddressOf, Film, ReadError
 from vod2strmfs.films.order import FilmsOrder
-from vod2strmfs.films.pace import Budget, Watch
+from vod2strmfs.films.pace import Budget, Watch, proof_seconds
 from vod2strmfs.films.store import Films
 from vod2strmfs.films.times import Times
 from vod2strmfs.films.upstream import Session, Upstream, UpstreamError, UpstreamKind
@@ -59,11 +59,13 @@ class Reader:
     """Somebody who has a film open.
 
     Args:
+        film: the one.
         tools: what is needed to read it.
     """
 
-    def __init__(self, tools: Tools) -> None:
-        self.watch = Watch(tools.order.pace, tools.times.proof)
+    def __init__(self, film: Film, tools: Tools) -> None:
+        pace = tools.order.pace
+        self.watch = Watch(pace, proof_seconds(film, pace, tools.times.proof))
         self.refusal: ReadError | None = None
         """Why the reader gets nothing more from upstream."""
         self.is_leaving = False
@@ -123,7 +125,7 @@ class Playing:
         """Note that somebody has the film open, by a number; returns the reader."""
         reader = self.readers.get(handle)
         if reader is None:
-            reader = self.readers[handle] = Reader(self._tools)
+            reader = self.readers[handle] = Reader(self.film, self._tools)
             self._rank()
             self._limit_receiving()
         return reader

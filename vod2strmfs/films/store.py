@@ -132,7 +132,7 @@ class Films:
                     " there. Give that library another name, or this one another state directory (--state-dir)."
                 )
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = StoreFile(self.path)
+            self._file = StoreFile(self.path, lambda: self._know_again(lost=True))
             self._know_again()
         except OSError as error:
             raise unusable(self.path, error) from error
@@ -153,6 +153,17 @@ class Films:
     def is_in_place(self) -> bool:
         """Whether the file of what is known is still the one that is open."""
         return self._file.is_in_place()
+
+    def is_whole(self) -> bool:
+        """Whether the log beside that file is still the one that is in use."""
+        return self._file.is_whole()
+
+    def mend(self) -> None:
+        """Open the file of what is known anew, if the log beside it was deleted or cut short by somebody.
+
+        What was noted last may be lost with it, but for what was learnt, which is known again from the parts.
+        """
+        self._file.mend()
 
     # What is known.
 
@@ -280,6 +291,11 @@ class Films:
         """How many films may be learnt now; with `asked`, of those that were asked for by name."""
         query = "SELECT count(*) FROM film WHERE wanted = 1 AND stale = 1 AND not_before <= ? AND asked >= ?"
         return int(self._file.count(query, now, _SOME_TIME if asked else 0)[0][0])
+
+    def waiting_of(self, now: float, *, asked: bool = False) -> set[int]:
+        """The accounts that have films which may be learnt now; with `asked`, such as were asked for by name."""
+        query = "SELECT DISTINCT account FROM film WHERE wanted = 1 AND stale = 1 AND not_before <= ? AND asked >= ?"
+        return {account for (account,) in self._file.count(query, now, _SOME_TIME if asked else 0)}
 
     def names(self) -> list[tuple[Key, str]]:
         """The films that the library plays, with their names."""
@@ -432,20 +448,24 @@ class Films:
 
     # Within.
 
-    def _know_again(self) -> None:
-        """Know films again by their parts, once, in a file that is new."""
-        if self._file.noted("begun"):
+    def _know_again(self, *, lost: bool = False) -> None:
+        """Know films again by their parts, once, in a file that is new, or of which something may be lost."""
+        if self._file.noted("begun") and not lost:
             return
         with self._file.changing() as connection:
-            if connection.execute("SELECT 1 FROM info WHERE name = 'begun'").fetchone():
+            info = dict(connection.execute("SELECT name, value FROM info"))
+            if "begun" in info and not lost:
                 return
-            highest = 0
+            highest = int(info.get("next", 0))
             for each in sorted(parts.descriptions(self.root), key=lambda each: (each.film, each.version)):
                 _note_again(connection, each)
                 highest = max(highest, each.film)
             # Ids go on from the clock: what was known of films without parts is lost, and so are their ids.
             now = time.time()
-            note(connection, next=max(highest + 1, int(now * 1000)), begun=int(now), clock=int(now))
+            following = max(highest + 1, int(now * 1000))
+            note(connection, next=following, begun=info.get("begun", int(now)), clock=int(now))
+            # The next look at the library says which node plays what.
+            note(connection, generation=0, shown=following)
 
     def _version_of(self, due: Due, learnt: Learnt, now: float) -> tuple[Film, float]:
         """Which version of the film this is, and since when that has been known."""
@@ -556,10 +576,14 @@ def _note_learnt(
 
 
 def _note_again(connection: sqlite3.Connection, each: parts.Description) -> None:
-    """Note a film that is known by its parts alone. Descriptions come in order of their versions."""
+    """Note a film that is known by its parts alone, if it is. Descriptions come in order of their versions."""
+    query = "SELECT 1 FROM film WHERE id = ? AND version >= ? AND size > 0"
+    if connection.execute(query, (each.film, each.version)).fetchone():
+        return
     key = parts.key_of(each)
     connection.execute(
-        "INSERT OR IGNORE INTO former SELECT id, version, size, extension, seconds, ? FROM film WHERE id = ?",
+        "INSERT OR IGNORE INTO former SELECT id, version, size, extension, seconds, ? FROM film"
+        " WHERE id = ? AND size > 0",
         (time.time() + _FORMER_SECONDS, each.film),
     )
     connection.execute(
@@ -571,6 +595,7 @@ def _note_again(connection: sqlite3.Connection, each: parts.Description) -> None
         ),
     )  # fmt: skip
     note_blocks(connection, each.film, each.version, each.blocks, needed=True)
+    connection.execute("UPDATE want SET shown = film WHERE film = ?", (each.film,))
 
 
 def _note_account(connection: sqlite3.Connection, account: int, outcome: Outcome, now: float) -> None:

@@ -1,9 +1,10 @@
 """The SQLite file of the store of films: its tables, and the connections by which any thread reads and changes it."""
 
+import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.host.private import private
 from vod2strmfs.host.room import is_full, which_is_full
 from vod2strmfs.host.set_aside import set_aside
-from vod2strmfs.host.work_file import changing, open_work_file
+from vod2strmfs.host.work_file import Log, changing, is_sound, open_work_file
 
 _VERSION = 1
 _SCHEMA = """
@@ -67,34 +68,49 @@ CREATE TABLE info (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID
 USED = "film.id IN (SELECT film FROM want UNION SELECT shown FROM want)"
 """A condition: the library plays a film, or shows it."""
 
+_log = logging.getLogger("vod2strmfs")
+
 
 class StoreFile:
     """The store's SQLite file, open: it is read and changed in any thread.
 
     Args:
         path: where it is, or is made; one that is damaged is set aside.
+        lost: called, by whoever alone changes the file then, when what was noted in it last may be lost.
 
     Raises:
-        IndexFileError: it cannot be used. All methods raise it, but for `is_in_place` and `close`.
+        IndexFileError: it cannot be used. All methods raise it, but for `is_in_place`, `is_whole` and `close`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lost: Callable[[], None] = lambda: None) -> None:
         self.path = path
-        self._write_lock = threading.Lock()
-        """For the connection that writes. Of those that read, one is for what takes tenths of a second of a hundred
-        thousand films, since a connection does one thing at a time."""
+        self._lost = lost
+        self._write_lock = threading.RLock()
+        self._read_lock, self._count_lock = threading.Lock(), threading.Lock()
+        """For the connections. Of those that read, one is for what takes tenths of a second of a hundred thousand
+        films, since a connection does one thing at a time."""
+        self._openings = 0
+        """How often the file was opened."""
+        self._is_mending = False
         try:
-            with suppress(FileExistsError):
-                open(path, "x", opener=private).close()
-            self._writing = open_work_file(path, _SCHEMA, _VERSION, set_aside)
-            self._reading = open_work_file(path, _SCHEMA, _VERSION, set_aside)
-            self._stat = path.stat()
-            self._counting = open_work_file(path, _SCHEMA, _VERSION, set_aside)
+            self._open()
         except (sqlite3.Error, OSError) as error:
             raise unusable(path, error) from error
 
+    def _open(self) -> None:
+        with suppress(FileExistsError):
+            open(self.path, "x", opener=private).close()
+        self._writing = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
+        self._reading = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
+        self._stat = self.path.stat()
+        self._counting = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
+        self._beside: Log | None = Log(self.path)
+        self._openings += 1
+
     def close(self) -> None:
         """Close all connections."""
+        # What is only in a log that was deleted gets into the file, unless another process has that open, too.
+        self._beside = None
         self._counting.close()
         self._reading.close()
         self._writing.close()
@@ -106,17 +122,52 @@ class StoreFile:
         except OSError:
             return False
 
+    def is_whole(self) -> bool:
+        """Whether the log beside the file is still the one that is in use."""
+        return self._beside is not None and self._beside.is_whole()
+
+    def mend(self) -> None:
+        """Open the file anew, if somebody deleted the log beside it, or cut it short: a script that cleans up, say."""
+        with self._write_lock:
+            if self._is_mending or self.is_whole() or not self.is_in_place():
+                return
+            self._is_mending = True
+            try:
+                self._open_again()
+                self._lost()
+            except (sqlite3.Error, OSError) as error:
+                raise unusable(self.path, error) from error
+            finally:
+                self._is_mending = False
+        _log.warning(
+            "%s-wal or -shm was deleted or cut short while it was in use: what was noted last may be lost, such as"
+            " which films failed, and nothing else is. See that nothing cleans up in that folder.", self.path,
+        )  # fmt: skip
+
+    def _open_again(self) -> None:
+        with self._count_lock, self._read_lock:
+            self.close()
+            self._open()
+            if not is_sound(self._counting):
+                self.close()
+                set_aside(self.path)
+                self._open()
+
     def rows(self, query: str, *values: object) -> list[Any]:
         """The rows of a query about one film, or a few."""
-        return self._fetch(self._reading, query, values)
+        with self._read_lock:
+            return self._fetch(self._reading, query, values)
 
     def count(self, query: str, *values: object) -> list[Any]:
         """The rows of a query that looks at many films; nobody who reads one waits for it."""
-        return self._fetch(self._counting, query, values)
+        with self._count_lock:
+            return self._fetch(self._counting, query, values)
 
-    def state(self) -> int:
-        """SQLite's number for the state of the file, as `rows` sees it: another one after each change."""
-        return int(self.rows("PRAGMA data_version")[0][0])
+    def state(self) -> tuple[int, int]:
+        """The state of the file, as `rows` sees it: another one after each change."""
+        with self._read_lock:
+            [(number,)] = self._fetch(self._reading, "PRAGMA data_version", ())
+            return self._openings, int(number)
 
     def noted(self, name: str) -> str:
         """What is noted under a name (`note`); empty if nothing is."""
@@ -127,6 +178,8 @@ class StoreFile:
     def changing(self) -> Iterator[sqlite3.Connection]:
         """A transaction, for which one may have to wait for other threads and processes."""
         with self._write_lock:
+            # Beside a log that was cut short, what is written makes a ruin of the file.
+            self.mend()
             try:
                 with changing(self._writing) as connection:
                     yield connection

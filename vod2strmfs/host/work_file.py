@@ -61,6 +61,49 @@ def _connect(path: Path, schema: str, version: int) -> "sqlite3.Connection":
     return connection
 
 
+class Log:
+    """The write-ahead log beside a work file that is open, and its index: whoever deletes them, or cuts the log short,
+    takes away what is in them alone, and other processes that open the file then know nothing of this one.
+
+    Args:
+        path: the file's.
+
+    Raises:
+        OSError: they are not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._paths = [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")]
+        self._seen = [each.stat() for each in self._paths]
+
+    def is_whole(self) -> bool:
+        """Whether both are still those that were there, and the log has become no shorter."""
+        try:
+            now = [each.stat() for each in self._paths]
+        except OSError:
+            return False
+        if not all(map(os.path.samestat, self._seen, now)) or now[0].st_size < self._seen[0].st_size:
+            return False
+        self._seen = now
+        return True
+
+
+def is_sound(connection: "sqlite3.Connection") -> bool:
+    """Whether a file is no ruin, as far as can be told without comparing all that is in it.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    import sqlite3
+
+    try:
+        return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise
+        return False
+
+
 @contextmanager
 def changing(connection: "sqlite3.Connection") -> "Iterator[sqlite3.Connection]":
     """A transaction that sees what others have done, and beside which nobody else changes anything.

@@ -150,7 +150,7 @@ class Filler:
 
     async def _entry(self, item: Item) -> Entry | None:
         entries = await self._read(lambda: self.catalogue.entries_of(item.series))
-        return next((each for each in entries if (each.account, each.stream) == item.key), None)
+        return next((each for each in entries if each.key == item.key), None)
 
     async def _ask(self, item: Item) -> None:
         # Dispatcharr takes a series without episodes for one that it knows.

@@ -123,6 +123,11 @@ class Entry(NamedTuple):
     created: float
     missing: bool
 
+    @property
+    def key(self) -> Key:
+        """What it is known by."""
+        return Key(self.account, self.stream)
+
 
 class Limits(NamedTuple):
     """How much may be asked."""

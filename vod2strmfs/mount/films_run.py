@@ -208,6 +208,8 @@ async def _watch_learning(films: Films, worker: "trio.MemorySendChannel[str]") -
                 "%s was deleted or replaced: what is learnt from now on is not shown until films are mounted anew.",
                 films.path,
             )
+        if not films.is_whole():
+            await trio.to_thread.run_sync(films.mend)
         shown = films.shown()
         if shown != seen:
             with suppress(trio.WouldBlock):

@@ -8,17 +8,18 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 import trio
 
-from vod2strmfs.errors import UserError
+from vod2strmfs.errors import IndexFileError, UserError
 from vod2strmfs.host.beside import SAID
 from vod2strmfs.index.store import Store
-from vod2strmfs.notify.deliver import Delivery, next_due, rest_of_quiet
+from vod2strmfs.library import stats_csv
+from vod2strmfs.notify.deliver import Delivery, Gathering, next_due, rest_of_quiet
 from vod2strmfs.notify.order import Answer, Order
 from vod2strmfs.notify.outbox import Outbox
 from vod2strmfs.notify.plan import changed_titles
@@ -53,11 +54,12 @@ def carry_out(order: Order) -> Answer:
     with Outbox(Path(order.state_dir), Path(order.locks) if order.locks else None) as outbox:
         if order.generation:
             plan(order, outbox)
+        gathering = Gathering(outbox, order.gather, films_shown(order) if order.gather else 0)
         busy: frozenset[str] = frozenset()
         if not rest_of_quiet(order.quiet, datetime.now(zone(order.time_zone))):
-            busy = trio.run(_deliver, order, outbox)
+            busy = trio.run(_deliver, order, outbox, gathering)
         names = {server.name for server in order.servers}
-        pause = next_due(outbox, names, order.quiet, order.time_zone, busy, order.gather)
+        pause = next_due(outbox, names, order.quiet, order.time_zone, busy, gathering)
         return Answer(tuple(outbox.accounts()), pause)
 
 
@@ -75,9 +77,16 @@ def plan(order: Order, outbox: Outbox) -> None:
     outbox.add(names, order.root, changes, order.limit, (inode, order.generation))
 
 
-async def _deliver(order: Order, outbox: Outbox) -> frozenset[str]:
+def films_shown(order: Order) -> int:
+    """How many films the mount shows; 0 where that cannot be known, as where there is no generation yet."""
+    with suppress(IndexFileError), closing(Store(Path(order.state_dir))) as store:
+        return int(stats_csv.parse(store.stats()).get("filesystem", {}).get("film_files", 0))
+    return 0
+
+
+async def _deliver(order: Order, outbox: Outbox, gathering: Gathering) -> frozenset[str]:
     """Tell what can be told; returns the names of the servers that another process is just telling."""
-    delivery = Delivery(outbox, order)
+    delivery = Delivery(outbox, order, gathering)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_obey, signals, delivery, nursery.cancel_scope)

@@ -13,7 +13,7 @@ import trio
 from vod2strmfs.notify.account import Account
 from vod2strmfs.notify.client import Client, Connect, Library, targets_of
 from vod2strmfs.notify.http import TellError
-from vod2strmfs.notify.order import Order, Server
+from vod2strmfs.notify.order import FEW_FOLDERS, Order, Server
 from vod2strmfs.notify.outbox import Outbox, Waiting
 from vod2strmfs.notify.places import seen_at, within
 from vod2strmfs.schedule import zone
@@ -23,6 +23,9 @@ _FIRST_PAUSE = 5.0
 _BUSY_PAUSE = 30.0
 """Seconds until it is looked again whether another process is done, which goes on with all that waits."""
 _LONGEST_PAUSE = 600.0
+_SPREAD = 0.6
+"""Seconds for each film that a mount shows: a tenth more of them is learnt meanwhile, at ten a minute."""
+_LONGEST_SPREAD = 7200.0
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -33,17 +36,53 @@ def connect(server: Server) -> Connect:
     return cast(Connect, import_module(f"vod2strmfs.notify.{kind}").connect)
 
 
+class Gathering:
+    """How long what comes for a server is gathered, after it was told or asked what it has.
+
+    A few folders: as long as `Order.gather` says. More of them are a scan of a whole library, which takes the longer,
+    the more is in it. So while more and more comes, these scans are the farther apart, the more the mount shows; the
+    last one is when nothing has come for as long as `Order.gather` says.
+
+    Args:
+        outbox: what waits.
+        seconds: see `Order.gather`.
+        films: how many the mount shows.
+    """
+
+    def __init__(self, outbox: Outbox, seconds: float = 0, films: int = 0) -> None:
+        self._outbox = outbox
+        self._seconds = seconds
+        self._spread = min(films * _SPREAD, _LONGEST_SPREAD)
+
+    def due(self, account: Account) -> float:
+        """From when on a server may be told, in seconds since the epoch."""
+        if account.failures:
+            return account.next_try
+        asked_at = max(account.told_at, account.next_try - self._seconds)
+        if asked_at > time.time():
+            return 0.0  # A clock that was set back is no reason to wait for longer.
+        return asked_at + max(self._seconds, min(self._spread, self._until_rest(account, asked_at)))
+
+    def _until_rest(self, account: Account, asked_at: float) -> float:
+        """Seconds from then on until nothing more has come for a while; 0 if few folders wait."""
+        rows = self._outbox.waiting(account.name) if self._spread > self._seconds else []
+        is_few = len(rows) <= FEW_FOLDERS and not any(row.change.is_section for row in rows)
+        return 0.0 if is_few else max(row.since for row in rows) + self._seconds - asked_at
+
+
 class Delivery:
     """One passage over all servers.
 
     Args:
         outbox: what waits.
         order: who is told, and when.
+        gathering: how long what waits is gathered.
     """
 
-    def __init__(self, outbox: Outbox, order: Order) -> None:
+    def __init__(self, outbox: Outbox, order: Order, gathering: Gathering) -> None:
         self._outbox = outbox
         self._order = order
+        self._gathering = gathering
         self._stopped = trio.Event()
         self.busy: set[str] = set()
         """Servers that another process is just telling."""
@@ -59,7 +98,7 @@ class Delivery:
 
     def _is_due(self, account: Account) -> bool:
         is_tried_now = self._order.at_once and account.failures > 0
-        return is_tried_now or _due(account, self._order.gather) <= time.time()
+        return is_tried_now or self._gathering.due(account) <= time.time()
 
     def stop(self) -> None:
         """End as soon as the requests under way are answered."""
@@ -146,17 +185,13 @@ async def _libraries(server: Server, client: Client) -> list[Library]:
     return [] if server.libraries and server.kind != "plex" else await client.libraries()
 
 
-def _due(account: Account, gather: float) -> float:
-    """From when on a server may be told, in seconds since the epoch; see `Order.gather`."""
-    if account.failures:
-        return account.next_try
-    asked_at = max(account.told_at, account.next_try - gather)
-    # A clock that was set back is no reason to wait for longer.
-    return asked_at + gather if asked_at <= time.time() else 0.0
-
-
 def next_due(
-    outbox: Outbox, servers: Set[str], quiet: str, time_zone: str, busy: Set[str] = frozenset(), gather: float = 0
+    outbox: Outbox,
+    servers: Set[str],
+    quiet: str,
+    time_zone: str,
+    busy: Set[str] = frozenset(),
+    gathering: Gathering | None = None,
 ) -> float:
     """Seconds until there is something to do; below 0: nothing waits.
 
@@ -166,11 +201,12 @@ def next_due(
         quiet: see `rest_of_quiet`.
         time_zone: in which these hours are meant.
         busy: servers that another process is just telling.
-        gather: see `Order`.
+        gathering: how long what waits is gathered; None: not at all.
     """
+    gathering = gathering or Gathering(outbox)
     later = time.time() + _BUSY_PAUSE
     waiting = (each for each in outbox.accounts() if each.waiting and each.name in servers)
-    times = [later if each.name in busy else _due(each, gather) for each in waiting]
+    times = [later if each.name in busy else gathering.due(each) for each in waiting]
     if not times:
         return -1.0
     return max(0.0, min(times) - time.time(), rest_of_quiet(quiet, datetime.now(zone(time_zone))))

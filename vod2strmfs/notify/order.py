@@ -14,6 +14,9 @@ COMMAND = "on_change"
 GATHER_SECONDS = 300.0
 """Films are learnt up to ten a minute, for hours; and a scan of a media server's takes it seconds to minutes."""
 
+FEW_FOLDERS = 5
+"""So many of a library are looked at one by one; of more, all of the library is scanned."""
+
 Kind = Literal["jellyfin", "emby", "plex", "kodi", "command"]
 
 

@@ -62,6 +62,8 @@ class Waiting(NamedTuple):
     change: Change
     is_sent: bool
     """Whether an attempt to tell it was cut off."""
+    since: float
+    """When it came, or came again: seconds since the epoch."""
 
 
 class Outbox:
@@ -205,6 +207,7 @@ class Outbox:
             "SELECT path, what, lost, sent FROM waiting WHERE server = ? AND root = ?", (server, root)
         ).fetchall()
         new = {change.path for change in changes}
+        sections = {change.section for change in changes}
         # What a request under way tells does not stand for what has changed since.
         before = {path: Change(path, what, bool(lost)) for path, what, lost, sent in rows if not sent or path in new}
         after = {change.path: change for change in coalesced((*before.values(), *changes), limit)}
@@ -216,7 +219,7 @@ class Outbox:
             [
                 (server, root, each.path, each.what, each.lost, time.time())
                 for each in after.values()
-                if each.path in new or before.get(each.path) != each
+                if each.path in new or each.path in sections or before.get(each.path) != each
             ],
         )
 
@@ -245,12 +248,12 @@ class Outbox:
         """What a server is to be told, in order of paths."""
         with self._working():
             rows = self._connection.execute(
-                "SELECT number, root, path, what, lost, sent FROM waiting WHERE server = ? ORDER BY root, path",
+                "SELECT number, root, path, what, lost, sent, since FROM waiting WHERE server = ? ORDER BY root, path",
                 (server,),
             ).fetchall()
         return [
-            Waiting(number, root, Change(path, what, bool(lost)), bool(sent))
-            for number, root, path, what, lost, sent in rows
+            Waiting(number, root, Change(path, what, bool(lost)), bool(sent), since)
+            for number, root, path, what, lost, sent, since in rows
         ]
 
     def sending(self, rows: Iterable[Waiting]) -> None:

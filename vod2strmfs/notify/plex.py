@@ -16,13 +16,11 @@ import msgspec
 
 from vod2strmfs.notify.client import Library, Step, Target, token_of
 from vod2strmfs.notify.http import Http, TellError
-from vod2strmfs.notify.order import Server
+from vod2strmfs.notify.order import FEW_FOLDERS, Server
 from vod2strmfs.notify.outbox import Waiting
 from vod2strmfs.notify.places import above, within
 
 _KINDS = ("movie", "show")
-_MOST_FOLDERS = 5
-"""Of a library's folder, that are refreshed one by one."""
 
 
 @asynccontextmanager
@@ -76,7 +74,7 @@ class Plex:
                     if within(target.path, [folder]):
                         path = above(target.path) if target.is_gone else target.path
                         requests.setdefault(path, {})[target.row.number] = target.row
-                if len(requests) > _MOST_FOLDERS:
+                if len(requests) > FEW_FOLDERS:
                     requests = {folder: {number: row for rows in requests.values() for number, row in rows.items()}}
                 for path, rows in requests.items():
                     refresh = f"/library/sections/{library.key}/refresh"

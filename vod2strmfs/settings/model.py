@@ -302,7 +302,7 @@ class Settings(LibrarySettings):
     hydrate: Hydrate = Field(
         "off",
         description="have Dispatcharr fetch the episodes of series that have none: all of them in the background, or"
-        " one when a person opens its folder in the mount",
+        " one when a person opens its folder in the library's mount (that of films has no folder without episodes)",
     )
     hydrate_rate: float = Field(10, gt=0, le=6000, description="for how many series a minute it is asked at most")
     hydrate_budget: int = Field(1000, ge=1, description="for how many series it is asked within 24 hours at most")
