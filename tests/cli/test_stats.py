@@ -168,6 +168,13 @@ def test_what_is_missing_or_not_ours_is_told_from_the_rest(output: Output, tmp_p
     }  # fmt: skip
 
 
+def test_a_users_file_may_be_larger_than_memory(output: Output) -> None:
+    nfo = output.root / "Movies/Heat (1995)/movie.nfo"
+    os.truncate(nfo, 1 << 40)
+    output.write(verify=True)  # which sees that it was edited
+    assert counted(output)["foreign_files"] == 1
+
+
 def test_what_left_the_library_is_stale(output: Output) -> None:
     catalogue = Catalogue()
     catalogue.movie("Heat", year=1995)

@@ -115,5 +115,6 @@ def other_settings(given: LibrarySettings, made_with: LibrarySettings) -> Iterat
             "library",
             Level.NOTE,
             f"the index was made with other settings: {', '.join(changed)}",
-            "Use the settings file of your mount (--config FILE): with other settings, names or contents change.",
+            "Use the settings file of your mount (--config FILE): with other settings, names or contents change. If you"
+            " have changed them, start the mount or the service again.",
         )

@@ -498,7 +498,7 @@ def _around(code: re.Match[str]) -> tuple[str, str]:
     head, rest = code.string[: code.start()], code.string[code.end() :]
     for closer, opener in _OPENERS.items():
         if head.rfind(opener) > head.rfind(closer) and closer in rest:
-            return head[: head.rfind(opener)].rstrip(" -–—:|._"), rest.replace(closer, "", 1)
+            return head[: head.rfind(opener)].rstrip(" -–—:|._"), " ".join(rest.replace(closer, "", 1).split())
     return "", rest
 
 

@@ -151,6 +151,9 @@ class _OutputCount:
         if state != FolderState.WATCHED:
             return True
         try:
+            # A user's file may be larger than memory.
+            if entry.stat(follow_symlinks=False).st_size != file.size:
+                return False
             content = Path(path, file.name).read_bytes()
         except OSError:
             return False
