@@ -34,7 +34,7 @@ _FIRST = "Quiet Amber Northern Paper Silver Hollow Distant Second Golden Winter 
 _SECOND = "Harbour Orchard Signal Mirror River Station Garden Letter Horizon Bridge Compass Meadow Shore Tower Lake"
 _THIRD = "of Glass|at Midnight|in Spring|of the North||for Two|Road|Returns|and Salt|of Dust"
 _SERIES = ("Lighthouse Street", "The Ninth Ward", "Salt and Iron", "Orchard Lane", "Cold Harbour", "Paper Planes")
-_WAIT_SECONDS = 60.0
+_WAIT_SECONDS = 120.0
 
 
 def invented_titles(number: int) -> list[str]:

@@ -18,7 +18,7 @@ from dispatcharr_proxy import DispatcharrProxy
 from film_provider import Fault, Stream
 from films import catalogue_of
 from libraries import Library
-from mounts import command, eventually, mounted
+from mounts import TIMEOUT, command, eventually, mounted
 
 from vod2strmfs.cli.main import cli
 from vod2strmfs.demo.catalogue import Catalogue
@@ -30,7 +30,7 @@ from vod2strmfs.films.film import Key
 from vod2strmfs.films.learner import Learner
 from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.outcomes import Kind, Outcome
-from vod2strmfs.films.store import Films, holding
+from vod2strmfs.films.store import Films, are_mounted, holding
 from vod2strmfs.films.upstream import Upstream
 from vod2strmfs.settings import LibrarySettings, Settings
 
@@ -249,12 +249,26 @@ def test_what_was_begun_before_films_were_mounted_is_left_to_the_mount(
         assert proxy.broken_rules == []
 
 
-def test_beside_a_mount_it_looks_on_no_longer_than_its_limit_takes(place: Place) -> None:
+@pytest.fixture
+def looks_on(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once the command looks on while somebody else learns."""
+    event = threading.Event()
+
+    def look(state_dir: Path) -> bool:
+        event.set()
+        return are_mounted(state_dir)
+
+    monkeypatch.setattr("vod2strmfs.films.command.are_mounted", look)
+    return event
+
+
+def test_beside_a_mount_it_looks_on_no_longer_than_its_limit_takes(place: Place, looks_on: threading.Event) -> None:
     ended = threading.Event()
 
     def settle_one_and_much_later_the_others() -> None:
+        looks_on.wait(TIMEOUT)
         with Films(place.state_dir) as films:
-            for wait in (2.0, 10.0, 0.0):
+            for wait in (0.0, 10.0, 0.0):
                 ended.wait(wait)
                 [due] = films.due(time.time(), (), 1)
                 films.settle(due, films.begin(due), Outcome(Kind.UNSEEKABLE, "it is sent from its beginning"))
@@ -270,15 +284,13 @@ def test_beside_a_mount_it_looks_on_no_longer_than_its_limit_takes(place: Place)
     assert (said["elsewhere"], said["left"]) == (True, 2)
 
 
-def test_it_looks_on_no_longer_than_somebody_learns(place: Place) -> None:
+def test_it_looks_on_no_longer_than_somebody_learns(place: Place, looks_on: threading.Event) -> None:
     begun = threading.Event()
 
     def hold() -> None:
         with holding(place.state_dir):
             begun.set()
-            # It knows what is wanted before it looks whether somebody learns.
-            eventually(lambda: (figures := read_figures(place.state_dir)) is not None and figures.waiting == 3)
-            time.sleep(3)
+            looks_on.wait(TIMEOUT)
 
     other = threading.Thread(target=hold)
     other.start()

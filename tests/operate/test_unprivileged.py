@@ -127,7 +127,7 @@ def test_a_user_mounts_reads_and_unmounts(account: Account, demo: str) -> None:
     assert "Permission denied" in other.stderr
     done = account.run("fusermount3", "-u", path)
     assert (done.returncode, done.stderr) == (0, "")
-    eventually(lambda: "index.worker" not in account.run("pgrep", "-fa", str(account.home)).stdout)
+    eventually(lambda: "sync.worker" not in account.run("pgrep", "-fa", "vod2strmfs").stdout)
 
 
 def test_a_user_materializes_syncs_and_asks_for_statistics(account: Account, demo: str) -> None:

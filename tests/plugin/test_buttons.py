@@ -4,6 +4,7 @@ import csv
 import os
 import re
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -118,7 +119,8 @@ def test_settings_are_read_by_their_owner_alone(busy_plugin: Installed) -> None:
     busy_plugin.press("generate_all")
     busy_plugin.wait("running")
     for path in busy_plugin.data.iterdir():
-        assert path.name == "lib" or not path.stat().st_mode & 0o077, path
+        with suppress(FileNotFoundError):  # It had another name until it was whole.
+            assert path.name == "lib" or not path.stat().st_mode & 0o077, path
     busy_plugin.press("stop")
     busy_plugin.wait("ended")
 
@@ -144,10 +146,10 @@ def test_while_a_button_has_settings_checked_others_are_answered(busy_plugin: In
     busy_plugin.wait("ended")
 
 
-def test_two_buttons_at_once_make_one_run(plugin: Installed) -> None:
-    other = plugin.dispatcharr.worker()
-    plugin.run("stats")  # the settings are checked
-    asked = [(worker, worker.ask("run_action", KEY, "generate_all")) for worker in (plugin.worker, other)]
+def test_two_buttons_at_once_make_one_run(busy_plugin: Installed) -> None:
+    other = busy_plugin.dispatcharr.worker()
+    busy_plugin.run("stats")  # the settings are checked
+    asked = [(worker, worker.ask("run_action", KEY, "generate_all")) for worker in (busy_plugin.worker, other)]
     answers = []
     for worker, number in asked:
         try:
@@ -157,14 +159,15 @@ def test_two_buttons_at_once_make_one_run(plugin: Installed) -> None:
             answers.append(str(error))
     assert answers.count("begun") == 1
     assert "One run at a time" in " ".join(answers)
-    plugin.wait("ended")
+    busy_plugin.press("stop")
+    busy_plugin.wait("ended")
 
 
 def test_stops_and_the_next_run_does_the_rest(busy_plugin: Installed) -> None:
     busy_plugin.press("generate_movies")
     wait_for(lambda: busy_plugin.root.exists() and len(busy_plugin.files()) > 200)
     assert "is told to stop" in busy_plugin.press("stop")
-    said = busy_plugin.wait("ended", 15)
+    said = busy_plugin.wait("ended")
     assert "Stopped" in said["message"]
     assert "Nothing is running" in busy_plugin.press("stop")
     written = len(busy_plugin.files())
@@ -173,13 +176,13 @@ def test_stops_and_the_next_run_does_the_rest(busy_plugin: Installed) -> None:
     assert len(busy_plugin.files()) == 2 * MANY
 
 
-def test_stop_before_the_run_has_begun_is_heeded(plugin: Installed) -> None:
-    plugin.run("stats")
-    plugin.press("generate_all")
-    plugin.press("stop")
-    plugin.wait("ended")
-    wait_for(lambda: not plugin.is_locked())
-    assert plugin.said()["message"].startswith("Stopped")
+def test_stop_before_the_run_has_begun_is_heeded(busy_plugin: Installed) -> None:
+    busy_plugin.run("stats")
+    busy_plugin.press("generate_all")
+    busy_plugin.press("stop")
+    busy_plugin.wait("ended")
+    wait_for(lambda: not busy_plugin.is_locked())
+    assert busy_plugin.said()["message"].startswith("Stopped")
 
 
 def test_says_who_looks_after_a_run_and_needs_no_celery(busy_plugin: Installed) -> None:

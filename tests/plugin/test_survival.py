@@ -92,7 +92,7 @@ def test_disabling_or_deleting_ends_the_run_and_keeps_the_data(
         busy_plugin.worker.call("set_enabled", KEY, False)
     else:
         busy_plugin.worker.call("delete", KEY)
-    wait_for(lambda: not busy_plugin.is_locked(), 20)
+    wait_for(lambda: not busy_plugin.is_locked())
     written = busy_plugin.files()
     assert 0 < len(written) < 2 * MANY
     reports = set(os.listdir(busy_plugin.data / "reports"))

@@ -1,6 +1,7 @@
 """The plugin inside a Dispatcharr with films, and what becomes of its runs."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,11 @@ class Installed:
         return is_locked(self.data / "run.lock")
 
     def files(self) -> list[str]:
-        """What the output root holds, by path."""
-        return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file())
+        """What the output root holds, by path. A run may be writing it: unlike pathlib, this passes over what goes."""
+        found = os.walk(self.root)
+        return sorted(
+            os.path.relpath(os.path.join(folder, name), self.root) for folder, _, names in found for name in names
+        )
 
     def log(self) -> str:
         """What the plugin has logged."""

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -91,6 +91,8 @@ def survives(mount: Mount, database: Database, begin: Callable[[], None], end: C
     database.execute("UPDATE vod_movie SET name = 'Ran' WHERE name = 'Heat'")
     eventually(lambda: (mount.path / "Movies/Ran").exists())
     assert mount.stat("stale_since") == ""
+    # The worker says it once the generation is there to be seen.
+    eventually(lambda: "can be read again" in mount.log.read_text())
     assert mount.log.read_text().count("ERROR") == 1
     assert mount.log.read_text().count("can be read again") == 1
     for name, taken in (("usual", usual), ("outage", during)):
@@ -250,8 +252,10 @@ def test_what_serves_files_has_nothing_to_do_with_the_database(postgres: Postgre
 
 def connections(process: int, port: int) -> set[str]:
     """The sockets of a process that lead to a port."""
-    links = (os.readlink(descriptor) for descriptor in Path(f"/proc/{process}/fd").iterdir())
-    own = {link for link in links if link.startswith("socket:")}
+    own = set()
+    for descriptor in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):  # It was closed just now.
+            own.add(os.readlink(descriptor))
     rows = [line.split() for line in Path(f"/proc/{process}/net/tcp").read_text().splitlines()[1:]]
     return own & {f"socket:[{row[9]}]" for row in rows if int(row[2].partition(":")[2], 16) == port}
 

@@ -32,6 +32,8 @@ _REPLACE_SECONDS = 10.0
 """So long an update may take between the old folder and the new one."""
 _ASK_SECONDS = 60.0
 """Between two looks at whether the plugin is enabled."""
+_KEEP_LOCK_SECONDS = 0.5
+"""For which somebody holds the keeper's lock who only looks whether there is one, and more."""
 _OF_KEEPER = ("asked", "problem")
 """What `keep.json` says that makes no difference to what is to be done."""
 _SQLITE = "sqlite:////data/dispatcharr.db"
@@ -137,7 +139,7 @@ def _obey(places: Places, identity: str) -> None:
 def keep(places: Places) -> None:
     """Be the keeper, until it is not wanted any more or another one is there."""
     try:
-        with runs.locked(places.data / "keep.lock", 0):
+        with runs.locked(places.data / "keep.lock", _KEEP_LOCK_SECONDS):
             while said := _wanted(places):
                 try:
                     _serve(places, said)
