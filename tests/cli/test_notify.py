@@ -1,23 +1,28 @@
 """What media servers are told, in its parts: plans, places, times, and what is kept until it is told."""
 
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+import threading
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import trio
 from libraries import Library
+from mounts import TIMEOUT
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.index.store import Store
 from vod2strmfs.notify.change import Change, What, coalesced, merged, whole
 from vod2strmfs.notify.deliver import next_due, rest_of_quiet
-from vod2strmfs.notify.order import order
+from vod2strmfs.notify.http import Http, TellError
+from vod2strmfs.notify.order import Server, order
 from vod2strmfs.notify.outbox import FILE_NAME, Outbox
 from vod2strmfs.notify.places import above, proposals, seen_at, within
 from vod2strmfs.notify.plan import changed_titles
@@ -318,3 +323,31 @@ def test_an_installed_service_keeps_its_servers(tmp_path: Path) -> None:
     install(load(None, {}, given), "mount", "", Path("/usr/bin/vod2strmfs"), root=tmp_path)
     [config] = tmp_path.rglob("*.toml")
     assert load(config, {}, {}).notify == load(None, {}, given).notify
+
+
+@pytest.mark.parametrize("begins", [b"HTTP/1.1 200 ", b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"])
+def test_an_answer_that_never_ends_is_given_up(begins: bytes) -> None:
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def trickle() -> None:
+            with server.accept()[0] as asked, suppress(OSError):
+                asked.sendall(begins)
+                while not ended.wait(0.05):
+                    asked.sendall(b" ")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+
+        async def ask() -> None:
+            url = f"http://127.0.0.1:{server.getsockname()[1]}"
+            with trio.fail_after(TIMEOUT):
+                async with Http(Server("jellyfin", "slow", url, timeout=0.5), {}) as http:
+                    await http.ask("GET", "/Library/VirtualFolders")
+
+        try:
+            with pytest.raises(TellError, match="took too long to answer"):
+                trio.run(ask)
+        finally:
+            ended.set()
+            thread.join()

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import films_interrupted
@@ -23,6 +23,7 @@ from vod2strmfs.films.figures import read_figures
 from vod2strmfs.films.film import BLOCK, FOLDER, Extent, Film, Key
 from vod2strmfs.films.outcomes import Kind, Outcome, account_pause, film_pause
 from vod2strmfs.films.store import Films, Wish, holding
+from vod2strmfs.host.room import keep_reserve
 
 A, B, C = (wish.key for wish in WISHES)
 HOUR, DAY = 3600.0, 86400.0
@@ -691,3 +692,20 @@ def test_the_next_film_is_found_without_looking_at_all_of_them(tmp_path: Path) -
         plan = [row[3] for row in films._file._reading.execute(f"EXPLAIN QUERY PLAN {statements[-1]}")]
     assert any("film_due" in line for line in plan)
     assert not any("TEMP B-TREE" in line for line in plan)
+
+
+@pytest.mark.complains("read with the room that was kept for it")
+def test_films_can_be_read_when_their_disk_is_full(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "4M") as disk:
+        with Films(disk) as films:
+            films.want(WISHES, 1)
+            film = teach(films, A)
+        keep_reserve(disk / FOLDER)
+        descriptor = os.open(disk / "full", os.O_WRONLY | os.O_CREAT)
+        with suppress(OSError):
+            while True:
+                os.write(descriptor, bytes(4096))
+        os.close(descriptor)
+        with Films(disk) as films:
+            assert films.known(A) == film
+            assert films.blocks.read(film, 0, 1000) == content_of("s0", 0)[:1000]

@@ -11,7 +11,7 @@ from typing import Any
 
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.host.private import private
-from vod2strmfs.host.room import is_full, which_is_full
+from vod2strmfs.host.room import is_full, spend_reserve, which_is_full
 from vod2strmfs.host.set_aside import set_aside
 from vod2strmfs.host.work_file import Log, changing, is_sound, open_work_file
 
@@ -100,12 +100,24 @@ class StoreFile:
     def _open(self) -> None:
         with suppress(FileExistsError):
             open(self.path, "x", opener=private).close()
-        self._writing = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
+        self._writing = self._first_connection()
         self._reading = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
         self._stat = self.path.stat()
         self._counting = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
         self._beside: Log | None = Log(self.path)
         self._openings += 1
+
+    def _first_connection(self) -> sqlite3.Connection:
+        """The first connection to the file. SQLite needs some room beside it, which is kept for a full disk."""
+        try:
+            return open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
+        except sqlite3.Error as error:
+            folder = self.path.parent
+            if not (is_full(error) and spend_reserve(folder)):
+                raise
+            why = which_is_full(folder)
+            _log.warning("What is known of films is read with the room that was kept for it: %s", why)
+        return open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
 
     def close(self) -> None:
         """Close all connections."""

@@ -11,12 +11,15 @@ from typing import Any, Self
 
 import httpx
 import msgspec
+import trio
 
 from vod2strmfs.notify.order import Server
 
 _MOST_BYTES = 8 << 20
 """Of an answer that is read."""
 _CONNECT_SECONDS = 10.0
+_WHOLE = 4
+"""So many times as long as a server may be silent may all of its answer take. What comes byte by byte never ends."""
 
 
 class TellError(Exception):
@@ -49,6 +52,7 @@ class Http:
     """
 
     def __init__(self, server: Server, headers: Mapping[str, str], login: tuple[str, str] | None = None) -> None:
+        self._seconds = _WHOLE * server.timeout
         self._client = httpx.AsyncClient(
             base_url=server.url,
             headers=dict(headers),
@@ -87,9 +91,12 @@ class Http:
 
     async def _request(self, method: str, path: str, *, read: bool, **options: Any) -> bytes:
         try:
-            async with self._client.stream(method, path.removeprefix("/"), **options) as response:
-                _check(response)
-                return await _body(response) if read else b""
+            with trio.fail_after(self._seconds):
+                async with self._client.stream(method, path.removeprefix("/"), **options) as response:
+                    _check(response)
+                    return await _body(response) if read else b""
+        except trio.TooSlowError as error:
+            raise TellError("took too long to answer") from error
         except httpx.HTTPError as error:
             raise TellError(_problem(error)) from error
 
