@@ -32,7 +32,7 @@ from vod2strmfs.notify.account import Account
 from vod2strmfs.notify.change import Change, What
 from vod2strmfs.notify.courier import Courier, send
 from vod2strmfs.notify.deliver import Delivery, Gathering, next_due
-from vod2strmfs.notify.order import Order, films_order, order
+from vod2strmfs.notify.order import COMMAND, Order, films_order, order
 from vod2strmfs.notify.outbox import Outbox
 from vod2strmfs.settings import Settings, load
 from vod2strmfs.status.channel import ask
@@ -327,6 +327,19 @@ def test_the_larger_the_library_the_seldomer_plex_scans_it_while_films_are_learn
     assert learning.go_on(1, rate=3) == {f"{all_of_it}/{50_252 + each}": 1 for each in range(3)}
     assert learning.go_on(1, rate=1) == {}
     assert learning.go_on(5) == {f"{all_of_it}/50255": 1}
+
+
+def test_a_command_that_is_told_waits_for_no_scan(tmp_path: Path) -> None:
+    names = [COMMAND, "plex"]
+    with Outbox(tmp_path) as outbox:
+        outbox.add(names, "/films", [Change("Movies/Heat", What.CREATED)], 300)
+        for name in names:
+            outbox.told(name, outbox.waiting(name))
+        outbox.add(names, "/films", [Change(f"Movies/{each}", What.CREATED) for each in range(9)], 300)
+        outbox._connection.execute("UPDATE waiting SET since = since + 3600")
+        pauses = {each.name: Gathering(outbox, 300, 50_000).due(each) - each.told_at for each in outbox.accounts()}
+    assert round(pauses[COMMAND]) == 300
+    assert pauses["plex"] > 3600
 
 
 def test_how_many_films_are_shown_is_known_to_who_tells(tmp_path: Path) -> None:

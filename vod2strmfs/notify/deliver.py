@@ -13,7 +13,7 @@ import trio
 from vod2strmfs.notify.account import Account
 from vod2strmfs.notify.client import Client, Connect, Library, targets_of
 from vod2strmfs.notify.http import TellError
-from vod2strmfs.notify.order import FEW_FOLDERS, Order, Server
+from vod2strmfs.notify.order import COMMAND, FEW_FOLDERS, Order, Server
 from vod2strmfs.notify.outbox import Outbox, Waiting
 from vod2strmfs.notify.places import seen_at, within
 from vod2strmfs.schedule import zone
@@ -41,7 +41,7 @@ class Gathering:
 
     A few folders: as long as `Order.gather` says. More of them are a scan of a whole library, which takes the longer,
     the more is in it. So while more and more comes, these scans are the farther apart, the more the mount shows; the
-    last one is when nothing has come for as long as `Order.gather` says.
+    last one is when nothing has come for as long as `Order.gather` says. A command scans nothing.
 
     Args:
         outbox: what waits.
@@ -65,7 +65,9 @@ class Gathering:
 
     def _until_rest(self, account: Account, asked_at: float) -> float:
         """Seconds from then on until nothing more has come for a while; 0 if few folders wait."""
-        rows = self._outbox.waiting(account.name) if self._spread > self._seconds else []
+        if account.name == COMMAND or self._spread <= self._seconds:
+            return 0.0
+        rows = self._outbox.waiting(account.name)
         is_few = len(rows) <= FEW_FOLDERS and not any(row.change.is_section for row in rows)
         return 0.0 if is_few else max(row.since for row in rows) + self._seconds - asked_at
 
