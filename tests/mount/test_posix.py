@@ -3,7 +3,6 @@
 import ctypes
 import mmap
 import os
-import socket
 import sqlite3
 import stat
 import subprocess
@@ -18,10 +17,9 @@ import pytest
 from databases import Database
 from mounts import Mount, eventually, mounted
 from others import let_others_in
-from postgres_server import PostgresServer
+from postgres_server import PostgresServer, free_port
 
 from vod2strmfs.demo.catalogue import Catalogue
-from vod2strmfs.status.channel import ask
 
 
 def catalogue(count: int = 40) -> Catalogue:
@@ -121,10 +119,6 @@ def opened_by_handle(root: Path, handle: Handle) -> Iterator[int]:
         os.close(descriptor)
 
 
-def drop_caches() -> None:
-    Path("/proc/sys/vm/drop_caches").write_text("2")
-
-
 def test_handles_live_as_long_as_what_they_stand_for(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/dispatcharr.db").fill(catalogue())
     names = ("Movies", "Movies/Film 1", "Movies/Film 1/movie.nfo", "Movies/Film 1/Film 1.strm", "TV/Lost/Season 01")
@@ -133,7 +127,7 @@ def test_handles_live_as_long_as_what_they_stand_for(tmp_path: Path) -> None:
 
     def check(mount: Mount, names: tuple[str, ...]) -> None:
         for name in names:
-            drop_caches()
+            mount.drop_caches()
             with opened_by_handle(mount.path, handles[name]) as descriptor:
                 if (mount.path / name).is_dir():
                     assert os.listdir(descriptor) == os.listdir(mount.path / name)
@@ -146,12 +140,12 @@ def test_handles_live_as_long_as_what_they_stand_for(tmp_path: Path) -> None:
         check(mount, names[::-1])
         database.execute("UPDATE vod_movie SET name = 'Ran' WHERE name = 'Film 1'")
         eventually((mount.path / "Movies/Ran").exists)
-        drop_caches()
+        mount.drop_caches()
         with opened_by_handle(mount.path, handles["Movies/Film 1"]) as descriptor:
             assert sorted(os.listdir(descriptor)) == ["Ran.strm", "movie.nfo"]
         database.execute("DELETE FROM vod_m3umovierelation WHERE movie_id = 3")
         eventually(lambda: not (mount.path / "Movies/Ran").exists())
-        drop_caches()
+        mount.drop_caches()
         for name in names[1:4]:
             with pytest.raises(OSError, match="Stale file handle"), opened_by_handle(mount.path, handles[name]):
                 pass
@@ -324,9 +318,7 @@ def test_telldir_and_seekdir(mount: Mount) -> None:
 @contextmanager
 def samba(private: Path, shared: Path, *lines: str) -> Iterator[list[str]]:
     """A Samba server that shares a folder; gives the command of a client, which lacks what it is to do."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     private.mkdir()
     configuration = private / "smb.conf"
     configuration.write_text(
@@ -390,19 +382,16 @@ SHARE = ("store dos attributes = no", "ea support = no", "case sensitive = yes")
 
 
 def test_samba_asks_little_for_a_listing(mount: Mount, tmp_path: Path) -> None:
-    def requests() -> int:
-        return int(ask(mount.path.parent / "state", 10).requests)
-
     with samba(tmp_path / "samba", mount.path.parent, *SHARE) as client:
-        before = requests()
+        before = mount.requests()
         listed = subprocess.run([*client, "ls mount\\Movies\\*"], capture_output=True, text=True, check=True).stdout
         assert listed.count("Film ") == 40
-        assert requests() - before < 60
+        assert mount.requests() - before < 60
     with samba(tmp_path / "plain", mount.path.parent) as client:
-        before = requests()
+        before = mount.requests()
         for _ in range(2):
             subprocess.run([*client, "ls mount\\Movies\\*"], capture_output=True, check=True)
-        assert requests() - before < 20
+        assert mount.requests() - before < 20
 
 
 @pytest.mark.parametrize("count", [40, 600])

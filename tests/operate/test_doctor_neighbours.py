@@ -5,7 +5,6 @@ Each is the real one, with the lines that the documents tell to copy.
 
 import os
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from mounts import Mount, eventually, mounted
+from postgres_server import free_port
 from test_doctor import ROOT, SetUp, broken, elsewhere
 
 from vod2strmfs.demo.generator import write_demo
@@ -218,9 +218,7 @@ def test_updatedb_walks_the_mount_until_its_settings_have_our_line(set_up: SetUp
 @contextmanager
 def ganesha(folder: Path, shared: Path) -> Iterator[str]:
     """An nfs-ganesha with the settings of the documents; gives what an address of it ends with."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     text = block("nfs.md", "text", 1).replace("/data/STRM", str(shared))
     ours = f"Protocols = 4; NFS_Port = {port}; Bind_addr = 127.0.0.1; Enable_NLM = false; Enable_RQUOTA = false;"
     assert "Protocols = 4;" in text

@@ -5,10 +5,8 @@ as in Dispatcharr.
 """
 
 import json
-import os
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -445,11 +443,3 @@ EVENTS: tuple[Event, ...] = (
     relation_goes, renumbered, renumbered, equally_called, spelled, spelled, many_renamed, many_gone, names_exchanged,
     names_exchanged, all_rekeyed,
 )  # fmt: skip
-
-
-def drop_kernel_caches() -> None:
-    """Have the kernel forget what it keeps of names and inodes, if it lets us."""
-    with suppress(OSError), open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
-        file.write("2")
-        file.flush()
-        os.sync()

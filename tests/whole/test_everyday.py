@@ -208,7 +208,7 @@ class Life:
         elif disturbance == "all movies replaced":
             self._expect_brake()
         elif disturbance == "caches dropped":
-            everyday.drop_kernel_caches()
+            self._mount.drop_caches()
         elif disturbance == "index lost":
             same_index = False
             self._let_go()
