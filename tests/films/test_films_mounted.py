@@ -155,9 +155,13 @@ def test_reads_that_wait_hold_up_nobody_and_end_with_the_mount(tmp_path: Path, u
                 assert (films.path / "Movies/Ronin/movie.nfo").read_bytes()
                 assert [reader.poll() for reader in readers] == [None] * _READERS
                 impatient = subprocess.Popen(["cat", ronin], stdout=-3, stderr=-3)
-                eventually(lambda: Path(f"/proc/{impatient.pid}/stat").read_text().rpartition(") ")[2].startswith("D"))
+                eventually(lambda: _waits(impatient))
                 impatient.send_signal(signal.SIGINT)
                 assert impatient.wait(TIMEOUT) == -signal.SIGINT
+                direct = subprocess.Popen(["dd", f"if={ronin}", "iflag=direct", "bs=1M"], stdout=-3, stderr=-3)
+                eventually(lambda: "request_wait_answer" in Path(f"/proc/{direct.pid}/stack").read_text())
+                direct.terminate()
+                assert direct.wait(TIMEOUT) == -signal.SIGTERM
                 assert "could not be read" not in films.log.read_text(), "it was ended before it was answered"
                 assert asked.recv(1 << 16).startswith(b"GET /proxy/vod/movie/")
                 assert films.stop() == 0

@@ -28,8 +28,8 @@ from vod2strmfs.mount.wire import (
     NotYetError,
     Reply,
     RequestError,
+    amended,
     interrupted,
-    patient,
     refused,
     replied,
     unique_of,
@@ -56,8 +56,8 @@ async def negotiated() -> int:
     """Let pyfuse3 answer INIT, and nothing else; returns the descriptor of the device.
 
     pyfuse3 waits for requests through its module attribute `trio` (its asyncio mode replaces that too), by which we
-    learn its descriptor, and stop it before it reads a second one. It cannot be told how many reads may wait at a time,
-    so that is written into its answer, on the way.
+    learn its descriptor, and stop it before it reads a second one. What it cannot be asked for is written into its
+    answer, on the way.
     """
     descriptor = -1
     with ExitStack() as stack:
@@ -96,7 +96,7 @@ def _first_answer_changed(descriptor: int) -> Iterator[None]:
             os.close(device)
             ours.setblocking(False)
             with suppress(BlockingIOError):
-                os.write(descriptor, patient(ours.recv(_ROOM)))
+                os.write(descriptor, amended(ours.recv(_ROOM)))
 
 
 class Device:

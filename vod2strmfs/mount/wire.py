@@ -32,8 +32,8 @@ _RELEASE_IN = Struct("=QIIQ")
 """fuse_release_in: fh, flags, release_flags, lock_owner."""
 _GETXATTR_IN = Struct("=II")
 """fuse_getxattr_in: size, padding; a name follows."""
-_WAITING_OUT = Struct("=HH")
-"""max_background and congestion_threshold of fuse_init_out, behind its major, minor, max_readahead and flags."""
+_INIT_OUT = Struct("=IIIIHH")
+"""The beginning of fuse_init_out: major, minor, max_readahead, flags, max_background, congestion_threshold."""
 _INTERRUPT_IN = Struct("=Q")
 """fuse_interrupt_in: unique."""
 
@@ -55,6 +55,8 @@ ENTRY_SIZE: Final = _ENTRY_OUT.size
 """Before each entry of a listing (a fuse_dirent: ino, off, namelen, type, and the name, filled up to a multiple of 8
 bytes) stands a fuse_entry_out, if it has attributes (fuse_direntplus)."""
 
+_ASYNC_DIO = 1 << 15
+"""A flag of fuse_init_out: reads with O_DIRECT are work in the background."""
 _MOST_WAITING = 1024
 """Reads; the pages that the largest of them are to fill are 128 MiB."""
 _LISTED = tuple(Struct(f"=QQ24sQQQqqqIII28sQQII{length}s").pack for length in range(0, 264, 8))
@@ -301,17 +303,21 @@ def interrupted(request: bytes) -> int:
     return int(_INTERRUPT_IN.unpack_from(request, _BODY)[0])
 
 
-def patient(answer: bytes) -> bytes:
-    """The answer to INIT, changed so that as many reads may wait at a time as readers have use for.
+def amended(answer: bytes) -> bytes:
+    """The answer to INIT, changed where pyfuse3 cannot be asked to.
 
-    Reads into the page cache count as work in the background, of which the kernel has 12 going, as long as nobody asks
-    for more. So a few films whose provider is silent would hold up all others.
+    * As many reads may wait at a time as readers have use for. Those into the page cache count as work in the
+      background, of which the kernel has 12 going, as long as nobody asks for more. So a few films whose provider is
+      silent would hold up all others.
+    * Who reads with O_DIRECT waits for each of the reads itself, and so can be ended meanwhile. For work in the
+      background the kernel waits whatever happens to the program, and sends no INTERRUPT.
     """
-    place = _REPLY.size + 4 * 4
-    if len(answer) < place + _WAITING_OUT.size or _REPLY.unpack_from(answer)[1]:
+    if len(answer) < _REPLY.size + _INIT_OUT.size or _REPLY.unpack_from(answer)[1]:
         return answer
     changed = bytearray(answer)
-    _WAITING_OUT.pack_into(changed, place, _MOST_WAITING, _MOST_WAITING // 4 * 3)
+    *begun, flags, _, _ = _INIT_OUT.unpack_from(answer, _REPLY.size)
+    threshold = _MOST_WAITING // 4 * 3
+    _INIT_OUT.pack_into(changed, _REPLY.size, *begun, flags & ~_ASYNC_DIO, _MOST_WAITING, threshold)
     return bytes(changed)
 
 
