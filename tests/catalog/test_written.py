@@ -323,10 +323,18 @@ def restart(server: PostgresServer, url: str) -> None:
 
 def crash(server: PostgresServer, url: str) -> None:
     """One session is killed; the server ends all others, and begins anew from what is on the disk."""
-    with suppress(psycopg.OperationalError), psycopg.connect(url) as session:
-        subprocess.run(["kill", f"-{signal.SIGKILL:d}", str(session.info.backend_pid)], check=True)
-        time.sleep(0.2)
+    with psycopg.connect(url, autocommit=True) as other:
+        with suppress(psycopg.OperationalError), psycopg.connect(url) as session:
+            subprocess.run(["kill", f"-{signal.SIGKILL:d}", str(session.info.backend_pid)], check=True)
+        # Until it has noticed, the server answers as before.
+        eventually(lambda: not has_session(other))
     eventually(lambda: answers(url))
+
+
+def has_session(connection: psycopg.Connection) -> bool:
+    with suppress(psycopg.OperationalError):
+        connection.execute("SELECT 1")
+    return not connection.broken
 
 
 def answers(url: str) -> bool:

@@ -467,10 +467,10 @@ def test_buffers_outlive_the_last_close_and_then_the_slot_is_free(opens: Opens) 
             for handle in range(5):
                 player.opened(film, handle)
                 assert await is_right(player, film, stream, MEGABYTE, 4 * MEGABYTE, handle)
+                stopped = trio.current_time()
                 player.released(film, handle)
             assert cinema.proxy.slots[1] == 1
             assert len(cinema.proxy.requests) == 1
-            stopped = trio.current_time()
             await eventually(lambda: not cinema.proxy.slots[1])
             assert trio.current_time() - stopped >= 1.4
             await eventually(lambda: not player.playing() and not cinema.proxy.provider.counted().open_now)

@@ -2,7 +2,6 @@
 
 import json
 import random
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from databases import Database
 from dispatcharr_api import FAULTS, KEY
 from mounts import TIMEOUT, eventually
-from postgres_server import PostgresServer
+from postgres_server import PostgresServer, free_port
 from test_hydrate import episodes, unopened
 
 _FILL = """
@@ -58,8 +57,7 @@ class Side:
 @contextmanager
 def sides(folder: Path, database: Database, rate: float) -> Iterator[tuple[Side, Side]]:
     """Dispatcharr and whoever fills, with faults in every third answer."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     order = {
         "mode": "background", "rate": rate, "budget": 100000, "parallel": 1, "older_than": 0,
         "url": f"http://127.0.0.1:{port}", "key": KEY,
@@ -120,6 +118,8 @@ def test_a_request_whose_asker_was_killed_is_waited_for(postgres: PostgresServer
         eventually(lambda: journal.exists() and "asked" in journal.read_text())
         filler.kill()
         filler.start()
-        eventually(lambda: len(episodes(database)) == 2)
+        # It is noted a moment after it was written.
+        eventually(lambda: journal.read_text().count("written") == 2)
+    assert len(episodes(database)) == 2
     said = [line for line in journal.read_text().splitlines() if not line.startswith("fault")]
     assert sorted(said) == ["asked 1", "asked 2", "written 1", "written 2"]

@@ -3,20 +3,21 @@
 import json
 import os
 import signal
-import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from databases import Database
 from dispatcharr_api import KEY, DispatcharrApi
 from mounts import command, eventually, mounted
-from postgres_server import PostgresServer
+from postgres_server import PostgresServer, free_port
 from test_hydrate import episodes, unopened
 
 from vod2strmfs.mount.people import SETTLE
@@ -83,7 +84,11 @@ def test_a_mount_fills_its_series_at_the_rate_and_no_scan_sees_a_part_of_one(
             eventually(lambda: scan.rounds > rounds + 1)
         assert "WARNING" not in mount.log.read_text().replace("WARNING base_url", "")
     assert set(api.asked.values()) == {1}
-    assert api.times[-1] - api.times[0] >= (number - 1) / rate * 60 * 0.99
+    with closing(sqlite3.connect(tmp_path / "state/hydrate.db")) as queue:
+        noted = [at for (at,) in queue.execute("SELECT at FROM request ORDER BY at")]
+    # On a busy machine the first request may be late, and the last one on time; but none comes before its turn.
+    assert noted[-1] - noted[0] >= (number - 1) / rate * 60 * 0.99
+    assert all(came >= at for at, came in zip(noted, api.times, strict=True))
     assert not scan.errors
     whole = ("S01", "S02")
     for series, files in scan.seen:
@@ -158,8 +163,7 @@ def test_without_a_folder_to_open_on_open_is_refused(library: Callable[..., Data
 
 def test_status_metrics_and_the_page_say_how_far_it_is(library: Callable[..., Database], tmp_path: Path) -> None:
     database = library(unopened(6))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    listen = f"127.0.0.1:{free_port()}"
 
     def status(*options: str) -> str:
         arguments = command("status", "--state-dir", tmp_path / "state", *options)

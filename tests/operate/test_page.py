@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import texts
 from page_measures import faults, open_all
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -21,10 +22,6 @@ def pictures() -> Any:
     module = module_from_spec(spec_from_loader("page_pictures", loader) or pytest.fail("no script"))
     loader.exec_module(module)
     return module
-
-
-def texts(browser: webdriver.Chrome, selector: str) -> list[str]:
-    return [element.text for element in browser.find_elements(By.CSS_SELECTOR, selector)]
 
 
 class Viewer:

@@ -486,9 +486,7 @@ def _is_not_there(path: Path) -> bool:
 
 def test_a_worker_that_is_killed_is_started_again(tmp_path: Path) -> None:
     with mounted_films(tmp_path) as (mount, database, before):
-        tasks = Path(f"/proc/{mount.process.pid}/task").glob("*/children")
-        [worker] = [child for task in tasks for child in task.read_text().split()]
-        os.kill(int(worker), signal.SIGKILL)
+        os.kill(mount.worker(), signal.SIGKILL)
         assert look(mount) == (before, 0)
         database.execute("UPDATE vod_movie SET name = 'Ran' WHERE name = 'Film 1'")
         eventually(lambda: (mount.path / "Movies/Ran").exists())
