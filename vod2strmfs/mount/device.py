@@ -84,19 +84,30 @@ def _first_answer_changed(descriptor: int) -> Iterator[None]:
     """Have a socket in the device's place for as long as the context lasts, which gives the first request, takes the
     answer to it, and hands that on to the device at the end."""
     device = os.dup(descriptor)
+    try:
+        request = os.read(device, _ROOM)
+    except OSError:
+        # It is unmounted already. pyfuse3 meets the same, and so does whoever reads next.
+        os.close(device)
+        yield
+        return
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:
-            ours.send(os.read(device, _ROOM))
+            ours.send(request)
             os.dup2(theirs.fileno(), descriptor, inheritable=False)
         try:
             yield
         finally:
+            ours.setblocking(False)
+            answer = b""
+            with suppress(BlockingIOError):
+                answer = ours.recv(_ROOM)
             os.dup2(device, descriptor, inheritable=False)
             os.close(device)
-            ours.setblocking(False)
-            with suppress(BlockingIOError):
-                os.write(descriptor, amended(ours.recv(_ROOM)))
+            # It may be unmounted by now.
+            with suppress(OSError):
+                os.write(descriptor, amended(answer))
 
 
 class Device:
