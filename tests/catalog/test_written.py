@@ -4,11 +4,13 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import everyday
 import psycopg
@@ -23,6 +25,7 @@ from vod2strmfs.catalog.postgresql import PostgreSQLSnapshot, PostgreSQLSource
 from vod2strmfs.catalog.queries import ALL, COUNTED, Choice, Kind, add_up
 from vod2strmfs.catalog.schema import OPTIONAL, REQUIRED, tables
 from vod2strmfs.catalog.written import Look, Seen, decode, encode
+from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.file import connect
 from vod2strmfs.settings import LibrarySettings
@@ -219,6 +222,58 @@ def test_both_ways_find_the_same_in_random_histories(
             if len(said) % 3:
                 comparer.look()
         assert comparer.told > 30, said
+
+
+def have_helpers(url: str, most: int) -> None:
+    """Have up to so many processes help with any query; for small tables, a server thinks them too dear."""
+    settings = ("parallel_setup_cost = 0", "parallel_tuple_cost = 0", "min_parallel_table_scan_size = 0")
+    with psycopg.connect(url, autocommit=True) as session:
+        for setting in (*settings, f"max_parallel_workers_per_gather = {most}"):
+            session.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET {setting}".encode())
+
+
+def test_both_ways_find_the_same_where_a_second_process_helps(owner: str, reader: str) -> None:
+    have_helpers(owner, 2)
+    with closing(History(owner, 5)) as history, comparing(reader) as comparer:
+        for _ in range(12):
+            history.step()
+            comparer.look()
+        assert comparer.told > 3
+
+
+@pytest.mark.parametrize(("most", "helping"), [(0, 0), (1, 1), (2, 1)])
+def test_one_process_helps_to_go_through_tables_where_the_server_allows_any(
+    owner: str, reader: str, most: int, helping: int
+) -> None:
+    have_helpers(owner, most)
+    with closing(PostgreSQLSource(reader)) as source:
+        with source.snapshot() as snapshot:
+            first = snapshot.look(None)
+        assert first
+        for table in TABLES:
+            Database(owner).execute(f"UPDATE {table} SET id = id")
+        with source.snapshot() as snapshot:
+            plans = explained(snapshot)
+            assert snapshot.look(first.seen)
+            # What is joined is another matter: each process would group all relations for itself.
+            assert snapshot._execute("SHOW max_parallel_workers_per_gather") == [("0",)]
+    assert len(plans) >= 2 * len(TABLES)
+    assert {plan.count("Workers Planned: 1") for plan in plans} == {helping}
+    assert not any("Workers Planned: 2" in plan for plan in plans)
+
+
+def explained(snapshot: PostgreSQLSnapshot) -> list[str]:
+    """The plans of what goes through tables from now on."""
+    plans: list[str] = []
+    execute = snapshot._written._execute
+
+    def explain_and_execute(query: str) -> list[tuple[Any, ...]]:
+        if any(f"FROM {table}" in query for table in TABLES) and "JOIN" not in query:
+            plans.append("\n".join(line for (line,) in execute(f"EXPLAIN {query}")))
+        return execute(query)
+
+    snapshot._written._execute = explain_and_execute
+    return plans
 
 
 def test_both_ways_find_the_same_where_transaction_numbers_come_around(soak: bool) -> None:
@@ -554,6 +609,41 @@ def test_syncs_that_can_tell_and_that_cannot_make_the_same_library(
                 [stats] = index.execute("SELECT stats FROM generation").fetchone()
                 counted = count(index, settings.media_server)
             assert {scope: json.loads(stats)[scope] for scope in counted} == counted, said
+
+
+def test_what_a_changed_row_costs_does_not_grow_with_the_index(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 0
+
+    def connect_and_count(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        def count_steps() -> None:
+            nonlocal steps
+            steps += 1
+
+        connection = connect(*arguments, **options)
+        connection.set_progress_handler(count_steps, 100)
+        return connection
+
+    def cost(episodes: int) -> int:
+        """Hundreds of steps that SQLite takes for a look at a movie that has another name."""
+        nonlocal steps
+        url, library = postgres.new_database(), Library(tmp_path / f"{episodes}")
+        catalogue = Catalogue()
+        catalogue.movie("Heat")
+        series = catalogue.series("Lost")
+        for number in range(episodes):
+            catalogue.episode(series, number // 20, number % 20, "Part")
+        catalogue.write(url)
+        library.sync(url)
+        Database(url).execute("UPDATE vod_movie SET name = 'Ronin'")
+        with monkeypatch.context() as patched:
+            patched.setattr("vod2strmfs.sync.run.connect", connect_and_count)
+            steps = 0
+            assert library.sync(url).changed
+        return steps
+
+    assert cost(2000) < 1.5 * cost(200)
 
 
 def test_a_value_that_comes_and_goes_between_looks_of_two_is_found(owner: str, reader: str, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ _WRITTEN = """
     FROM pg_database d WHERE d.datname = current_database()"""
 
 # The server is left to plan for all rows (not the first few), without compiling the query: that takes longer than to
-# run it. Workers would each group all relations of episodes for themselves.
+# run it. Workers would each group all relations of episodes for themselves; where one is of use, `Written` has it.
 # A first sync takes as long as it takes: limits that protect a server from programs that forgot their session would
 # end it anew each time. All of it is for the transaction alone: behind a pooler the session is not ours.
 _SETTINGS = """

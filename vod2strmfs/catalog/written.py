@@ -8,7 +8,8 @@ without a join, since Dispatcharr's scans write all relations anew and change no
 What cannot be told so is left to `Queries.digests`. See docs/decisions/0020-what-was-written.md.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
@@ -101,6 +102,10 @@ _SERVER = """
     WHERE d.datname = current_database() GROUP BY d.oid"""
 
 
+_WORKERS = """
+    SELECT set_config(name, ({})::text, true) FROM pg_settings WHERE name = 'max_parallel_workers_per_gather'"""
+
+
 class Written:
     """Finds what was written.
 
@@ -134,18 +139,30 @@ class Written:
         read = (f" {table}.{column}" for table, columns in self._columns.items() for column in columns)
         server += "".join(sorted(read))
         seen = Seen(server, int(oldest), int(following), location, self._groups(), {}, {})
-        reach = self._reach(before, seen)
-        if before is None or reach is None:
-            seen.parts = {
-                part.name: {block: (rows, "") for block, rows, _ in self._execute(_count(part, 0))}
-                for part in self._parts
-            }
-            return self._counted(Look(seen, None, few=False), queries, {})
+        with self._helped():
+            blocks, few = self._find(before, seen)
+        return self._counted(Look(seen, blocks, few), queries, before.counts if before and blocks is not None else {})
+
+    @contextmanager
+    def _helped(self) -> Iterator[None]:
+        """Let a second process of the server go through tables, too, if its own settings allow that."""
+        self._execute(_WORKERS.format("least(1, reset_val::int)"))
+        yield
+        self._execute(_WORKERS.format("0"))
+
+    def _find(self, before: Seen | None, seen: Seen) -> tuple[dict[Kind, set[int]] | None, bool]:
+        """Look at all parts, and note what is seen; returns what `Look` says of it."""
+        names = {part.name for part in self._parts}
+        if before is None or before.parts.keys() != names or not _may_tell(before, seen):
+            for part in self._parts:
+                seen.parts[part.name] = {block: (rows, "") for block, rows, _ in self._execute(_count(part, "false"))}
+            return None, False
         blocks: dict[Kind, set[int]] = {"movie": set(), "series": set(), "episode": set()}
         few = True
+        is_written = _written_between(before.oldest, seen.next)
         for part in self._parts:
             known = before.parts[part.name]
-            now, written, digests = self._compare(part, reach, known)
+            now, written, digests = self._compare(part, is_written, known)
             few &= 4 * len(written) <= len(now)
             seen.parts[part.name] = {
                 block: (rows, digests[block] if block in written else known[block][1]) for block, rows in now.items()
@@ -153,42 +170,23 @@ class Written:
             changed = {block for block in written if block not in known or known[block][1] != digests.get(block)}
             for kind, reached in self._reached(part, changed):
                 blocks[kind] |= reached
-        if seen.groups != before.groups:
-            return self._counted(Look(seen, None, few), queries, {})
-        return self._counted(Look(seen, blocks, few), queries, before.counts)
+        return (blocks if seen.groups == before.groups else None), few
 
-    def _reach(self, before: Seen | None, seen: Seen) -> int | None:
-        """The age of the oldest transaction that may have written since; None if that cannot be told."""
-        if before is None or before.server != seen.server:
-            return None
-        if before.parts.keys() != {part.name for part in self._parts}:
-            return None
-        # What goes back was put back.
-        if seen.oldest < before.oldest or seen.next < before.next or seen.location < before.location:
-            return None
-        if seen.next - before.oldest > _LONGEST:
-            return None
-        # The server reckons in 32 bits, from the same number throughout the snapshot.
-        [[age]] = self._execute(f"SELECT age('{before.oldest & 0xFFFFFFFF}'::xid)")
-        return age if seen.next - before.oldest <= age <= _LONGEST else None
-
-    def _compare(self, part: _Part, reach: int, known: Blocks) -> tuple[dict[int, int], set[int], dict[int, str]]:
+    def _compare(self, part: _Part, is_written: str, known: Blocks) -> tuple[dict[int, int], set[int], dict[int, str]]:
         """The blocks of a part, each with its number of rows; those that may have other rows than before; digests of
         these.
 
         A row of long ago may look as if it were written: numbers come around. One that was written never looks old.
         """
         before = {block: rows for block, (rows, _) in known.items()}
-        [[total, written]] = self._execute(
-            f"SELECT count(*), count(*) FILTER (WHERE {_was_written(reach)}) FROM {part.table}"
-        )
+        [[total, written]] = self._execute(f"SELECT count(*), count(*) FILTER (WHERE {is_written}) FROM {part.table}")
         if written == 0 and total == sum(before.values()):
             return before, set(), {}
         if 2 * written > total:
             found = self._execute(self._digest(part, "true"))
             now = {block: rows for block, rows, _ in found}
             return now, before.keys() | now.keys(), {block: f"{rows}:{digest}" for block, rows, digest in found}
-        counted = self._execute(_count(part, reach))
+        counted = self._execute(_count(part, is_written))
         now = {block: rows for block, rows, _ in counted}
         differing = {block for block in before.keys() | now.keys() if before.get(block) != now.get(block)}
         differing |= {block for block, _, written in counted if written}
@@ -267,18 +265,33 @@ class Written:
         looked_up = [part for part in self._parts if not part.kind]
         dependent = [query for part in looked_up for _, query in self._dependent(part, in_blocks([0]))]
         digests = [self._digest(part, in_blocks([0]).format(id=part.key)) for part in self._parts]
-        return [*(_count(part, 1) for part in self._parts), *digests, *map(self._group, _GROUPS), *dependent]
+        counts = [_count(part, _written_between(1, 2)) for part in self._parts]
+        return [*counts, *digests, *map(self._group, _GROUPS), *dependent]
 
 
-def _count(part: _Part, reach: int) -> str:
+def _count(part: _Part, is_written: str) -> str:
     return f"""
-        SELECT {part.key} >> {BLOCK_BITS}, count(*), count(*) FILTER (WHERE {_was_written(reach)})
+        SELECT {part.key} >> {BLOCK_BITS}, count(*), count(*) FILTER (WHERE {is_written})
         FROM {part.table} GROUP BY 1"""
 
 
-def _was_written(reach: int) -> str:
-    # Ages of rows of long ago may be anything, negative ones included.
-    return f"age(xmin) BETWEEN 0 AND {reach}"
+def _written_between(first: int, end: int) -> str:
+    """The condition that a row may be of a transaction that is neither before the first nor from the end on."""
+    # SQL knows no order of their numbers, but one of bytes. (Their age would not do: only the first of several
+    # processes may ask for that.)
+    numbers = [f"decode('{number & 0xFFFFFFFF:08x}', 'hex')" for number in (first, end)]
+    come_around = numbers[0] > numbers[1]
+    return f"(xidsend(xmin) >= {numbers[0]} {'OR' if come_around else 'AND'} xidsend(xmin) < {numbers[1]})"
+
+
+def _may_tell(before: Seen, seen: Seen) -> bool:
+    """Whether transaction numbers can tell what was written between two looks."""
+    if before.server != seen.server:
+        return False
+    # What goes back was put back.
+    if seen.oldest < before.oldest or seen.next < before.next or seen.location < before.location:
+        return False
+    return seen.next - before.oldest <= _LONGEST
 
 
 def _array(names: Iterable[str]) -> str:

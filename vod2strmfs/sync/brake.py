@@ -124,21 +124,26 @@ class Brake:
         """
         if not moves:
             return set()
-        [total] = self.connection.execute(
-            "SELECT count(*) FROM content JOIN node USING (id) WHERE content.kind = ? AND id < ? AND parent != ?",
-            (kind, self.next_node, WAITING_NODE),
-        ).fetchone()
         within = self.connection.execute("SELECT node, parent, name FROM renamed WHERE kind = ?", (kind,)).fetchall()
         names = {node: Place(parent, name) for node, parent, name in within}
         # Who gets the name of a day ago back has not been renamed at all.
         back = {move.node for move in moves if names.get(move.node) == move.after}
         away = {move.node: move for move in moves if move.node not in back}
         self.connection.executemany("DELETE FROM renamed WHERE node = ?", [(node,) for node in back])
-        if too_many(len((names.keys() - back) | away.keys()), total, self.max_shrink):
+        renamed = len((names.keys() - back) | away.keys())
+        if renamed > MIN_ITEMS and too_many(renamed, self._to_be_seen(kind), self.max_shrink):
             return set(away)
         rows = [(move.node, kind, self.now, *move.before) for move in away.values()]
         self.connection.executemany("INSERT OR IGNORE INTO renamed VALUES (?, ?, ?, ?, ?)", rows)
         return set()
+
+    def _to_be_seen(self, kind: int) -> int:
+        """How many items of a kind there were to be seen before this sync."""
+        [total] = self.connection.execute(
+            "SELECT count(*) FROM content JOIN node USING (id) WHERE content.kind = ? AND id < ? AND parent != ?",
+            (kind, self.next_node, WAITING_NODE),
+        ).fetchone()
+        return int(total)
 
     def forget_names(self) -> None:
         """Start anew with names: other settings give other ones."""

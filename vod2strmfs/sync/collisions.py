@@ -12,7 +12,7 @@ import msgspec
 from vod2strmfs.library.contents import Item, decode_kind
 from vod2strmfs.library.item_names import account_tag, alias_name, node_name, version_name
 from vod2strmfs.library.items import Episode, LabelledVersion, Version
-from vod2strmfs.library.kinds import WAITING_NODE
+from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
 from vod2strmfs.library.names import disambiguator, fold
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync.draft import Draft
@@ -20,6 +20,12 @@ from vod2strmfs.sync.draft import Draft
 _MEMBERS = """
     SELECT id FROM node JOIN content USING (id) WHERE {condition}
     ORDER BY id IN (SELECT id FROM temp.unnamed), account, length(stream), stream, uuid"""
+
+# CROSS JOIN: what is new is few beside what there is. SQLite does not know that, and goes through all nodes.
+_UNNAMED = "temp.unnamed CROSS JOIN node USING (id)"
+_BESIDE = {"fold": "parent, fold", "alias": "parent"}
+"""What those of one name have in common, as far as an index finds it. Only episodes have aliases: where one stands,
+there are few others."""
 
 
 def settle(draft: Draft) -> None:
@@ -37,11 +43,10 @@ def settle(draft: Draft) -> None:
 
 def _colliding(draft: Draft, column: str) -> Iterator[tuple[int, Iterable[str]]]:
     """The nodes that have to give way, with the tags that each may take."""
-    only = (
-        "" if draft.first else f"AND (parent, {column}) IN (SELECT parent, {column} FROM node JOIN unnamed USING (id))"
-    )
+    wanted, beside = f"{column} != '' AND parent != {WAITING_NODE}", _BESIDE[column]
+    of_new = f"(SELECT DISTINCT {beside} FROM {_UNNAMED} WHERE {wanted}) CROSS JOIN node USING ({beside})"
     groups = draft.connection.execute(
-        f"SELECT parent, {column} FROM node WHERE {column} != '' AND parent != {WAITING_NODE} {only}"
+        f"SELECT parent, {column} FROM {'node' if draft.first else of_new} WHERE {wanted}"
         " GROUP BY 1, 2 HAVING count(*) > 1"
     ).fetchall()
     query = _MEMBERS.format(condition=f"node.parent = ? AND node.{column} = ?")
@@ -53,11 +58,11 @@ def _colliding(draft: Draft, column: str) -> Iterator[tuple[int, Iterable[str]]]
 
 def _aliases_that_are_names(draft: Draft) -> list[int]:
     """Episodes whose second NFO has the name of another episode's first one. Aliases are ASCII."""
-    only = "" if draft.first else "AND node.parent IN (SELECT parent FROM node JOIN unnamed USING (id))"
+    of_new = f"AND node.parent IN (SELECT parent FROM {_UNNAMED} WHERE kind = {NodeKind.EPISODE:d})"
     query = f"""
         SELECT DISTINCT node.id FROM node JOIN node AS holder ON holder.parent = node.parent
             AND holder.fold = lower(node.alias) AND holder.id != node.id
-        WHERE node.alias != '' AND node.parent != {WAITING_NODE} {only}"""
+        WHERE node.alias != '' AND node.parent != {WAITING_NODE} {"" if draft.first else of_new}"""
     return [node for (node,) in draft.connection.execute(query).fetchall()]
 
 

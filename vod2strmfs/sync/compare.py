@@ -40,9 +40,11 @@ class Known(NamedTuple):
         return moved or known != (keys.uuid, keys.account, keys.stream, keys.item)
 
 
-def nodes_of(connection: sqlite3.Connection, kind: Kind, condition: str = "true") -> set[int]:
-    """The nodes of one kind of item that fulfil a condition."""
-    query = f"SELECT id FROM node WHERE kind = ? AND {condition}"
+def nodes_of(connection: sqlite3.Connection, kind: Kind, condition: str = "") -> set[int]:
+    """The nodes of one kind of item that fulfil a condition, if there is one."""
+    # By its kind alone, an index finds what a node shows, and not the node.
+    where = f"node WHERE kind = ? AND {condition}" if condition else "content WHERE kind = ?"
+    query = f"SELECT id FROM {where}"
     return {node for (node,) in connection.execute(query, (NODE_KINDS[kind],))}
 
 

@@ -239,8 +239,8 @@ class Intake:
             # They go with their movie, and are held with it, but where it has a .strm of its own now.
             of_held = f"SELECT id FROM node WHERE held = {HELD_GONE} AND strm_size = 0"
             held = gone & nodes_of(self._connection, kind, f"parent IN ({of_held})")
-        elif self._accept_shrink or draft.first:
-            pass
+        elif self._accept_shrink or draft.first or not (gone or added):
+            pass  # To count all items, as the brake does, takes a while.
         elif limit.holds(NODE_KINDS[kind], gone - waiting, added):
             held = gone
         elif kind == "episode":

@@ -106,7 +106,7 @@ class Joiner:
 
     def hosts(self, kind: NodeKind) -> dict[int, int]:
         """The nodes that stand in the tree for joined rows of a kind, by the rows' nodes."""
-        query = "SELECT joined.node, host FROM joined JOIN node ON id = joined.node WHERE kind = ?"
+        query = "SELECT node, host FROM content CROSS JOIN joined ON node = id WHERE kind = ? ORDER BY node"
         return dict(self._connection.execute(query, (kind,)))
 
     def take_over(self, gone: set[int]) -> dict[int, int]:
