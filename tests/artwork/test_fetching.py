@@ -37,6 +37,7 @@ from vod2strmfs.library.kinds import Slot, slot_of
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.materialize.output_stats import output_stats
 from vod2strmfs.mount.handlers import LibraryHandlers, Owner
+from vod2strmfs.service.export import export
 from vod2strmfs.settings import LibrarySettings, Settings
 from vod2strmfs.sync.pictures import publish
 from vod2strmfs.web.known import Known
@@ -481,6 +482,24 @@ def test_materialize_writes_compares_and_cleans_up_images_as_its_own(
     written(shelf, root, cleanup="apply")
     assert not [path for path in snapshot(root) if path.endswith(".jpg")]
     assert "Movies/Heat/Heat.strm" in snapshot(root)
+
+
+@pytest.mark.complains("base_url is http://127.0.0.1")
+def test_a_dry_run_with_images_says_what_a_run_then_writes(shelf: Shelf, tmp_path: Path) -> None:
+    """Those that were stored before are shown again by the run; nothing is by the dry one."""
+    posters = {"Heat": "/ok/heat", "Alien": "/ok/alien"}
+    shelf.show(**posters)
+    shelf.fetch()
+    wanted = Settings(
+        **shelf.settings.model_dump(), database=shelf.library.last_url, state_dir=shelf.state_dir,
+        output_root=tmp_path / "out",
+    )  # fmt: skip
+    shelf.settings = shelf.settings.model_copy(update={"artwork": "url"})
+    shelf.show(**posters)
+    assert export(wanted, "all", dry_run=True).actions() == {"would_create": 6}
+    assert shelf.shown() == {}
+    assert export(wanted, "all").actions() == {"created": 6}
+    assert len(shelf.shown()) == 2
 
 
 @pytest.mark.parametrize("name", ["poster.jpg", "poster.png", "poster.jpeg"])

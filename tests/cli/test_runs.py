@@ -182,6 +182,14 @@ def test_a_dry_run_says_what_would_be_done_and_the_index_stays_as_it_was(setup: 
     assert len(list(setup.folder.glob("output/Movies/*"))) == 50
 
 
+def test_a_dry_run_that_cannot_have_a_place_of_its_own_says_so(setup: Setup) -> None:
+    (setup.state / ".dry-run.lock").mkdir(parents=True)
+    ended = Ended("materialize", *setup.options, "--dry-run")
+    assert ended.code == Exit.INDEX
+    assert f"{setup.state}: it cannot be locked for a dry run (Is a directory)." in ended.err
+    assert "unexpected" not in ended.err
+
+
 def test_a_database_that_is_away_is_told_while_the_service_waits(setup: Setup) -> None:
     with setup.running("--auto", "--poll-interval=0.2"):
         (setup.folder / "demo.db").rename(setup.folder / "away.db")

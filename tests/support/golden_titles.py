@@ -104,6 +104,7 @@ TITLES: dict[str, list[Title]] = {
         ("4K-AMC+ - Mad Men (2007)", "Mad Men", 2007, "Mad Men (2007)"),
         ("MGM+ | Godfather of Harlem", "Godfather of Harlem", None, "Godfather of Harlem"),
         ("18+ - Heat", "18+ - Heat", None, "18+ - Heat"),
+        ("LGBT+ - A History", "LGBT+ - A History", None, "LGBT+ - A History"),
         ("AMZ - Sound of Metal (2019)", "Sound of Metal", 2019, "Sound of Metal (2019)"),
         ("4K-UP (2009)", "4K-UP", 2009, "4K-UP (2009)"),
         ("EN-CAM - Superman  (2025)", "Superman", 2025, "Superman (2025)"),

@@ -6,7 +6,7 @@ One process works through it at a time (`holding`); others read it, and may mark
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -272,6 +272,26 @@ class Queue:
                 yield connection
         except sqlite3.Error as error:
             raise _unusable(self.path, error) from error
+
+
+def copy(state_dir: Path, other: Path) -> None:
+    """Copy the queue of a state directory, if there is one, into another one, which has none.
+
+    Raises:
+        IndexFileError: it cannot be read, or there is no room for a copy.
+    """
+    path = state_dir / FILE_NAME
+    if not path.exists():
+        return
+    read_only = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        with (
+            closing(sqlite3.connect(read_only, uri=True, timeout=60)) as source,
+            closing(sqlite3.connect(other / FILE_NAME)) as copied,
+        ):
+            source.backup(copied)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
 
 
 @contextmanager

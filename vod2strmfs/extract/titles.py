@@ -47,8 +47,8 @@ _SOUNDS = frozenset("MULTI MULTISUB MULTISUBS VOST VOSE DUBBED SUBBED".split())
 _SERVICES = frozenset(
     "NF NETFLIX D+ DSNP DISNEY+ AMZ AMZN PRIME A+ APPLE+ ATV+ ATVP HBO HMAX HULU P+ PMTP PARAMOUNT+ PCOK CR".split()
 )
-_PLUS_SERVICE = re.compile(r"[A-Z]{2,4}\+")
-"""`AMC+`, `BET+`, `MGM+`: there are more of them each year, and no title has such a word apart."""
+_PLUS_SERVICE = re.compile(r"(?!LGBT)[A-Z]{2,4}\+")
+"""`AMC+`, `BET+`, `MGM+`: there are more of them each year, and hardly any title has such a word apart."""
 _PREFIX_WORDS = _QUALITIES | _SOUNDS | _SERVICES | frozenset("3D SD HQ LQ SUB SUBS DUB VO CAM TS DV DOVI".split())
 _DASH_WORDS = _PREFIX_WORDS | {"NORDIC", "TOP"}
 """What may stand before a dash or a bar."""

@@ -446,8 +446,7 @@ class Manifest:
 
 
 def is_unused(path: Path) -> bool:
-    """Whether the manifest in a file says that nothing was written, as of a root that could not be. One that cannot be
-    read says nothing."""
+    """Whether a root's manifest, by its path, knows of nothing that was written. False if it cannot be read."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             [known] = connection.execute("SELECT EXISTS (SELECT 1 FROM folder WHERE id != ?)", [ROOT]).fetchone()

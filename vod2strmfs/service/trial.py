@@ -1,9 +1,10 @@
-"""A state directory to try things in: what happens to its index happens to a copy."""
+"""A state directory to try things in: what happens to the index, and to the list of images, happens to copies."""
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
+from vod2strmfs.artwork import queue
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.host.lock import held
 from vod2strmfs.index.file import copy, make_directory
@@ -27,7 +28,14 @@ def trial(settings: Settings) -> Iterator[Settings]:
     """
     make_directory(settings.state_dir)
     folder = settings.state_dir / _NAME
-    with held(settings.state_dir / f"{_NAME}.lock", _WAIT_SECONDS) as is_ours:
+    with ExitStack() as stack:
+        try:
+            is_ours = stack.enter_context(held(settings.state_dir / f"{_NAME}.lock", _WAIT_SECONDS))
+        except OSError as error:
+            raise IndexFileError(
+                f"state directory {settings.state_dir}: it cannot be locked for a dry run ({error.strerror})."
+                " Give another one with --state-dir."
+            ) from error
         if not is_ours:
             raise IndexFileError(
                 f"state directory {settings.state_dir}: another dry run has been running for"
@@ -37,6 +45,8 @@ def trial(settings: Settings) -> Iterator[Settings]:
             shutil.rmtree(folder, ignore_errors=True)  # One that was killed left it.
             make_directory(folder)
             copy(settings.state_dir, folder)
+            if settings.artwork == "files":
+                queue.copy(settings.state_dir, folder)
             yield settings.model_copy(update={"state_dir": folder})
         finally:
             shutil.rmtree(folder, ignore_errors=True)

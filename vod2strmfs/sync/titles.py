@@ -99,7 +99,8 @@ class Titles:
         return True
 
     def _row(self, node: int, incoming: Incoming) -> tuple[object, ...] | None:
-        """A row of the table, which has the lines of the picture as its last column; None for other kinds of item."""
+        """A row of the table, which has the lines of the picture as its last column; None for other kinds of item. That
+        it is otherwise than before is noted."""
         kind, keys = incoming.kind, incoming.keys
         if incoming.own and kind == NodeKind.EPISODE:
             # Among the episodes of joined series, the number tells: see `joining_episodes`.
