@@ -501,6 +501,7 @@ EPISODES: dict[str, list[Episode]] = {
         ("Lost (2004) (S01E02) - Pilot", ("Lost", 1, 2), "Pilot", "S01E02 – Pilot"),
         ("Lost [S01E02 - Pilot (Part 1)]", ("Lost", 1, 2), "Pilot (Part 1)", "S01E02 – Pilot (Part 1)"),
         ("Lost (S01E02)", ("Lost", 1, 2), "", "S01E02"),
+        ("Lost 2004 (S01E02)", ("Lost", 1, 2), "", "S01E02"),
         ("Pilot (S01E02)", ("Lost", 1, 2), "Pilot", "S01E02 – Pilot"),
         ("S1:E2 Pilot", ("Lost", 1, 2), "Pilot", "S01E02 – Pilot"),
         ("S01: E02 - Pilot", ("Lost", 1, 2), "Pilot", "S01E02 – Pilot"),

@@ -224,7 +224,8 @@ class TitleCleaner:
         head, rest = _around(code)
         if separator := _AFTER_CODE.match(rest):
             rest = rest[separator.end() :]
-        if not rest and head and not _is_called(head, series):
+        # What begins as the series is called, says so in other words: `Lost 2004 (S01E02)`.
+        if not rest and head and not _letters(head).startswith(_letters(series)):
             return head
         return "" if _ONLY_YEAR.fullmatch(rest) else rest
 

@@ -60,6 +60,7 @@ from vod2strmfs.sync.shelves import ShelfSync
 
 _ELIGIBLE: dict[Kind, str] = {"movie": "movies_eligible", "series": "series_eligible", "episode": "episodes_eligible"}
 """What the source counts of a kind."""
+
 _log = logging.getLogger("vod2strmfs")
 
 
