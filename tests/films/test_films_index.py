@@ -218,6 +218,36 @@ def test_other_settings_have_nothing_learnt_anew(library: Library, later: Librar
         assert (len(sizes(library)), learn(library.state_dir)) == (number, [])
 
 
+def test_other_settings_hide_no_title_whose_film_is_to_be_learnt_anew(library: Library) -> None:
+    library.show(some("Heat"))
+    learn(library.state_dir)
+    assert sizes(library) == {"Heat.mkv": 1000}
+    with Films(library.state_dir) as films:
+        [film] = [films.known(key) for key, _ in films.names()]
+        assert film is not None
+        films.changed(film, "its size is another one")
+    for settings, name in ((LibrarySettings(versions="all"), "Heat - Provider.mkv"), (LibrarySettings(), "Heat.mkv")):
+        library.show(some("Heat"), settings)
+        look(library)
+        assert sizes(library) == {name: 1000}
+
+
+def test_a_title_that_has_another_ones_stream_does_not_show_its_film_under_other_settings_either(
+    library: Library,
+) -> None:
+    library.show(streams(Heat="1", Ronin="2"))
+    learn(library.state_dir)
+    library.show(streams(Heat="1"), max_shrink=100)
+    look(library)
+    versions = LibrarySettings(versions="all")
+    for settings, heat in ((LibrarySettings(), "Heat"), (versions, "Heat - Provider"), (LibrarySettings(), "Heat")):
+        library.show(streams(Heat="1", Speed="2"), settings)
+        look(library)
+        assert sizes(library) == {f"{heat}.mkv": 1000}
+    learn(library.state_dir, size=3000)
+    assert sizes(library) == {"Heat.mkv": 1000, "Speed.mkv": 3000}
+
+
 def test_a_title_that_leaves_the_library_goes_and_its_number_means_no_other_film(library: Library) -> None:
     library.show(some("Heat", "Ronin"))
     learn(library.state_dir)

@@ -215,6 +215,20 @@ def test_beside_a_mount_it_says_whose_stream_it_waits_for_and_other_accounts_fil
     assert figures.full == {}
 
 
+def test_once_nobody_learns_any_more_nobody_is_said_to_wait_for_a_stream(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learner, "_SAID_SECONDS", 0.0)
+
+    def full() -> dict[str, float]:
+        figures = read_figures(place.state_dir)
+        return figures.full if figures else {}
+
+    with learning_elsewhere(place, watched=1):
+        eventually(lambda: list(full()) == ["account 1"])
+    assert full() == {}
+
+
 def test_what_was_begun_before_films_were_mounted_is_left_to_the_mount(
     tmp_path: Path, real_films: dict[str, Path]
 ) -> None:

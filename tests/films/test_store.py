@@ -598,6 +598,25 @@ def test_a_file_that_was_written_beside_a_log_that_was_cut_short_is_set_aside(tm
     assert assert_right(store, films[0], content_of("s0", 0))
 
 
+@pytest.mark.complains("was deleted or cut short while it was in use")
+def test_what_a_log_that_was_cut_short_held_is_known_again_later_if_it_cannot_be_at_once(store: Films) -> None:
+    """Where a disk is full, somebody cleans up, and nothing can be written yet."""
+    refuse = "BEFORE INSERT ON info WHEN NEW.name = 'begun' BEGIN SELECT RAISE(ABORT, 'there is no room'); END"
+    store._file._writing.execute(f"CREATE TRIGGER refuse {refuse}")
+    store._file._writing.execute("PRAGMA wal_checkpoint")
+    film = teach(store, A)
+    os.truncate(f"{store.path}-wal", 0)
+    for _ in range(2):
+        with pytest.raises(IndexFileError, match="there is no room"):
+            store.mend()
+        assert not store.is_whole()
+    assert store.known(A) is None
+    store._file._writing.execute("DROP TRIGGER refuse")
+    store.mend()
+    assert store.known(A) == film
+    assert store.is_whole()
+
+
 def test_whoever_is_killed_at_any_step_leaves_nothing_wrong(tmp_path: Path, soak: bool) -> None:
     process = subprocess.Popen(
         [sys.executable, films_interrupted.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

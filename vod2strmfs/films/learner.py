@@ -146,6 +146,13 @@ class Learner:
         """
         self._stopped = ""
         await trio.to_thread.run_sync(self._note_order)
+        try:
+            await self._work(until_done=until_done, asked=asked, limit=limit)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._wait_no_more()
+
+    async def _work(self, *, until_done: bool, asked: bool, limit: int | None) -> None:
         looked, tidied = -1e9, trio.current_time()
         self._waiting_since = tidied
         async with trio.open_nursery() as nursery:
@@ -300,6 +307,15 @@ class Learner:
             self._said_full[account] = since
         else:
             del self._said_full[account]
+        await self._note_full()
+
+    async def _wait_no_more(self) -> None:
+        """Have it known that nobody waits for a stream any more."""
+        if self._said_full:
+            self._said_full.clear()
+            await self._note_full()
+
+    async def _note_full(self) -> None:
         full = json.dumps(self._said_full)
         await trio.to_thread.run_sync(lambda: self._films.note(full=full))
 

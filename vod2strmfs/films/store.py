@@ -55,14 +55,19 @@ _SOME_TIME = 1.0
 """Later than 0, which is never."""
 
 _SAME = "(film.kind, film.account, film.stream) = (wish.kind, wish.account, wish.stream)"
-_DOUBT = f"""
-    UPDATE film SET stale = 1, why = 'another title has its stream now' WHERE size > 0 AND stale = 0 AND name != ''
-    AND EXISTS (SELECT 1 FROM wish WHERE {_SAME})
-    AND NOT EXISTS (SELECT 1 FROM wish WHERE {_SAME} AND (instr(wish.name, film.name) = 1
-        OR instr(film.name, wish.name) = 1 OR EXISTS (SELECT 1 FROM want WHERE want.node = wish.node
-            AND want.film = film.id)))"""
-"""Has films learnt anew that another title plays than before: panels deal out their stream ids anew, and what was
-learnt is the former title's. What another version of a title is called begins with what the title is called."""
+_DOUBTED = f"""
+    INSERT INTO doubted SELECT id FROM film WHERE size > 0 AND EXISTS (SELECT 1 FROM wish WHERE {_SAME})
+    AND (name != '' AND NOT EXISTS (SELECT 1 FROM wish WHERE {_SAME} AND (instr(wish.name, film.name) = 1
+            OR instr(film.name, wish.name) = 1 OR EXISTS (SELECT 1 FROM want WHERE want.node = wish.node
+                AND want.film = film.id)))
+        OR stale = 1 AND NOT EXISTS (SELECT 1 FROM want WHERE want.film = film.id AND want.shown = film.id))"""
+"""Finds films that another title plays than before: panels deal out their stream ids anew, and what was learnt is the
+former title's. What another version of a title is called begins with what the title is called. Films that were doubted
+before are known by it that nobody who plays them shows them."""
+_DOUBT = """
+    UPDATE film SET stale = 1, why = 'another title has its stream now'
+    WHERE stale = 0 AND id IN (SELECT id FROM doubted)"""
+"""Has such films learnt anew."""
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -117,7 +122,7 @@ class Films:
 
     Raises:
         IndexFileError: it cannot be used, or the folder is that of another library. All methods raise it, but for
-            `changed`, which readers use.
+            `changed`, which readers use, `is_in_place`, `is_whole` and `close`.
     """
 
     def __init__(self, state_dir: Path, limit: int | None = None) -> None:
@@ -255,10 +260,14 @@ class Films:
                 ((wish.node, *wish.key, wish.name, wish.seconds, wish.added) for wish in wishes),
             )
             connection.execute("CREATE INDEX temp.wish_key ON wish (kind, account, stream)")
+            connection.execute("DROP TABLE IF EXISTS temp.doubted")
+            connection.execute("CREATE TEMP TABLE doubted (id INTEGER PRIMARY KEY)")
             if not is_other:
+                connection.execute(_DOUBTED)
                 connection.execute(_DOUBT)
-            changed = _take_over(connection, learnt="size > 0" if is_other else "size > 0 AND stale = 0")
+            changed = _take_over(connection)
             connection.execute("DROP TABLE temp.wish")
+            connection.execute("DROP TABLE temp.doubted")
             note(connection, generation=generation, **({"index": index} if index else {}))
             note_shown(connection)
             return changed
@@ -361,7 +370,7 @@ class Films:
     def settle(
         self, due: Due, attempt: int, outcome: Outcome, learnt: Learnt | None = None, draft: parts.Draft | None = None
     ) -> Film | None:
-        """Note what came of it, in one transaction.
+        """Note what came of learning a film, in one transaction.
 
         Args:
             due: what was asked for.
@@ -426,7 +435,7 @@ class Films:
         return {(account, hour): taken for account, hour, taken in rows}
 
     def note_background(self, taken: Mapping[tuple[int, int], int]) -> None:
-        """Note what they got, in place of what was noted before."""
+        """Note bytes that readers got whom nobody watches (see `background`), in place of those noted before."""
         self.note(background=json.dumps([(*at, count) for at, count in taken.items()]))
 
     def follow_clock(self) -> None:
@@ -511,13 +520,9 @@ def _film(row: Sequence[Any]) -> Film:
     return Film(row[0], row[1], Key(*row[2:5]), *row[5:8])
 
 
-def _take_over(connection: sqlite3.Connection, learnt: str) -> int:
-    """Make the wishes in the table `wish` the library's; returns how many nodes that changed for.
-
-    Args:
-        connection: to the store's file.
-        learnt: a condition: a film can be shown by a node that did not play it before.
-    """
+def _take_over(connection: sqlite3.Connection) -> int:
+    """Make the wishes in the table `wish` the library's; returns how many nodes that changed for. Films in the table
+    `doubted` are shown by no node that did not play them before."""
     [last] = connection.execute("SELECT value FROM info WHERE name = 'next'").fetchone()
     added = connection.execute(
         "INSERT INTO film (id, kind, account, stream, name, seconds, added)"
@@ -536,7 +541,8 @@ def _take_over(connection: sqlite3.Connection, learnt: str) -> int:
     )
     changed = connection.execute("DELETE FROM want WHERE node NOT IN (SELECT node FROM wish)").rowcount
     changed += connection.execute(
-        f"INSERT INTO want SELECT node, film.id, CASE WHEN {learnt} THEN film.id ELSE 0 END"
+        "INSERT INTO want SELECT node, film.id,"
+        " CASE WHEN size > 0 AND film.id NOT IN (SELECT id FROM doubted) THEN film.id ELSE 0 END"
         f" FROM wish JOIN film ON {_SAME} WHERE true ON CONFLICT (node) DO UPDATE SET film = excluded.film,"
         # What it showed stays shown until the other was learnt.
         " shown = CASE WHEN excluded.shown THEN excluded.shown ELSE want.shown END"

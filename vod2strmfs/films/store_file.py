@@ -93,19 +93,19 @@ class StoreFile:
         """How often the file was opened."""
         self._is_mending = False
         try:
-            self._open()
+            self._beside: Log | None = self._open()
         except (sqlite3.Error, OSError) as error:
             raise unusable(path, error) from error
 
-    def _open(self) -> None:
+    def _open(self) -> Log:
         with suppress(FileExistsError):
             open(self.path, "x", opener=private).close()
         self._writing = self._first_connection()
         self._reading = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
         self._stat = self.path.stat()
         self._counting = open_work_file(self.path, _SCHEMA, _VERSION, set_aside)
-        self._beside: Log | None = Log(self.path)
         self._openings += 1
+        return Log(self.path)
 
     def _first_connection(self) -> sqlite3.Connection:
         """The first connection to the file. SQLite needs some room beside it, which is kept for a full disk."""
@@ -136,7 +136,8 @@ class StoreFile:
 
     def is_whole(self) -> bool:
         """Whether the log beside the file is still the one that is in use."""
-        return self._beside is not None and self._beside.is_whole()
+        beside = self._beside  # Another thread may be mending the file.
+        return beside is not None and beside.is_whole()
 
     def mend(self) -> None:
         """Open the file anew, if somebody deleted the log beside it, or cut it short: a script that cleans up, say."""
@@ -145,8 +146,9 @@ class StoreFile:
                 return
             self._is_mending = True
             try:
-                self._open_again()
+                beside = self._open_again()
                 self._lost()
+                self._beside = beside  # Until then it counts as not whole, so that all of this is tried again.
             except (sqlite3.Error, OSError) as error:
                 raise unusable(self.path, error) from error
             finally:
@@ -156,14 +158,15 @@ class StoreFile:
             " which films failed, and nothing else is. See that nothing cleans up in that folder.", self.path,
         )  # fmt: skip
 
-    def _open_again(self) -> None:
+    def _open_again(self) -> Log:
         with self._count_lock, self._read_lock:
             self.close()
-            self._open()
+            beside = self._open()
             if not is_sound(self._counting):
                 self.close()
                 set_aside(self.path)
-                self._open()
+                beside = self._open()
+            return beside
 
     def rows(self, query: str, *values: object) -> list[Any]:
         """The rows of a query about one film, or a few."""

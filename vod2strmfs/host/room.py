@@ -54,7 +54,7 @@ def which_is_full(state_dir: Path) -> str:
 
 
 def why_full(state_dir: Path) -> str:
-    """The same as a reason, which something of ours ends with a full stop."""
+    """A reason, without a full stop: which disk has no room, how much of it is free, and what to do."""
     return (
         f"the disk at {_mount_point(state_dir)} has no room for it ({_shown(_free(state_dir))} free)."
         " Make room there, or give another directory with --state-dir"

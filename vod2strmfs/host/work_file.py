@@ -77,12 +77,13 @@ class Log:
         self._seen = [each.stat() for each in self._paths]
 
     def is_whole(self) -> bool:
-        """Whether both are still those that were there, and the log has become no shorter."""
+        """Whether both are still those that were there, and the log has become no shorter. Any thread may ask."""
+        before = self._seen  # Of a log that grows, another thread may note a later size than is seen here.
         try:
             now = [each.stat() for each in self._paths]
         except OSError:
             return False
-        if not all(map(os.path.samestat, self._seen, now)) or now[0].st_size < self._seen[0].st_size:
+        if not all(map(os.path.samestat, before, now)) or now[0].st_size < before[0].st_size:
             return False
         self._seen = now
         return True

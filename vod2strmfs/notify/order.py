@@ -61,7 +61,7 @@ class Order(msgspec.Struct, frozen=True):
     at_once: bool = False
     """Whether to try servers again whose pause has not ended."""
     gather: float = 0
-    """Seconds after a server was told, or asked what it has, in which what comes is gathered for it."""
+    """Seconds after a server was told, or asked what it has, in which what comes is gathered for it, at least."""
     beside: str = ""
     """The root of the other mount of this library. Whoever has that, and not this one, is told by the other mount."""
     locks: str = ""
