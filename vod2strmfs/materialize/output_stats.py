@@ -68,7 +68,11 @@ class _OutputCount:
             try:
                 with os.scandir(path) as entries:
                     found = list(entries)
-            except OSError:
+            except OSError as error:
+                if path == str(root):
+                    raise OutputError(
+                        f"output root {root}: cannot be read ({error.strerror}). Is the share mounted?"
+                    ) from error
                 self._counts["unreadable_directories"] += 1
                 continue
             self._count(path, plan, found)
