@@ -17,7 +17,7 @@ from typing import Literal, Self
 from urllib.parse import quote
 
 import psycopg
-from processes import lives
+from processes import delete_in_use, lives
 from psycopg.conninfo import conninfo_to_dict
 
 _SETTINGS = """
@@ -179,7 +179,7 @@ class PostgresServer:
             if self.is_running():
                 self.kill()
         finally:
-            shutil.rmtree(self._folder)
+            delete_in_use(self._folder)
 
     def _new_name(self, kind: str) -> str:
         self._names += 1

@@ -1,5 +1,6 @@
 """Processes that tests look at from outside, and that may end at any moment."""
 
+import shutil
 from pathlib import Path
 
 
@@ -28,3 +29,16 @@ def command_of(process: int) -> list[str]:
         return Path(f"/proc/{process}/cmdline").read_text().split("\0")
     except OSError:
         return []
+
+
+def delete_in_use(folder: Path) -> None:
+    """Delete a folder in which a process may be making and deleting files meanwhile."""
+    for _ in range(100):
+        try:
+            shutil.rmtree(folder)
+        except OSError:  # What was listed is gone already, or something came after the listing.
+            if not folder.exists():
+                return
+        else:
+            return
+    shutil.rmtree(folder)

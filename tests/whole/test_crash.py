@@ -22,6 +22,7 @@ from kernel import Kernel
 from libraries import Library
 from mounts import Mount, eventually, is_mounted, mounted, seen_elsewhere
 from power_cut import Recorder, after_power_cut
+from processes import delete_in_use
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import IndexFileError
@@ -380,7 +381,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "no generation": lambda state: _execute(state, "DELETE FROM generation"),
     "no word of the last attempt": lambda state: _execute(state, "DELETE FROM attempt"),
     "deleted": lambda state: (state / "index.db").unlink(),
-    "the state directory deleted": shutil.rmtree,
+    "the state directory deleted": delete_in_use,
 }
 
 
