@@ -1,7 +1,7 @@
 """Draws docs/_static/performance.svg from the first table of docs/performance.md: `python scripts/draw_performance.py`.
 
-For each work that other file systems do as well, two bars: how long a mount takes for it, where the other takes 1, with
-processors at rest (the thin one) and awake.
+For each work that other file systems do as well, two bars: how long a mount takes for it, where the other takes 1, as
+the scheduler places them (the thin one) and on one processor.
 """
 
 from html import escape
@@ -34,7 +34,7 @@ class Row(NamedTuple):
     work: str
     against: str
     ratios: list[float]
-    """At rest, and awake if that was measured."""
+    """As the scheduler places them, and on one processor if that was measured."""
 
 
 def rows(page: str) -> list[Row]:
@@ -61,7 +61,7 @@ def draw(page: str) -> str:
         "<title>Time that a mount takes, where the other file system takes 1</title>",
         _COLOURS,
         f'<rect class="ground" width="{width}" height="{height}"/>',
-        '<text x="8" y="20">thin: processors at rest; thick: awake</text>',
+        '<text x="8" y="20">thin: two processors; thick: one</text>',
         f'<text x="{one}" y="20" text-anchor="middle">as long as the other</text>',
     ]
     for number, row in enumerate(shown):
