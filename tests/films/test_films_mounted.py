@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from learnt import learn
 from mounts import TIMEOUT, command, eventually, is_mounted, mounted
+from processes import state_of
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import MountError
@@ -133,7 +134,7 @@ _READERS = 16
 
 def _waits(process: subprocess.Popen[bytes]) -> bool:
     """Whether a process waits for a disk, or for what stands for one."""
-    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "D"
+    return state_of(process.pid) == "D"
 
 
 def test_reads_that_wait_hold_up_nobody_and_end_with_the_mount(tmp_path: Path, url: str) -> None:

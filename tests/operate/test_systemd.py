@@ -16,6 +16,7 @@ from typing import Literal, get_args
 import pytest
 from databases import Database
 from mounts import TIMEOUT, command, eventually, is_mounted, mounted
+from processes import state_of
 from psycopg.conninfo import conninfo_to_dict
 
 from vod2strmfs.demo.catalogue import Catalogue
@@ -268,7 +269,7 @@ def test_the_watchdog_hears_of_the_loop_as_long_as_it_goes_round(
         for _ in range(20):
             assert manager.recv(100) in (b"WATCHDOG=1", b"READY=1")
         os.kill(mount.process.pid, signal.SIGSTOP)
-        eventually(lambda: Path(f"/proc/{mount.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        eventually(lambda: state_of(mount.process.pid) == "T")
         manager.setblocking(False)
         eventually(lambda: is_silent(manager))
         manager.settimeout(TIMEOUT)

@@ -4,12 +4,18 @@ import shutil
 from pathlib import Path
 
 
+def state_of(process: int) -> str:
+    """The letter for the state of a process, as in `ps`: D waits for a disk, T was stopped, Z has ended, and nobody has
+    waited for it. Empty if there is none."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
 def lives(process: int) -> bool:
     """Whether there is such a process. One that has ended, and for which nobody has waited, does not live."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    return state_of(process) not in ("", "Z")
 
 
 def children(process: int) -> list[int]:

@@ -11,6 +11,7 @@ import click
 
 from vod2strmfs.cli.doctor import COLOURS
 from vod2strmfs.cli.options import GroupedCommand, complete_directory, debug_option
+from vod2strmfs.cli.output import printable_lines
 from vod2strmfs.cli.pasteable import as_root
 from vod2strmfs.errors import CatalogError, OutputError, SettingsError, UserError
 from vod2strmfs.settings import SYSTEM_FILE, Settings, config_file, load, user_file
@@ -121,7 +122,8 @@ class _Answers:
                 problem = UserError(f"{_SPELLED[name]}: {finding.text}. {finding.advice}".replace("\n", " "))
             else:
                 label = click.style(f"{finding.level:<8}", fg=COLOURS[finding.level])
-                click.echo(f"  {label} {finding.text}{f'. {finding.advice}' if finding.advice else ''}")
+                said = printable_lines(f"{finding.text}{f'. {finding.advice}' if finding.advice else ''}")
+                click.echo(f"  {label} {said}")
         return problem
 
 

@@ -91,7 +91,7 @@ def _asked(url: str, answer: Callable[[httpx.Client, str, str], Finding], ca_fil
             verify.load_verify_locations(ca_file)
         except OSError as error:  # SSLError is one
             text = f"api_ca_file: {ca_file} cannot be used ({error.strerror or error})"
-            return Finding(_CHECK, Level.PROBLEM, text, "Name a file with the authority's certificate, as PEM.")
+            return _problem(text, "Name a file with the authority's certificate, as PEM.")
     try:
         # A proxy of this shell's would not be the media server's.
         with httpx.Client(
@@ -99,9 +99,7 @@ def _asked(url: str, answer: Callable[[httpx.Client, str, str], Finding], ca_fil
         ) as client:
             return answer(client, url, host)
     except httpx.TimeoutException:
-        return Finding(
-            _CHECK,
-            Level.PROBLEM,
+        return _problem(
             f"{host} does not answer within {_SECONDS:g} seconds",
             "Check base_url, and firewalls between this host and Dispatcharr.",
         )
@@ -110,7 +108,7 @@ def _asked(url: str, answer: Callable[[httpx.Client, str, str], Finding], ca_fil
             text, advice = f"{host} does not speak https", "Write http:// in base_url, in place of https://."
         else:
             text, advice = f"{host} cannot be reached ({_reason(error)})", _ADDRESS
-        return Finding(_CHECK, Level.PROBLEM, text, advice)
+        return _problem(text, advice)
 
 
 def _known(client: httpx.Client, url: str, host: str) -> Finding:
@@ -123,7 +121,7 @@ def _known(client: httpx.Client, url: str, host: str) -> Finding:
             scheme="https", netloc=""
         ):
             advice = "Write https:// in base_url, in place of http://, and the port that goes with it."
-            return Finding(_CHECK, Level.PROBLEM, f"{host} sends everybody on to https", advice)
+            return _problem(f"{host} sends everybody on to https", advice)
         if answer.is_redirect:
             return _elsewhere(there, host)
         if answer.is_success or answer.status_code == httpx.codes.NOT_FOUND:
@@ -146,9 +144,7 @@ def _answer(client: httpx.Client, url: str, host: str) -> Finding:
         if not urlsplit(there).path.startswith(urlsplit(url).path) and not _is_providers(url):
             return _elsewhere(there, host)
         url = there
-    return Finding(
-        _CHECK,
-        Level.PROBLEM,
+    return _problem(
         f"{host} redirects more than once",
         "Check base_url: it should be Dispatcharr itself.",
     )
@@ -168,9 +164,7 @@ def _elsewhere(address: str, host: str) -> Finding:
             "Dispatcharr's default stream profile is Redirect. To have films go through Dispatcharr, which counts"
             " connections and fails over, choose another one there (Settings, Stream Settings).",
         )
-    return Finding(
-        _CHECK,
-        Level.PROBLEM,
+    return _problem(
         f"{host} sends players to another page instead of a film",
         "Check base_url; if something in front of Dispatcharr asks for a login, it must let /proxy/vod/ through.",
     )
@@ -179,56 +173,42 @@ def _elsewhere(address: str, host: str) -> Finding:
 def _judge(answer: httpx.Response, host: str) -> Finding:
     kind = answer.headers.get("Content-Type", "").partition(";")[0]
     if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-        return Finding(
-            _CHECK,
-            Level.PROBLEM,
+        return _problem(
             f"{host} answers 503: Dispatcharr has no stream for this title",
             "Check that the account has a connection free, that movie_path is /proxy/vod/movie/{uuid} (the plural never"
             " plays), and run `vod2strmfs sync`.",
         )
     if answer.status_code == httpx.codes.FORBIDDEN:
-        return Finding(
-            _CHECK,
-            Level.PROBLEM,
+        return _problem(
             f"{host} answers 403: it does not let this host play",
             "Check Dispatcharr's allowed networks for streams (Settings, Network Access): this host and the media"
             " server's have to be among them; if movie_path names a user of Dispatcharr's, that films are allowed to"
             " that user (from 0.30 on); and what else stands between here and Dispatcharr.",
         )
     if answer.status_code == httpx.codes.UNAUTHORIZED:
-        return Finding(
-            _CHECK,
-            Level.PROBLEM,
+        return _problem(
             f"{host} answers 401: something in front of Dispatcharr asks for a login",
             "It must let /proxy/vod/ through; or set base_url to Dispatcharr's own address.",
         )
     if answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
-        return Finding(
-            _CHECK,
-            Level.PROBLEM,
+        return _problem(
             f"{host} answers 500, as Dispatcharr does when the provider refuses a film",
             "Play the title in Dispatcharr's own page, and see its log: the account may have ended or be full, or the"
             " provider may be away or not have this film any more.",
         )
     if not answer.is_success:
-        return Finding(
-            _CHECK,
-            Level.PROBLEM,
+        return _problem(
             f"{host} answers {answer.status_code} {answer.reason_phrase}",
             "Check base_url, movie_path and episode_path, and what stands between here and Dispatcharr.",
         )
     if kind == "text/html":
-        return Finding(
-            _CHECK,
-            Level.PROBLEM,
+        return _problem(
             f"{host} answers with a web page instead of a film",
             "Check base_url, movie_path and episode_path; another web server may have that port. If it is Dispatcharr,"
             " the provider sent the page, as some do when an account has ended.",
         )
     if not next(answer.iter_raw(), b""):
-        return Finding(
-            _CHECK,
-            Level.PROBLEM,
+        return _problem(
             f"{host} answers {answer.status_code} without a byte of a film",
             "See Dispatcharr's log: the provider may have sent nothing.",
         )
@@ -238,3 +218,7 @@ def _judge(answer: httpx.Response, host: str) -> Finding:
 def _reason(error: Exception) -> str:
     text = re.sub(r"^\[Errno -?\d+\] ", "", str(error))
     return without_password(text) or type(error).__name__
+
+
+def _problem(text: str, advice: str) -> Finding:
+    return Finding(_CHECK, Level.PROBLEM, text, advice)
