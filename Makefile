@@ -1,7 +1,7 @@
 # make demo    build, mount and materialize a demo library, and show them
 # make install     the program for this host, its man page and completion: /opt/vod2strmfs, /usr/local; needs root
 # make uninstall   takes that away; settings, state and libraries stay
-# make test    all tests, with a real PostgreSQL and real mounts; needs root
+# make test    all tests, with a real PostgreSQL and real mounts; up to three that fail, once more alone; needs root
 # make test-fast   the tests that start no mount, no server and no other process: 2 to 4 minutes, for anyone
 # make soak    the long forms of the tests that have one: within 45 minutes (see docs/reliability.md); needs root
 # make kodi    what a real Kodi, headless, makes of a library, and players and other programs of films: not in CI, within
@@ -40,7 +40,7 @@ install uninstall:
 
 test:
 	@scripts/setup.sh test
-	$(BIN)/pytest --numprocesses 3 --dist loadfile $(PYTEST_ARGS)
+	scripts/test.sh $(PYTEST_ARGS)
 
 test-fast:
 	@scripts/setup.sh dev

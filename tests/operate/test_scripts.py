@@ -151,3 +151,30 @@ def test_as_an_ordinary_user_make_test_says_that_it_needs_root_and_installs_noth
     assert all(line.startswith("make: ***") for line in makes)
     for words in ("need root", "sudo make test", "installs", ".venv", "minutes"):
         assert words in said
+
+
+@pytest.mark.parametrize(("number", "passes_alone", "wanted"), [(3, True, 0), (4, True, 1), (1, False, 1)])
+def test_few_tests_that_fail_are_tried_once_more_and_pass_aloud(
+    checkout: Path, number: int, passes_alone: bool, wanted: int
+) -> None:
+    """See docs/decisions/0027-a-test-that-fails-in-company.md."""
+    (checkout / "test_moody.py").write_text(
+        "import pathlib, pytest\n\n"
+        f"@pytest.mark.parametrize('number', range({number}))\n"
+        "def test_it(number):\n"
+        "    with pathlib.Path(f'tried-{number}').open('a') as tried:\n"
+        "        is_first = tried.tell() == 0\n"
+        "        tried.write('.')\n"
+        f"    assert not is_first and {passes_alone}\n"
+    )
+    for name in ("python", "pytest"):
+        (checkout / ".venv/bin" / name).symlink_to(Path(sys.executable).with_name(name))
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    done = subprocess.run(
+        ["scripts/test.sh", "--numprocesses", "0"],
+        cwd=checkout, capture_output=True, text=True, check=False, timeout=TIMEOUT, env=alone,
+    )  # fmt: skip
+    assert done.returncode == wanted, done.stdout + done.stderr
+    assert ("PASSED ALONE, FAILED IN COMPANY: 3" in done.stdout) is (wanted == 0)
+    tries = [len(path.read_text()) for path in checkout.glob("tried-*")]
+    assert tries == [1 if number > 3 else 2] * number
