@@ -2,4 +2,4 @@
 
 __version__ = "0.0.1"
 PROJECT_URL = "https://github.com/vod2strmfs/vod2strmfs"
-"""The address of the project; pyproject.toml and README.md have it too."""
+"""The address of the project. It stands in pyproject.toml and in the documents as well; a test names all places."""

@@ -502,6 +502,20 @@ def test_a_dry_run_with_images_says_what_a_run_then_writes(shelf: Shelf, tmp_pat
     assert len(shelf.shown()) == 2
 
 
+@pytest.mark.complains("base_url is http://127.0.0.1")
+def test_a_dry_run_goes_on_where_the_list_of_images_is_damaged_as_a_run_does(shelf: Shelf, tmp_path: Path) -> None:
+    """It makes nothing anew: that is left to the run."""
+    shelf.show(Heat="/ok/heat")
+    wanted = Settings(
+        **shelf.settings.model_dump(), database=shelf.library.last_url, state_dir=shelf.state_dir,
+        output_root=tmp_path / "out",
+    )  # fmt: skip
+    damaged = shelf.state_dir / "artwork.db"
+    damaged.write_bytes(b"no database")
+    assert export(wanted, "all", dry_run=True).actions() == {"would_create": 2}
+    assert damaged.read_bytes() == b"no database"
+
+
 @pytest.mark.parametrize("name", ["poster.jpg", "poster.png", "poster.jpeg"])
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_poster_of_the_users_is_never_written_over_nor_joined(

@@ -24,13 +24,13 @@ from postgres_server import PostgresServer
 from vod2strmfs.catalog.postgresql import PostgreSQLSnapshot, PostgreSQLSource
 from vod2strmfs.catalog.queries import ALL, COUNTED, Choice, Kind, add_up
 from vod2strmfs.catalog.schema import OPTIONAL, REQUIRED, tables
-from vod2strmfs.catalog.written import Look, Seen, decode, encode
+from vod2strmfs.catalog.written import Baseline, WrittenBlocks, decode, encode
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.file import connect
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync.counts import count
-from vod2strmfs.sync.looks import Looks
+from vod2strmfs.sync.last_comparison import ComparisonCache
 from vod2strmfs.sync.run import sync
 
 KINDS: tuple[Kind, ...] = ("movie", "series", "episode")
@@ -80,33 +80,33 @@ class Comparer:
         self._source = PostgreSQLSource(url)
         self._choice = choice
         self._known: dict[Kind, dict[int, str]] = {}
-        self._seen: bytes = b""
+        self._baseline: bytes = b""
         self.told = 0
         """Comparisons that did not have to look at every block."""
 
     def close(self) -> None:
         self._source.close()
 
-    def look(self) -> Look:
+    def look(self) -> WrittenBlocks:
         self._source.marker()  # It notices that the server is another one by now.
         with self._source.snapshot() as snapshot:
             assert isinstance(snapshot, PostgreSQLSnapshot)
             snapshot.choose(self._choice)
-            look = snapshot.look(decode(self._seen) if self._seen else None)
-            assert look
+            written = snapshot.written_since(decode(self._baseline) if self._baseline else None)
+            assert written
             for kind in KINDS:
                 every = snapshot._digested(snapshot._queries.digests(kind))
-                if look.blocks is not None:
+                if written.blocks is not None:
                     known = self._known[kind]
-                    unwritten = {block: digest for block, digest in known.items() if block not in look.blocks[kind]}
-                    assert unwritten | snapshot.digests(kind, look.blocks[kind]) == every
-                    self.told += not every.keys() <= look.blocks[kind]
+                    unwritten = {block: digest for block, digest in known.items() if block not in written.blocks[kind]}
+                    assert unwritten | snapshot.digests(kind, written.blocks[kind]) == every
+                    self.told += not every.keys() <= written.blocks[kind]
                 self._known[kind] = every
             counted = {name: snapshot._written.count(snapshot._queries, name) for name in COUNTED}
             assert snapshot.counts() == add_up(counted)
-            assert look.seen.counts == counted
-        self._seen = encode(look.seen)
-        return look
+            assert written.baseline.counts == counted
+        self._baseline = encode(written.baseline)
+        return written
 
 
 @contextmanager
@@ -248,13 +248,13 @@ def test_one_process_helps_to_go_through_tables_where_the_server_allows_any(
     have_helpers(owner, most)
     with closing(PostgreSQLSource(reader)) as source:
         with source.snapshot() as snapshot:
-            first = snapshot.look(None)
+            first = snapshot.written_since(None)
         assert first
         for table in TABLES:
             Database(owner).execute(f"UPDATE {table} SET id = id")
         with source.snapshot() as snapshot:
             plans = explained(snapshot)
-            assert snapshot.look(first.seen)
+            assert snapshot.written_since(first.baseline)
             # What is joined is another matter: each process would group all relations for itself.
             assert snapshot._execute("SHOW max_parallel_workers_per_gather") == [("0",)]
     assert len(plans) >= 2 * len(TABLES)
@@ -326,14 +326,14 @@ def test_what_was_not_committed_at_the_last_look_is_found_at_the_next(owner: str
             for number in range(3):
                 with psycopg.connect(owner) as session:
                     session.execute(f"UPDATE vod_movie SET name = 'Now {number}' WHERE id = {20 * _APART}")
-                look = comparer.look()
-                assert look.blocks
-                assert look.blocks["movie"] == {20 * _APART >> 10}
+                written = comparer.look()
+                assert written.blocks
+                assert written.blocks["movie"] == {20 * _APART >> 10}
             other.rollback()
-        look = comparer.look()
-        assert look.blocks == {"movie": {0}, "series": {0}, "episode": set()}
-        look = comparer.look()
-        assert look.blocks == {"movie": set(), "series": set(), "episode": set()}
+        written = comparer.look()
+        assert written.blocks == {"movie": {0}, "series": {0}, "episode": set()}
+        written = comparer.look()
+        assert written.blocks == {"movie": set(), "series": set(), "episode": set()}
 
 
 @pytest.mark.parametrize(
@@ -361,14 +361,14 @@ def test_only_what_depends_on_what_differs_is_compared(
             session.execute(f"UPDATE {table} SET id = id".encode())
         comparer.look()  # It has digests of the tables from now on.
         session.execute(statement.encode())
-        look = comparer.look()
-        assert look.blocks is not None
+        after = comparer.look()
+        assert after.blocks is not None
         for kind in KINDS:
             blocks = written.get(kind, set())
             if isinstance(blocks, str):
                 blocks = {int(str(block)) for (block,) in session.execute(blocks.encode())}
                 assert blocks
-            assert look.blocks[kind] == blocks
+            assert after.blocks[kind] == blocks
 
 
 def restart(server: PostgresServer, url: str) -> None:
@@ -472,14 +472,14 @@ def test_a_standby_tells_too_and_its_promotion_is_a_doubt() -> None:
             assert comparer.look().blocks is None
             with psycopg.connect(there.replace("vod2strmfs:role-secret", f"postgres:{primary._password}")) as session:
                 session.execute(f"UPDATE vod_movie SET name = 'Promoted' WHERE id = {20 * _APART}")
-            look = comparer.look()
-            assert look.blocks
-            assert look.blocks["movie"] == {20 * _APART >> 10}
+            written = comparer.look()
+            assert written.blocks
+            assert written.blocks["movie"] == {20 * _APART >> 10}
 
 
-def first_look(url: str) -> Look | None:
+def first_look(url: str) -> WrittenBlocks | None:
     with closing(PostgreSQLSource(url)) as source, source.snapshot() as snapshot:
-        return snapshot.look(None)
+        return snapshot.written_since(None)
 
 
 def test_without_the_right_to_see_who_wrote_a_row_every_row_is_compared(
@@ -508,9 +508,9 @@ def test_a_language_that_a_later_dispatcharr_tells_is_compared_as_well(owner: st
                 session.execute(f"UPDATE {table} SET id = id".encode())
                 comparer.look()  # It has digests of the table from now on.
                 session.execute(f"UPDATE {table} SET language = 'fr' WHERE id = {2 * _APART}".encode())
-                look = comparer.look()
-                assert look.blocks
-                assert look.blocks[table.removeprefix("vod_")] == {2 * _APART >> 10}  # type: ignore[index]
+                written = comparer.look()
+                assert written.blocks
+                assert written.blocks[table.removeprefix("vod_")] == {2 * _APART >> 10}  # type: ignore[index]
 
 
 def test_a_right_to_a_column_that_is_granted_later_is_a_doubt(owner: str, reader: str) -> None:
@@ -542,12 +542,12 @@ def test_rows_that_are_not_kept_in_a_heap_are_not_asked_who_wrote_them(postgres:
 )
 def test_numbers_that_are_too_far_away_or_went_back_are_not_believed(reader: str, change: dict[str, int]) -> None:
     with closing(PostgreSQLSource(reader)) as source, source.snapshot() as snapshot:
-        look = snapshot.look(None)
-        assert look
-        seen: Seen = look.seen
+        written = snapshot.written_since(None)
+        assert written
+        baseline: Baseline = written.baseline
         for name, by in change.items():
-            setattr(seen, name, getattr(seen, name) + by)
-        again = snapshot.look(seen)
+            setattr(baseline, name, getattr(baseline, name) + by)
+        again = snapshot.written_since(baseline)
         assert again
         assert again.blocks is None
 
@@ -568,10 +568,10 @@ def test_all_blocks_are_compared_once_a_day_and_what_was_missed_is_said(
         with closing(connect(library.state_dir, writable=True)) as index:
             # As if the transaction had been seen already.
             [data] = index.execute("SELECT data FROM seen").fetchone()
-            seen = decode(data)
-            assert seen
-            seen.oldest = seen.next = transaction(owner)
-            index.execute("UPDATE seen SET data = ?", (encode(seen),))
+            baseline = decode(data)
+            assert baseline
+            baseline.oldest = baseline.next = transaction(owner)
+            index.execute("UPDATE seen SET data = ?", (encode(baseline),))
         session.execute(f"UPDATE vod_movie SET updated_at = now() WHERE id = {20 * _APART}")
         assert not library.sync(reader).changed
         session.execute(f"UPDATE vod_movie SET updated_at = now() WHERE id = {20 * _APART}")
@@ -586,19 +586,19 @@ def test_all_blocks_are_compared_once_a_day_and_what_was_missed_is_said(
 def test_syncs_that_can_tell_and_that_cannot_make_the_same_library(
     postgres: PostgresServer, owner: str, reader: str, tmp_path: Path, soak: bool
 ) -> None:
-    """One has looks in memory, as beside a mount, and one begins anew each time."""
+    """One has the last comparison in memory, as beside a mount, and one begins anew each time."""
     blind = postgres.create_role(
         owner, *(f"SELECT ({', '.join(columns)}) ON {table}" for table, columns in READ.items())
     )
     libraries = [Library(tmp_path / name) for name in ("beside", "anew", "blind")]
     for name in ("beside", "anew", "blind"):
         (tmp_path / name).mkdir()
-    chance, looks, settings = random.Random(7), Looks(), LibrarySettings()
+    chance, cache, settings = random.Random(7), ComparisonCache(), LibrarySettings()
     with closing(Rows(owner)) as rows, closing(PostgreSQLSource(reader)) as source:
         said = []
         for _ in range(200 if soak else 25):
             said.append(chance.choice(EVENTS)(rows, chance))
-            sync(source, settings, libraries[0].state_dir, looks=looks, max_shrink=100)
+            sync(source, settings, libraries[0].state_dir, cache=cache, max_shrink=100)
             if chance.random() < 0.3:
                 sync(source, settings, libraries[0].state_dir, max_shrink=100)  # somebody else
             libraries[1].sync(reader, max_shrink=100)
@@ -648,36 +648,36 @@ def test_what_a_changed_row_costs_does_not_grow_with_the_index(
 
 def test_a_value_that_comes_and_goes_between_looks_of_two_is_found(owner: str, reader: str, tmp_path: Path) -> None:
     library = Library(tmp_path)
-    looks, settings = Looks(), LibrarySettings()
+    cache, settings = ComparisonCache(), LibrarySettings()
     with closing(PostgreSQLSource(reader)) as source, psycopg.connect(owner, autocommit=True) as session:
 
         def called(name: str) -> None:
             session.execute(f"UPDATE vod_movie SET name = '{name}' WHERE id = {_APART}".encode())
 
-        sync(source, settings, library.state_dir, looks=looks)
+        sync(source, settings, library.state_dir, cache=cache)
         for _ in range(2):
             called("A")
-            sync(source, settings, library.state_dir, looks=looks)
+            sync(source, settings, library.state_dir, cache=cache)
             called("B")
             sync(source, settings, library.state_dir)
             called("A")
-            sync(source, settings, library.state_dir, looks=looks)
+            sync(source, settings, library.state_dir, cache=cache)
             assert "Movies/A (1980)" in library.paths()
 
 
 def test_what_a_sync_found_and_could_not_write_is_found_by_the_next(owner: str, reader: str, tmp_path: Path) -> None:
     library = Library(tmp_path)
-    looks, settings = Looks(), LibrarySettings()
+    cache, settings = ComparisonCache(), LibrarySettings()
     with closing(PostgreSQLSource(reader)) as source:
-        sync(source, settings, library.state_dir, looks=looks)
+        sync(source, settings, library.state_dir, cache=cache)
         Database(owner).execute(f"UPDATE vod_movie SET name = 'Renamed' WHERE id = {_APART}")
         with closing(connect(library.state_dir, writable=True)) as index:
             index.execute("CREATE TRIGGER full BEFORE INSERT ON seen BEGIN SELECT raise(ABORT, 'disk is full'); END")
         with pytest.raises(IndexFileError, match="disk is full"):
-            sync(source, settings, library.state_dir, looks=looks)
+            sync(source, settings, library.state_dir, cache=cache)
         with closing(connect(library.state_dir, writable=True)) as index:
             index.execute("DROP TRIGGER full")
-        assert sync(source, settings, library.state_dir, looks=looks).changed
+        assert sync(source, settings, library.state_dir, cache=cache).changed
     assert "Movies/Renamed (1980)" in library.paths()
 
 

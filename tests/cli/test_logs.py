@@ -12,8 +12,11 @@ import pytest
 from databases import Database
 from mounts import TIMEOUT, command, eventually, mounted
 
+from vod2strmfs.cli import main
+from vod2strmfs.cli.answer import answer
 from vod2strmfs.cli.logs.repetitions import Repetitions
 from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.errors import OutputError
 
 _LINES = 400
 _WRITER = f"""
@@ -116,6 +119,46 @@ for _ in range(3):
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=TIMEOUT)
     assert [line.partition(" WARNING ")[2] for line in done.stderr.splitlines()] == ["again", "again (2 more times)"]
+
+
+_SAID = "it answers \x1b[2J\x9b1m\r500\u202e"
+"""What a server may say of itself, lines aside."""
+
+
+def is_inert(text: str) -> bool:
+    """Whether none of a text's lines commands a terminal."""
+    return all(line.isprintable() for line in text.split("\n"))
+
+
+@pytest.mark.parametrize("stream", ["1:1", "{dev}:{ino}"])
+def test_what_others_wrote_commands_no_terminal_from_a_log(tmp_path: Path, stream: str) -> None:
+    code = f"""
+import logging, os
+from vod2strmfs.cli.logs import setup
+from vod2strmfs.settings import load
+stat = os.fstat(2)
+os.environ["JOURNAL_STREAM"] = {stream!r}.format(dev=stat.st_dev, ino=stat.st_ino)
+setup.set_up_logs(load(None, {{"log_dir": {str(tmp_path)!r}}}, {{}}), to_file=True)
+try:
+    raise ValueError({_SAID!r})
+except ValueError as error:
+    logging.getLogger("vod2strmfs").exception("%s\\nA second line.", error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=TIMEOUT)
+    for text in (done.stderr.decode(), (tmp_path / "vod2strm.log").read_text()):
+        assert text.count("it answers �[2J�1m�500�\n") == 2  # in the message, and in the traceback
+        assert "A second line.\n" in text
+        assert is_inert(text)
+
+
+def test_what_others_wrote_commands_no_terminal_from_an_error(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main._report(OutputError(f"{_SAID}.\nDo this.")) == 6
+    assert capfd.readouterr().err == "vod2strmfs: it answers �[2J�1m�500�.\nDo this.\n"
+
+
+def test_what_others_wrote_commands_no_terminal_from_an_answer(capfd: pytest.CaptureFixture[str]) -> None:
+    answer(f"{_SAID}\nDone.", {}, None)
+    assert capfd.readouterr().out == "it answers �[2J�1m�500�\nDone.\n"
 
 
 def sync_into(tmp_path: Path, stream: str) -> str:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import trio
 from libraries import Library
-from mounts import TIMEOUT
+from mounts import TIMEOUT, command
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import SettingsError
@@ -351,3 +351,23 @@ def test_an_answer_that_never_ends_is_given_up(begins: bytes) -> None:
         finally:
             ended.set()
             thread.join()
+
+
+def test_what_a_server_says_commands_no_terminal(tmp_path: Path) -> None:
+    config = tmp_path / "vod2strmfs.toml"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        config.write_text(f'[[notify]]\nkind = "jellyfin"\nurl = "http://127.0.0.1:{port}"\ntoken = "secret-1"\n')
+
+        def refuse() -> None:
+            with server.accept()[0] as asked:
+                asked.recv(10_000)
+                asked.sendall(b"HTTP/1.1 500 \x1b[2Jno\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        arguments = command("notify", "test", "/mnt/vod", "--config", config, "--state-dir", tmp_path / "state")
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+        thread.join()
+    assert "answers 500 (�[2Jno)" in done.stdout
+    assert done.returncode == 9

@@ -91,10 +91,18 @@ def full(kind: type[ItemT]) -> ItemT:
     )
 
 
+def fullest(kind: type[ItemT]) -> type[ItemT]:
+    """The class of an item that has every field that any item of a kind has, each class having those of one before."""
+    classes = kind.__subclasses__()
+    return fullest(classes[0]) if classes else kind
+
+
 @pytest.mark.parametrize("server", get_args(MediaServer))
 def test_no_element_of_ours_makes_an_nfo_the_users(tmp_path: Path, server: MediaServer) -> None:
-    put(tmp_path, "movie.nfo", movie_nfo(full(Movie), server).decode())
-    put(tmp_path, "tvshow.nfo", tvshow_nfo(full(Series), (1,), server).decode())
+    movie = movie_nfo(full(fullest(Movie)), server)
+    assert b"<tag>" in movie
+    put(tmp_path, "movie.nfo", movie.decode())
+    put(tmp_path, "tvshow.nfo", tvshow_nfo(full(fullest(Series)), (1,), server).decode())
     put(tmp_path, "S01E01.nfo", episode_nfo(full(Episode), server).decode())
     with found(tmp_path) as nfos:
         assert [*nfos.of_strm(NodeKind.MOVIE, "Heat", TIME)]

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import click
 from libraries import Library
 
+from vod2strmfs import PROJECT_URL
 from vod2strmfs.cli.main import cli
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
@@ -132,6 +133,14 @@ def test_every_count_is_explained(tmp_path: Path) -> None:
 def test_every_exit_code_is_explained() -> None:
     text = (ROOT / "docs/commands.md").read_text()
     assert {int(code) for code in re.findall(r"^\| (\d+) \| ", text, re.M)} == {*map(int, Exit), 130, 143}
+
+
+def test_the_project_has_one_address() -> None:
+    """A fork changes `PROJECT_URL`, and is told here where else it stands."""
+    pages = [ROOT / "README.md", ROOT / "pyproject.toml", *(ROOT / "docs").rglob("*.md")]
+    stands = {page: set(re.findall(r"https?://[\w.-]+/[\w.-]+/vod2strmfs\b", page.read_text())) for page in pages}
+    assert {page.relative_to(ROOT): found for page, found in stands.items() if found - {PROJECT_URL}} == {}
+    assert stands[pages[0]]
 
 
 def test_every_command_has_a_line_in_the_readme() -> None:

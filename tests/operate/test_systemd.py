@@ -122,8 +122,17 @@ def test_it_writes_over_nothing_that_somebody_changed(tmp_path: Path, database: 
     refused = install(tmp_path, *options, "--max-shrink=5")
     assert f"{written[0]}: is there already, and differs in max_shrink. Write that into it" in refused.stderr
     assert written[0].read_text() == commented
-    assert install(tmp_path, *options, "--force").returncode == 0
-    assert [path.read_bytes() for path in written[1:]] == before[1:]
+    for number in (1, 2):
+        written[2].write_text(f"# edited, {number}\n")
+        done = install(tmp_path, *options, "--force")
+        assert done.returncode == 0
+        assert [path.read_bytes() for path in written[1:]] == before[1:]
+        kept = written[2].with_name(f"vod2strmfs-materialize.timer.old-{number}")
+        assert f"kept: {kept}, as it was before\n" in done.stdout
+        assert kept.read_text() == f"# edited, {number}\n"
+    assert install(tmp_path, *options, "--max-shrink=5", "--force").returncode == 0
+    [kept] = written[0].parent.glob("vod2strmfs.toml.old-*")
+    assert (kept.read_text(), kept.stat().st_mode & 0o777) == (commented, 0o600)
 
 
 def test_the_service_that_runs_again_and_again_is_installed_and_writes(

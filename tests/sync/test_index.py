@@ -18,7 +18,7 @@ from vod2strmfs.index.file import connect, is_whole
 from vod2strmfs.index.read_ahead import Ahead
 from vod2strmfs.index.store import Store
 from vod2strmfs.settings import LibrarySettings
-from vod2strmfs.sync.looks import Looks
+from vod2strmfs.sync.last_comparison import ComparisonCache
 
 
 @pytest.fixture
@@ -527,11 +527,11 @@ def test_looks_that_find_nothing_write_nothing(
     catalogue = Catalogue()
     for number in range(30):
         catalogue.movie(f"Film {number}")
-    library, looks = Library(tmp_path), Looks()
+    library, cache = Library(tmp_path), ComparisonCache()
     url = database.fill(catalogue).url
     now = time.time_ns()
     monkeypatch.setattr("vod2strmfs.sync.run.time.time_ns", lambda: now)
-    library.sync(url, looks=looks)
+    library.sync(url, cache=cache)
     with closing(connect(library.state_dir)) as watch:
 
         def version() -> int:
@@ -541,15 +541,15 @@ def test_looks_that_find_nothing_write_nothing(
         for look in range(3):
             now += 30 * 10**9
             database.execute("UPDATE vod_m3umovierelation SET last_seen = ?", f"2026-01-0{look + 1} 00:00:00+00")
-            assert not library.sync(url, looks=looks).changed
+            assert not library.sync(url, cache=cache).changed
             now += 1
-            library.sync(url, looks=looks)
+            library.sync(url, cache=cache)
             if url.startswith("sqlite"):  # PostgreSQL writes by itself now and then.
-                assert looks.last.compared == now - 1
+                assert cache.comparison.compared == now - 1
         assert version() == before
         now += 600 * 10**9
         database.execute("UPDATE vod_m3umovierelation SET last_seen = '2026-02-01 00:00:00+00'")
-        library.sync(url, looks=looks)
+        library.sync(url, cache=cache)
         assert version() != before
         with closing(Store(library.state_dir)) as store:
             assert store.compared == now

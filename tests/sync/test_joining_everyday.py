@@ -26,7 +26,7 @@ from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.library.tree import Tree
 from vod2strmfs.settings import LibrarySettings, MediaServer
 from vod2strmfs.sync.counts import count
-from vod2strmfs.sync.looks import Looks
+from vod2strmfs.sync.last_comparison import ComparisonCache
 from vod2strmfs.sync.run import sync
 
 SETTINGS: tuple[dict[str, object], ...] = (
@@ -217,7 +217,7 @@ class Life:
         (directory / "lived").mkdir()
         self.output = Output(self.library, directory / "output")
         self.settings = LibrarySettings(merge="titles")
-        self.looks = Looks()
+        self.cache = ComparisonCache()
         self.fresh = 0
         self.story: list[str] = []
         self.before: dict[str, Any] | None = None
@@ -230,7 +230,7 @@ class Life:
     def change_settings(self, chance: Chance) -> None:
         """Other settings; then look."""
         self.settings = LibrarySettings.model_validate({"merge": "titles"} | chance.choice(SETTINGS))
-        self.looks = Looks()
+        self.cache = ComparisonCache()
         self.story.append(repr(self.settings.model_dump(exclude_defaults=True)))
         self.look()
 
@@ -241,7 +241,7 @@ class Life:
     def look(self) -> None:
         """Sync, and compare what there is with a fresh index."""
         try:
-            outcome = self._sync(looks=self.looks)
+            outcome = self._sync(cache=self.cache)
         except CatalogError:
             return
         check_index(self.library, self.settings.media_server)
@@ -257,7 +257,7 @@ class Life:
         fresh.sync(self.database.url, self.settings)
         off.sync(self.database.url, self.settings.model_copy(update={"merge": "off", "empty_series": "show"}))
         self._compare(titles_of(self.library), titles_of(fresh), titles_of(off))
-        assert not self._sync(looks=None).changed, "a second sync has found something"
+        assert not self._sync(cache=None).changed, "a second sync has found something"
         metrics, wanted = self.library.metrics(), fresh.metrics()
         names = ("movies", "series", "episodes")
         for name in (*names, *(f"{name}_merged" for name in names), "series_without_episodes"):

@@ -31,7 +31,7 @@ _BUSY_PAUSE = 30.0
 
 
 class Client:
-    """Use it as an asynchronous context manager.
+    """A client that fetches images; an asynchronous context manager.
 
     Args:
         own: Dispatcharr's URLs. It may be asked wherever it is; no other private address is.

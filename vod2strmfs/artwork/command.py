@@ -25,7 +25,7 @@ Tell = Callable[[int, int], None]
 
 @dataclass
 class Result:
-    """What came of it."""
+    """What came of fetching images."""
 
     counts: Counter[str] = field(default_factory=Counter)
     """Outcomes, by kind."""

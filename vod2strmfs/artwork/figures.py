@@ -87,7 +87,7 @@ def _read(connection: "sqlite3.Connection", now: float) -> Figures:
 
 
 def describe(figures: Figures, now: float) -> str:
-    """The same in words."""
+    """How far fetching images is, in words."""
     parts = [f"{figures.stored:,} images stored ({megabytes(figures.bytes)})"]
     if figures.waiting:
         parts.append(f"{figures.waiting:,} waiting, at most {figures.rate:g} a minute")

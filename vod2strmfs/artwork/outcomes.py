@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 
 class Outcome(NamedTuple):
-    """What came of it."""
+    """What came of asking for one image."""
 
     kind: Kind
     why: str = ""

@@ -6,7 +6,7 @@ One process works through it at a time (`holding`); others read it, and may mark
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.host.lock import held
 from vod2strmfs.host.private import private
 from vod2strmfs.host.set_aside import set_aside
-from vod2strmfs.host.work_file import changing, open_work_file
+from vod2strmfs.host.work_file import changing, copy_database, open_work_file
 
 _LOCK_NAME = "artwork.lock"
 _VERSION = 1
@@ -167,7 +167,7 @@ class Queue:
             connection.execute("UPDATE url SET asked = ? WHERE id = ?", (time.time(), item.id))
 
     def settle(self, item: Item, outcome: Outcome, stored: tuple[str, Image, int] | None = None) -> bool:
-        """Note what came of it; returns whether it is another image than before.
+        """Note what came of asking for an image; returns whether it is another image than before.
 
         Args:
             item: what was asked for.
@@ -275,21 +275,15 @@ class Queue:
 
 
 def copy(state_dir: Path, other: Path) -> None:
-    """Copy the queue of a state directory, if there is one, into another one, which has none.
+    """Copy the queue of a state directory, if there is one, into another one, which has none. One that is damaged is
+    not copied: a run would set it aside.
 
     Raises:
         IndexFileError: it cannot be read, or there is no room for a copy.
     """
     path = state_dir / FILE_NAME
-    if not path.exists():
-        return
-    read_only = f"{path.absolute().as_uri()}?mode=ro"
     try:
-        with (
-            closing(sqlite3.connect(read_only, uri=True, timeout=60)) as source,
-            closing(sqlite3.connect(other / FILE_NAME)) as copied,
-        ):
-            source.backup(copied)
+        copy_database(path, other / FILE_NAME)
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
 

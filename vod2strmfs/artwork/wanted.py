@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vod2strmfs.artwork.queue import Wish
+from vod2strmfs.index.joined import plays_others
 from vod2strmfs.index.reading import reading
-from vod2strmfs.index.titles import plays_others
 from vod2strmfs.library.contents import decode_kind
 from vod2strmfs.library.items import Episode, Movie, Series
 from vod2strmfs.library.kinds import WAITING_NODE, NodeKind, Slot

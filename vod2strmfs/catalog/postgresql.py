@@ -38,7 +38,7 @@ from vod2strmfs.catalog.queries import (
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, FillableRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.schema import REQUIRED, check_schema, schema_version, tables
 from vod2strmfs.catalog.source import Facts, Row
-from vod2strmfs.catalog.written import Counts, Look, Seen, Written
+from vod2strmfs.catalog.written import Baseline, Counts, Written, WrittenBlocks
 from vod2strmfs.errors import CatalogError
 
 _MAKERS: dict[Kind, Callable[[tuple[Any, ...]], Row]] = {
@@ -273,12 +273,12 @@ class PostgreSQLSnapshot:
         """See `Snapshot.position`."""
         return str(Position.of(self._connection).following(self._known))
 
-    def look(self, before: Seen | None) -> Look | None:
-        """See `Snapshot.look`."""
-        look = self._written.look(self._queries, Position.of(self._connection).location, before)
-        if look:
-            self._counts = look.seen.counts
-        return look
+    def written_since(self, before: Baseline | None) -> WrittenBlocks | None:
+        """See `Snapshot.written_since`."""
+        written = self._written.since(before, self._queries, Position.of(self._connection).location)
+        if written:
+            self._counts = written.baseline.counts
+        return written
 
     def digests(self, kind: Kind, blocks: Set[int] | None = None) -> dict[int, str]:
         """See `Snapshot.digests`."""

@@ -239,7 +239,7 @@ class Queries:
         return self._select(kind, self._columns(kind), where)
 
     def rows_with_hashes(self, kind: Kind) -> str:
-        """The same rows, all of them, each with its hash as one more column (PostgreSQL only)."""
+        """Every eligible row of a kind, each with its hash as one more column (PostgreSQL only); see `rows`."""
         # OFFSET 0: so that what is computed for a column is computed once.
         return (
             f"SELECT q.*, {self._dialect.hash.format('q')} FROM ({self._select(kind, self._columns(kind))} OFFSET 0) q"

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from vod2strmfs.catalog.queries import Choice, Groups, Kind
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, FillableRow, MovieRow, SeriesRow, VersionRow
-from vod2strmfs.catalog.written import Look, Seen
+from vod2strmfs.catalog.written import Baseline, WrittenBlocks
 
 Row = MovieRow | VersionRow | SeriesRow | EpisodeRow
 
@@ -22,13 +22,13 @@ class Snapshot(Protocol):
     def choose(self, choice: Choice) -> None:
         """Have the relations of some accounts or categories only; before any rows or digests are asked for."""
 
-    def look(self, before: Seen | None) -> Look | None:
+    def written_since(self, before: Baseline | None) -> WrittenBlocks | None:
         """Which blocks of rows were written since a comparison; None if the source cannot tell.
 
         It knows of each item's chosen relation, and not of every version.
 
         Args:
-            before: what that comparison saw, if there is one. What is chosen must be the same.
+            before: of that comparison, if there is one. What is chosen must be the same.
         """
 
     def digests(self, kind: Kind, blocks: Set[int] | None = None) -> dict[int, str] | None:
@@ -87,7 +87,7 @@ class Source(Protocol):
         """
 
     def facts(self) -> "Facts":
-        """What it is that is read, for those who examine a set-up."""
+        """Facts about the database, for those who examine a set-up."""
 
     def close(self) -> None:
         """Give back the connection."""

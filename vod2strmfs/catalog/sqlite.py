@@ -29,7 +29,7 @@ from vod2strmfs.catalog.queries import (
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, FillableRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.schema import check_schema, schema_version, tables
 from vod2strmfs.catalog.source import Facts, Row
-from vod2strmfs.catalog.written import Seen
+from vod2strmfs.catalog.written import Baseline
 from vod2strmfs.errors import CatalogError
 
 
@@ -149,7 +149,7 @@ class SQLiteSnapshot:
         """There is one file, and it does not go back."""
         return ""
 
-    def look(self, before: Seen | None) -> None:
+    def written_since(self, before: Baseline | None) -> None:
         """SQLite does not say who wrote a row."""
 
     def digests(self, kind: Kind, blocks: Set[int] | None = None) -> None:

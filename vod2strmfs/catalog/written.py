@@ -24,8 +24,8 @@ Counts = dict[str, dict[int, tuple[int, ...]]]
 """What there is of something, by block; see `Queries.count`."""
 
 
-class Seen(msgspec.Struct, array_like=True):
-    """What a comparison saw of the tables, for the next one."""
+class Baseline(msgspec.Struct, array_like=True):
+    """The tables as a comparison saw them, with which the next one compares."""
 
     server: str
     """Tells one server's life, and the form of the tables in it, from any other; and what of them is read."""
@@ -41,12 +41,12 @@ class Seen(msgspec.Struct, array_like=True):
     counts: Counts
 
 
-class Look(NamedTuple):
-    """What is to be compared."""
+class WrittenBlocks(NamedTuple):
+    """Blocks of rows that were written since a baseline, and the baseline for the next time."""
 
-    seen: Seen
+    baseline: Baseline
     blocks: dict[Kind, set[int]] | None
-    """Those that may differ from what was seen before; None if that cannot be told."""
+    """Those that may differ from the baseline before; None if that cannot be told."""
     few: bool
     """Whether most rows were not written."""
 
@@ -122,13 +122,13 @@ class Written:
         self._parts = [part for part in _PARTS if part.key in self._columns.get(part.table, ())]
         self._series_relation = "series_relation_id" in self._columns["vod_m3uepisoderelation"]
 
-    def look(self, queries: Queries, location: int, before: Seen | None) -> Look | None:
-        """What was written since a comparison, and what this one sees; None if rows do not say who wrote them.
+    def since(self, before: Baseline | None, queries: Queries, location: int) -> WrittenBlocks | None:
+        """What was written since a baseline, with the next one; None if rows do not say who wrote them.
 
         Args:
+            before: of a comparison; None if nothing is known of any.
             queries: that count what there is.
             location: where the write-ahead log is now.
-            before: what was seen then; None if nothing is known.
         """
         [[server, usable, oldest, following]] = self._execute(
             _SERVER.format(written=_array(WRITTEN), tables=_array(self._columns))
@@ -138,10 +138,11 @@ class Written:
         # A right to a column that is granted writes no row, and shows all of them otherwise.
         read = (f" {table}.{column}" for table, columns in self._columns.items() for column in columns)
         server += "".join(sorted(read))
-        seen = Seen(server, int(oldest), int(following), location, self._groups(), {}, {})
+        baseline = Baseline(server, int(oldest), int(following), location, self._groups(), {}, {})
         with self._helped():
-            blocks, few = self._find(before, seen)
-        return self._counted(Look(seen, blocks, few), queries, before.counts if before and blocks is not None else {})
+            blocks, few = self._find(before, baseline)
+        known = before.counts if before and blocks is not None else {}
+        return self._counted(WrittenBlocks(baseline, blocks, few), queries, known)
 
     @contextmanager
     def _helped(self) -> Iterator[None]:
@@ -150,27 +151,29 @@ class Written:
         yield
         self._execute(_WORKERS.format("0"))
 
-    def _find(self, before: Seen | None, seen: Seen) -> tuple[dict[Kind, set[int]] | None, bool]:
-        """Look at all parts, and note what is seen; returns what `Look` says of it."""
+    def _find(self, before: Baseline | None, baseline: Baseline) -> tuple[dict[Kind, set[int]] | None, bool]:
+        """Look at all parts, and note them in the next baseline; returns what `WrittenBlocks` says of it."""
         names = {part.name for part in self._parts}
-        if before is None or before.parts.keys() != names or not _may_tell(before, seen):
+        if before is None or before.parts.keys() != names or not _may_tell(before, baseline):
             for part in self._parts:
-                seen.parts[part.name] = {block: (rows, "") for block, rows, _ in self._execute(_count(part, "false"))}
+                baseline.parts[part.name] = {
+                    block: (rows, "") for block, rows, _ in self._execute(_count(part, "false"))
+                }
             return None, False
         blocks: dict[Kind, set[int]] = {"movie": set(), "series": set(), "episode": set()}
         few = True
-        is_written = _written_between(before.oldest, seen.next)
+        is_written = _written_between(before.oldest, baseline.next)
         for part in self._parts:
             known = before.parts[part.name]
             now, written, digests = self._compare(part, is_written, known)
             few &= 4 * len(written) <= len(now)
-            seen.parts[part.name] = {
+            baseline.parts[part.name] = {
                 block: (rows, digests[block] if block in written else known[block][1]) for block, rows in now.items()
             }
             changed = {block for block in written if block not in known or known[block][1] != digests.get(block)}
             for kind, reached in self._reached(part, changed):
                 blocks[kind] |= reached
-        return (blocks if seen.groups == before.groups else None), few
+        return (blocks if baseline.groups == before.groups else None), few
 
     def _compare(self, part: _Part, is_written: str, known: Blocks) -> tuple[dict[int, int], set[int], dict[int, str]]:
         """The blocks of a part, each with its number of rows; those that may have other rows than before; digests of
@@ -244,13 +247,13 @@ class Written:
             queries.append(("episode", related))
         return queries
 
-    def _counted(self, look: Look, queries: Queries, known: Counts) -> Look:
-        """The same look, with what there is counted anew where that may differ."""
+    def _counted(self, written: WrittenBlocks, queries: Queries, known: Counts) -> WrittenBlocks:
+        """The same, with what there is counted anew where that may differ."""
         for name, kind in COUNTED.items():
-            blocks = None if look.blocks is None or kind is None else look.blocks[kind]
+            blocks = None if written.blocks is None or kind is None else written.blocks[kind]
             kept = {} if blocks is None else {block: n for block, n in known[name].items() if block not in blocks}
-            look.seen.counts[name] = kept | self.count(queries, name, blocks)
-        return look
+            written.baseline.counts[name] = kept | self.count(queries, name, blocks)
+        return written
 
     def count(self, queries: Queries, name: str, blocks: Set[int] | None = None) -> dict[int, tuple[int, ...]]:
         """What there is of something, by block; see `Queries.count`."""
@@ -284,14 +287,14 @@ def _written_between(first: int, end: int) -> str:
     return f"(xidsend(xmin) >= {numbers[0]} {'OR' if come_around else 'AND'} xidsend(xmin) < {numbers[1]})"
 
 
-def _may_tell(before: Seen, seen: Seen) -> bool:
-    """Whether transaction numbers can tell what was written between two looks."""
-    if before.server != seen.server:
+def _may_tell(before: Baseline, now: Baseline) -> bool:
+    """Whether transaction numbers can tell what was written between two comparisons."""
+    if before.server != now.server:
         return False
     # What goes back was put back.
-    if seen.oldest < before.oldest or seen.next < before.next or seen.location < before.location:
+    if now.oldest < before.oldest or now.next < before.next or now.location < before.location:
         return False
-    return seen.next - before.oldest <= _LONGEST
+    return now.next - before.oldest <= _LONGEST
 
 
 def _array(names: Iterable[str]) -> str:
@@ -300,16 +303,16 @@ def _array(names: Iterable[str]) -> str:
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Seen)
+_decoder = msgspec.msgpack.Decoder(Baseline)
 
 
-def encode(seen: Seen) -> bytes:
-    """As the index keeps it."""
-    return _encoder.encode(seen)
+def encode(baseline: Baseline) -> bytes:
+    """A baseline as the index keeps it."""
+    return _encoder.encode(baseline)
 
 
-def decode(data: bytes) -> Seen | None:
-    """The opposite of `encode`; None if it is none."""
+def decode(data: bytes) -> Baseline | None:
+    """A baseline that `encode` encoded; None if it is none."""
     try:
         return _decoder.decode(data)
     except msgspec.MsgspecError:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from vod2strmfs.cli.output import say
 from vod2strmfs.cli.pasteable import pasteable
 from vod2strmfs.errors import Exit, UserError
 
@@ -46,7 +47,7 @@ def answer(
             raise SystemExit(int(exit_code))
         return
     if not quiet:
-        click.echo(pasteable(text))
+        say(pasteable(text))
     if error:
         raise error
 

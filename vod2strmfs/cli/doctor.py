@@ -20,9 +20,9 @@ from vod2strmfs.cli.options import (
     complete_directory,
     with_settings,
 )
-from vod2strmfs.cli.output import printable_lines
 from vod2strmfs.cli.pasteable import pasteable
 from vod2strmfs.errors import Exit
+from vod2strmfs.host.printable import printable_lines
 from vod2strmfs.settings import ConfigFile, Settings
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import click
 
 from vod2strmfs.cli.doctor import COLOURS
 from vod2strmfs.cli.options import GroupedCommand, complete_directory, debug_option
-from vod2strmfs.cli.output import printable_lines
 from vod2strmfs.cli.pasteable import as_root
 from vod2strmfs.errors import CatalogError, OutputError, SettingsError, UserError
+from vod2strmfs.host.printable import printable_lines
 from vod2strmfs.settings import SYSTEM_FILE, Settings, config_file, load, user_file
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class _Answers:
                 if isinstance(problem, _BadValueError):
                     raise problem
                 raise _ERRORS[name](f"{problem}\n--no-check writes it all the same.")
-            what = str(problem).removeprefix(f"{_SPELLED[name]}: ")
+            what = printable_lines(str(problem).removeprefix(f"{_SPELLED[name]}: "))
             click.echo(click.style(f"  {what}".replace("\n", "\n  "), fg="red"))
             keep = "" if isinstance(problem, _BadValueError) else f" Type `{_KEEP}` to go on with it as it is."
             click.echo(f"  Answer again; Ctrl-C ends this, and writes nothing.{keep}")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @click.option("--run", "work", flag_value="run", help="A service that materializes when --schedule or --auto say so.")
 @click.option("--films", "work", flag_value="films", help="A service that mounts films that play, at films_root.")
 @click.option("--remove", is_flag=True, help="Stop the units and take them away; settings and library stay.")
-@click.option("--force", is_flag=True, help="Write over files that are there and differ.")
+@click.option("--force", is_flag=True, help="Write over files that are there and differ; those are kept beside them.")
 @click.option(
     "--root", type=click.Path(path_type=Path), default="/", show_default=True, help="Write below this directory."
 )
@@ -67,6 +67,8 @@ def install_service(settings: Settings, name: str, work: "ServiceKind", remove: 
         raise SettingsError("MOUNTPOINT is where `mount` mounts. Give the place of `films` as --films-root DIRECTORY.")
     _check_place(settings, work)
     installed = install(settings, work, name, _program(), root=root, force=force)
+    for path in installed.kept:
+        click.echo(f"kept: {path}, as it was before")
     for path in installed.files:
         click.echo(f"written: {path}")
     systemctl = shlex.join((*as_root(), "systemctl"))

@@ -23,7 +23,7 @@ from vod2strmfs.cli.materialize import materialize
 from vod2strmfs.cli.mount import mount
 from vod2strmfs.cli.notify import notify
 from vod2strmfs.cli.options import GroupedCommand, SettingOption, debug_option
-from vod2strmfs.cli.output import LostOutputError, UnreadOutputError, fill_gaps, guard_output
+from vod2strmfs.cli.output import LostOutputError, UnreadOutputError, fill_gaps, guard_output, say
 from vod2strmfs.cli.report import report
 from vod2strmfs.cli.run import run
 from vod2strmfs.cli.stats import stats
@@ -186,14 +186,14 @@ def _report(error: BaseException) -> int:
         return _INTERRUPTED
     debug = "--debug" in sys.argv
     if debug:
-        traceback.print_exception(error)
+        say("".join(traceback.format_exception(error)).rstrip(), err=True)
     code, message = Exit.FAILED, f"unexpected error: {type(cause).__name__}: {cause}"
     if isinstance(cause, UserError):
         code, message = cause.exit_code, str(cause)
     if as_json and not isinstance(cause, LostOutputError):
         say_error(message, code)
         return code
-    click.echo(f"vod2strmfs: {message}", err=True)
+    say(f"vod2strmfs: {message}", err=True)
     if not debug and not isinstance(cause, UserError):
         click.echo("Run the command again with --debug to see where, and report it.", err=True)
     return code

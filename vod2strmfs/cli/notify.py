@@ -8,6 +8,7 @@ import click
 from vod2strmfs.cli.answer import answer_options, ended, say_json
 from vod2strmfs.cli.logs.setup import set_up_logs
 from vod2strmfs.cli.options import NOTIFY, STATE, Group, GroupedCommand, complete_directory, with_settings
+from vod2strmfs.cli.output import say
 from vod2strmfs.errors import Exit, SettingsError, UserError
 from vod2strmfs.service.tell import TELL_SECONDS, orders_of
 from vod2strmfs.settings import Settings
@@ -52,7 +53,7 @@ def _test(order: "Order", settings: Settings, *, quiet: bool, as_json: bool) -> 
         say_json({"servers": [_fields(each) for each in found]} | ended(code, None))
     for each in () if as_json else found:
         if each.problems or not quiet:
-            click.echo("\n  ".join((each.name, *each.lines, *(f"problem: {problem}" for problem in each.problems))))
+            say("\n  ".join((each.name, *each.lines, *(f"problem: {problem}" for problem in each.problems))))
     raise SystemExit(int(code))
 
 
@@ -113,7 +114,7 @@ def _send(orders: "list[Order]", *, quiet: bool, as_json: bool) -> None:
         say_json(fields | ended(Exit.FAILED if failing else Exit.OK, "; ".join(failing)))
     for accounts, of_films in () if as_json or quiet else ((library, ""), (films, "films, ")):
         for each in accounts:
-            click.echo(f"{of_films}{each.name}: told of {each.told} folders, {each.waiting} waiting")
+            say(f"{of_films}{each.name}: told of {each.told} folders, {each.waiting} waiting")
     if failing and not as_json:
         raise UserError("\n".join(failing))
     raise SystemExit(int(Exit.FAILED if failing else Exit.OK))

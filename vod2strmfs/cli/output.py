@@ -6,7 +6,10 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+import click
+
 from vod2strmfs.errors import OutputError
+from vod2strmfs.host.printable import printable_lines
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -58,11 +61,6 @@ class _Output(io.FileIO):
             raise LostOutputError(f"standard output: cannot be written ({error.strerror}).") from error
 
 
-def printable(text: str) -> str:
-    """A text without the characters that could command a terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
-
-
-def printable_lines(text: str) -> str:
-    """The same of a text of several lines."""
-    return "\n".join(map(printable, text.split("\n")))
+def say(text: str, *, err: bool = False) -> None:
+    """Write lines that may quote what others wrote to standard output, or to standard error."""
+    click.echo(printable_lines(text), err=err)

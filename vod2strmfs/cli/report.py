@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from vod2strmfs.cli.options import Group, GroupedCommand, with_settings
-from vod2strmfs.cli.output import printable
 from vod2strmfs.errors import OutputError
+from vod2strmfs.host.printable import printable
 from vod2strmfs.settings import Settings
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import click
 
 from vod2strmfs.cli.answer import json_option, say_json
 from vod2strmfs.cli.options import STATE, Group, GroupedCommand, with_settings
+from vod2strmfs.cli.output import say
 from vod2strmfs.errors import CatalogError, Exit, IndexFileError, MountError, ShrinkHeldError, UserError
 from vod2strmfs.settings import Settings
 from vod2strmfs.status.words import counted, library_text, moment, span
@@ -62,7 +63,7 @@ def status(settings: Settings, as_json: bool, watch: bool, only_films: bool, tim
         try:
             _show(settings, timeout, as_json=as_json, only_films=only_films)
         except MountError as error:
-            click.echo(f"vod2strmfs: {error}", err=True)
+            say(f"vod2strmfs: {error}", err=True)
         time.sleep(_WATCH_SECONDS)
 
 
@@ -144,7 +145,7 @@ def _show(settings: Settings, timeout: float, *, as_json: bool, only_films: bool
     elif seen.films and seen.films.merge:
         shown.append(("merge", seen.films.merge))
     for heading, text in (*shown, *film_lines(seen.films, seen.films_error, seen.learnt, seen.now)):
-        click.echo(f"{heading:<14}{text}")
+        say(f"{heading:<14}{text}")
     return seen
 
 

@@ -9,12 +9,12 @@ import click
 from vod2strmfs.cli.answer import ended, json_option, say_json
 from vod2strmfs.cli.index import open_index
 from vod2strmfs.cli.options import STATE, Group, GroupedCommand, with_settings
-from vod2strmfs.cli.output import printable
 from vod2strmfs.errors import Exit
+from vod2strmfs.host.printable import printable
 from vod2strmfs.settings import LibrarySettings, Settings
 
 if TYPE_CHECKING:
-    from vod2strmfs.index.titles import TitleVersion
+    from vod2strmfs.index.joined import TitleVersion
 
 _GAP = "  "
 
@@ -45,7 +45,7 @@ def _groups(settings: Settings, glob: str | None) -> "Iterator[tuple[LibrarySett
     from contextlib import closing
 
     from vod2strmfs.extract.filters import matching
-    from vod2strmfs.index.titles import title_versions
+    from vod2strmfs.index.joined import title_versions
 
     with closing(open_index(settings.state_dir)) as store:
         library = store.settings

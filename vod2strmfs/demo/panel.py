@@ -11,7 +11,7 @@ from vod2strmfs.demo.writer import Record
 
 
 class Credits(NamedTuple):
-    """Who made it, and when; `cast` is comma-separated, `released` an ISO date."""
+    """Who made a film or an episode, and when; `cast` is comma-separated, `released` an ISO date."""
 
     cast: str
     director: str

@@ -5,6 +5,7 @@ from logging.handlers import WatchedFileHandler
 from pathlib import Path
 
 from vod2strmfs.errors import OutputError
+from vod2strmfs.host.printable import LogFormatter
 from vod2strmfs.settings import Settings
 
 _NAME = "vod2strm.log"
@@ -31,7 +32,7 @@ def set_up(settings: Settings) -> None:
         handler = WatchedFileHandler(path, encoding="utf-8", errors="replace")
     except OSError as error:
         raise OutputError(f"log file {path}: cannot be written ({error.strerror}).") from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(message)s"))
     for old in logger.handlers[:]:
         logger.removeHandler(old)
         old.close()

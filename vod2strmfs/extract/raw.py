@@ -78,7 +78,7 @@ def whole_number(value: object) -> int:
 
 
 def remembering(parse: Callable[[Any], T]) -> Callable[[Any], T]:
-    """The same function for values that many items share."""
+    """A parser that remembers what it made of texts that many items share."""
     remembered = lru_cache(maxsize=8192)(parse)
 
     def parse_or_remember(value: Any) -> T:

@@ -165,7 +165,7 @@ class _Reader:
         return Extent(0, start + min(max(length, _HEAD_BYTES.start), _HEAD_BYTES.stop))
 
     def stream_head(self, start: int, seconds: int) -> Extent:
-        """The same where the container does not tell enough of them."""
+        """What is read of the beginning where the container does not tell enough of its streams; see `head`."""
         length = int(self.size / seconds * _STREAM_HEAD_SECONDS) if seconds else _PROBED_BYTES
         return Extent(0, start + min(max(length, _HEAD_BYTES.start), _PROBED_BYTES))
 

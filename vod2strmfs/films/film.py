@@ -91,5 +91,5 @@ class ReadError(Exception):
         self.errno = number
 
     def again(self) -> "ReadError":
-        """The same for another read: an error that is raised twice holds on to what both had in hand."""
+        """This error for another read: an error that is raised twice holds on to what both had in hand."""
         return ReadError(self.errno, str(self))

@@ -134,7 +134,7 @@ class Flow:
 
     @property
     def is_known(self) -> bool:
-        """Whether it was measured what either takes."""
+        """Whether both opening an answer and receiving one were measured."""
         return bool(self._openings) and self._bytes >= _MEASURED_BYTES
 
     @property

@@ -8,10 +8,10 @@ from pathlib import Path
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.films.film import Address, Key
 from vod2strmfs.films.store import Films, Wish
+from vod2strmfs.index.joined import plays_others
 from vod2strmfs.index.metrics import read_head
 from vod2strmfs.index.reading import generation, reading, unreadable
 from vod2strmfs.index.store import position
-from vod2strmfs.index.titles import plays_others
 from vod2strmfs.library.contents import Record, decode_kind, direct_url, proxy_url
 from vod2strmfs.library.items import Episode, Movie
 from vod2strmfs.library.kinds import WAITING_NODE, NodeKind

@@ -51,7 +51,7 @@ class SecondProcess:
         self._answers = _connection(self._process.stdout, writable=False)
 
     def is_ready(self) -> bool:
-        """Whether it has started, which takes it a quarter of a second.
+        """Whether the process has started, which takes a quarter of a second.
 
         Raises:
             SecondProcessError: it ended instead.
@@ -62,7 +62,7 @@ class SecondProcess:
         return self._is_ready
 
     def has_answered(self) -> bool:
-        """Whether it has said something that was not taken yet, or has ended."""
+        """Whether the process has said something that was not taken yet, or has ended."""
         return self._answers.poll()
 
     def close(self) -> None:

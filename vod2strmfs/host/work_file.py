@@ -33,7 +33,7 @@ def open_work_file(path: Path, schema: str, version: int, discard: Callable[[Pat
     try:
         return _connect(path, schema, version)
     except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if not _is_damage(error):
             raise
     discard(path)
     return _connect(path, schema, version)
@@ -100,9 +100,44 @@ def is_sound(connection: "sqlite3.Connection") -> bool:
     try:
         return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
     except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if not _is_damage(error):
             raise
         return False
+
+
+def copy_database(path: Path, target: Path) -> None:
+    """Copy a SQLite file, as of one moment, whoever writes it meanwhile; nothing where it is missing or damaged, and so
+    would be made anew.
+
+    Args:
+        path: the file's.
+        target: does not exist.
+
+    Raises:
+        sqlite3.Error: it cannot be read, or there is no room for a copy.
+    """
+    import sqlite3
+
+    if not path.exists():
+        return
+    read_only = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        with (
+            closing(sqlite3.connect(read_only, uri=True, timeout=60)) as source,
+            closing(sqlite3.connect(target)) as copied,
+        ):
+            source.backup(copied)
+    except sqlite3.DatabaseError as error:
+        if not _is_damage(error):
+            raise
+        target.unlink(missing_ok=True)
+
+
+def _is_damage(error: "sqlite3.DatabaseError") -> bool:
+    """Whether an error says that all or a part of a file is no database."""
+    import sqlite3
+
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @contextmanager

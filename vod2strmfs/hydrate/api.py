@@ -54,7 +54,7 @@ class _Token(msgspec.Struct):
 
 
 class Api:
-    """Use it as an asynchronous context manager.
+    """A client of Dispatcharr's API; an asynchronous context manager.
 
     Args:
         order: where it is, and how to sign in.

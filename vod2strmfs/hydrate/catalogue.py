@@ -46,7 +46,7 @@ class Catalogue:
             return [each for each in entries if preferred.get(each.series, each.key) == each.key]
 
     def entries_of(self, series: int) -> list[Entry]:
-        """The same of one series, whatever its title: a row for each relation that is wanted."""
+        """One series by each of its relations that is wanted, whatever its title."""
         with self._snapshot() as (snapshot, _):
             return [_entry(row) for row in snapshot.fillable(series)]
 

@@ -53,7 +53,7 @@ class Job:
 
 @dataclass
 class Result:
-    """What came of it."""
+    """What came of having episodes fetched."""
 
     planned: list[Item]
     """What was to be asked for, in its order."""

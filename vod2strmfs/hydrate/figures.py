@@ -102,7 +102,7 @@ def _seconds(waiting: int, rate: float, budget: int, used: int) -> float:
 
 
 def describe(figures: Figures, now: float) -> str:
-    """The same in words."""
+    """How far fetching episodes is, in words."""
     parts = [f"{figures.filled:,} of {figures.series:,} series filled"]
     if figures.waiting:
         parts.append(f"{figures.waiting:,} waiting")

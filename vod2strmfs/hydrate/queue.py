@@ -106,7 +106,7 @@ class Item(NamedTuple):
 
     @property
     def key(self) -> Key:
-        """What it is known by."""
+        """The key by which the queue knows a series."""
         return Key(self.account, self.stream)
 
 
@@ -125,7 +125,7 @@ class Entry(NamedTuple):
 
     @property
     def key(self) -> Key:
-        """What it is known by."""
+        """The key by which the queue knows a series."""
         return Key(self.account, self.stream)
 
 

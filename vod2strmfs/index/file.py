@@ -23,6 +23,7 @@ from vod2strmfs.host.lock import held
 from vod2strmfs.host.private import private
 from vod2strmfs.host.room import is_full, keep_reserve, spend_reserve, which_is_full
 from vod2strmfs.host.set_aside import delete_log, set_aside
+from vod2strmfs.host.work_file import copy_database
 from vod2strmfs.library.contents import decode_kind
 from vod2strmfs.library.kinds import FIRST_FREE_NODE, ROOT_NODE, SECTIONS, NodeKind
 from vod2strmfs.library.names import fold
@@ -193,20 +194,12 @@ def copy(state_dir: Path, other: Path) -> None:
     Raises:
         IndexFileError: it cannot be read, or there is no room for a copy.
     """
-    target = other / FILE_NAME
-    if not (state_dir / FILE_NAME).exists():
-        return
+    path = state_dir / FILE_NAME
     try:
-        with closing(connect(state_dir)) as source, closing(sqlite3.connect(target)) as copied:
-            source.backup(copied)
-    except (sqlite3.Error, IndexFileError) as error:
-        if is_damage(error):
-            target.unlink(missing_ok=True)
-        elif isinstance(error, IndexFileError):
-            raise
-        else:
-            why = f": {which_is_full(other)}" if is_full(error) else f" ({error})."
-            raise IndexFileError(f"state directory {other}: the index cannot be copied{why}") from error
+        copy_database(path, other / FILE_NAME)
+    except sqlite3.Error as error:
+        why = f": {which_is_full(other)}" if is_full(error) else f" ({_reason(path) or error})."
+        raise IndexFileError(f"state directory {other}: the index cannot be copied{why}") from error
 
 
 def is_damage(error: Exception) -> bool:

@@ -70,7 +70,7 @@ class HydrateOrder(BaseModel):
 
     @classmethod
     def if_given(cls, settings: Settings, base_url: str) -> "HydrateOrder | None":
-        """The same; None if the settings do not say how to sign in."""
+        """An order that settings describe; None if they do not say how to sign in."""
         return cls.of(settings, base_url) if signs_in(settings) else None
 
 

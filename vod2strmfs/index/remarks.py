@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from vod2strmfs.index.joined import has_contradictions, has_titles
 from vod2strmfs.index.shelves import shown_shelves
-from vod2strmfs.index.titles import has_contradictions, has_titles
 from vod2strmfs.library.contents import long_strm
 from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
 from vod2strmfs.settings import LibrarySettings

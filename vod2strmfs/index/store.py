@@ -13,12 +13,12 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.index.art import art_between, shows_art
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change, What
 from vod2strmfs.index.file import FILE_NAME, connect
+from vod2strmfs.index.joined import plays_others
 from vod2strmfs.index.listing_check import ListingCheck, check_names
 from vod2strmfs.index.metrics import Head, read_head, readable
 from vod2strmfs.index.read_ahead import Ahead
 from vod2strmfs.index.remarks import Remark, remarks
 from vod2strmfs.index.shelves import Shelves, count_folders, shown_shelves
-from vod2strmfs.index.titles import plays_others
 from vod2strmfs.library import stats_csv
 from vod2strmfs.library.contents import Record
 from vod2strmfs.library.item_names import mark_of
@@ -72,7 +72,7 @@ _PLAYED_DETAILS, _PLAYED_SHELVED_DETAILS = (
     )
     for details in (_DETAILS, _SHELVED_DETAILS)
 )
-"""The same, where the files of some nodes are made of other rows than their own; see `index.titles`."""
+"""The same, where the files of some nodes are made of other rows than their own; see `index.joined`."""
 _SEASONS = """
     SELECT content.source FROM node JOIN content USING (id) WHERE node.parent = ? ORDER BY source IS NULL, source"""
 

@@ -149,7 +149,7 @@ def nfo_file(record: Record, settings: LibrarySettings) -> bytes:
 
 
 def nfo_of(item: Item, settings: LibrarySettings, seasons: tuple[int | None, ...] = (), mark: str = "") -> bytes:
-    """The same, from the item itself; see `Record` for the seasons and the mark."""
+    """The NFO of an item; see `Record` for the seasons and the mark."""
     if settings.artwork == "off" and isinstance(item, Title):
         item = msgspec.structs.replace(item, poster="", fanart=())
     match item:

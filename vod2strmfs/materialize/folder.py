@@ -84,7 +84,7 @@ class Directory:
             manifest.note_items(self.folder.id, list(map(_plain, self.items)), without(self.leftovers, self._moved))
 
     def tell(self, touched: Touched) -> None:
-        """Note what became of it. A run that was killed may have done what there was to do."""
+        """Note for media servers what became of the folder. A killed run may have done what there was to do."""
         was_due = self.folder.state in (FolderState.NEW, FolderState.CHANGED) and self.compared and not self._failed
         # Of a category, what changed in it is told of; in whose place it stands is told when it moves or goes.
         if (self.touched or was_due) and self.folder.kind != NodeKind.CATEGORY:

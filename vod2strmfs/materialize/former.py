@@ -50,7 +50,7 @@ def noted_urls(root: int) -> frozenset[bytes]:
 
 
 def wrote_nfo(content: bytes, mtime: int, strm_mtimes: Collection[int]) -> bool:
-    """Whether it wrote an NFO, and nobody has changed it since.
+    """Whether the plugin wrote an NFO, and nobody has changed it since.
 
     Args:
         content: of the NFO.
@@ -62,5 +62,5 @@ def wrote_nfo(content: bytes, mtime: int, strm_mtimes: Collection[int]) -> bool:
 
 
 def wrote_season(content: bytes) -> bool:
-    """Whether it wrote the NFO of a season."""
+    """Whether the plugin wrote the NFO of a season."""
     return _SEASON.fullmatch(content) is not None

@@ -313,7 +313,7 @@ class Manifest:
         )  # fmt: skip
 
     def begin_move(self, folder: int, parent: int, name: str) -> None:
-        """Make it last that a folder is about to be moved. A run may be killed between the move and `end_move`."""
+        """Note on disk that a folder is about to be moved. A run may be killed between the move and `end_move`."""
         self.put("move", f"{folder} {parent} {name}")
         self.commit()
 

@@ -25,8 +25,8 @@ _FORM = re.compile(
 _ELEMENT = re.compile(rb"<([^\s/>]+)")
 _ELEMENTS = frozenset(
     b"title originaltitle season episode year premiered aired plot runtime mpaa uniqueid tmdbid imdbid ratings rating"
-    b" value genre country director actor name order sortorder dateadded trailer thumb fanart namedseason fileinfo"
-    b" streamdetails video audio codec width height durationinseconds channels".split()
+    b" value genre country director actor name order sortorder dateadded trailer thumb fanart namedseason tag"
+    b" fileinfo streamdetails video audio codec width height durationinseconds channels".split()
 )
 _SEASON_NUMBER = re.compile(rb"<seasonnumber>(\d{1,9})</seasonnumber>")
 

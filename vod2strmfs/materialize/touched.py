@@ -61,7 +61,7 @@ class Touched:
         self.note(kind, after, What.CREATED)
 
     def flush(self) -> None:
-        """Make it last. What cannot be kept now is kept with what comes next."""
+        """Keep on disk what was noted. What cannot be kept now is kept with what comes next."""
         if not self._pending:
             return
         try:

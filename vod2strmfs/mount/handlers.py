@@ -60,7 +60,7 @@ _SAMBA_XATTR = b"user.DOSATTRIB"
 
 
 class Owner(NamedTuple):
-    """Whose files they appear to be."""
+    """The user and the group to whom all files appear to belong."""
 
     uid: int
     gid: int

@@ -21,7 +21,6 @@ _HEADER = Struct("=IIQQIIIHH")
 """fuse_in_header: len, opcode, unique, nodeid, uid, gid, pid, total_extlen, padding."""
 _START = Struct("=IIQQ")
 """The part of it that every request is answered by."""
-_PID = Struct("=I")
 _REPLY = Struct("=IiQ")
 """fuse_out_header: len, error, unique."""
 _OPEN_IN = Struct("=II")

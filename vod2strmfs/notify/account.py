@@ -1,10 +1,10 @@
-"""How it stands with a server that is told what changed."""
+"""The state of telling a media server what changed."""
 
 import msgspec
 
 
 class Account(msgspec.Struct, frozen=True):
-    """How it stands with a server. Times are seconds since the epoch; 0 stands for never."""
+    """The state of telling a media server what changed. Times are seconds since the epoch; 0 stands for never."""
 
     name: str
     waiting: int

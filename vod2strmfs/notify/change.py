@@ -36,12 +36,12 @@ class Change(msgspec.Struct, frozen=True, order=True):
 
     @property
     def is_film(self) -> bool:
-        """Whether it is about films."""
+        """Whether this change is about films."""
         return self.section.rpartition("/")[2] == "Movies"
 
     @property
     def is_section(self) -> bool:
-        """Whether it stands for everything in a section."""
+        """Whether this change stands for everything in a section."""
         return self.path == self.section
 
 

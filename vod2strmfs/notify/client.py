@@ -49,16 +49,16 @@ class Client(Protocol):
     """One kind of server. It is given the connection to one."""
 
     async def about(self) -> str:
-        """What it is, with its version. Raises TellError, as everything does."""
+        """The server's name and version. Raises TellError, as everything does."""
 
     async def libraries(self) -> list[Library]:
-        """Its libraries of films and series."""
+        """The server's libraries of films and series."""
 
     async def sees(self, path: str) -> bool | None:
         """Whether there is a folder where it would look for it; None if it cannot be asked."""
 
     def steps(self, targets: Sequence[Target], libraries: Sequence[Library]) -> Iterator[Step]:
-        """How it is told of changes, in this order."""
+        """The steps in which the server is told of changes, in order."""
 
 
 Connect = Callable[[Server], AbstractAsyncContextManager[Client]]

@@ -69,7 +69,7 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """How it stands when the process ends."""
+    """The state of telling all servers when the process ends."""
 
     accounts: tuple[Account, ...] = ()
     pause: float = -1

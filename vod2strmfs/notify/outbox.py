@@ -261,7 +261,7 @@ class Outbox:
         self._mark(rows, 1)
 
     def not_sent(self, rows: Iterable[Waiting]) -> None:
-        """Note that it has failed."""
+        """Note that the request which tells of these has failed."""
         self._mark(rows, 0)
 
     def _mark(self, rows: Iterable[Waiting], sent: int) -> None:
@@ -321,7 +321,7 @@ class Outbox:
             )
 
     def accounts(self) -> list[Account]:
-        """How it stands with each server that is known."""
+        """The state of telling each server that is known."""
         with self._working():
             rows = self._connection.execute(
                 "SELECT name, (SELECT count(*) FROM waiting WHERE server = name), told, told_at, failures,"

@@ -58,7 +58,7 @@ class Action(StrEnum):
     WOULD_DELETE = "would_delete"
 
     def only_planned(self) -> "Action":
-        """The same action where nothing may be written."""
+        """The action that stands for this one where nothing may be written."""
         return _PLANNED.get(self, self)
 
 

@@ -44,7 +44,7 @@ class _Keeper:
         """Held while a process is started: one that is stopped is not forgotten."""
 
     def keep(self) -> None:
-        """Keep it running until stopped."""
+        """Keep the page's process running until stopped."""
         while process := self._start():
             with process:
                 assert process.stdin is not None
@@ -62,7 +62,7 @@ class _Keeper:
                 self._stopped.wait(_RESTART_SECONDS)
 
     def stop(self) -> None:
-        """End it for good."""
+        """End the page's process for good."""
         with self._lock:
             self._stopped.set()
             if self._process:

@@ -6,10 +6,10 @@ from collections.abc import Set
 
 from vod2strmfs.catalog.queries import BLOCK_BITS, Kind
 from vod2strmfs.catalog.source import Snapshot
-from vod2strmfs.catalog.written import Seen
+from vod2strmfs.catalog.written import Baseline
 from vod2strmfs.sync.brake import HELD_NAME
 from vod2strmfs.sync.compare import NODE_KINDS
-from vod2strmfs.sync.looks import Memory
+from vod2strmfs.sync.last_comparison import DatedBaseline
 
 _DAY = 86_400 * 10**9
 """Nanoseconds after which all blocks are compared, and not only those that were written: when there are few of these,
@@ -31,29 +31,29 @@ class Digests:
         """Whether the index has other digests than before."""
         self.are_whole = True
         """Whether all blocks are compared, and not only those that were written."""
-        self.seen: Seen | None = None
-        """What the catalogue's tables were like, if the catalogue tells."""
+        self.baseline: Baseline | None = None
+        """The catalogue's tables as they are compared now, if the catalogue tells."""
         self._connection = connection
         self._snapshot = snapshot
         self._written: dict[Kind, set[int]] | None = None
         """The blocks that were written since the last comparison, if that is known."""
 
-    def find_written(self, memory: Memory | None, now: int, *, all_at_once: bool) -> None:
+    def find_written(self, last: DatedBaseline | None, now: int, *, all_at_once: bool) -> None:
         """Find out which blocks were written, if the catalogue tells.
 
         Args:
-            memory: of the last comparison.
+            last: of the last comparison.
             now: nanoseconds since the epoch.
             all_at_once: whether all are compared in any case.
         """
-        look = self._snapshot.look(memory.seen if memory else None)
-        if look is None:
+        written = self._snapshot.written_since(last.baseline if last else None)
+        if written is None:
             return
-        self.seen, self._written = look.seen, look.blocks
-        if look.blocks is None or memory is None or all_at_once:
+        self.baseline, self._written = written.baseline, written.blocks
+        if written.blocks is None or last is None or all_at_once:
             return
         # A clock that was set back must not make it wait.
-        self.are_whole = not 0 <= now - memory.whole < (_DAY if look.few else 7 * _DAY)
+        self.are_whole = not 0 <= now - last.whole < (_DAY if written.few else 7 * _DAY)
 
     def now(self, kind: Kind) -> dict[int, str] | None:
         """The digests of the catalogue's blocks; None if it gives none, and all rows are to be read."""

@@ -28,7 +28,7 @@ from vod2strmfs.library.names import CutName, fold
 from vod2strmfs.library.rendered import FileFacts, file_facts
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync.brake import HELD_GONE, HELD_NAME, Move, Place
-from vod2strmfs.sync.titles import Titles
+from vod2strmfs.sync.title_table import TitleTable
 from vod2strmfs.sync.traits import Observer
 
 _BATCH_ROWS = 2000
@@ -106,9 +106,9 @@ class Draft:
         return self._observer.of(incoming)
 
     @cached_property
-    def titles(self) -> Titles:
+    def titles(self) -> TitleTable:
         """By what the rows of nodes are known, where rows may be joined to one title."""
-        return Titles(self.connection, self._observer, are_new=self.first or self.everything)
+        return TitleTable(self.connection, self._observer, are_new=self.first or self.everything)
 
     @cached_property
     def merging(self) -> bool:

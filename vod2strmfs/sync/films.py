@@ -19,10 +19,10 @@ from vod2strmfs.films.film import FOLDER
 from vod2strmfs.index.art import ART
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, Change, arrivals, differences
 from vod2strmfs.index.file import FILE_NAME, INDEXES, connect, create, writing
+from vod2strmfs.index.joined import TABLES
 from vod2strmfs.index.metrics import Head, readable
 from vod2strmfs.index.shelves import SHELVES
 from vod2strmfs.index.store import Identity, Store, follows, identity, node_in, of_series, position
-from vod2strmfs.index.titles import TABLES
 from vod2strmfs.library.contents import Record, nfo_file
 from vod2strmfs.library.kinds import FILE_KINDS, FIRST_FREE_NODE, PICTURES, WAITING_NODE, NodeKind, Slot
 from vod2strmfs.library.rendered import content_digest

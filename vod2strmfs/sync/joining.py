@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from vod2strmfs.extract.titles import TitleCleaner
 from vod2strmfs.extract.versions import Facts, Wish, facts, label, tags
-from vod2strmfs.index import titles as tables
+from vod2strmfs.index import joined as tables
 from vod2strmfs.library.contents import decode
 from vod2strmfs.library.items import TaggedMovie, TaggedSeries
 from vod2strmfs.library.kinds import WAITING_NODE, NodeKind

@@ -48,7 +48,7 @@ from vod2strmfs.sync.draft import Draft
 from vod2strmfs.sync.folders import name_versions, render_series, settle_folders
 from vod2strmfs.sync.identity import KEPT_OUT
 from vod2strmfs.sync.intake import Intake
-from vod2strmfs.sync.looks import Comparison, Looks, Remembered
+from vod2strmfs.sync.last_comparison import Comparison, ComparisonCache, LastComparison
 from vod2strmfs.sync.mtimes import settle_mtimes
 from vod2strmfs.sync.pictures import hide_pictures
 from vod2strmfs.sync.placing import Placer
@@ -73,7 +73,7 @@ def sync(
     accept_shrink: bool = False,
     patient: bool = False,
     thorough: bool = False,
-    looks: Looks | None = None,
+    cache: ComparisonCache | None = None,
     tell: Tell = lambda done, total: None,
 ) -> SyncResult:
     """One refresh of the index.
@@ -87,7 +87,7 @@ def sync(
         patient: whether a comparison may be put off when it is costly and nothing says that the catalogue
             changed, as in regular looks.
         thorough: whether to look for damage in all of the index first. What is found on the way is mended anyhow.
-        looks: of the same caller with the same arguments before.
+        cache: of the same caller with the same arguments before, if it looks again and again.
         tell: called now and then with how many rows have been read.
 
     Raises:
@@ -99,7 +99,7 @@ def sync(
             settings = _with_merge(settings, state_dir)  # before an index that is damaged is moved aside
             create(state_dir, thorough=thorough)
             with noting(state_dir, "Reading the catalogue", "titles", tell) as told:
-                run = partial(_sync, source, settings, state_dir, max_shrink, accept_shrink, patient, looks, told)
+                run = partial(_sync, source, settings, state_dir, max_shrink, accept_shrink, patient, cache, told)
                 try:
                     return run()
                 except (sqlite3.Error, IndexFileError) as error:
@@ -126,7 +126,7 @@ def _sync(
     max_shrink: int,
     accept_shrink: bool,
     patient: bool,
-    looks: Looks | None,
+    cache: ComparisonCache | None,
     tell: Tell,
 ) -> SyncResult:
     with closing(connect(state_dir, writable=True)) as connection:
@@ -134,7 +134,7 @@ def _sync(
         assert settings.merge is not None
         remember_merge(connection, settings.merge)
         try:
-            run = _Run(connection, state_dir, settings, max_shrink, accept_shrink, started, looks, tell)
+            run = _Run(connection, state_dir, settings, max_shrink, accept_shrink, started, cache, tell)
             return run.sync(source, patient)
         except Exception as error:
             if not is_damage(error):
@@ -171,7 +171,7 @@ class _Run:
     accept_shrink: bool
     started: int
     """When, in nanoseconds since the epoch."""
-    looks: Looks | None
+    cache: ComparisonCache | None
     tell: Tell
 
     def sync(self, source: Source, patient: bool) -> SyncResult:
@@ -183,16 +183,16 @@ class _Run:
         same_form = (_without_shelves(form[0]), form[1]) == (_without_shelves(settings), version)
         plans = Plans(self.connection, self.settings.shelf)
         quiet, written = source.marker()
-        remembered = Remembered(self.connection, self.looks)
+        last = LastComparison(self.connection, self.cache)
         may_be_quiet = same_form and not self.accept_shrink and not plans.differ and not plans.may_let_go(self.started)
-        if may_be_quiet and not self._may_let_go() and remembered.last().still_holds(quiet, written, patient=patient):
+        if may_be_quiet and not self._may_let_go() and last.comparison().still_holds(quiet, written, patient=patient):
             self.connection.execute("UPDATE attempt SET failing_since = 0, error = '' WHERE failing_since != 0")
             held, notes = plans.number_held(), tuple(plans.notes())
             return SyncResult(number, counts=self._held(), kept=self._kept(), held_on_shelves=held, notes=notes)
 
         started = self.started
         self.connection.execute("BEGIN IMMEDIATE")
-        after = "" if self.accept_shrink else remembered.last().position
+        after = "" if self.accept_shrink else last.comparison().position
         with source.snapshot(versions=self._all_versions, after=after) as snapshot:
             position = snapshot.position()
             same_form &= not self._renew_providers(snapshot)
@@ -203,10 +203,10 @@ class _Run:
             with ManyRows(self.settings, draft.providers, render=rendered) as many_rows:
                 if rendered:
                     many_rows.prepare(snapshot)
-                memory = remembered.memory()
+                baseline = last.baseline()
                 digests = Digests(self.connection, snapshot)
                 if not self._all_versions:
-                    digests.find_written(memory, started, all_at_once=self.accept_shrink)
+                    digests.find_written(baseline, started, all_at_once=self.accept_shrink)
                 in_database = snapshot.counts()
                 shelves = ShelfSync(draft, plans, self.max_shrink, self.accept_shrink)
                 placer = Placer(draft, many_rows, snapshot)
@@ -231,11 +231,11 @@ class _Run:
             index = with_filtered(self.connection, self._counted()["index"])
             self._renew_counts({"database": in_database, "index": index} | decided)
         now = Comparison(started, time.time_ns() - started, quiet, written, position)
-        whole = started if digests.are_whole or not memory else memory.whole
-        memory = remembered.note(now, whole, digests.seen, differs=outcome.changed or digests.differ)
+        whole = started if digests.are_whole or not baseline else baseline.whole
+        baseline = last.note(now, whole, digests.baseline, differs=outcome.changed or digests.differ)
         self.connection.execute("COMMIT")
         # Not before: if this sync cannot be written, the next one has to compare again.
-        remembered.keep(now, memory)
+        last.keep(now, baseline)
         return outcome
 
     def _count(self, draft: Draft, plans: Plans, first_new: int) -> dict[str, dict[str, int]]:

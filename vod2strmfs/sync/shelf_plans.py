@@ -38,12 +38,12 @@ class Plan(NamedTuple):
 
     @property
     def shown(self) -> bool:
-        """Whether it has a folder: one whose picks have never been read would lack some."""
+        """Whether the shelf has a folder: one whose picks have never been read would lack some."""
         return self.shelf.picks is None or bool(self.picks)
 
     @property
     def row(self) -> tuple[object, ...]:
-        """Its row in the index."""
+        """The shelf's row in the index."""
         shelf = self.shelf
         return (
             self.number, shelf.name, self.shown, shelf.only, shelf.model_dump_json(), self.picks, self.problem

@@ -16,9 +16,9 @@ from vod2strmfs.extract.picks import Picked, PickedTitle, pick
 from vod2strmfs.extract.titles import TitleCleaner
 from vod2strmfs.extract.versions import known_language
 from vod2strmfs.index.held import Held
+from vod2strmfs.index.joined import has_titles
 from vod2strmfs.index.remarks import RemarkKind
 from vod2strmfs.index.shelves import SHELVES, has_shelves
-from vod2strmfs.index.titles import has_titles
 from vod2strmfs.library.contents import decode
 from vod2strmfs.library.items import Movie, Series, SpokenMovie, SpokenSeries
 from vod2strmfs.library.kinds import (

@@ -23,7 +23,7 @@ from vod2strmfs.hydrate.background import begin
 from vod2strmfs.index.held import advise, explain
 from vod2strmfs.index.order import FILMS_LEARNT, Order
 from vod2strmfs.sync import films
-from vod2strmfs.sync.looks import Looks
+from vod2strmfs.sync.last_comparison import ComparisonCache
 from vod2strmfs.sync.pictures import publish
 from vod2strmfs.sync.progress import Lines
 from vod2strmfs.sync.result import SyncResult
@@ -45,7 +45,7 @@ class Worker:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._source: Source | None = None
-        self._looks = Looks()
+        self._cache = ComparisonCache()
         self._asked = threading.Event()
         self._insistent = False
         """Whether it was somebody from outside who asked."""
@@ -139,7 +139,7 @@ class Worker:
                 max_shrink=order.max_shrink,
                 patient=patient,
                 thorough=not self._checked or not patient,
-                looks=self._looks,
+                cache=self._cache,
                 tell=Lines("Reading the catalogue", "titles"),
             )
         except UserError as error:

@@ -24,6 +24,8 @@ class Installed(NamedTuple):
 
     files: list[Path]
     unit: str
+    kept: list[Path]
+    """What stood there before and differed, under other names."""
 
 
 def install(
@@ -37,7 +39,7 @@ def install(
         instance: the library's name; empty if there is one library on this host.
         program: the installed `vod2strmfs`.
         root: below which to write, for images that are built.
-        force: whether to write over files that are there and differ.
+        force: whether to write over files that are there and differ; they are kept beside what is written.
 
     Raises:
         OutputError: a file is there and differs, or cannot be written. Then none was written.
@@ -57,10 +59,11 @@ def install(
     for path, text in contents.items():
         if not force and _differs(path, text):
             raise OutputError(f"{path}: is there already, and differs{_where(differing if path == config else None)}")
+    kept = [_keep(path) for path, text in contents.items() if _differs(path, text)]
     for path, text in contents.items():
         _write(path, text, 0o600 if path.suffix == ".toml" else 0o644)
     kind = "timer" if work == "materialize" else "service"
-    return Installed(list(contents), unit_name(work, kind, instance))
+    return Installed(list(contents), unit_name(work, kind, instance), kept)
 
 
 class Removed(NamedTuple):
@@ -152,8 +155,11 @@ def _differing(config: Path, settings: Settings) -> list[str] | None:
 def _where(names: list[str] | None) -> str:
     """The end of a sentence that says that a file differs, with what to do."""
     if not names:
-        return ". Look at it; --force writes over it."
-    return f" in {', '.join(names)}. Write that into it, or have it written anew, without its comments, with --force."
+        return ". Look at it; --force writes over it, and keeps this one beside it."
+    return (
+        f" in {', '.join(names)}. Write that into it, or have it written anew, without its comments, with --force,"
+        " which keeps this one beside it."
+    )
 
 
 def _is_path(settings: Settings, name: str) -> bool:
@@ -167,6 +173,20 @@ def _differs(path: Path, text: str) -> bool:
         return False
     except (OSError, ValueError):
         return True
+
+
+def _keep(path: Path) -> Path:
+    """Give a file, which may have been edited, another name beside its own; no name that systemd reads."""
+    number = 1
+    while True:
+        kept = path.with_name(f"{path.name}.old-{number}")
+        try:
+            os.link(path, kept, follow_symlinks=False)
+            return kept
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be kept as {kept.name} ({error.strerror}). Move it away.") from error
 
 
 def _write(path: Path, text: str, mode: int) -> None:

@@ -48,7 +48,7 @@ class Summary(NamedTuple):
 
     @property
     def shown(self) -> list[Part]:
-        """What to say of it: all that was done, or would be."""
+        """The parts of the report that are shown: all that was done, or would be."""
         return [part for part in self.parts if part.action not in _QUIET]
 
 

@@ -14,6 +14,7 @@ from vod2strmfs import __version__
 from vod2strmfs.cli.logs.repetitions import Repetitions
 from vod2strmfs.cli.pasteable import current_pasting
 from vod2strmfs.errors import OutputError
+from vod2strmfs.host.printable import LogFormatter
 from vod2strmfs.settings import Settings
 
 FILE_NAME = "vod2strm.log"
@@ -34,7 +35,7 @@ class _StandardError(logging.StreamHandler[TextIO]):
         super().emit(record)
 
 
-class _JournalFormatter(logging.Formatter):
+class _JournalFormatter(LogFormatter):
     """A formatter that puts the level before every line, as the journal reads it; the journal knows the time itself."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -70,11 +71,11 @@ def set_up_logs(settings: Settings, *, to_file: bool = False, quiet: bool = Fals
         logger.removeFilter(old)
     stream = _StandardError()
     stream.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.INFO)
-    stream.setFormatter(_JournalFormatter() if _goes_to_journal() else logging.Formatter(_FORM))
+    stream.setFormatter(_JournalFormatter() if _goes_to_journal() else LogFormatter(_FORM))
     logger.addHandler(stream)
     if settings.debug_logging or to_file:
         file = _file(settings.logs / FILE_NAME)
-        file.setFormatter(logging.Formatter(_FORM))
+        file.setFormatter(LogFormatter(_FORM))
         logger.addHandler(file)
     if pasting := current_pasting():
         logger.addFilter(pasting)

@@ -1,11 +1,11 @@
-"""Earlier comparisons of the catalogue with the index: what is remembered of them, so that most looks cost nothing."""
+"""The last comparison of the catalogue with the index: what is kept of it, so that most of the next cost nothing."""
 
 import sqlite3
 import time
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vod2strmfs.catalog.written import Seen, decode, encode
+from vod2strmfs.catalog.written import Baseline, decode, encode
 from vod2strmfs.index.file import SEEN
 
 _PATIENCE = 20
@@ -41,83 +41,85 @@ class Comparison(NamedTuple):
         return patient and written == self.written and 0 <= time.time_ns() - self.compared < _PATIENCE * self.took
 
 
-class Memory(NamedTuple):
-    """What a comparison saw of the catalogue's tables. It may be older than the digests in the index, never newer."""
+class DatedBaseline(NamedTuple):
+    """A baseline with its times. It may be older than the digests in the index, never newer."""
 
     noted: int
     """`attempt.compared` as it stood in the index then: with another, the digests are others as well."""
     whole: int
     """When all blocks were compared the last time, nanoseconds since the epoch."""
-    seen: Seen
+    baseline: Baseline
 
 
 @dataclass
-class Looks:
-    """The last comparison, for whoever looks again and again: one that finds nothing is noted here and not on disk."""
+class ComparisonCache:
+    """The last comparison, for whoever syncs again and again: one that finds nothing is noted here and not on disk."""
 
-    last: Comparison = field(default_factory=Comparison)
-    memory: Memory | None = None
+    comparison: Comparison = field(default_factory=Comparison)
+    baseline: DatedBaseline | None = None
 
 
-class Remembered:
-    """Earlier comparisons, as the index and the caller remember them.
+class LastComparison:
+    """The last comparison, as the index and the caller's cache have it.
 
     Args:
         connection: to the index.
-        looks: the caller's; None: it does not look again and again.
+        cache: the caller's; None: it does not sync again and again.
     """
 
-    def __init__(self, connection: sqlite3.Connection, looks: Looks | None) -> None:
+    def __init__(self, connection: sqlite3.Connection, cache: ComparisonCache | None) -> None:
         self._connection = connection
-        self._looks = looks
+        self._cache = cache
 
-    def last(self) -> Comparison:
-        """The last comparison."""
+    def comparison(self) -> Comparison:
+        """When the last comparison was, how long it took, and the markers then."""
         query = f"SELECT {', '.join(Comparison._fields)} FROM attempt"
         noted = Comparison(*self._connection.execute(query).fetchone())
-        # Of an index that was made anew, nothing is remembered.
-        return max(self._looks.last, noted) if self._looks and noted.compared else noted
+        # Of an index that was made anew, nothing is known.
+        return max(self._cache.comparison, noted) if self._cache and noted.compared else noted
 
-    def memory(self) -> Memory | None:
-        """What the last comparison saw, or an earlier one since which the digests in the index are the same."""
+    def baseline(self) -> DatedBaseline | None:
+        """The tables as the last comparison saw them, or an earlier one since which the index has the same digests."""
         self._connection.execute(SEEN)
         noted = self._noted()
-        if self._looks and self._looks.memory and self._looks.memory.noted == noted:
-            return self._looks.memory
+        if self._cache and self._cache.baseline and self._cache.baseline.noted == noted:
+            return self._cache.baseline
         row = self._connection.execute("SELECT whole, data FROM seen WHERE compared = ?", (noted,)).fetchone()
-        seen = decode(row[1]) if row else None
-        return Memory(noted, row[0], seen) if seen else None
+        baseline = decode(row[1]) if row else None
+        return DatedBaseline(noted, row[0], baseline) if baseline else None
 
-    def note(self, comparison: Comparison, whole: int, seen: Seen | None, *, differs: bool) -> Memory | None:
-        """Note a comparison, if need be on disk; returns what is to be remembered of what it saw.
+    def note(
+        self, comparison: Comparison, whole: int, baseline: Baseline | None, *, differs: bool
+    ) -> DatedBaseline | None:
+        """Note another comparison, if need be on disk; returns the baseline that is to be kept.
 
         Args:
             comparison: the one that was made.
             whole: when all blocks were compared the last time, nanoseconds since the epoch.
-            seen: what it saw of the catalogue's tables, if the catalogue tells.
+            baseline: the catalogue's tables as it saw them, if the catalogue tells.
             differs: whether it found anything.
         """
         is_noted = self._note(comparison, differs=differs)
         noted = comparison.compared if is_noted else self._noted()
-        memory = Memory(noted, whole, seen) if seen else None
+        dated = DatedBaseline(noted, whole, baseline) if baseline else None
         if is_noted:
             self._connection.execute("DELETE FROM seen")
-            if memory:
-                row = (memory.noted, memory.whole, encode(memory.seen))
+            if dated:
+                row = (dated.noted, dated.whole, encode(dated.baseline))
                 self._connection.execute("INSERT INTO seen VALUES (?, ?, ?)", row)
-        return memory
+        return dated
 
-    def keep(self, comparison: Comparison, memory: Memory | None) -> None:
-        """Have the caller remember a comparison, once what it found is written: else the next one has to find it."""
-        if self._looks is not None:
-            self._looks.last, self._looks.memory = comparison, memory
+    def keep(self, comparison: Comparison, baseline: DatedBaseline | None) -> None:
+        """Keep a comparison in the caller's cache, once what it found is written: else the next one has to find it."""
+        if self._cache is not None:
+            self._cache.comparison, self._cache.baseline = comparison, baseline
 
     def _note(self, comparison: Comparison, *, differs: bool) -> bool:
         """Note a comparison; returns whether on disk. Whatever is written has a mount look at its index, and a disk
         turn."""
         compared, failing_since = self._connection.execute("SELECT compared, failing_since FROM attempt").fetchone()
         is_due = differs or failing_since or not 0 <= comparison.compared - compared < _NOTED_WITHIN
-        if is_due or self._looks is None:
+        if is_due or self._cache is None:
             columns = ", ".join(f"{column} = ?" for column in Comparison._fields)
             self._connection.execute(f"UPDATE attempt SET {columns}, failing_since = 0, error = ''", comparison)
             return True

@@ -10,7 +10,7 @@ from vod2strmfs.sync.traits import Observer
 _INSERT = "INSERT OR REPLACE INTO title VALUES (?, ?, ?, ?, ?, ?)"
 
 
-class Titles:
+class TitleTable:
     """The table `title`: by what the row of each node is known, where rows of one title are joined.
 
     Args:

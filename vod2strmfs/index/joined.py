@@ -51,7 +51,7 @@ def has_titles(connection: sqlite3.Connection) -> bool:
 
 
 def has_contradictions(connection: sqlite3.Connection) -> bool:
-    """The same, of the newest of them."""
+    """Whether an index has the newest of these tables."""
     return _has_table(connection, "contradicted")
 
 
