@@ -387,6 +387,37 @@ def test_a_host_that_fails_is_left_alone_and_one_that_asks_for_patience_gets_it(
         assert {item.url for item in queue.due(now + 60, (), 100)}.isdisjoint({"http://dead.example/20"})
 
 
+def test_what_waits_when_the_clock_is_set_back_waits_no_longer_than_it_had_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, year, day = 1_700_000_000.0, 365 * 86400.0, 86400.0
+    now = [right + year]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    with closing(Queue(tmp_path)) as queue:
+        queue.follow_clock()
+        queue.want([Wish(node, Slot.POSTER, 0, f"http://dead.example/{node}") for node in range(20, 24)])
+        for item in queue.due(now[0], (), 4):
+            queue.settle(item, Outcome(Kind.FAILED, "it answers 500"))
+        now[0] = right
+        queue.follow_clock()
+        assert 0 < queue.paused(right)["dead.example"] - right < day
+        assert queue.due(right, (), 4) == []
+        assert len(queue.due(right + day, (), 4)) == 4
+
+
+def test_a_fetcher_looks_at_the_clock(shelf: Shelf, server: ArtServer) -> None:
+    shelf.show(Heat="/ok/1")
+    shelf.fetch()
+    with closing(sqlite3.connect(shelf.state_dir / FILE_NAME)) as connection, connection:
+        connection.execute("UPDATE info SET value = value + 86400 WHERE name = 'clock'")
+        connection.execute("UPDATE url SET not_before = not_before + 86400")
+        [[before]] = connection.execute("SELECT not_before FROM url").fetchall()
+    shelf.fetch()
+    with closing(sqlite3.connect(shelf.state_dir / FILE_NAME)) as connection:
+        [[after]] = connection.execute("SELECT not_before FROM url").fetchall()
+    assert before - after == pytest.approx(86400, abs=60)
+
+
 def test_the_rate_is_kept(shelf: Shelf, server: ArtServer) -> None:
     shelf.show(**{f"Film {number}": f"/ok/{number}" for number in range(12)})
     began = time.monotonic()

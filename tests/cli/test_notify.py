@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
@@ -247,6 +248,22 @@ def test_a_state_directory_that_this_user_may_not_look_into_is_left_to_who_opens
     tmp_path.chmod(0o700)
     done = subprocess.run([sys.executable, "-c", _AS_NOBODY, tmp_path], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_a_clock_that_is_set_back_has_a_server_that_failed_wait_for_no_year(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, year = 1_700_000_000.0, 365 * 86400.0
+    now = [right + year]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    with Outbox(tmp_path) as outbox:
+        outbox.add(["plex"], ROOT, [Change("Movies/Heat", CREATED)], 300)
+        outbox.failed("plex", "does not answer", 600)
+        assert next_due(outbox, {"plex"}, "", "UTC") == pytest.approx(600)
+        now[0] = right
+        assert next_due(outbox, {"plex"}, "", "UTC") == 0
+        outbox.failed("plex", "does not answer", 86400)
+        assert next_due(outbox, {"plex"}, "", "UTC") == pytest.approx(86400)
 
 
 @pytest.mark.complains("was damaged")

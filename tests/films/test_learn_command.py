@@ -1,6 +1,7 @@
 """`vod2strmfs learn`: what it does and says."""
 
 import json
+import re
 import signal
 import subprocess
 import threading
@@ -19,6 +20,7 @@ from film_provider import Fault, Stream
 from films import catalogue_of
 from libraries import Library
 from mounts import TIMEOUT, command, eventually, mounted
+from terminals import on_terminal
 
 from vod2strmfs.cli.main import cli
 from vod2strmfs.demo.catalogue import Catalogue
@@ -105,6 +107,16 @@ def test_what_is_named_is_learnt_alone(place: Place) -> None:
     assert json.loads(done.stdout)["outcomes"] == {"learnt": 2}
 
 
+def test_what_was_named_before_and_not_learnt_is_not_meant_by_another_name(place: Place) -> None:
+    place.learn("*", "--limit", "1")
+    assert len(place.learnt()) == 1
+    left = next(n for n in (1, 2, 3) if f"s{n}" not in place.learnt())
+    done = place.learn(f"Film {left}*")
+    assert done.stderr.startswith("1 film is to be learnt: ")
+    assert "still to be learnt" not in done.stdout
+    assert len(place.learnt()) == 2
+
+
 def test_a_film_that_failed_is_tried_again_when_it_is_named(place: Place) -> None:
     place.proxy.provider.faults["s1"] = Fault(ignores_ranges=True)
     done = place.learn()
@@ -131,7 +143,7 @@ def test_a_name_that_no_film_has_is_said(place: Place) -> None:
 def test_without_a_library_nothing_is_learnt(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["learn", "--state-dir", str(tmp_path / "none"), "--config", ""])
     assert isinstance(done.exception, IndexFileError)
-    assert "holds no library yet" in str(done.exception)
+    assert f"state directory {tmp_path}/none: holds no library yet" in str(done.exception)
 
 
 def test_what_it_will_cost_is_said_before(place: Place) -> None:
@@ -144,6 +156,14 @@ def test_what_it_will_cost_is_said_before(place: Place) -> None:
     done = place.learn("-q")
     assert (done.stdout, done.stderr) == ("", "")
     assert 100_000 < taken < 3_000_000
+
+
+def test_what_it_will_cost_has_a_line_of_its_own_above_the_bar(place: Place) -> None:
+    line = ("learn", "--limit", "1", *RATE, "--state-dir", place.state_dir, "--config", "")
+    code, written = on_terminal(*line)
+    assert code == 0, written
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.replace("\r", "\n")).splitlines()
+    assert [each for each in lines if each.startswith("1 film is to be learnt: about ")], written
 
 
 @contextmanager

@@ -247,9 +247,9 @@ def test_films_are_due_in_their_order(store: Films) -> None:
     assert due_now(store) == ["s2", "s1", "s0"]  # The newest come first.
     assert store.ask([A, Key("movie", 9, "unknown")]) == 1
     assert due_now(store) == ["s0", "s2", "s1"]
-    assert [due.key for due in store.due(1e11, (), 9, asked=True)] == [A]
+    assert [due.key for due in store.due(1e11, (), 9, asked_since=1)] == [A]
     assert store.waiting(time.time()) == 3
-    assert store.waiting(time.time(), asked=True) == 1
+    assert store.waiting(time.time(), asked_since=1) == 1
     assert store.due(1e11, [1], 9) == []
     teach(store, A)
     assert store.ask([A]) == 0  # There is nothing to be learnt.

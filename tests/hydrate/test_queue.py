@@ -257,6 +257,24 @@ def test_a_clock_that_is_set_back_does_not_stop_it(queue: Queue, clock: Clock) -
     assert ask(queue, clock)
 
 
+def test_what_waits_when_the_clock_is_set_back_waits_no_longer_than_it_had_to(queue: Queue, clock: Clock) -> None:
+    clock.wait(365 * DAY)
+    queue.look([entry(1), entry(2, missing=False), entry(3, account=2)])
+    for _ in range(2):
+        assert ask(queue, clock, Outcome(Kind.FAILED, "it failed (500)"))
+    queue.use([entry(2).key])
+    clock.wait(-365 * DAY)
+    queue.look([entry(1), entry(2, missing=False), entry(3, account=2)])
+    pause = queue.next(FAST)
+    assert isinstance(pause, Pause)
+    assert pause.seconds < DAY + 1
+    clock.wait(DAY + 60)
+    queue.look([entry(1), entry(2, missing=False), entry(3, account=2)])
+    assert sorted(all_due(queue, clock)) == [1, 3]
+    clock.wait(DAY + 60)
+    assert ask(queue, clock, limits=FAST._replace(older_than=DAY)) == 2
+
+
 def test_a_damaged_queue_is_begun_anew(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"not a database" * 1000)
     with closing(Queue(tmp_path, Patience())) as queue:

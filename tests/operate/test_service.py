@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from postgres_server import PostgresServer
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import CatalogError, Exit, OutputError, ShrinkHeldError
 from vod2strmfs.materialize.root import hold
+from vod2strmfs.schedule import next_time
 from vod2strmfs.service.when import Service
 from vod2strmfs.status.runs import read_runs
 
@@ -329,6 +331,34 @@ def test_what_the_brake_holds_is_no_reason_to_try_again(monkeypatch: pytest.Monk
         eventually(lambda: deciding.calls == 1)
         time.sleep(0.3)
         assert deciding.calls == 1
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=1), timedelta(days=365)], ids=str)
+def test_a_clock_that_is_set_back_puts_no_run_off(monkeypatch: pytest.MonkeyPatch, ahead: timedelta) -> None:
+    """By the clock before, the next time is that of another day, or of another year."""
+    right = datetime(2026, 11, 30, 3, tzinfo=UTC)
+    now = [right + ahead]
+    monkeypatch.setattr("vod2strmfs.service.when.time.time", lambda: now[0].timestamp())
+    monkeypatch.setattr("vod2strmfs.service.when._LONGEST_NAP", 0.01)
+    ran: list[datetime] = []
+    service = Service(
+        lambda: ran.append(now[0]), sync_once=None, next_due=lambda: next_time("daily 04:00", now[0]),
+        poll_seconds=60, settle_seconds=30,
+    )  # fmt: skip
+    seen: list[float] = []
+    service.tell = lambda **said: seen.append(said.get("next_run", 0.0))
+    thread = threading.Thread(target=service.serve)
+    thread.start()
+    try:
+        eventually(lambda: right.replace(hour=4).timestamp() + ahead.total_seconds() in seen)
+        now[0] = right
+        eventually(lambda: right.replace(hour=4).timestamp() in seen)
+        assert ran == []
+        now[0] = right.replace(hour=4)
+        eventually(lambda: ran == [right.replace(hour=4)])
+    finally:
+        service.stop()
+        thread.join(TIMEOUT)
 
 
 def test_when_the_next_run_is_due_is_said_when_a_run_has_ended(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from dispatcharr_loader import KEY, PYTHON, Dispatcharr, wait_for
 from plugin_runs import Installed
 
 from vod2strmfs.dispatcharr_plugin import work
-from vod2strmfs.dispatcharr_plugin.periodic import for_beat
+from vod2strmfs.dispatcharr_plugin.periodic import _tend, for_beat
 from vod2strmfs.dispatcharr_plugin.places import Places, read, write
-from vod2strmfs.dispatcharr_plugin.runs import is_locked
+from vod2strmfs.dispatcharr_plugin.runs import current, is_locked
 from vod2strmfs.dispatcharr_plugin.work import is_enabled
 
 _TASKS = """
@@ -201,6 +201,20 @@ def test_the_process_knows_whether_the_plugin_is_enabled(plugin: Installed) -> N
     with psycopg.connect(database) as session:
         session.execute("DROP TABLE plugins_pluginconfig")
     assert is_enabled(places, database)  # nobody knows
+
+
+def test_what_was_asked_for_by_a_clock_that_was_set_back_since_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / "plugin").mkdir()
+    places = Places(tmp_path / "plugin")
+    places.prepare()
+    write(places.keep, {"asked": time.time() + 365 * 86400, "settings": {"schedule": "daily 03:30"}})
+    _tend(places, {"schedule": ""}, time.time())
+    assert read(places.keep)["settings"] == {"schedule": ""}
+    # What is done in another order than it was asked for in is not.
+    _tend(places, {"schedule": "", "auto": "false"}, time.time() - 60)
+    assert read(places.keep)["settings"] == {"schedule": ""}
+    write(places.run, {"id": "1", "state": "claimed", "claimed": time.time() + 365 * 86400})
+    assert current(places)["state"] == "lost"
 
 
 def test_a_schedule_that_is_wrong_is_shown_and_waits_for_another(plugin: Installed) -> None:

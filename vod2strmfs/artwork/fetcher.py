@@ -178,6 +178,7 @@ class Fetcher:
         now = trio.current_time()
         if now - self._looked >= _LOOK_SECONDS:
             self._looked = now
+            self._queue.follow_clock()
             number = generation(self._state_dir)
             if number != self._seen:
                 if number:

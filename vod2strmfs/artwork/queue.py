@@ -18,7 +18,7 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.host.lock import held
 from vod2strmfs.host.private import private
 from vod2strmfs.host.set_aside import set_aside
-from vod2strmfs.host.work_file import changing, copy_database, open_work_file
+from vod2strmfs.host.work_file import changing, copy_database, follow_clock, is_of_now, open_work_file
 
 _LOCK_NAME = "artwork.lock"
 _VERSION = 1
@@ -59,6 +59,12 @@ CREATE TABLE host (
 ) WITHOUT ROWID;
 CREATE TABLE info (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+
+_SET_BACK = (
+    "UPDATE url SET not_before = not_before - :behind WHERE not_before > :now",
+    "UPDATE host SET not_before = not_before - :behind WHERE not_before > :now",
+)
+"""What had to wait for some time when the clock was set back waits for as long from then on."""
 
 
 class Wish(NamedTuple):
@@ -251,6 +257,13 @@ class Queue:
                     "UPDATE url SET image = '', kind = '', not_before = 0, etag = '', modified = '' WHERE image = ?",
                     (name,),
                 )
+
+    def follow_clock(self) -> None:
+        """Note what time it is; if the clock was set back since that was noted, nothing waits for the time before."""
+        noted = self._rows("SELECT value FROM info WHERE name = 'clock'")
+        if not noted or not is_of_now(float(noted[0][0])):
+            with self._changing() as connection:
+                follow_clock(connection, _SET_BACK)
 
     def note(self, **values: object) -> None:
         """Note what figures are to say."""

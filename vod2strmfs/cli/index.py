@@ -48,4 +48,7 @@ def library_made(settings: "Settings") -> "LibrarySettings":
         open_index(settings.state_dir).close()
     except OSError:
         pass
-    raise IndexFileError("The index holds no library yet. Run `vod2strmfs sync` first, or mount it.")
+    raise IndexFileError(
+        f"state directory {settings.state_dir}: holds no library yet. Run `vod2strmfs sync` first, or mount it;"
+        " --state-dir names another place."
+    )

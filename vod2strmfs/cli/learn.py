@@ -1,6 +1,7 @@
 """`vod2strmfs learn`."""
 
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -89,7 +90,8 @@ def _announce(plan: "Plan") -> None:
     if plan.films:
         are = "is" if plan.films == 1 else "are"
         cost = f"about {gigabytes(plan.bytes)} from providers, in {span(plan.seconds)} or more"
-        click.echo(f"{counted(plan.films, 'films')} {are} to be learnt: {cost}.", err=True)
+        # Not by click.echo, which writes past what the bar puts in the place of sys.stderr, into the bar's own line.
+        print(f"{counted(plan.films, 'films')} {are} to be learnt: {cost}.", file=sys.stderr)
 
 
 def _summary(settings: Settings, done: "Result", limit: int | None) -> str:

@@ -86,7 +86,8 @@ def _tend(places: Places, settings: dict[str, Any] | None, asked: float) -> None
     """Follow settings, unless others were asked for later: what is asked for at once is not done in that order."""
     # Several workers do this at once when they start; Dispatcharr's helper would make two of a crontab.
     with runs.locked(places.data / "tend.lock", _TEND_SECONDS):
-        if read(places.keep).get("asked", 0) < asked:
+        # What was asked for by a clock that was set back since was not asked for later.
+        if not asked <= read(places.keep).get("asked", 0) <= time.time():
             _follow(places, settings, asked)
     ensure_keeper(places)
 

@@ -110,7 +110,7 @@ def current(places: Places) -> dict[str, Any]:
     state = said["state"]
     if is_running(places):
         return said | {"state": "running"}
-    if state in ("asked", "claimed") and time.time() - float(said[state]) < _START_SECONDS:
+    if state in ("asked", "claimed") and abs(time.time() - float(said[state])) < _START_SECONDS:
         return said
     if state in ("asked", "claimed", "running"):
         # Between the two looks it may have ended in order.

@@ -67,6 +67,8 @@ class Plan:
     bytes: int
     seconds: float
     """At least: providers can be slower."""
+    asked_since: float
+    """The time since when films were asked for by name that are meant; 0: all films are."""
 
 
 @dataclass
@@ -104,9 +106,7 @@ def learn(job: Job, *, begun: Callable[[Plan], None], tell: Tell) -> Result:
     with Films(job.state_dir, job.order.cache) as films:
         films.follow_clock()
         wanted.look(job.state_dir, films)
-        if job.names:
-            films.ask(_chosen(films, job))
-        result = Result(_plan(films, job))
+        result = Result(_plan(films, job, _ask(films, job) if job.names else 0))
         begun(result.plan)
         with holding(job.state_dir) as held:
             result.elsewhere = not held
@@ -114,51 +114,56 @@ def learn(job: Job, *, begun: Callable[[Plan], None], tell: Tell) -> Result:
                 in_trio(_Work(job, films, result, tell).run)
         if result.elsewhere and not result.stopped:
             _look_on(films, job, result, tell)
-        result.left = films.waiting(time.time(), asked=bool(job.names))
+        result.left = films.waiting(time.time(), asked_since=result.plan.asked_since)
     result.figures = read_figures(job.state_dir)
     return result
 
 
-def _chosen(films: Films, job: Job) -> list[Key]:
+def _ask(films: Films, job: Job) -> float:
+    """Have the films learnt that are named; returns since when they are asked for, as no others are: what an earlier
+    command named and nobody learnt yet is not meant.
+    """
     names = dict(films.names())
     keys: list[Key] = []
     for each in job.names:
         keys += sorted(job.match(each, names))
-    return keys
+    since = time.time()
+    films.ask(keys)
+    return since
 
 
-def _plan(films: Films, job: Job) -> Plan:
-    number = films.waiting(time.time(), asked=bool(job.names))
+def _plan(films: Films, job: Job, asked_since: float) -> Plan:
+    number = films.waiting(time.time(), asked_since=asked_since)
     if job.limit is not None:
         number = min(number, job.limit)
     figures = read_figures(job.state_dir)
     each = figures.each if figures else 0
     order, taken = job.order, figures.taken if figures else 0
     seconds = seconds_to_learn(number, each, order.learn_rate, order.learn_bytes, taken, 0)
-    return Plan(number, number * each, seconds)
+    return Plan(number, number * each, seconds, asked_since)
 
 
 def _look_on(films: Films, job: Job, result: Result, tell: Tell) -> None:
     """Tell how far another process is, until nothing waits any more, or nothing comes, or it has ended."""
-    total, tried = result.plan.films, result.counts.total()
-    before = films.waiting(time.time(), asked=bool(job.names))
+    total, tried, since = result.plan.films, result.counts.total(), result.plan.asked_since
+    before = films.waiting(time.time(), asked_since=since)
     said: Set[str] = set()
     while (figures := read_figures(job.state_dir)) is not None:
-        waiting = films.waiting(time.time(), asked=bool(job.names))
+        waiting = films.waiting(time.time(), asked_since=since)
         # Others may wait that are not to be waited for: --limit.
         done = min(tried + max(before - waiting, 0), total)
         tell(done, total)
         if not waiting or done >= total or figures.stopped or figures.paused:
             return
-        said = _say_full(films, job, figures, said)
+        said = _say_full(films, since, figures, said)
         time.sleep(_WATCH_SECONDS)
         if not are_mounted(job.state_dir) and not are_learnt(job.state_dir):
             return
 
 
-def _say_full(films: Films, job: Job, figures: Figures, said: Set[str]) -> Set[str]:
+def _say_full(films: Films, asked_since: float, figures: Figures, said: Set[str]) -> Set[str]:
     """Say of which accounts a stream is waited for, unless that was said; returns those accounts."""
-    awaited = {f"account {account}" for account in films.waiting_of(time.time(), asked=bool(job.names))}
+    awaited = {f"account {account}" for account in films.waiting_of(time.time(), asked_since=asked_since)}
     full = awaited & figures.full.keys()
     for name in sorted(full - said):
         since = moment(figures.full[name])
@@ -189,7 +194,8 @@ class _Work:
             )  # fmt: skip
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._give_way, learner)
-                await learner.work(until_done=True, asked=bool(job.names), limit=job.limit)
+                since = self._result.plan.asked_since
+                await learner.work(until_done=True, asked_since=since, limit=job.limit)
                 nursery.cancel_scope.cancel()
 
     async def _give_way(self, learner: Learner) -> None:

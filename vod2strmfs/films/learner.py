@@ -133,12 +133,12 @@ class Learner:
                 await trio.sleep(_TIDY_SECONDS)
             await trio.sleep(_TURN_SECONDS)
 
-    async def work(self, *, until_done: bool = False, asked: bool = False, limit: int | None = None) -> None:
+    async def work(self, *, until_done: bool = False, asked_since: float = 0, limit: int | None = None) -> None:
         """Learn, in the process that holds the right to.
 
         Args:
             until_done: whether to return when nothing can be learnt, or nothing could for a minute.
-            asked: whether only what was asked for by name is learnt.
+            asked_since: only what was asked for by name since then is learnt; 0: everything.
             limit: how many films at most are asked for.
 
         Raises:
@@ -147,12 +147,12 @@ class Learner:
         self._stopped = ""
         await trio.to_thread.run_sync(self._note_order)
         try:
-            await self._work(until_done=until_done, asked=asked, limit=limit)
+            await self._work(until_done=until_done, asked_since=asked_since, limit=limit)
         finally:
             with trio.CancelScope(shield=True):
                 await self._wait_no_more()
 
-    async def _work(self, *, until_done: bool, asked: bool, limit: int | None) -> None:
+    async def _work(self, *, until_done: bool, asked_since: float, limit: int | None) -> None:
         looked, tidied = -1e9, trio.current_time()
         self._waiting_since = tidied
         async with trio.open_nursery() as nursery:
@@ -164,14 +164,14 @@ class Learner:
                 if now - tidied >= _TIDY_SECONDS:
                     await trio.to_thread.run_sync(self._tidy)
                     tidied = now
-                due = await self._next(asked=asked)
+                due = await self._next(asked_since)
                 if due is not None:
                     await self._in_pace()
                     if self._is_ended:
                         break
                     self._asking[due.key.account] = None
                     await nursery.start(self._ask, due)
-                elif until_done and not self._asking and self._is_done(asked=asked):
+                elif until_done and not self._asking and self._is_done(asked_since):
                     return
                 else:
                     await trio.sleep(_IDLE_SECONDS if not self._asking else _IDLE_SECONDS / 10)
@@ -190,7 +190,7 @@ class Learner:
         order = self._order
         self._films.note(rate=order.learn_rate, budget=order.learn_bytes, limit=order.cache, stopped="", full="{}")
 
-    async def _next(self, *, asked: bool) -> Due | None:
+    async def _next(self, asked_since: float) -> Due | None:
         now = trio.current_time()
         if now < self._stopped_until or len(self._asking) >= _ACCOUNTS:
             return None
@@ -205,24 +205,24 @@ class Learner:
         if self._is_spent:
             await self._stop(self._over_budget(), _TIDY_SECONDS)
             return None
-        found = await trio.to_thread.run_sync(self._look_for_due, busy, asked)
+        found = await trio.to_thread.run_sync(self._look_for_due, busy, asked_since)
         if found is None:
             self._nothing = now + _IDLE_SECONDS, busy
         elif self._stopped:
             await self._stop("", 0)
         return found
 
-    def _look_for_due(self, busy: Set[int], asked: bool) -> Due | None:
+    def _look_for_due(self, busy: Set[int], asked_since: float) -> Due | None:
         now = time.time()
-        found = self._films.due(now, busy, 1, asked=asked)
+        found = self._films.due(now, busy, 1, asked_since=asked_since)
         return self._films.in_its_place(found[0], now) if found else None
 
-    def _is_done(self, *, asked: bool) -> bool:
+    def _is_done(self, asked_since: float) -> bool:
         """Whether nothing is left that could be learnt soon. What waits for a stream can, for a while."""
         now = trio.current_time()
         if now < self._stopped_until or now - self._waiting_since > _PATIENCE_SECONDS:
             return True
-        return not self._films.due(time.time(), (), 1, asked=asked)
+        return not self._films.due(time.time(), (), 1, asked_since=asked_since)
 
     def _allowance(self) -> int:
         """Bytes that may be taken yet."""

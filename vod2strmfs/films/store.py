@@ -23,6 +23,7 @@ from vod2strmfs.films.film import FOLDER, Film, Key
 from vod2strmfs.films.outcomes import BLAMES_FILM, PATIENT_TIMES, Kind, Outcome, account_pause, film_pause
 from vod2strmfs.films.store_file import USED, StoreFile, note, note_blocks, note_shown, unusable
 from vod2strmfs.host.lock import held, is_held
+from vod2strmfs.host.work_file import follow_clock, is_of_now
 from vod2strmfs.index.file import FILE_NAME as INDEX_NAME
 from vod2strmfs.index.store import follows
 
@@ -36,10 +37,6 @@ _DAY = 86400.0
 _FORMER_SECONDS = 7 * _DAY
 CLAIM_BYTES = 4 << 20
 """What an attempt counts for that was killed."""
-_CLOCK_SECONDS = 60.0
-"""By which the clock goes back until that is minded."""
-_CLOCK_NOTED_SECONDS = 600.0
-"""By which it goes on until that is noted: a mount that has nothing to do wakes no disk oftener."""
 _SET_BACK = (
     "UPDATE film SET not_before = not_before - :behind WHERE not_before > :now",
     "UPDATE film SET asked = asked - :behind WHERE asked > :now",
@@ -51,8 +48,6 @@ _SET_BACK = (
 )
 """What had to wait for some time when the clock was set back waits for as long from then on. When a film was learnt
 stays: that is a file's time."""
-_SOME_TIME = 1.0
-"""Later than 0, which is never."""
 
 _SAME = "(film.kind, film.account, film.stream) = (wish.kind, wish.account, wish.stream)"
 _DOUBTED = f"""
@@ -296,29 +291,29 @@ class Films:
                 [(time.time(), *key) for key in keys],
             ).rowcount
 
-    def waiting(self, now: float, *, asked: bool = False) -> int:
-        """How many films may be learnt now; with `asked`, of those that were asked for by name."""
+    def waiting(self, now: float, *, asked_since: float = 0) -> int:
+        """How many films may be learnt now, of those that were asked for by name since then; 0: of all."""
         query = "SELECT count(*) FROM film WHERE wanted = 1 AND stale = 1 AND not_before <= ? AND asked >= ?"
-        return int(self._file.count(query, now, _SOME_TIME if asked else 0)[0][0])
+        return int(self._file.count(query, now, asked_since)[0][0])
 
-    def waiting_of(self, now: float, *, asked: bool = False) -> set[int]:
-        """The accounts that have films which may be learnt now; with `asked`, such as were asked for by name."""
+    def waiting_of(self, now: float, *, asked_since: float = 0) -> set[int]:
+        """The accounts that have films which may be learnt now, asked for by name since then; 0: any."""
         query = "SELECT DISTINCT account FROM film WHERE wanted = 1 AND stale = 1 AND not_before <= ? AND asked >= ?"
-        return {account for (account,) in self._file.count(query, now, _SOME_TIME if asked else 0)}
+        return {account for (account,) in self._file.count(query, now, asked_since)}
 
     def names(self) -> list[tuple[Key, str]]:
         """The films that the library plays, with their names."""
         rows = self._file.count("SELECT kind, account, stream, name FROM film WHERE wanted = 1 ORDER BY name, id")
         return [(Key(kind, account, stream), name) for kind, account, stream, name in rows]
 
-    def due(self, now: float, busy: Collection[int], limit: int, *, asked: bool = False) -> list[Due]:
+    def due(self, now: float, busy: Collection[int], limit: int, *, asked_since: float = 0) -> list[Due]:
         """The films that may be learnt now, the most important first; may take tenths of a second.
 
         Args:
             now: seconds since the epoch.
             busy: accounts that are to be left alone, beside those that are paused.
             limit: how many at most.
-            asked: whether only those are meant that were asked for by name.
+            asked_since: only those are meant that were asked for by name since then; 0: all.
         """
         marks = ", ".join("?" * len(busy))
         rows = self._file.count(
@@ -326,7 +321,7 @@ class Films:
             f" WHERE wanted = 1 AND stale = 1 AND not_before <= ? AND account NOT IN ({marks}) AND asked >= ?"
             " AND account NOT IN (SELECT id FROM account WHERE not_before > ?)"
             " ORDER BY asked DESC, added DESC, id DESC LIMIT ?",
-            now, *busy, _SOME_TIME if asked else 0, now, limit,
+            now, *busy, asked_since, now, limit,
         )  # fmt: skip
         return [_due(row) for row in rows]
 
@@ -440,15 +435,9 @@ class Films:
 
     def follow_clock(self) -> None:
         """Note what time it is; if the clock was set back since that was noted, nothing waits for the time before."""
-        if -_CLOCK_NOTED_SECONDS < self._clock() - time.time() < _CLOCK_SECONDS:
-            return
-        with self._file.changing() as connection:
-            # Another process may have done it meanwhile.
-            now, behind = int(time.time()), self._clock() - time.time()
-            if behind >= _CLOCK_SECONDS:
-                for statement in _SET_BACK:
-                    connection.execute(statement, {"now": now, "behind": behind})
-            note(connection, clock=now)
+        if not is_of_now(float(self._file.noted("clock") or 0)):
+            with self._file.changing() as connection:
+                follow_clock(connection, _SET_BACK)
 
     def note(self, **values: object) -> None:
         """Note what figures are to say."""
@@ -485,10 +474,6 @@ class Films:
         elif (size, head, tail) != (learnt.size, learnt.head, learnt.tail):
             version, since = version + 1, now
         return Film(due.id, version, due.key, learnt.size, learnt.extension, learnt.seconds or due.seconds), since
-
-    def _clock(self) -> float:
-        """What time it was when that was noted last."""
-        return float(self._file.noted("clock") or 0)
 
 
 @contextmanager

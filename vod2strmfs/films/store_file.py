@@ -12,7 +12,7 @@ from typing import Any
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.host.private import private
 from vod2strmfs.host.room import is_full, spend_reserve, which_is_full
-from vod2strmfs.host.set_aside import set_aside
+from vod2strmfs.host.set_aside import LOOKS_AT_DAMAGE, set_aside
 from vod2strmfs.host.work_file import Log, changing, is_sound, open_work_file
 
 _VERSION = 1
@@ -162,7 +162,7 @@ class StoreFile:
         with self._count_lock, self._read_lock:
             self.close()
             beside = self._open()
-            if not is_sound(self._counting):
+            if not any(is_sound(self._counting) for _ in range(LOOKS_AT_DAMAGE)):
                 self.close()
                 set_aside(self.path)
                 beside = self._open()

@@ -3,6 +3,10 @@
 import time
 from pathlib import Path
 
+LOOKS_AT_DAMAGE = 2
+"""So often a file has to look damaged before it is set aside. Of a page that a disk does not give, SQLite says that the
+file is damaged, as of one that is; and the next time the disk may give it."""
+
 
 def set_aside(path: Path) -> Path:
     """Move a SQLite file to a name with the time in it, and delete its log.

@@ -14,6 +14,10 @@ _Read = TypeVar("_Read")
 
 _REASONS = 20
 """So many are told apart."""
+_CLOCK_SECONDS = 60.0
+"""By which the clock goes back until that is minded."""
+_CLOCK_NOTED_SECONDS = 600.0
+"""By which it goes on until that is noted: a mount that has nothing to do wakes no disk oftener."""
 
 
 def open_work_file(path: Path, schema: str, version: int, discard: Callable[[Path], object]) -> "sqlite3.Connection":
@@ -156,6 +160,27 @@ def changing(connection: "sqlite3.Connection") -> "Iterator[sqlite3.Connection]"
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def is_of_now(noted: float) -> bool:
+    """Whether a time of the clock that was noted (`follow_clock`) is near enough to what it shows now."""
+    return -_CLOCK_NOTED_SECONDS < noted - time.time() < _CLOCK_SECONDS
+
+
+def follow_clock(connection: "sqlite3.Connection", set_back: Iterable[str]) -> None:
+    """Note what time it is, in a transaction, in a table `info` of names and values; if the clock was set back since
+    that was noted, have nothing wait for the time before.
+
+    Args:
+        connection: of the transaction.
+        set_back: statements that move times that are later than `:now` by the `:behind` seconds of the clock.
+    """
+    noted = connection.execute("SELECT value FROM info WHERE name = 'clock'").fetchone()
+    now, behind = int(time.time()), float(noted[0] if noted else 0) - time.time()
+    if behind >= _CLOCK_SECONDS:
+        for statement in set_back:
+            connection.execute(statement, {"now": now, "behind": behind})
+    connection.execute("INSERT OR REPLACE INTO info VALUES ('clock', ?)", (str(now),))
 
 
 def read_work_file(path: Path, read: "Callable[[sqlite3.Connection, float], _Read]", patience: float) -> _Read | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vod2strmfs.errors import IndexFileError
-from vod2strmfs.host.work_file import changing, open_work_file
+from vod2strmfs.host.work_file import changing, follow_clock, open_work_file
 from vod2strmfs.hydrate.asker import lives, myself
 from vod2strmfs.hydrate.figures import FILE_NAME
 from vod2strmfs.hydrate.outcomes import DAY, EMPTY_DAYS, Kind, Outcome, Patience
@@ -73,6 +73,15 @@ _ORDER = """
 _DUE = """((missing = 1 OR :old > 0 AND max(asked, seen) < :aged - :old) AND not_before <= :now)"""
 _CHOSEN = "(account, stream) IN (SELECT account, stream FROM temp.chosen) AND asked < :began"
 _WISHED = "wished != 0 AND missing = 1 AND not_before <= :now"
+_SET_BACK = (
+    "UPDATE series SET not_before = not_before - :behind WHERE not_before > :now",
+    "UPDATE series SET asking = asking - :behind WHERE asking > :now",
+    "UPDATE series SET asked = min(asked, :now), seen = min(seen, :now), used = min(used, :now),"
+    " wished = min(wished, :now) WHERE max(asked, seen, used, wished) > :now",
+    "UPDATE account SET not_before = not_before - :behind WHERE not_before > :now",
+    "UPDATE request SET at = at - :behind WHERE at > :now",
+)
+"""What had to wait for some time when the clock was set back waits for as long from then on."""
 _NOT_ASKED = (Kind.BUSY, Kind.AWAY)
 """What is no fault of the series: it was not asked for, and waits on."""
 _SHORTEST = 0.2
@@ -192,6 +201,7 @@ class Queue:
         """
         now = time.time()
         with self._changing() as connection:
+            follow_clock(connection, _SET_BACK)
             if whole:
                 connection.execute("UPDATE series SET there = 0")
             accounts: dict[int, str] = {}

@@ -22,7 +22,7 @@ from vod2strmfs.errors import IndexFileError
 from vod2strmfs.host.lock import held
 from vod2strmfs.host.private import private
 from vod2strmfs.host.room import is_full, keep_reserve, spend_reserve, which_is_full
-from vod2strmfs.host.set_aside import delete_log, set_aside
+from vod2strmfs.host.set_aside import LOOKS_AT_DAMAGE, delete_log, set_aside
 from vod2strmfs.host.work_file import copy_database
 from vod2strmfs.library.contents import decode_kind
 from vod2strmfs.library.kinds import FIRST_FREE_NODE, ROOT_NODE, SECTIONS, NodeKind
@@ -173,7 +173,7 @@ def create(state_dir: Path, *, thorough: bool = False) -> None:
     if not path.exists():
         delete_log(path)
         _create_file(path, FIRST_FREE_NODE)
-    elif not _is_index(path) or (thorough and _is_damaged(path)):
+    elif all(not _is_index(path) or (thorough and _is_damaged(path)) for _ in range(LOOKS_AT_DAMAGE)):
         replace(state_dir)
     keep_reserve(state_dir)
 

@@ -19,7 +19,7 @@ import msgspec
 
 from vod2strmfs.errors import OutputError
 from vod2strmfs.host.private import private
-from vod2strmfs.host.set_aside import set_aside
+from vod2strmfs.host.set_aside import LOOKS_AT_DAMAGE, set_aside
 from vod2strmfs.library.kinds import ROOT_NODE, NodeKind
 from vod2strmfs.library.names import fold
 
@@ -193,14 +193,16 @@ class Manifest:
 
     def check(self) -> None:
         """Read the whole manifest, and start with an empty one if it is damaged."""
-        try:
-            [[answer], *_] = self._connection.execute("PRAGMA integrity_check(1)").fetchall()
-        except sqlite3.DatabaseError as error:
-            answer = str(error)
-        if answer != "ok":
+        if not any(self._is_sound() for _ in range(LOOKS_AT_DAMAGE)):
             self._connection.close()
             self._put_aside()
             self._connection = self._open()
+
+    def _is_sound(self) -> bool:
+        try:
+            return bool(self._connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
+        except sqlite3.DatabaseError:
+            return False
 
     def commit(self) -> None:
         """Make every change so far last, whatever becomes of the run."""

@@ -23,6 +23,8 @@ _FIRST_PAUSE = 5.0
 _BUSY_PAUSE = 30.0
 """Seconds until it is looked again whether another process is done, which goes on with all that waits."""
 _LONGEST_PAUSE = 600.0
+_LONGEST_ASKED_PAUSE = 24 * 3600.0
+"""However long a server asks to be left alone."""
 _SPREAD = 0.6
 """Seconds for each film that a mount shows: a tenth more of them is learnt meanwhile, at ten a minute."""
 _LONGEST_SPREAD = 7200.0
@@ -57,7 +59,8 @@ class Gathering:
     def due(self, account: Account) -> float:
         """From when on a server may be told, in seconds since the epoch."""
         if account.failures:
-            return account.next_try
+            # More than that was said by a clock that was set back since.
+            return account.next_try if account.next_try <= time.time() + _LONGEST_ASKED_PAUSE else 0.0
         asked_at = max(account.told_at, account.next_try - self._seconds)
         if asked_at > time.time():
             return 0.0  # A clock that was set back is no reason to wait for longer.
@@ -176,7 +179,7 @@ class Delivery:
     def _fail(self, server: Server, error: TellError, failures: int) -> None:
         pause = _LONGEST_PAUSE if error.lasting else min(_FIRST_PAUSE * 2.0 ** min(failures, 20), _LONGEST_PAUSE)
         if error.pause is not None:
-            pause = max(1.0, min(error.pause, 24 * 3600))
+            pause = max(1.0, min(error.pause, _LONGEST_ASKED_PAUSE))
         say = _log.debug if failures else _log.warning
         say("%s %s. What changed is kept until it can be told.", server.name, error)
         self._outbox.failed(server.name, str(error), pause)

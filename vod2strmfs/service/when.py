@@ -67,6 +67,8 @@ class Service:
         """The time (monotonic seconds) of the next call of `sync_once`."""
         self._due = 0.0
         """The time (seconds since the epoch) of the next run of the schedule."""
+        self._now = 0.0
+        """What the clock showed when it was looked at last (seconds since the epoch)."""
         self._moment: datetime | None = None
         """The same time in the time zone of the schedule; None without a schedule."""
         self._away = 0
@@ -95,6 +97,7 @@ class Service:
                 self._woken.get(timeout=self._pause())
 
     def _step(self) -> None:
+        self._follow_clock()
         if self._asked or time.time() >= self._due:
             self._asked = False
             self._renew_due()  # before the run: what is due meanwhile comes after it
@@ -105,6 +108,13 @@ class Service:
             self._sync(self._sync_once)
         if self._is_ripe():
             self._run()
+
+    def _follow_clock(self) -> None:
+        """Take the schedule's next time anew if the clock was set back: by the time before, it may be years away."""
+        before, self._now = self._now, time.time()
+        if self._now < before - _LONGEST_NAP:
+            self._renew_due()
+            self._tell_due()
 
     def _is_ripe(self) -> bool:
         return self._wanted and time.monotonic() >= self._not_before

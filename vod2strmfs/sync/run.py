@@ -18,6 +18,7 @@ from vod2strmfs.catalog.queries import KINDS, Kind
 from vod2strmfs.catalog.source import Snapshot, Source
 from vod2strmfs.errors import CatalogError, FilteredOutError, IndexFileError
 from vod2strmfs.host.room import is_full, which_is_full
+from vod2strmfs.host.set_aside import LOOKS_AT_DAMAGE
 from vod2strmfs.index.art import shows_art
 from vod2strmfs.index.changes import GENERATIONS_REMEMBERED, arrivals, differences
 from vod2strmfs.index.file import (
@@ -100,11 +101,12 @@ def sync(
             create(state_dir, thorough=thorough)
             with noting(state_dir, "Reading the catalogue", "titles", tell) as told:
                 run = partial(_sync, source, settings, state_dir, max_shrink, accept_shrink, patient, cache, told)
-                try:
-                    return run()
-                except (sqlite3.Error, IndexFileError) as error:
-                    if not is_damage(error):
-                        raise
+                for _ in range(LOOKS_AT_DAMAGE):
+                    try:
+                        return run()
+                    except (sqlite3.Error, IndexFileError) as error:
+                        if not is_damage(error):
+                            raise
                 replace(state_dir)
                 return run()
     except (sqlite3.Error, OSError) as error:
