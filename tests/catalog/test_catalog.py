@@ -13,7 +13,7 @@ from postgres_server import PostgresServer
 
 from vod2strmfs.catalog.open import open_source
 from vod2strmfs.catalog.postgresql import PostgreSQLSource
-from vod2strmfs.catalog.queries import KINDS, POSTGRESQL, POSTGRESQL_13, Dialect
+from vod2strmfs.catalog.queries import KINDS, POSTGRESQL, POSTGRESQL_13, Dialect, Part
 from vod2strmfs.catalog.rows import EpisodeRow, MovieRow, SeriesRow
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.demo.generator import write_demo
@@ -124,8 +124,8 @@ def test_rows_come_in_order_of_id_and_by_block(database: Database) -> None:
     url = database.fill(catalogue).url
     with closing(open_source(url)) as source, source.snapshot() as snapshot:
         assert [row.id for row in snapshot.rows("movie")] == [3, 1023, 1024, 2047, 2048, 5000]
-        assert [row.id for row in snapshot.rows("movie", {1, 4})] == [1024, 2047, 5000]
-        assert [row.id for row in snapshot.rows("movie", {1, 2})] == [1024, 2047, 2048]
+        assert [row.id for row in snapshot.rows("movie", Part({1, 4}))] == [1024, 2047, 5000]
+        assert [row.id for row in snapshot.rows("movie", Part({1, 2}))] == [1024, 2047, 2048]
 
 
 def test_columns_of_later_migrations_are_optional(database: Database) -> None:

@@ -1,6 +1,6 @@
 """Dispatcharr's refreshes, on PostgreSQL: what they touch without changing anything makes no generation."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from libraries import Library
 from postgres_server import PostgresServer
 
 from vod2strmfs.catalog.postgresql import PostgreSQLSnapshot
-from vod2strmfs.catalog.queries import Kind
+from vod2strmfs.catalog.queries import Kind, Part
 from vod2strmfs.catalog.source import Row
 from vod2strmfs.demo.catalogue import Catalogue
 
@@ -57,9 +57,9 @@ def rows_read(library: Library, monkeypatch: pytest.MonkeyPatch) -> list[Kind]:
     kinds: list[Kind] = []
     read = PostgreSQLSnapshot.rows
 
-    def spy(snapshot: PostgreSQLSnapshot, kind: Kind, blocks: Set[int] | None = None) -> Iterator[Row]:
+    def spy(snapshot: PostgreSQLSnapshot, kind: Kind, part: Part | None = None) -> Iterator[Row]:
         kinds.append(kind)
-        return read(snapshot, kind, blocks)
+        return read(snapshot, kind, part)
 
     monkeypatch.setattr(PostgreSQLSnapshot, "rows", spy)
     return kinds

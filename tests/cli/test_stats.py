@@ -217,12 +217,13 @@ def test_the_command_shows_three_sides(output: Output) -> None:
     assert "output," not in stats(output)
 
 
-@pytest.mark.parametrize("columns", [30, 100])
+@pytest.mark.parametrize("columns", [30, 60, 100])
 def test_on_a_terminal_they_stand_side_by_side(output: Output, columns: int) -> None:
     code, text = on_terminal("stats", output.root, f"--state-dir={output.library.state_dir}", columns=columns)
     assert code == 0
     lines = re.sub(r"\x1b\[[\d;]*m|\r", "", text).splitlines()
     assert max(map(len, lines)) <= columns
+    assert ("…" in "".join(lines)) == (columns == 30)  # Else names go over several lines, and no number is cut.
     if columns == 100:
         assert ["movies", "2", "2", "2"] in [line.split() for line in lines]
         rows = {line[:36].strip() for line in lines}

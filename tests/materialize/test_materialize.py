@@ -284,6 +284,12 @@ def test_groups_are_folders_that_titles_move_into(small: Output, group_by: Any) 
     actions = small.actions(cleanup="apply")
     assert small.difference() == {}
     assert {action for _, action, _ in actions} == {"moved"}
+    place = next(small.root.glob("Movies/*/Heat (1995)")).parent.relative_to(small.root)
+    assert ("Heat (1995)", "moved", f"renamed: from Movies to {place}") in actions
+    small.library.show(catalogue(heat="Heat Wave"))
+    moved = f"renamed: from {place}/Heat (1995) to Movies"
+    assert ("Heat Wave (1995)", "would_move", moved) in small.actions(dry_run=True)
+    small.library.show(catalogue(), LibrarySettings(group_by=group_by))
     assert next(small.root.glob("Movies/*/Heat (1995)/*.strm")).stat().st_ino == heat
 
 

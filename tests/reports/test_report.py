@@ -211,6 +211,14 @@ def test_on_a_terminal_each_row_is_one_line_of_its_width(tmp_path: Path, columns
     assert "\x1b[2J" not in text
 
 
+def test_on_a_narrow_terminal_episodes_of_a_long_series_are_told_apart(tmp_path: Path) -> None:
+    series = "The Very Long and Winding Story of a Lighthouse by the Sea (1987)"
+    path = write(tmp_path, *(row(f"S01E0{number} – The Storm", series=series) for number in (1, 2)))
+    _, text = on_terminal("report", path, columns=60)
+    for number in (1, 2):
+        assert re.search(rf"The Ve[^/]*…/S01E0{number}", text), text
+
+
 def test_many_rows_are_shown_without_holding_them(tmp_path: Path) -> None:
     with Report(tmp_path, "all") as report:
         for number in range(200_000):

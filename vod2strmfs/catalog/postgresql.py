@@ -29,6 +29,7 @@ from vod2strmfs.catalog.queries import (
     Choice,
     Groups,
     Kind,
+    Part,
     Queries,
     add_up,
     are_few,
@@ -293,11 +294,11 @@ class PostgreSQLSnapshot:
     def _digested(self, query: str) -> dict[int, str]:
         return {int(str(block)): f"{count}:{total}" for block, count, total in self._execute(query)}
 
-    def rows(self, kind: Kind, blocks: Set[int] | None = None) -> Iterator[Row]:
+    def rows(self, kind: Kind, part: Part | None = None) -> Iterator[Row]:
         """See `Snapshot.rows`. The server sends while the rows before are worked on."""
-        if not blocks:
+        if part is None:
             return self._all_rows(kind)
-        return map(_MAKERS[kind], self._stream(self._queries.rows(kind, in_blocks(blocks))))
+        return map(_MAKERS[kind], self._stream(self._queries.rows(kind, part.condition())))
 
     def _all_rows(self, kind: Kind) -> Iterator[Row]:
         """All rows. The server hashes them as it sends them, so that their digests cost no query of their own."""
@@ -332,6 +333,10 @@ class PostgreSQLSnapshot:
     def titles_in(self, kind: Literal["movie", "series"], categories: Set[int | None]) -> set[int]:
         """See `Snapshot.titles_in`."""
         return {int(str(number)) for (number,) in self._execute(self._queries.titles_in(kind, categories))}
+
+    def episodes_of(self, series: Collection[int]) -> set[int]:
+        """See `Snapshot.episodes_of`."""
+        return {int(str(number)) for (number,) in self._execute(self._queries.episodes_of(series))}
 
     def series_of(self, episodes: Collection[UUID]) -> set[int]:
         """See `Snapshot.series_of`."""

@@ -116,9 +116,27 @@ def in_blocks(blocks: Iterable[int]) -> str:
     return "(" + " OR ".join(conditions) + ")"
 
 
-def are_few(blocks: Set[int]) -> bool:
-    """Whether it pays to ask for these blocks alone, as `in_blocks` does."""
-    return len([block for block in blocks if block - 1 not in blocks]) <= _MOST_RANGES
+class Part(NamedTuple):
+    """Some of the rows of a kind: those of blocks, and single ones beside them."""
+
+    blocks: Set[int] = frozenset()
+    ids: Set[int] = frozenset()
+
+    def __bool__(self) -> bool:
+        """Whether there is any row in it."""
+        return bool(self.blocks or self.ids)
+
+    def condition(self) -> str:
+        """The condition that `{id}` is in it."""
+        conditions = [in_blocks(self.blocks)] if self.blocks else []
+        if self.ids:
+            conditions.append(f"{{id}} IN ({', '.join(map(str, sorted(self.ids)))})")
+        return f"({' OR '.join(conditions) or 'false'})"
+
+
+def are_few(blocks: Set[int], most: int = _MOST_RANGES) -> bool:
+    """Whether it pays to ask for these blocks alone, as `in_blocks` does: they are no more ranges than that."""
+    return len([block for block in blocks if block - 1 not in blocks]) <= most
 
 
 class Groups(NamedTuple):
@@ -358,6 +376,13 @@ class Queries:
         among = _is_among("r.category_id", categories)
         return f"""SELECT DISTINCT r.{of.item} FROM {of.table} r {of.joins}
             WHERE {of.counts} AND {self._passes(of)} AND {among}"""
+
+    def episodes_of(self, series: Iterable[int]) -> str:
+        """The ids, as `rows` has them, of the episodes of some series, eligible or not."""
+        among = _is_among("e.series_id", series)
+        if not self._versions:
+            return f"SELECT e.id FROM vod_episode e WHERE {among}"
+        return f"""SELECT r.id FROM vod_m3uepisoderelation r JOIN vod_episode e ON e.id = r.episode_id WHERE {among}"""
 
     def _has_episodes(self, condition: str) -> str:
         return f"""EXISTS (SELECT 1 FROM vod_episode e JOIN vod_m3uepisoderelation er ON er.episode_id = e.id

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
 
-from vod2strmfs.catalog.queries import Choice, Groups, Kind
+from vod2strmfs.catalog.queries import Choice, Groups, Kind, Part
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, FillableRow, MovieRow, SeriesRow, VersionRow
 from vod2strmfs.catalog.written import Baseline, WrittenBlocks
 
@@ -41,8 +41,8 @@ class Snapshot(Protocol):
             blocks: those that are wanted, if not all. One without rows has no digest.
         """
 
-    def rows(self, kind: Kind, blocks: Set[int] | None = None) -> Iterator[Row]:
-        """The eligible rows in ascending order of id, streamed; of the given blocks only, if any are given."""
+    def rows(self, kind: Kind, part: Part | None = None) -> Iterator[Row]:
+        """The eligible rows in ascending order of id, streamed; a part of them only, if one is given."""
 
     def position(self) -> str:
         """Where in the database's history the snapshot stands, or a little later: see `Source.snapshot`."""
@@ -60,6 +60,9 @@ class Snapshot(Protocol):
     def titles_in(self, kind: Literal["movie", "series"], categories: Set[int | None]) -> set[int]:
         """The ids of the eligible movies or series with a relation in one of some categories, of those that `choose`
         can choose; None in the categories stands for relations without one."""
+
+    def episodes_of(self, series: Collection[int]) -> set[int]:
+        """The ids, as `rows` has them, of the episodes of some series, eligible or not."""
 
     def series_of(self, episodes: Collection[UUID]) -> set[int]:
         """The ids of the series that some episodes belong to."""

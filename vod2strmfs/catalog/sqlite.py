@@ -21,9 +21,9 @@ from vod2strmfs.catalog.queries import (
     Choice,
     Groups,
     Kind,
+    Part,
     Queries,
     add_up,
-    in_blocks,
     series_of,
 )
 from vod2strmfs.catalog.rows import Credentials, EpisodeRow, FillableRow, MovieRow, SeriesRow, VersionRow
@@ -155,9 +155,9 @@ class SQLiteSnapshot:
     def digests(self, kind: Kind, blocks: Set[int] | None = None) -> None:
         """SQLite has no hash function to digest rows with."""
 
-    def rows(self, kind: Kind, blocks: Set[int] | None = None) -> Iterator[Row]:
+    def rows(self, kind: Kind, part: Part | None = None) -> Iterator[Row]:
         """See `Snapshot.rows`."""
-        query = self._queries.rows(kind, in_blocks(blocks) if blocks else "")
+        query = self._queries.rows(kind, "" if part is None else part.condition())
         with _errors(self._path):
             yield from map(_MAKERS[kind], self._connection.execute(query))
 
@@ -188,6 +188,11 @@ class SQLiteSnapshot:
         """See `Snapshot.titles_in`."""
         with _errors(self._path):
             return {number for (number,) in self._connection.execute(self._queries.titles_in(kind, categories))}
+
+    def episodes_of(self, series: Collection[int]) -> set[int]:
+        """See `Snapshot.episodes_of`."""
+        with _errors(self._path):
+            return {number for (number,) in self._connection.execute(self._queries.episodes_of(series))}
 
     def series_of(self, episodes: Collection[UUID]) -> set[int]:
         """See `Snapshot.series_of`."""

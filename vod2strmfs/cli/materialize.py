@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @mode_option
 @click.option("-n", "--dry-run", is_flag=True, help="Write nothing but the report, which says what would be done.")
 @click.option(
-    "--accept-shrink", is_flag=True, help="Accept the removals that the shrink brake holds back, and clean up."
+    "--accept-shrink", is_flag=True, help="Accept the removals that the shrink brake holds back, also those of cleanup."
 )
 @answer_options
 @with_settings(CATALOGUE, SELECTION, LIBRARY, WRITING, REPORTS, NOTIFY, STATE)

@@ -85,8 +85,9 @@ class _Layout(NamedTuple):
     def _cells(self, texts: Sequence[str]) -> str:
         if not self.item:
             return "\t".join(map(printable, texts))
-        widths = (_ACTION_CELLS, _TYPE_CELLS, self.item, self.reason)
-        return _GAP.join(_fit(text, width) for text, width in zip(texts, widths, strict=True) if width).rstrip()
+        action, type_, item, reason = texts
+        cells = [_fit(action, _ACTION_CELLS), _fit(type_, _TYPE_CELLS), _fit_item(item, self.item)]
+        return _GAP.join([*cells, _fit(reason, self.reason)] if self.reason else cells).rstrip()
 
 
 def _item(row: "ReportRow") -> str:
@@ -187,6 +188,20 @@ def _page(text: Iterator[str]) -> None:
         return
     for line in text:
         click.echo(line, nl=False)
+
+
+def _fit_item(item: str, width: int) -> str:
+    """A path that takes just `width` cells: the beginning of one that is longer, and that of its last name.
+
+    Else all episodes of a series with a long name would look alike.
+    """
+    from rich.cells import cell_len
+
+    above, slash, name = printable(item).rpartition("/")
+    if not slash or cell_len(above) + 1 + cell_len(name) <= width:
+        return _fit(item, width)
+    kept = min(cell_len(name), max(width // 2, width - 1 - cell_len(above)))
+    return f"{_fit(above, width - 1 - kept)}/{_fit(name, kept)}"
 
 
 def _fit(text: str, width: int) -> str:

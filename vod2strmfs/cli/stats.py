@@ -17,7 +17,9 @@ from vod2strmfs.settings import Settings
 
 _OUTPUT = "output"
 """The scope of the metrics of an output root."""
-_COLUMNS = {"database": "database", "index": "index", "filesystem": "library's tree", _OUTPUT: "output root"}
+_COLUMNS = {"database": "database", "index": "index", "filesystem": "library's\ntree", _OUTPUT: "output\nroot"}
+_WIDE = 80
+"""Cells of a terminal from which a moment has a single line: it makes its column so wide."""
 _PATH = click.Path(path_type=Path, readable=False)
 
 
@@ -88,19 +90,22 @@ def _show_table(metrics: Sequence[Metric]) -> None:
 
     scopes = list(dict.fromkeys(scope for scope, _, _ in metrics))
     values = {(scope, metric): value for scope, metric, value in metrics}
+    console = Console(highlight=False)
     table = Table(box=box.SIMPLE, pad_edge=False)
-    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")  # On a narrow terminal, names go over several lines, and no number is cut.
     for scope in scopes:
-        table.add_column(_COLUMNS[scope], justify="right")
+        table.add_column(_COLUMNS[scope], justify="right", no_wrap=True)
     for metric in dict.fromkeys(metric for _, metric, _ in metrics):
-        table.add_row(metric.replace("_", " "), *(_shown(values.get((scope, metric), "")) for scope in scopes))
-    Console(highlight=False).print(table)
+        cells = (_shown(values.get((scope, metric), ""), console.width) for scope in scopes)
+        table.add_row(metric.replace("_", " "), *cells)
+    console.print(table)
 
 
-def _shown(value: str | int) -> str:
+def _shown(value: str | int, width: int) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     try:
-        return f"{datetime.fromisoformat(value).astimezone():%Y-%m-%d %H:%M}"  # short: it makes its column so wide
+        moment = datetime.fromisoformat(value).astimezone()
     except ValueError:
         return value
+    return f"{moment:%Y-%m-%d %H:%M}" if width >= _WIDE else f"{moment:%Y-%m-%d}\n{moment:%H:%M}"

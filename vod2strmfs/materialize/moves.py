@@ -62,7 +62,7 @@ class Mover:
             self.unmoved[plan.folder.id] = parts
         else:
             self.touched.moved(plan.folder.kind, parts, (*target, name))
-        self._report(plan, parent, name)
+        self._report(plan, parent, name, _before(parts, target, name))
         return True
 
     def resume(self) -> None:
@@ -129,9 +129,9 @@ class Mover:
             series, season = self.manifest.folder(folder.parent).name, folder.name
         self.report.add(ReportRow(Type.ERROR, series, season, folder.name, plan.uuid, Action.FAILED, reason))
 
-    def _report(self, plan: Plan, parent: Folder, name: str) -> None:
+    def _report(self, plan: Plan, parent: Folder, name: str, before: str) -> None:
         action = Action.MOVED.only_planned() if self.dry_run else Action.MOVED
-        reason = Reason.RENAMED.about(plan.folder.name)
+        reason = Reason.RENAMED.about(before)
         match plan.folder.kind:
             case NodeKind.MOVIE:
                 self.report.add(ReportRow(Type.MOVIE, "", "", name, plan.uuid, action, reason))
@@ -139,3 +139,11 @@ class Mover:
                 self.report.add(ReportRow(Type.SERIES, name, "", "", plan.uuid, action, reason))
             case NodeKind.SEASON:
                 self.report.add(ReportRow(Type.SERIES, parent.name, name, "", "", action, reason))
+
+
+def _before(parts: tuple[str, ...], target: tuple[str, ...], name: str) -> str:
+    """What to say of a move: the name before, or, if the folder comes to stand elsewhere, from where to where."""
+    if parts[:-1] == target:
+        return parts[-1]
+    whence = parts[:-1] if parts[-1] == name else parts
+    return f"from {'/'.join(whence)} to {'/'.join(target)}"

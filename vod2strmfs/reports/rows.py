@@ -87,7 +87,8 @@ class Reason(StrEnum):
     """updated: it had no content, as after a power cut."""
     TIME = "time changed"
     RENAMED = "renamed"
-    """moved: its title or place changed; its name before. deleted: it stands under another name now."""
+    """moved: its title or place changed; its name before, or from where to where. deleted: it stands under another name
+    now."""
     NOT_OURS = "not ours"
     """kept, updated: its bytes are not ones that we wrote. Somebody edited it, or put it there."""
     MATCHES = "matches"

@@ -77,7 +77,6 @@ class Exported:
             yield "Nothing was deleted: `would delete` is what `--cleanup apply` would delete."
         if "noted" in actions:
             yield "noted: titles that are there, of which one should know something (`vod2strmfs report --all`)."
-        yield from self._held()
 
     def _failed(self) -> str:
         """Sentences that say what could not be dealt with; empty if all was."""

@@ -1,10 +1,10 @@
 """The catalogue's items beside those that the index has, both in ascending order of the catalogue's id."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from vod2strmfs.catalog.queries import Kind, in_blocks
+from vod2strmfs.catalog.queries import Kind, Part
 from vod2strmfs.extract.incoming import Incoming
 from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
 from vod2strmfs.sync.brake import HELD_GONE
@@ -48,9 +48,9 @@ def nodes_of(connection: sqlite3.Connection, kind: Kind, condition: str = "") ->
     return {node for (node,) in connection.execute(query, (NODE_KINDS[kind],))}
 
 
-def known_items(connection: sqlite3.Connection, kind: Kind, blocks: Set[int] | None) -> Iterator[Known]:
-    """What the index has of one kind; of some blocks of ids only, if any are given."""
-    where = "AND " + in_blocks(blocks).format(id="source") if blocks else ""
+def known_items(connection: sqlite3.Connection, kind: Kind, part: Part | None) -> Iterator[Known]:
+    """What the index has of one kind; a part of it only, if one is given."""
+    where = "" if part is None else "AND " + part.condition().format(id="source")
     rows = connection.execute(
         f"""SELECT source, id, parent, held, uuid, account, stream, item, coalesce(plain, name)
         FROM content JOIN node USING (id) WHERE content.kind = ? {where} ORDER BY source, held = {HELD_GONE}""",

@@ -7,11 +7,9 @@ from functools import cached_property
 
 import msgspec
 
-from vod2strmfs.extract.choosing import wish_of
 from vod2strmfs.extract.incoming import Incoming, Keys, Traits, files_of, names_of, strm_of
-from vod2strmfs.extract.titles import TitleCleaner
-from vod2strmfs.extract.versions import series_label, tagged
-from vod2strmfs.library.contents import decode, decode_kind, encode, nfo_of
+from vod2strmfs.extract.versions import tagged
+from vod2strmfs.library.contents import decode_kind, encode, nfo_of
 from vod2strmfs.library.item_names import node_name, version_name
 from vod2strmfs.library.items import (
     Category,
@@ -20,7 +18,6 @@ from vod2strmfs.library.items import (
     Movie,
     Season,
     Series,
-    TaggedSeries,
     Version,
 )
 from vod2strmfs.library.kinds import FILE_KINDS, MOVIES_NODE, TV_NODE, WAITING_NODE, NodeKind
@@ -81,9 +78,7 @@ class Draft:
     retimed: set[int] = field(default_factory=set)
     """Directories that got a new time."""
     series: set[int] = field(default_factory=set)
-    """Series whose NFOs may have changed."""
-    series_moved: bool = False
-    """Whether all episodes have to be compared, since the series that they belong to or are named after changed."""
+    """Series of which something may have changed, or that are gone."""
     _categories: dict[tuple[int, str], int] = field(default_factory=dict)
     nodes: list[tuple[object, ...]] = field(default_factory=list)
     contents: list[tuple[object, ...]] = field(default_factory=list)
@@ -92,10 +87,6 @@ class Draft:
     """Nodes that were held under their names, and have been released; they may yet be held again."""
     others_play: set[int] = field(default_factory=set)
     """Nodes whose files are made of another row than their own; see `play`."""
-
-    @cached_property
-    def _cleaner(self) -> TitleCleaner:
-        return TitleCleaner(self.settings.clean_titles, self.settings.name_regex)
 
     @cached_property
     def _observer(self) -> Observer:
@@ -183,12 +174,11 @@ class Draft:
         # A version's name depends on its folder's; see name_versions.
         name = known_as if incoming.kind == NodeKind.VERSION else incoming.name
         waits = is_series or parent == WAITING_NODE
-        renamed = self.place(node, parent if waits else incoming.parent, name, incoming.alias)
+        self.place(node, parent if waits else incoming.parent, name, incoming.alias)
         if self.merging:
             self.titles.update(node, incoming)
         if is_series:
             self.series.add(node)
-            self.series_moved |= renamed or self._leads_episodes_elsewhere(node, incoming)
         self.connection.execute("UPDATE node SET held = 0 WHERE id = ?", (node,))
         self.connection.execute(
             "UPDATE content SET source = ?, uuid = ?, account = ?, stream = ?, tmdb = ?, imdb = ?, bad_fields = ?,"
@@ -200,20 +190,6 @@ class Draft:
             if what := self.traits_of(incoming).contradiction:
                 self.connection.execute("INSERT INTO contradicted VALUES (?, ?)", (node, what))
         self.changed.add(node)
-
-    def _leads_episodes_elsewhere(self, node: int, series: Incoming) -> bool:
-        """Whether a series' episodes are played from another relation, or are called otherwise, than before."""
-        account, stream, data = self.connection.execute(
-            "SELECT account, stream, item FROM content WHERE id = ?", (node,)
-        ).fetchone()
-        if wish_of(self.settings) and (account, stream) != (series.keys.account, series.keys.stream):
-            return True
-        if self.settings.versions != "all" or data == series.keys.item:
-            return False
-        before, now = decode(data, TaggedSeries), series.item
-        assert isinstance(now, Series)
-        labels = {series_label(each, self._cleaner, self.settings) for each in (before, now)}
-        return len(labels) > 1
 
     def absorb(self, node: int, arrived: int) -> None:
         """Give a node what was added to this draft as another one: it is the same item, under new keys."""
@@ -402,17 +378,13 @@ class Draft:
         own = self.titles.own_of(node) if self.merging and kind == NodeKind.EPISODE else 0
         return Incoming(NodeKind(kind), known, item, name, alias, created=0, parent=parent, own=own)
 
-    def place(self, node: int, parent: int, name: str, alias: str = "") -> bool:
-        """Put a node into a directory, under a name that has yet to be settled there.
-
-        Returns:
-            Whether it was elsewhere, or had another name before a collision changed it.
-        """
+    def place(self, node: int, parent: int, name: str, alias: str = "") -> None:
+        """Put a node into a directory, under a name that has yet to be settled there."""
         before, plain, alias_before = self.connection.execute(
             "SELECT parent, coalesce(plain, name), alias FROM node WHERE id = ?", (node,)
         ).fetchone()
         if (before, plain, bool(alias_before)) == (parent, name, bool(alias)):
-            return False
+            return
         self.connection.execute(
             "UPDATE node SET parent = ?, name = ?, fold = ?, plain = NULL, alias = ?, cut = ? WHERE id = ?",
             (parent, name, fold(name), alias, type(name) is CutName, node),
@@ -421,7 +393,6 @@ class Draft:
             self.changed.add(node)
             self.unnamed.add(node)
             self.dirty |= {node, before, parent}
-        return True
 
     def rename(self, node: int, name: str) -> None:
         """Give a node another name than it would have: that is taken in its directory."""
@@ -503,8 +474,7 @@ class Draft:
                 self.connection.execute("DELETE FROM contradicted WHERE id = ?", (node,))
             self.unnamed.discard(node)
             if self.titles.are_known:
-                # Of a row that is kept out by now, its episodes are still in the catalogue, and nobody wants them.
-                self.series_moved |= self.titles.remove(node, kind)
+                self.titles.remove(node, kind)
                 self.connection.execute("DELETE FROM played WHERE id = ?", (node,))
                 self.others_play.discard(node)
             if node in self.added:
@@ -512,8 +482,8 @@ class Draft:
                 continue
             self.changed.add(node)
             self.dirty.add(parent)
-            if kind == NodeKind.SEASON:
-                self.series.add(parent)
+            if kind in (NodeKind.SEASON, NodeKind.SERIES):
+                self.series.add(parent if kind == NodeKind.SEASON else node)
 
     def season(self, series: int, title: str, number: int | None, created: int) -> int:
         """Add a season to a series; returns its node."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import closing
 from pathlib import Path
 
-from vod2strmfs.catalog.queries import BLOCK_BITS, KINDS, Kind, in_blocks
+from vod2strmfs.catalog.queries import BLOCK_BITS, KINDS, Kind, Part, are_few
 from vod2strmfs.catalog.source import Row, Snapshot
 from vod2strmfs.extract.incoming import Incoming
 from vod2strmfs.index.file import connect
@@ -22,6 +22,12 @@ from vod2strmfs.sync.progress import Tell
 from vod2strmfs.sync.result import Counts
 
 _ROWS_TOLD = 500
+_MOST_RANGES = 500
+"""So many ranges of blocks are asked for; beyond that, all rows are read. SQLite takes no condition of 1,000."""
+_MOST_SERIES = 1_000
+"""Of so many series, episodes are looked up; beyond that, all of them are read."""
+_MOST_ALONE = 20_000
+"""So many rows are read one by one; beyond that, all of them are, one after the other."""
 
 _ABOVE: dict[Kind, NodeKind] = {"version": NodeKind.MOVIE, "episode": NodeKind.SERIES}
 """What holds the files of a row of each kind."""
@@ -81,7 +87,6 @@ class Intake:
     def take_all(self) -> None:
         """Take all rows in, and remove what is gone, or hold it back; but series, until it is known what is left of
         them."""
-        draft, placer, counts = self._draft, self._placer, self.counts
         for kind in KINDS:
             kept = nodes_of(self._connection, kind, f"held = {HELD_NAME}")
             gone = self.lost[kind] = self._take(kind)
@@ -89,12 +94,9 @@ class Intake:
             if kind != "version":
                 waiting = self._join(kind, gone, kept)
             self._digests.look_again(kind)
-            if kind == "series":
-                # An episode's row says nothing of its series: whether that is filtered, or has another title.
-                draft.series_moved |= bool(gone) or (counts[kind, "added"] > 0 and placer.filter.active)
-            else:
+            if kind != "series":
                 self._let_go(kind, waiting)
-        draft.settle_released()
+        self._draft.settle_released()
 
     def _join(self, kind: Kind, gone: set[int], kept: Set[int]) -> Set[int]:
         """Join the rows of one kind to titles, once all of them are in the draft.
@@ -126,21 +128,19 @@ class Intake:
         draft, snapshot, placer, counts = self._draft, self._snapshot, self._placer, self.counts
         if kind == "version" and not self._all_versions:
             return set() if draft.first else nodes_of(self._connection, kind)
-        everything = draft.first or draft.everything or (kind == "episode" and draft.series_moved)
-        digests = None if everything else self._digests.now(kind)
-        blocks = None if digests is None else self._digests.differing(kind, digests)
+        digests = None if draft.first or draft.everything else self._digests.now(kind)
+        part = None if digests is None else self._differing(kind, digests)
         gone = nodes_of(self._connection, kind, f"held = {HELD_GONE}")
-        where = "AND " + in_blocks(blocks).format(id="source") if blocks else ""
-        if blocks is None or blocks:
-            self._connection.execute(f"DELETE FROM filtered WHERE kind = ? {where}", (kind,))
         arrived: set[int] = set()
         again: dict[int, int] = {}
         """Nodes added for items that the index has, by the node of each."""
-        if blocks is None or blocks:
+        if part is None or part:
+            where = "" if part is None else "AND " + part.condition().format(id="source")
+            self._connection.execute(f"DELETE FROM filtered WHERE kind = ? {where}", (kind,))
             placer.prepare(kind, self.lost, self._joiner.hosts(_ABOVE[kind]) if kind in _ABOVE else {})
             with closing(connect(self._state_dir)) as before:
-                arriving = placer.take(self._told(snapshot.rows(kind, blocks)), self._number(kind, blocks))
-                for incoming, known in merge(arriving, known_items(before, kind, blocks)):
+                arriving = placer.take(self._told(snapshot.rows(kind, part)), self._number(kind, part))
+                for incoming, known in merge(arriving, known_items(before, kind, part)):
                     if known is not None and (incoming is None or incoming.keys.uuid != known.uuid):
                         gone.add(known.node)
                         known = None
@@ -166,8 +166,6 @@ class Intake:
         self._digests.note(kind, snapshot.digests(kind) if digests is None else digests)
         if gone and arrived:
             recognised = reunite(self._connection, gone, arrived)
-            # The row of before may be kept out by now, and its episodes, which are as they were, with it.
-            draft.series_moved |= kind == "series" and bool(recognised) and placer.filter.active
             gone -= set(recognised.values())
             counts[kind, "added"] -= len(recognised)
             again |= recognised
@@ -177,6 +175,22 @@ class Intake:
             name_kept_out(self._connection, NODE_KINDS[kind], gone)
         self._rename(kind, again)
         return gone
+
+    def _differing(self, kind: Kind, digests: dict[int, str]) -> Part | None:
+        """The rows that are to be read, since they are others than before, or their series are; None if that is best
+        done by reading all."""
+        blocks = self._digests.differing(kind, digests)
+        if not are_few(blocks, _MOST_RANGES):
+            return None
+        if kind != "episode":
+            return Part(blocks)
+        with closing(connect(self._state_dir)) as before:
+            series = self._placer.other_series(before, self.lost["series"])
+        if len(series) > _MOST_SERIES:
+            return None
+        ids = self._snapshot.episodes_of(series) if series else set()
+        alone = {number for number in ids if number >> BLOCK_BITS not in blocks}
+        return None if len(alone) > _MOST_ALONE else Part(blocks, alone)
 
     def _is_to_be_judged(self, known: Known, incoming: Incoming) -> bool:
         """Whether an item would get another name, or place, for no reason that the settings give."""
@@ -217,10 +231,10 @@ class Intake:
             if self._read % _ROWS_TOLD == 0:
                 self._tell(self._read, self._expected)
 
-    def _number(self, kind: Kind, blocks: Set[int] | None) -> int:
+    def _number(self, kind: Kind, part: Part | None) -> int:
         """About how many rows will be read; with a file for each version, there are more of them than counted."""
         eligible = self._eligible["movie" if kind == "version" else kind]
-        return eligible if blocks is None else min(eligible, len(blocks) << BLOCK_BITS)
+        return eligible if part is None else min(eligible, (len(part.blocks) << BLOCK_BITS) + len(part.ids))
 
     def _let_go(self, kind: Kind, waiting: Set[int]) -> None:
         """Remove what is gone, or hold it back. What of it waits out of sight goes with the rest."""

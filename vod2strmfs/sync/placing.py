@@ -1,5 +1,7 @@
 """From a catalogue's rows to items in their places."""
 
+import json
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import NamedTuple
 
@@ -15,8 +17,16 @@ from vod2strmfs.extract.versions import known_language, series_label
 from vod2strmfs.library.contents import decode
 from vod2strmfs.library.items import Movie, Series, TaggedSeries
 from vod2strmfs.library.kinds import MOVIES_NODE, WAITING_NODE, NodeKind
+from vod2strmfs.sync.brake import HELD_GONE
 from vod2strmfs.sync.convert_many import ManyRows
 from vod2strmfs.sync.draft import Draft
+
+# By its nodes first: SQLite does not know how few they are.
+_SERIES = f"""
+    SELECT source, content.id, account, stream, item
+    FROM json_each(?) CROSS JOIN content ON content.id = value CROSS JOIN node ON node.id = value
+    WHERE content.kind = {NodeKind.SERIES:d} AND held != {HELD_GONE}"""
+"""Those of some nodes whose episodes are wanted."""
 
 
 class _OfSeries(NamedTuple):
@@ -50,7 +60,8 @@ class Placer:
         self.filter = Filter(draft.settings)
         self.groups = snapshot.groups()
         """The accounts and categories."""
-        self._choice = self.filter.choose(self.groups)._replace(all_told=wish_of(draft.settings) is not None)
+        self._wishes = wish_of(draft.settings) is not None
+        self._choice = self.filter.choose(self.groups)._replace(all_told=self._wishes)
         snapshot.choose(self._choice)
         self._cleaner = TitleCleaner(draft.settings.clean_titles, draft.settings.name_regex)
         self._movies: dict[int, int] = {}
@@ -84,6 +95,27 @@ class Placer:
                 (NodeKind.SEASON,),
             )
             self._seasons = {(series, number): node for series, number, node in seasons}
+
+    def other_series(self, before: sqlite3.Connection, lost: Set[int]) -> set[int]:
+        """The catalogue's ids of the series for whose sake their episodes may be others than before: kept out or let
+        in, below another node, called or played otherwise. Nothing of that is in an episode's own row.
+
+        Args:
+            before: to the index, as the generation before has it.
+            lost: nodes of series that are still in the draft, but no longer to be shown.
+        """
+        draft = self._draft
+        touched = draft.series | lost
+        then, now = self._leading(before, touched), self._leading(draft.connection, touched - lost)
+        return {source for source, _ in then.items() ^ now.items()}
+
+    def _leading(self, connection: sqlite3.Connection, nodes: Set[int]) -> dict[int, tuple[object, ...]]:
+        """What counts for the episodes of series, as far as it does not move with the series' nodes."""
+        leading: dict[int, tuple[object, ...]] = {}
+        for source, node, account, stream, item in connection.execute(_SERIES, (json.dumps(sorted(nodes)),)):
+            known = self._of_series(node, {}, account, stream, decode(item, TaggedSeries))
+            leading[source] = (node, known.title, known.label, *((account, stream) if self._wishes else ()))
+        return leading
 
     def _of_series(self, node: int, hosts: Mapping[int, int], account: int, stream: str, series: Series) -> _OfSeries:
         label = series_label(series, self._cleaner, self._draft.settings)

@@ -80,23 +80,21 @@ class TitleTable:
         found = self._connection.execute("SELECT name FROM title WHERE node = ?", (episode,)).fetchone()
         return found[0] if found else 0
 
-    def remove(self, node: int, kind: NodeKind) -> bool:
-        """Forget all of the row of a node that is removed; returns whether its episodes, which stay in the catalogue,
-        are to be compared."""
-        moves = kind == NodeKind.SERIES and self._leave_episodes(node)
+    def remove(self, node: int, kind: NodeKind) -> None:
+        """Forget all of the row of a node that is removed."""
+        if kind == NodeKind.SERIES:
+            self._leave_episodes(node)
         self.forget(node)
         self._connection.execute("DELETE FROM joined WHERE node = ?", (node,))
-        return moves
 
-    def _leave_episodes(self, series: int) -> bool:
+    def _leave_episodes(self, series: int) -> None:
         """Have the episodes of a series' row be those of the row that stands for its title, if that is another one."""
         found = self._connection.execute("SELECT host FROM joined WHERE node = ?", (series,)).fetchone()
         if not found or found[0] == series:
-            return False
+            return
         condition = f"kind = {NodeKind.EPISODE:d} AND name = ? AND name != 0"
         self._connection.execute(f"UPDATE title SET name = ? WHERE {condition}", (found[0], series))
         self.regroup.add(found[0])
-        return True
 
     def _row(self, node: int, incoming: Incoming) -> tuple[object, ...] | None:
         """A row of the table, which has the lines of the picture as its last column; None for other kinds of item. That
