@@ -10,18 +10,20 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from databases import Database
+from disks import small_disk
 from mounts import TIMEOUT, command, eventually
 from postgres_server import free_port
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit
-from vod2strmfs.host.lock import is_held
+from vod2strmfs.host.lock import held, is_held
+from vod2strmfs.index.store import Store
 from vod2strmfs.settings import load
 from vod2strmfs.status import runs
 from vod2strmfs.status.runs import LOCK_NAME, LastRun, ServiceState, note_last, noting, read_runs
@@ -188,6 +190,46 @@ def test_a_dry_run_that_cannot_have_a_place_of_its_own_says_so(setup: Setup) -> 
     assert ended.code == Exit.INDEX
     assert f"{setup.state}: it cannot be locked for a dry run (Is a directory)." in ended.err
     assert "unexpected" not in ended.err
+
+
+def test_what_a_killed_dry_run_left_goes_with_the_next_sync(setup: Setup) -> None:
+    left, lock = setup.state / ".dry-run", setup.state / ".dry-run.lock"
+    left.mkdir(parents=True)
+    (left / "index.db").write_text("half a copy")
+    with held(lock) as is_ours:
+        assert is_ours  # as if it still ran
+        assert Ended("sync", *setup.options[1:]).code == 0
+        assert left.exists()
+    assert Ended("sync", *setup.options[1:]).code == 0
+    assert not left.exists()
+
+
+def test_a_dry_run_without_room_for_a_copy_says_what_is_missing_and_leaves_nothing(setup: Setup) -> None:
+    with small_disk(setup.state, "4m"):
+        assert Ended("sync", *setup.options[1:]).code == 0
+        size, room = (setup.state / "index.db").stat().st_size, os.statvfs(setup.state)
+        filler = setup.state / "filler"
+        filler.write_bytes(b"x" * (room.f_bavail * room.f_frsize - size // 2))
+        ended = Ended("materialize", *setup.options, "--dry-run")
+        assert ended.code == Exit.INDEX
+        assert ended.err.startswith(f"vod2strmfs: state directory {setup.state}: a copy of the index takes "), ended.err
+        assert f", and the disk at {setup.state} has no room for it (" in ended.err
+        assert not (setup.state / ".dry-run").exists()
+        filler.unlink()
+        assert Ended("materialize", *setup.options, "--dry-run").code == 0
+
+
+def test_a_root_that_is_a_mistake_is_refused_before_anything_is_read_and_is_no_run(setup: Setup) -> None:
+    assert Ended("materialize", *setup.options).code == 0
+    setup.database.execute("UPDATE vod_movie SET name = 'Ronin' WHERE id = 1")
+    for options in ((), ("--dry-run",)):
+        ended = Ended("materialize", "/", *setup.options[1:], *options)
+        assert (ended.code, ended.out) == (Exit.OUTPUT, "")
+        assert ended.err.startswith("vod2strmfs: output root /: is the whole system."), ended.err
+    shown = setup.status()
+    assert (shown.code, f"{setup.folder}/output, " in shown.out) == (0, True)
+    with closing(Store(setup.state)) as store:
+        assert store.generation == 1
 
 
 def test_a_database_that_is_away_is_told_while_the_service_waits(setup: Setup) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from mounts import TIMEOUT, mounted
 from sandbox import ROOT, Ended, Network, Sandbox
 
 from vod2strmfs.cli import main
+from vod2strmfs.demo.generator import write_demo
 from vod2strmfs.settings import load
 
 QUICK_START = ROOT / "docs/quickstart.md"
@@ -66,6 +69,16 @@ def started(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A machine after the quick start, and what was seen on the way."""
     with Sandbox(tmp_path_factory.mktemp("sandbox"), network) as sandbox:
         yield sandbox, sandbox.run(commands_of(QUICK_START))
+
+
+def test_a_library_that_was_mounted_before_ends_when_it_is_unmounted(network: Network, tmp_path: Path) -> None:
+    """Other tests wait for that, while these machines are there for minutes."""
+    (machine := tmp_path / "machine").mkdir()
+    url = f"sqlite:///{tmp_path}/demo.db"
+    write_demo(url, movies=2, series=1, episodes=1, seed=1)
+    with mounted(tmp_path, url) as mount, Sandbox(machine, network):
+        subprocess.run(["fusermount3", "-u", mount.path], check=True)
+        assert mount.process.wait(TIMEOUT) == 0
 
 
 CONTAINER = """

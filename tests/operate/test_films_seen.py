@@ -18,10 +18,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from vod2strmfs.cli.status import film_lines
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit, IndexFileError
-from vod2strmfs.films.figures import Figures, read_figures
+from vod2strmfs.films.figures import Figures, describe, read_figures
 from vod2strmfs.films.film import Key
 from vod2strmfs.films.outcomes import Kind, Outcome
-from vod2strmfs.films.store import Films, Learnt, Wish
+from vod2strmfs.films.store import Films, Learnt, Wish, holding
 from vod2strmfs.notify.account import Account
 from vod2strmfs.status.state import AccountStreams, FilmsState, MountState, PlayingFilm, decode, encode
 from vod2strmfs.web.known import Known, look
@@ -58,7 +58,8 @@ def learnt(tmp_path: Path) -> Figures:
             outcome = Outcome(Kind.LEARNT, taken=2_000_000)
             store.settle(first, store.begin(first), outcome, Learnt(1 << 20, ".mkv", 60, 1, 2), draft)
         store.settle(second, store.begin(second), Outcome(Kind.UNSEEKABLE, "the provider sends all of it"))
-    figures = read_figures(tmp_path)
+    with holding(tmp_path):
+        figures = read_figures(tmp_path)
     assert figures is not None
     return figures
 
@@ -82,6 +83,14 @@ def test_status_says_what_is_learnt_what_plays_and_what_was_refused(learnt: Figu
     told = "told: plex at nas: 40 folders, 3 waiting, failing since 2027-01-1"
     assert any(line.startswith(told) and line.endswith(": it answers 500 (no reason given)") for line in shown)
     assert "received: 12.3 GB from providers since it was mounted" in shown
+
+
+def test_when_learning_is_done_is_not_said_while_nobody_learns(tmp_path: Path, learnt: Figures) -> None:
+    figures = read_figures(tmp_path)
+    assert figures is not None
+    assert (learnt.done > 0, figures.done) == (True, 0)
+    assert "done in about" not in describe(figures, learnt.done - 60)
+    assert "10 wait." in words_of(Pages(tmp_path, tmp_path).front())
 
 
 def test_a_mount_of_films_that_has_gone_or_hangs_is_told_beside_what_is_learnt(learnt: Figures) -> None:
@@ -128,7 +137,8 @@ def test_the_page_says_how_far_learning_is_and_what_plays(
     tmp_path: Path, learnt: Figures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages = Pages(tmp_path, tmp_path)
-    front = words_of(pages.front())
+    with holding(tmp_path):
+        front = words_of(pages.front())
     assert "Learning films that play 1 film is learnt; 10 wait, until about" in front
     assert "Mountedno" in front
     assert "Asked for in vain: unseekable: the provider sends all of it1" in front

@@ -485,6 +485,17 @@ def test_another_programs_database_is_not_taken_for_an_index(library: Library) -
     assert "Movies/Heat/Heat.strm" in library.paths()
 
 
+@pytest.mark.complains("The index was of an earlier version of this program; it was moved")
+def test_an_index_with_tables_of_before_is_called_so_and_made_anew(library: Library) -> None:
+    library.show(films("Heat"))
+    with closing(sqlite3.connect(library.state_dir / "index.db")) as index, index:
+        index.execute("ALTER TABLE node DROP COLUMN cut")
+        index.execute("PRAGMA user_version = 1")
+    library.sync(library.last_url)
+    assert "Movies/Heat/Heat.strm" in library.paths()
+    assert len(list(library.state_dir.glob("index.db.unusable-*"))) == 1
+
+
 def test_rows_that_are_too_much_to_keep_are_read_all_the_same() -> None:
     asked = []
 

@@ -26,6 +26,8 @@ from vod2strmfs.status.words import moment
 
 _WATCH_SECONDS = 1.0
 _API_SECONDS = 10.0
+_GLANCE_SECONDS = 0.2
+"""In which whoever looks whether somebody learns, such as `status`, has done so."""
 
 _log = logging.getLogger("vod2strmfs")
 
@@ -108,7 +110,7 @@ def learn(job: Job, *, begun: Callable[[Plan], None], tell: Tell) -> Result:
         wanted.look(job.state_dir, films)
         result = Result(_plan(films, job, _ask(films, job) if job.names else 0))
         begun(result.plan)
-        with holding(job.state_dir) as held:
+        with holding(job.state_dir, _GLANCE_SECONDS) as held:
             result.elsewhere = not held
             if held:
                 in_trio(_Work(job, films, result, tell).run)

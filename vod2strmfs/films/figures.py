@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vod2strmfs.films.film import BLOCK, FOLDER
+from vod2strmfs.host.lock import is_held
 from vod2strmfs.host.work_file import counted, read_work_file
 from vod2strmfs.status import words
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import sqlite3
 
 FILE_NAME = "films.db"
+LOCK_NAME = "films.lock"
+"""What the process that learns holds as long as it does."""
 
 _HOUR, _DAY = 3600.0, 86400.0
 _COUNTS = """
@@ -61,7 +64,7 @@ class Figures(msgspec.Struct, frozen=True):
     stopped: str
     """Why nothing is learnt; empty if something can be."""
     done: float
-    """When about nothing will be waiting; 0 where that is unknown, or so already."""
+    """When about nothing will be waiting; 0 where that is unknown, or so already, or nobody learns."""
 
     @property
     def failed(self) -> int:
@@ -71,7 +74,11 @@ class Figures(msgspec.Struct, frozen=True):
 
 def read_figures(state_dir: Path) -> Figures | None:
     """The figures of a state directory; None where no film was ever wanted, or they cannot be read now."""
-    return read_work_file(state_dir / FOLDER / FILE_NAME, _read, 1)
+    folder = state_dir / FOLDER
+    figures = read_work_file(folder / FILE_NAME, _read, 1)
+    if figures is None or is_held(folder / LOCK_NAME):
+        return figures
+    return msgspec.structs.replace(figures, done=0)
 
 
 def _read(connection: "sqlite3.Connection", now: float) -> Figures:

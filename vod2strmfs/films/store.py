@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Self
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.films import parts
 from vod2strmfs.films.blocks import Blocks
-from vod2strmfs.films.figures import FILE_NAME
+from vod2strmfs.films.figures import FILE_NAME, LOCK_NAME
 from vod2strmfs.films.film import FOLDER, Film, Key
 from vod2strmfs.films.outcomes import BLAMES_FILM, PATIENT_TIMES, Kind, Outcome, account_pause, film_pause
 from vod2strmfs.films.store_file import USED, StoreFile, note, note_blocks, note_shown, unusable
@@ -27,7 +27,6 @@ from vod2strmfs.host.work_file import follow_clock, is_of_now
 from vod2strmfs.index.file import FILE_NAME as INDEX_NAME
 from vod2strmfs.index.store import follows
 
-_LOCK_NAME = "films.lock"
 MOUNT_LOCK_NAME = "mount.lock"
 """What a mount of films holds as long as it lives."""
 _PARTS = "parts"
@@ -477,11 +476,16 @@ class Films:
 
 
 @contextmanager
-def holding(state_dir: Path) -> Iterator[bool]:
-    """Hold the right to learn films, across processes, if nobody else does; gives whether that is so."""
+def holding(state_dir: Path, within: float = 0.0) -> Iterator[bool]:
+    """Hold the right to learn films, across processes, if nobody else does; gives whether that is so.
+
+    Args:
+        state_dir: of the library.
+        within: seconds to wait at most for who only looks at the lock.
+    """
     folder = state_dir / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with held(folder / _LOCK_NAME) as is_ours:
+    with held(folder / LOCK_NAME, within) as is_ours:
         if is_ours:
             parts.remove_unfinished(folder / _PARTS)
         yield is_ours
@@ -489,7 +493,7 @@ def holding(state_dir: Path) -> Iterator[bool]:
 
 def are_learnt(state_dir: Path) -> bool:
     """Whether a process learns films now."""
-    return is_held(state_dir / FOLDER / _LOCK_NAME)
+    return is_held(state_dir / FOLDER / LOCK_NAME)
 
 
 def are_mounted(state_dir: Path) -> bool:

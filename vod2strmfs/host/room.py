@@ -56,7 +56,7 @@ def which_is_full(state_dir: Path) -> str:
 def why_full(state_dir: Path) -> str:
     """A reason, without a full stop: which disk has no room, how much of it is free, and what to do."""
     return (
-        f"the disk at {_mount_point(state_dir)} has no room for it ({_shown(_free(state_dir))} free)."
+        f"the disk at {_mount_point(state_dir)} has no room for it ({shown(_free(state_dir))} free)."
         " Make room there, or give another directory with --state-dir"
     )
 
@@ -75,5 +75,6 @@ def _mount_point(place: Path) -> Path:
     return next(path for path in (place, *place.parents) if os.path.ismount(path) or path == path.parent)
 
 
-def _shown(size: int) -> str:
+def shown(size: int) -> str:
+    """A number of bytes, for people."""
     return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB"

@@ -21,7 +21,7 @@ import msgspec
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.host.lock import held
 from vod2strmfs.host.private import private
-from vod2strmfs.host.room import is_full, keep_reserve, spend_reserve, which_is_full
+from vod2strmfs.host.room import has_room, is_full, keep_reserve, shown, spend_reserve, which_is_full
 from vod2strmfs.host.set_aside import LOOKS_AT_DAMAGE, delete_log, set_aside
 from vod2strmfs.host.work_file import copy_database
 from vod2strmfs.library.contents import decode_kind
@@ -162,7 +162,7 @@ _FIXED_NODES = [
 def create(state_dir: Path, *, thorough: bool = False) -> None:
     """Make an index without a generation in a state directory that has none. The caller holds `writing`.
 
-    An index that is damaged, or a file that is not ours, is moved aside and replaced.
+    An index that is damaged or has other tables, or a file that is not ours, is moved aside and replaced.
 
     Args:
         state_dir: the state directory.
@@ -179,10 +179,11 @@ def create(state_dir: Path, *, thorough: bool = False) -> None:
 
 
 def replace(state_dir: Path) -> None:
-    """Move a damaged index aside, and make one without a generation. The caller holds `writing`."""
+    """Move an index that is of no use aside, and make one without a generation. The caller holds `writing`."""
     path = state_dir / FILE_NAME
+    why = "of an earlier version of this program" if _is_earlier(path) else "damaged or not ours"
     aside = set_aside(path)
-    _log.warning("The index was damaged or not ours; it was moved to %s and is made anew.", aside)
+    _log.warning("The index was %s; it was moved to %s and is made anew.", why, aside)
     # A running mount may have shown the old index: none of its inode numbers may come to mean something else.
     _create_file(path, int(time.time()) << 16)
 
@@ -195,11 +196,20 @@ def copy(state_dir: Path, other: Path) -> None:
         IndexFileError: it cannot be read, or there is no room for a copy.
     """
     path = state_dir / FILE_NAME
+    _check_room(path, other)
     try:
         copy_database(path, other / FILE_NAME)
     except sqlite3.Error as error:
         why = f": {which_is_full(other)}" if is_full(error) else f" ({_reason(path) or error})."
         raise IndexFileError(f"state directory {other}: the index cannot be copied{why}") from error
+
+
+def _check_room(path: Path, other: Path) -> None:
+    """Refuse a copy that has no room, before it takes what room there is from others."""
+    size = path.stat().st_size if path.exists() else 0
+    if not has_room(other, size):
+        takes = f"a copy of the index takes {shown(size)}"
+        raise IndexFileError(f"state directory {path.parent}: {takes}, and {which_is_full(other)}")
 
 
 def is_damage(error: Exception) -> bool:
@@ -321,12 +331,27 @@ def writing(state_dir: Path, *, wait: float = 600) -> Iterator[None]:
         yield
 
 
+def _version(connection: sqlite3.Connection) -> int:
+    """The version of an index's tables; 0 if it is none."""
+    [application] = connection.execute("PRAGMA application_id").fetchone()
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    return int(version) if application == _APPLICATION_ID else 0
+
+
+def _is_earlier(path: Path) -> bool:
+    """Whether a file is an index with tables of an earlier version."""
+    try:
+        with closing(connect(path.parent)) as connection:
+            return 0 < _version(connection) < _SCHEMA_VERSION
+    except (sqlite3.Error, IndexFileError):
+        return False
+
+
 def _is_index(path: Path) -> bool:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            [application] = connection.execute("PRAGMA application_id").fetchone()
-            [version] = connection.execute("PRAGMA user_version").fetchone()
-            if application != _APPLICATION_ID or version < _SCHEMA_VERSION:
+            version = _version(connection)
+            if version < _SCHEMA_VERSION:
                 return False
             if version == _SCHEMA_VERSION:
                 rows = "SELECT (SELECT count(number) FROM generation), (SELECT count(*) FROM attempt)"

@@ -15,6 +15,7 @@ from vod2strmfs.service.tell import noting
 from vod2strmfs.settings import Mode, Settings
 from vod2strmfs.status import progress
 from vod2strmfs.status.runs import LastRun, note_last
+from vod2strmfs.status.words import counted
 
 _INTERRUPTED = 130
 """The exit code that shells have for a command that was ended by Ctrl-C."""
@@ -66,7 +67,8 @@ class Exported:
         """A line that says what was done, where, and how long it took."""
         counts = sorted(self.written.counts.items())
         done = ", ".join(f"{number} {action.replace('_', ' ')}" for action, number in counts) or "nothing to do"
-        return f"{self.job.settings.output_root}: {self.written.folders} folders in {self.seconds:.1f} s: {done}"
+        folders = counted(self.written.folders, "folders")
+        return f"{self.job.settings.output_root}: {folders} in {self.seconds:.1f} s: {done}"
 
     def _notes(self) -> Iterator[str]:
         """Sentences that one has to know to read the summary."""
@@ -134,6 +136,9 @@ def export(
     Raises:
         UserError: it could not be done. What could not be done of it is said by `Exported.error`.
     """
+    from vod2strmfs.materialize.root import check_path
+
+    check_path(settings.output_root)  # A mistake is no run, and nothing is read for it.
     if dry_run:
         return _export(settings, mode, dry_run=True, accept_shrink=accept_shrink, display=display)
     began, root = time.time(), str(settings.output_root.absolute())

@@ -8,10 +8,9 @@ from vod2strmfs.artwork import queue
 from vod2strmfs.errors import IndexFileError
 from vod2strmfs.host.lock import held
 from vod2strmfs.index.file import copy, make_directory
+from vod2strmfs.index.trial_folder import FOLDER, LOCK_NAME
 from vod2strmfs.settings import Settings
 
-_NAME = ".dry-run"
-"""No library's state directory begins with a dot."""
 _WAIT_SECONDS = 600.0
 
 
@@ -27,10 +26,10 @@ def trial(settings: Settings) -> Iterator[Settings]:
         IndexFileError: there is no room for a copy, or another trial takes too long.
     """
     make_directory(settings.state_dir)
-    folder = settings.state_dir / _NAME
+    folder = settings.state_dir / FOLDER
     with ExitStack() as stack:
         try:
-            is_ours = stack.enter_context(held(settings.state_dir / f"{_NAME}.lock", _WAIT_SECONDS))
+            is_ours = stack.enter_context(held(settings.state_dir / LOCK_NAME, _WAIT_SECONDS))
         except OSError as error:
             raise IndexFileError(
                 f"state directory {settings.state_dir}: it cannot be locked for a dry run ({error.strerror})."
