@@ -125,7 +125,7 @@ def test_a_mount_that_starts_again_says_what_was_read_for_nobody_before(tmp_path
     with mounted(tmp_path, url, *_NOBODY, what="films"):
         asked = command("status", "--state-dir", tmp_path / "state", "--config", "")
         said = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=TIMEOUT).stdout
-    assert "5.0 GB from account 1 within 24 hours" in said
+    assert "5.0 GB from account Provider within 24 hours" in said
 
 
 _READERS = 16

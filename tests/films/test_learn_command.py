@@ -102,6 +102,7 @@ def test_so_many_are_learnt_as_are_asked_for(place: Place) -> None:
 def test_what_is_named_is_learnt_alone(place: Place) -> None:
     done = place.learn("film 2*")
     assert done.exit_code == 0, done.output
+    assert re.fullmatch(r"1 film learnt \(.* from providers\); 1 is known\.\n.*", done.stdout, re.DOTALL), done.stdout
     assert place.learnt() == ["s2"]
     done = place.learn("Film 1 (2001)", "Film 3*", "--json")
     assert json.loads(done.stdout)["outcomes"] == {"learnt": 2}
@@ -220,12 +221,12 @@ def test_beside_a_mount_it_says_whose_stream_it_waits_for_and_other_accounts_fil
         subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
     ):
         assert process.stderr
-        assert any("Account 1 has no stream free to learn with since 20" in text for text in process.stderr)
+        assert any("Account Provider 1 has no stream free to learn with since 20" in text for text in process.stderr)
         eventually(lambda: place.learnt() == ["s2", "s3"])
         assert process.poll() is None
         figures = read_figures(place.state_dir)
         assert figures is not None
-        assert "those of account 1 wait for a stream of it, since " in describe(figures, time.time())
+        assert "those of account Provider 1 wait for a stream of it, since " in describe(figures, time.time())
         seen.set()
         assert "Account" not in process.stderr.read()
         assert process.wait() == 0
@@ -245,7 +246,7 @@ def test_once_nobody_learns_any_more_nobody_is_said_to_wait_for_a_stream(
         return figures.full if figures else {}
 
     with learning_elsewhere(place, watched=1):
-        eventually(lambda: list(full()) == ["account 1"])
+        eventually(lambda: list(full()) == ["account Provider 1"])
     assert full() == {}
 
 

@@ -248,7 +248,7 @@ def test_who_has_no_stream_to_give_is_left_alone(world: World, status: int) -> N
     assert world.outcome().kind == Kind.BUSY
     figures = world.figures()
     assert figures.waiting == 1
-    assert list(figures.paused) == ["account 1"]
+    assert list(figures.paused) == ["account Provider 1"]
     assert len(world.proxy.requests) == 1
 
 

@@ -885,7 +885,7 @@ def test_a_viewer_for_whom_there_is_no_stream_is_told_at_once(opens: Opens) -> N
             assert await is_right(player, first, playing, MEGABYTE, 2 * MEGABYTE)
             player.opened(second, 2)
             error = await failure(player, second, 50 * MEGABYTE, handle=2)
-            assert "films that play use the 1 stream of account 1" in str(error)
+            assert "films that play use the 1 stream of its account" in str(error)
             refusal = cinema.admission.streams()[1].last_refusal
             assert refusal
             assert refusal.why == str(error)

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import failing_disk
 import pytest
+from disks import small_disk
 from libraries import Library
 
 from vod2strmfs.demo.catalogue import Catalogue
@@ -24,27 +26,36 @@ def preload(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-def test_what_a_disk_does_not_give_once_is_no_reason_to_begin_anew(tmp_path: Path, preload: Path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory: hundreds of files are flushed."""
+    with small_disk(tmp_path / "disk", "64M") as disk:
+        yield disk
+
+
+def test_what_a_disk_does_not_do_once_is_no_reason_to_begin_anew_and_leaves_no_half_index(
+    folder: Path, preload: Path
+) -> None:
     """Inode numbers would be others, what the brake holds would go, and films would be gone until learnt anew. SQLite
     says of a page that the disk did not give that the file is malformed."""
     made = Catalogue()
-    for number in range(40):
+    for number in range(25):
         made.movie(f"Film {number}", description="Some plot. " * 40)
-    library = Library(tmp_path)
+    library = Library(folder)
     library.show(made)
     before = library.tree()
-    wishes = [Wish(node, Key("movie", 1, f"s{node}"), f"Film {node}", 60) for node in range(20, 300)]
+    wishes = [Wish(node, Key("movie", 1, f"s{node}"), f"Film {node}", 60) for node in range(20, 150)]
     with Films(library.state_dir) as films:
         films.want(wishes, 1)
-    Manifest(tmp_path / "manifest.db").close()
+    Manifest(folder / "manifest.db").close()
     done = subprocess.run(
-        [sys.executable, failing_disk.__file__, tmp_path, library.last_url],
+        [sys.executable, failing_disk.__file__, folder, library.last_url],
         env=os.environ | {"LD_PRELOAD": str(preload)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     failed = {name: int(number) for name, number in (line.split() for line in done.stdout.splitlines())}
-    assert {name for name, number in failed.items() if number > 3} == {"index.db", "films.db", "manifest.db"}
-    assert list(tmp_path.rglob("*unusable*")) == []
+    assert {name for name, number in failed.items() if number > 3} == {"index.db", "films.db", "manifest.db", "made"}
+    assert list(folder.rglob("*unusable*")) == []
     assert library.tree() == before
     with Films(library.state_dir) as films:
         assert len(films.names()) == len(wishes)

@@ -147,6 +147,21 @@ def test_failures_make_an_account_wait_and_success_forgives_them(queue: Queue, c
     assert ask(queue, clock)
 
 
+def test_an_account_of_which_nobody_says_who_watches_is_left_alone_and_longer_each_time(
+    queue: Queue, clock: Clock
+) -> None:
+    """Before each series Dispatcharr is asked for that. Without a pause, it would be asked as fast as it answers."""
+    queue.look([entry(1), entry(2, account=2)])
+    for seconds in (15, 30, 60):
+        queue.punish(1, Outcome(Kind.AWAY, "it answers 502"))
+        clock.wait(seconds - 1)
+        assert ask(queue, clock, Outcome(Kind.BUSY, pause=0.001)) != 1
+        clock.wait(2)
+        item = queue.next(FAST)
+        assert isinstance(item, Item)
+        assert item.account == 1
+
+
 def test_the_rate_and_the_budget_hold_for_all_who_use_the_queue(queue: Queue, clock: Clock, tmp_path: Path) -> None:
     limits = Limits(rate=6, budget=3, parallel=9)
     queue.look([entry(number) for number in range(9)])

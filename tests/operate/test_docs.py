@@ -16,6 +16,7 @@ from vod2strmfs.errors import Exit
 from vod2strmfs.materialize.output_stats import METRICS
 from vod2strmfs.reports.rows import COLUMNS, Action, Reason, Type
 from vod2strmfs.settings import LibrarySettings, Settings
+from vod2strmfs.status.state import MountState
 
 SCOPES = ("database", "index", "filesystem", "output")
 ROOT = Path(__file__).parents[2]
@@ -154,3 +155,10 @@ def test_each_of_the_fifteen_symptoms_has_a_cause_and_a_remedy() -> None:
     for symptom in symptoms:
         assert "* **Why:** " in symptom, symptom
         assert "* **Do:** " in symptom, symptom
+
+
+def test_the_page_lists_every_field_of_a_mounts_status() -> None:
+    page = (ROOT / "docs" / "operation.md").read_text()
+    table = page.partition("these are fields of a mount;")[2].partition("\n\nBeside them")[0]
+    fields = {*MountState.__struct_fields__, "held", "cache_hit_rate"}  # `encode` adds the last two.
+    assert set(re.findall("`(\\w+)`", "".join(re.findall(r"^\|([^|]*)\|", table, re.M)))) == fields

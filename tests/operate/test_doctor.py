@@ -262,7 +262,7 @@ def test_all_categories_disabled(tmp_path: Path, server: DispatcharrServer) -> N
     catalogue.enable(account, category, enabled=False)
     catalogue.movie("Heat", category=category)
     set_up.options["database"] = Database(f"sqlite:///{other}/demo.db").fill(catalogue).url
-    broken(set_up.examine(), "1 of 1 categories are disabled", "Enable VOD categories")
+    broken(set_up.examine(), "1 of 1 categories is disabled", "Enable VOD categories")
 
 
 def test_nothing_in_the_catalogue(set_up: SetUp) -> None:
@@ -280,10 +280,11 @@ def test_some_categories_disabled_series_without_episodes_and_titles_without_ids
     catalogue.series("Dark")
     catalogue.movie("Ran")
     notes = {f.check: f for f in SetUp(tmp_path, server.url, catalogue).examine() if f.level == Level.NOTE}
-    assert "1 of 1 categories are disabled" in notes["categories"].text
-    assert "1 series are not shown" in notes["episodes"].text
+    assert "1 of 1 categories is disabled" in notes["categories"].text
+    assert notes["episodes"].text == "1 series is not shown, since Dispatcharr has not fetched its episodes"
     assert "Open a series in Dispatcharr" in notes["episodes"].advice
-    assert "2 titles have neither" in notes["ids"].text
+    assert notes["ids"].text == "2 titles have neither a TMDB nor an IMDb id"
+    assert all(is_documented(notes[check]) for check in ("categories", "episodes", "ids"))
 
 
 # The index

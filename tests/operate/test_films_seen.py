@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import learnt as films_learnt
@@ -15,6 +16,7 @@ from libraries import Library
 from mounts import TIMEOUT, command, eventually, mounted
 from prometheus_client.parser import text_string_to_metric_families
 
+from vod2strmfs.catalog.open import open_source
 from vod2strmfs.cli.status import film_lines
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import Exit, IndexFileError
@@ -23,7 +25,9 @@ from vod2strmfs.films.film import Key
 from vod2strmfs.films.outcomes import Kind, Outcome
 from vod2strmfs.films.store import Films, Learnt, Wish, holding
 from vod2strmfs.notify.account import Account
+from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.status.state import AccountStreams, FilmsState, MountState, PlayingFilm, decode, encode
+from vod2strmfs.sync.run import sync
 from vod2strmfs.web.known import Known, look
 from vod2strmfs.web.metrics import render
 from vod2strmfs.web.pages import Pages
@@ -36,7 +40,7 @@ _MOUNT = MountState(
             PlayingFilm("Ran (1985)", 4, 400_000.0, background=True),
         ),
         accounts=(
-            AccountStreams(3, 1, 1, 0, 2, 1_800_000_000.0, "films that play use the 1 stream of account 3"),
+            AccountStreams(3, 1, 1, 0, 2, 1_800_000_000.0, "films that play use the 1 stream of its account"),
             AccountStreams(4, 0, 1, 1, 0, background=5_000_000_000),
         ),
         received=12_300_000_000,
@@ -65,7 +69,7 @@ def learnt(tmp_path: Path) -> Figures:
 
 
 def test_status_says_what_is_learnt_what_plays_and_what_was_refused(learnt: Figures) -> None:
-    shown = [f"{heading}: {text}" for heading, text in film_lines(_MOUNT, "", learnt, learnt.done - 60)]
+    shown = [f"{heading}: {text}" for heading, text in film_lines(_MOUNT, "", learnt, {3: "Alpha"}, learnt.done - 60)]
     whole = "\n".join(shown)
     assert "films: /data/Films, for 2 hours (process 43)" in whole
     assert "1 film learnt" in whole
@@ -74,10 +78,10 @@ def test_status_says_what_is_learnt_what_plays_and_what_was_refused(learnt: Figu
     assert "done in about 1 minute" in whole
     assert "kept: 1.0 MB of 20.0 GB" in whole
     assert "taken: 2.0 MB of 50.0 GB within 24 hours, to learn" in whole
-    assert "plays: Heat (1995), from account 3, 1.2 MB a second; Dispatcharr hung up" in shown
+    assert "plays: Heat (1995), from account Alpha, 1.2 MB a second; Dispatcharr hung up" in shown
     assert "plays: Ran (1985), from account 4, 0.4 MB a second, in the background" in shown
     assert re.search(
-        r"refused: 2 times, account 3, last 2027-01-1\d .*: films that play use the 1 stream of account 3", whole
+        r"refused: 2 times, account Alpha, last 2027-01-1\d .*: films that play use the 1 stream of its account", whole
     )
     assert "unwatched: 5.0 GB from account 4 within 24 hours" in shown
     told = "told: plex at nas: 40 folders, 3 waiting, failing since 2027-01-1"
@@ -94,10 +98,10 @@ def test_when_learning_is_done_is_not_said_while_nobody_learns(tmp_path: Path, l
 
 
 def test_a_mount_of_films_that_has_gone_or_hangs_is_told_beside_what_is_learnt(learnt: Figures) -> None:
-    assert ("films", "not mounted") in list(film_lines(None, "", learnt, 0.0))
+    assert ("films", "not mounted") in list(film_lines(None, "", learnt, {}, 0.0))
     hung = "state directory /state/films: the mount does not answer within 5 seconds. See its log"
-    assert ("films", hung) in list(film_lines(None, hung, None, 0.0))
-    assert list(film_lines(None, "", None, 0.0)) == []
+    assert ("films", hung) in list(film_lines(None, hung, None, {}, 0.0))
+    assert list(film_lines(None, "", None, {}, 0.0)) == []
 
 
 def test_what_a_mount_of_films_says_comes_through_its_socket_unchanged() -> None:
@@ -136,6 +140,13 @@ def words_of(page: str) -> str:
 def test_the_page_says_how_far_learning_is_and_what_plays(
     tmp_path: Path, learnt: Figures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    catalogue = Catalogue()
+    catalogue.account("Beta", active=False)
+    catalogue.account("Gamma", active=False)
+    catalogue.movie("Heat", relations=[catalogue.account("Alpha\x1b")])
+    catalogue.write(f"sqlite:///{tmp_path}/demo.db")
+    with closing(open_source(f"sqlite:///{tmp_path}/demo.db")) as source:
+        sync(source, LibrarySettings(), tmp_path)
     pages = Pages(tmp_path, tmp_path)
     with holding(tmp_path):
         front = words_of(pages.front())
@@ -148,11 +159,11 @@ def test_the_page_says_how_far_learning_is_and_what_plays(
     monkeypatch.setattr(pages, "known", lambda: look(tmp_path)._replace(films=_MOUNT))
     whole = pages.front()
     front = words_of(whole)
-    assert "What plays Heat (1995), from account 3, 1.2 MB a second; Dispatcharr hung up" in front
-    assert "0.4 MB a second, in the background" in front
+    assert "What plays Heat (1995), from account Alpha, 1.2 MB a second; Dispatcharr hung up" in front
+    assert "from account 4, 0.4 MB a second, in the background" in front
     assert "Mounted/data/Films, for 2 hours" in front
-    assert "Streams of account 31 to watch, 0 to learn, of 1" in front
-    assert "Refused for want of a stream, account 32; last " in front
+    assert "Streams of account Alpha1 to watch, 0 to learn, of 1" in front
+    assert "Refused for want of a stream, account Alpha2; last " in front
     # Only films are mounted, and that is well.
     assert '<div class="card good" id="health">' in whole
     assert front.count("plex at nas cannot be told what changed 3 folders to be told of") == 1

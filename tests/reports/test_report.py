@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from disks import small_disk
 from hypothesis import given
 from hypothesis import strategies as st
 from libraries import Library
@@ -18,6 +19,7 @@ from rich.cells import cell_len
 from terminals import on_terminal
 
 from vod2strmfs.demo.catalogue import Catalogue
+from vod2strmfs.errors import OutputError
 from vod2strmfs.reports.files import prune, read, reports
 from vod2strmfs.reports.rows import Action, Reason, ReportRow, Type, inert, original
 from vod2strmfs.reports.writer import Report
@@ -188,6 +190,12 @@ def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
         done = shown(argument)
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (6, "", 1)
         assert words in done.stderr
+
+
+def test_a_disk_without_room_for_the_report_is_said(tmp_path: Path) -> None:
+    said = r"No space left on device\. Make room there, or give another directory with --report-dir\."
+    with small_disk(tmp_path / "disk", "64k") as disk, pytest.raises(OutputError, match=said):
+        write(disk, *(row(f"Film {number}") for number in range(10_000)))
 
 
 def test_the_report_of_a_killed_run_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:

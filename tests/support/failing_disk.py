@@ -1,9 +1,10 @@
 """Opens and examines files of a folder, in a process that `failing_disk.c` is preloaded into: of each, every single
-read fails once. Says how many reads that were of each file."""
+read fails once. Then makes indexes, of which every single call fails once. Says how many calls that were."""
 
 import ctypes
 import gc
 import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -13,20 +14,24 @@ from pathlib import Path
 from vod2strmfs.catalog.open import open_source
 from vod2strmfs.errors import UserError
 from vod2strmfs.films.store import Films
+from vod2strmfs.index.file import LOCK_NAME, create, is_whole, writing
 from vod2strmfs.materialize.manifest import Manifest
 from vod2strmfs.settings import LibrarySettings
 from vod2strmfs.sync.run import sync
 
 
-def _fail_each(path: Path, work: Callable[[], None]) -> int:
+def _fail_each(path: Path, work: Callable[[], None], check: Callable[[], None], what: str = "fail_read") -> int:
     library = ctypes.CDLL(os.environ["LD_PRELOAD"])
     number = 0
     while True:
-        library.fail_read(os.fsencode(path), ctypes.c_long(number + 1))
+        library[what](os.fsencode(path), ctypes.c_long(number + 1))
         with suppress(UserError, sqlite3.Error):
             work()
         gc.collect()  # What could not be opened is closed, so that each work begins alike.
-        if library.reads_left():
+        has_failed = not library.calls_left()
+        library.fail_read(b"", ctypes.c_long(0))
+        check()
+        if not has_failed:
             return number
         number += 1
 
@@ -48,13 +53,29 @@ def _open_manifest(path: Path) -> None:
         manifest.check()
 
 
+def _make_index(state_dir: Path) -> None:
+    shutil.rmtree(state_dir, ignore_errors=True)
+    with writing(state_dir):
+        create(state_dir)
+
+
+def _check_made(state_dir: Path) -> None:
+    assert is_whole(state_dir) or [each.name for each in state_dir.iterdir()] == [LOCK_NAME]
+
+
 def main() -> None:
-    """Open the files."""
+    """Open the files, and make the indexes."""
     folder, url = Path(sys.argv[1]), sys.argv[2]
-    state_dir, manifest = folder / "state", folder / "manifest.db"
-    print("index.db", _fail_each(state_dir / "index.db", lambda: _sync(url, state_dir)))
-    print("films.db", _fail_each(state_dir / "films/films.db", lambda: _open_films(state_dir)))
-    print("manifest.db", _fail_each(manifest, lambda: _open_manifest(manifest)))
+    gc.freeze()  # What was loaded need not be gone through each time.
+    state_dir, manifest, made = folder / "state", folder / "manifest.db", folder / "made"
+
+    def check() -> None:
+        assert not list(folder.rglob("*unusable*"))
+
+    print("index.db", _fail_each(state_dir / "index.db", lambda: _sync(url, state_dir), check))
+    print("films.db", _fail_each(state_dir / "films/films.db", lambda: _open_films(state_dir), check))
+    print("manifest.db", _fail_each(manifest, lambda: _open_manifest(manifest), check))
+    print("made", _fail_each(made / "index.db", lambda: _make_index(made), lambda: _check_made(made), "fail_call"))
 
 
 if __name__ == "__main__":

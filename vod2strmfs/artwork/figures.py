@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vod2strmfs.host.work_file import counted, read_work_file
-from vod2strmfs.status.words import span
+from vod2strmfs.status import words
 
 if TYPE_CHECKING:
     import sqlite3
@@ -88,12 +88,12 @@ def _read(connection: "sqlite3.Connection", now: float) -> Figures:
 
 def describe(figures: Figures, now: float) -> str:
     """How far fetching images is, in words."""
-    parts = [f"{figures.stored:,} images stored ({megabytes(figures.bytes)})"]
+    parts = [f"{words.counted(figures.stored, 'images')} stored ({megabytes(figures.bytes)})"]
     if figures.waiting:
         parts.append(f"{figures.waiting:,} waiting, at most {figures.rate:g} a minute")
     parts += [f"{number:,} failed ({why})" for why, number in figures.failing.items()]
     if figures.done:
-        parts.append(f"done in about {span(figures.done - now)}")
+        parts.append(f"done in about {words.span(figures.done - now)}")
     parts += [f"{name} left alone: {why}" for name, why in figures.paused.items()]
     if figures.stopped:
         parts.append(f"stopped: {figures.stopped}")

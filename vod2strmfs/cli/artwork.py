@@ -12,6 +12,7 @@ from vod2strmfs.cli.logs.setup import set_up_logs
 from vod2strmfs.cli.options import ARTWORK, CATALOGUE, STATE, GroupedCommand, with_settings
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.settings import Settings
+from vod2strmfs.status.words import counted
 
 if TYPE_CHECKING:
     from vod2strmfs.artwork.command import Result
@@ -64,11 +65,13 @@ def _summary(done: "Result") -> str:
     figures = done.figures
     if figures is None:
         return "No title of the library has a poster or a background."
-    lines = [f"{done.counts['stored']:,} images fetched; {figures.stored:,} are there ({megabytes(figures.bytes)})."]
+    are = "is" if figures.stored == 1 else "are"
+    there = f"{are} there ({megabytes(figures.bytes)})."
+    lines = [f"{counted(done.counts['stored'], 'images')} fetched; {figures.stored:,} {there}"]
     if done.elsewhere:
-        lines = [f"Another process fetches; {figures.stored:,} images are there ({megabytes(figures.bytes)})."]
+        lines = [f"Another process fetches; {counted(figures.stored, 'images')} {there}"]
     if figures.waiting:
-        lines.append(f"{figures.waiting:,} were not asked for yet.")
+        lines.append(f"{figures.waiting:,} {'was' if figures.waiting == 1 else 'were'} not asked for yet.")
     failing = list(figures.failing.items())
     lines += [f"{number:,} could not be had: {why}." for why, number in failing[:_SHOWN]]
     if len(failing) > _SHOWN:

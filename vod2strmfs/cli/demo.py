@@ -3,6 +3,7 @@
 import click
 
 from vod2strmfs.cli.options import GroupedCommand, debug_option
+from vod2strmfs.status.words import counted
 
 
 @click.command(cls=GroupedCommand)
@@ -24,4 +25,4 @@ def demo(file: str, movies: int, series: int, episodes: int, seed: int) -> None:
     from vod2strmfs.demo.generator import write_demo
 
     write_demo(file, movies=movies, series=series, episodes=episodes, seed=seed)
-    click.echo(f"{movies} movies, {series} series and {episodes} episodes written.")
+    click.echo(f"{counted(movies, 'movies')}, {series} series and {counted(episodes, 'episodes')} written.")

@@ -125,7 +125,8 @@ def _summary(done: "Result") -> str:
     from vod2strmfs.hydrate.outcomes import Kind
 
     asked, filled = done.counts.total(), done.counts[Kind.FILLED]
-    lines = [f"{asked:,} series asked for, {filled:,} filled; {done.missing:,} have no episodes yet."]
+    have = "has" if done.missing == 1 else "have"
+    lines = [f"{asked:,} series asked for, {filled:,} filled; {done.missing:,} {have} no episodes yet."]
     if not asked and not done.missing:
         lines = ["Every series has episodes."]
     lines += [f"{number:,} failed: {why}." for why, number in done.reasons.most_common()]

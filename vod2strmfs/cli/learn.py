@@ -12,7 +12,7 @@ from vod2strmfs.cli.logs.setup import set_up_logs
 from vod2strmfs.cli.options import STATE, Group, GroupedCommand, with_settings
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.settings import LibrarySettings, Settings
-from vod2strmfs.status.words import counted, span
+from vod2strmfs.status.words import capitalized, counted, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Set
@@ -101,24 +101,24 @@ def _summary(settings: Settings, done: "Result", limit: int | None) -> str:
     figures = done.figures
     if figures is None or not (figures.learnt or figures.waiting or figures.failed):
         return "The library has no films."
-    learnt = done.counts[Kind.LEARNT]
+    learnt, are = done.counts[Kind.LEARNT], "is" if figures.learnt == 1 else "are"
     lines = [
-        f"{counted(learnt, 'films')} learnt ({gigabytes(done.taken)} from providers); {figures.learnt:,} are known."
+        f"{counted(learnt, 'films')} learnt ({gigabytes(done.taken)} from providers); {figures.learnt:,} {are} known."
     ]
     if done.elsewhere and done.counts:
         lines.append("Films were mounted then: the mount learns the others.")
     elif done.elsewhere:
-        lines = [f"Another process learns; {figures.learnt:,} films are known."]
+        lines = [f"Another process learns; {counted(figures.learnt, 'films')} {are} known."]
     if not done.plan.films and not done.left:
-        lines = [f"There is nothing to learn now: {figures.learnt:,} are known."]
+        lines = [f"There is nothing to learn now: {figures.learnt:,} {are} known."]
     if done.left:
         lines.append(f"{done.left:,} {'is' if done.left == 1 else 'are'} still to be learnt.")
     # What stops all of them is said once.
     reasons = [(why, n) for why, n in done.reasons.most_common() if not figures.stopped or figures.stopped not in why]
     lines += [_sentence(f"{number:,} not learnt: {why}") for why, number in reasons[:_SHOWN]]
     if len(reasons) > _SHOWN:
-        lines.append(f"{sum(number for _, number in reasons[_SHOWN:]):,} more were not learnt.")
-    lines += [f"{name.capitalize()} is left alone for a while: {why}." for name, why in figures.paused.items()]
+        lines.append(f"Not learnt either: {sum(number for _, number in reasons[_SHOWN:]):,} more.")
+    lines += [f"{capitalized(name)} is left alone for a while: {why}." for name, why in figures.paused.items()]
     if figures.stopped:
         lines.append(_sentence(f"Stopped: {figures.stopped}"))
     elif done.left and not figures.paused and not done.stopped and not done.elsewhere:

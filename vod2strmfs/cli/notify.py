@@ -12,6 +12,7 @@ from vod2strmfs.cli.output import say
 from vod2strmfs.errors import Exit, SettingsError, UserError
 from vod2strmfs.service.tell import TELL_SECONDS, orders_of
 from vod2strmfs.settings import Settings
+from vod2strmfs.status.words import counted
 
 if TYPE_CHECKING:
     from vod2strmfs.notify.examine import Found, Place
@@ -114,7 +115,7 @@ def _send(orders: "list[Order]", *, quiet: bool, as_json: bool) -> None:
         say_json(fields | ended(Exit.FAILED if failing else Exit.OK, "; ".join(failing)))
     for accounts, of_films in () if as_json or quiet else ((library, ""), (films, "films, ")):
         for each in accounts:
-            say(f"{of_films}{each.name}: told of {each.told} folders, {each.waiting} waiting")
+            say(f"{of_films}{each.name}: told of {counted(each.told, 'folders')}, {each.waiting} waiting")
     if failing and not as_json:
         raise UserError("\n".join(failing))
     raise SystemExit(int(Exit.FAILED if failing else Exit.OK))

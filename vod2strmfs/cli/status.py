@@ -3,7 +3,7 @@
 import os
 import pwd
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -122,6 +122,7 @@ def _show(settings: Settings, timeout: float, *, as_json: bool, only_films: bool
 
     from vod2strmfs.artwork import figures as artwork
     from vod2strmfs.hydrate.figures import describe, read_figures
+    from vod2strmfs.index.accounts import account_names
     from vod2strmfs.status.state import for_programs
 
     state_dir = settings.state_dir
@@ -144,7 +145,8 @@ def _show(settings: Settings, timeout: float, *, as_json: bool, only_films: bool
         shown += [("artwork", artwork.describe(images, seen.now))] if images else []
     elif seen.films and seen.films.merge:
         shown.append(("merge", seen.films.merge))
-    for heading, text in (*shown, *film_lines(seen.films, seen.films_error, seen.learnt, seen.now)):
+    accounts = account_names(state_dir) if seen.films else {}
+    for heading, text in (*shown, *film_lines(seen.films, seen.films_error, seen.learnt, accounts, seen.now)):
         say(f"{heading:<14}{text}")
     return seen
 
@@ -234,10 +236,11 @@ def run_lines(runs: "Runs | None", now: float) -> Iterator[tuple[str, str]]:
 
 
 def film_lines(
-    mount: "MountState | None", error: str, figures: "Figures | None", now: float
+    mount: "MountState | None", error: str, figures: "Figures | None", accounts: Mapping[int, str], now: float
 ) -> Iterator[tuple[str, str]]:
     """The lines that are shown of films that play: a heading, and the text that stands behind it."""
     from vod2strmfs.films.figures import describe, gigabytes
+    from vod2strmfs.index.accounts import called
 
     if mount:
         yield "films", f"{mount.mountpoint}, for {span(mount.now - mount.started)} (process {mount.pid})"
@@ -257,13 +260,13 @@ def film_lines(
         return
     for film in mount.films.playing:
         beside = f"{', in the background' if film.background else ''}{f'; {film.error}' if film.error else ''}"
-        yield "plays", f"{film.name}, from account {film.account}, {film.rate / 1e6:.1f} MB a second{beside}"
+        yield "plays", f"{film.name}, from {called(film.account, accounts)}, {film.rate / 1e6:.1f} MB a second{beside}"
     for each in mount.films.accounts:
         if each.refused:
             last = f"last {moment(each.refused_at)}: {each.refused_because}"
-            yield "refused", f"{counted(each.refused, 'times')}, account {each.account}, {last}"
+            yield "refused", f"{counted(each.refused, 'times')}, {called(each.account, accounts)}, {last}"
         if each.background:
-            yield "unwatched", f"{gigabytes(each.background)} from account {each.account} within 24 hours"
+            yield "unwatched", f"{gigabytes(each.background)} from {called(each.account, accounts)} within 24 hours"
     yield "received", f"{gigabytes(mount.films.received)} from providers since it was mounted"
 
 

@@ -80,7 +80,8 @@ def catalogue(facts: Facts, counts: Mapping[str, int]) -> Iterator[Finding]:
         f" {counts['series_eligible']} of {counts['series']} series can be shown,"
         f" from {counts['accounts_active']} of {counts['accounts']} accounts"
     )
-    disabled = f"{facts.categories_disabled} of {facts.categories} categories are disabled"
+    are = "is" if facts.categories_disabled == 1 else "are"
+    disabled = f"{facts.categories_disabled} of {facts.categories} categories {are} disabled"
     if not counts["accounts_active"]:
         yield Finding(
             "catalogue",

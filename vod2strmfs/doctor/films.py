@@ -116,10 +116,11 @@ def cache(settings: Settings, figures: Figures | None) -> Iterator[Finding]:
         return
     more = max(int(settings.films_cache * 1e9) - figures.kept, 0) // figures.each
     if figures.waiting > more:
+        wait = "waits" if figures.waiting == 1 else "wait"
         yield Finding(
             _CHECK,
             Level.WARNING,
-            f"films_cache has room for about {more:,} more films, and {figures.waiting:,} wait to be learnt",
+            f"films_cache has room for about {more:,} more films, and {figures.waiting:,} {wait} to be learnt",
             "Leave out what nobody watches (categories, languages, years), or give films_cache more.",
         )
 
@@ -189,7 +190,8 @@ def learnt(figures: Figures | None) -> Iterator[Finding]:
             "`vod2strmfs learn --limit 20` learns the first ones now, and says what fails.",
         )
     else:
-        yield Finding(_CHECK, Level.OK, f"{figures.learnt:,} were learnt, {figures.waiting:,} wait")
+        were, wait = ("was" if figures.learnt == 1 else "were"), ("waits" if figures.waiting == 1 else "wait")
+        yield Finding(_CHECK, Level.OK, f"{figures.learnt:,} {were} learnt, {figures.waiting:,} {wait}")
     if figures is None:
         return
     if figures.stopped:

@@ -11,7 +11,7 @@ from vod2strmfs.index.merge import OF_NEW, explain_merge
 from vod2strmfs.index.store import Store
 from vod2strmfs.library import stats_csv as stats
 from vod2strmfs.settings import LibrarySettings, Settings
-from vod2strmfs.status.words import moment, span
+from vod2strmfs.status.words import counted, moment, span
 
 _OLD_SECONDS = 2 * 86400.0
 """Seconds since the last comparison with the catalogue from which on an index is called old."""
@@ -79,12 +79,12 @@ def brake(held: Sequence[Held], settings: Settings) -> Iterator[Finding]:
 
 def missing(metrics: Mapping[str, str]) -> Iterator[Finding]:
     """The titles that a viewer will miss, by the metrics of the scope `index`."""
-    if int(metrics.get("series_without_episodes", 0)):
+    if empty := int(metrics.get("series_without_episodes", 0)):
+        are, their = ("is", "its") if empty == 1 else ("are", "their")
         yield Finding(
             "episodes",
             Level.NOTE,
-            f"{metrics['series_without_episodes']} series are not shown, since Dispatcharr"
-            " has not fetched their episodes",
+            f"{empty} series {are} not shown, since Dispatcharr has not fetched {their} episodes",
             "Open a series in Dispatcharr's VOD page: it fetches them then.",
         )
     without = int(metrics.get("movies_without_ids", 0)) + int(metrics.get("series_without_ids", 0))
@@ -92,7 +92,7 @@ def missing(metrics: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(
             "ids",
             Level.NOTE,
-            f"{without} titles have neither a TMDB nor an IMDb id",
+            f"{counted(without, 'titles')} {'has' if without == 1 else 'have'} neither a TMDB nor an IMDb id",
             "Media servers go by name and year there; clean_titles and name_regex help them.",
         )
 

@@ -9,6 +9,7 @@ from vod2strmfs.doctor import films
 from vod2strmfs.doctor.finding import Finding, Level
 from vod2strmfs.extract.picks import lines
 from vod2strmfs.settings import SYSTEM_FILE, Settings, is_secret, without_password
+from vod2strmfs.status.words import counted
 
 
 def origins(settings: Settings, config: Path | None, *, is_usual: bool = False) -> Iterator[Finding]:
@@ -82,7 +83,7 @@ def shelves(settings: Settings) -> Iterator[Finding]:
                 "Until it can, the shelf holds what the file named before; without that it is not shown.",
             )
         else:
-            yield Finding("shelf", Level.OK, f"{shelf.name}: {shelf.picks} has {number} lines")
+            yield Finding("shelf", Level.OK, f"{shelf.name}: {shelf.picks} has {counted(number, 'lines')}")
 
 
 def _has_password(settings: Settings) -> bool:

@@ -137,7 +137,7 @@ class Admission:
         lease = Lease(rank)
         if rank == Rank.LEARNER:
             if not await self.has_room_to_learn(account):
-                raise FullError(f"account {account} has no stream free to learn with")
+                raise FullError("its account has no stream free to learn with")
         else:
             its.waiting.append(rank)
             try:
@@ -196,10 +196,10 @@ class Admission:
         limit = await self._limit(account, its)
         while (is_full := its.used() >= limit) or max(its.waiting) > rank:
             if is_full and sum(not lease.taken for lease in its.leases) >= limit and not _take_away(its, rank):
-                raise FullError(f"films that play use the {counted(limit, 'streams')} of account {account}")
+                raise FullError(f"films that play use the {counted(limit, 'streams')} of its account")
             changed, now = its.changed, trio.current_time()
             if now >= deadline:
-                raise FullError(f"no stream of account {account} became free in {within:.0f} seconds")
+                raise FullError(f"no stream of its account became free in {within:.0f} seconds")
             with trio.move_on_at(min([deadline, *its.quiet])):
                 await changed.wait()
 

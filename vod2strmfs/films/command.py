@@ -21,8 +21,9 @@ from vod2strmfs.films.store import Due, Films, are_learnt, are_mounted, holding
 from vod2strmfs.films.upstream import Upstream
 from vod2strmfs.host.in_trio import in_trio, until_signal
 from vod2strmfs.hydrate.api import Api
+from vod2strmfs.index.accounts import account_names, called
 from vod2strmfs.index.order import HydrateOrder
-from vod2strmfs.status.words import moment
+from vod2strmfs.status.words import capitalized, moment
 
 _WATCH_SECONDS = 1.0
 _API_SECONDS = 10.0
@@ -157,19 +158,20 @@ def _look_on(films: Films, job: Job, result: Result, tell: Tell) -> None:
         tell(done, total)
         if not waiting or done >= total or figures.stopped or figures.paused:
             return
-        said = _say_full(films, since, figures, said)
+        said = _say_full(films, job.state_dir, since, figures, said)
         time.sleep(_WATCH_SECONDS)
         if not are_mounted(job.state_dir) and not are_learnt(job.state_dir):
             return
 
 
-def _say_full(films: Films, asked_since: float, figures: Figures, said: Set[str]) -> Set[str]:
+def _say_full(films: Films, state_dir: Path, asked_since: float, figures: Figures, said: Set[str]) -> Set[str]:
     """Say of which accounts a stream is waited for, unless that was said; returns those accounts."""
-    awaited = {f"account {account}" for account in films.waiting_of(time.time(), asked_since=asked_since)}
+    names = account_names(state_dir) if figures.full else {}
+    awaited = {called(account, names) for account in films.waiting_of(time.time(), asked_since=asked_since)}
     full = awaited & figures.full.keys()
     for name in sorted(full - said):
         since = moment(figures.full[name])
-        _log.info("%s has no stream free to learn with since %s: its films wait.", name.capitalize(), since)
+        _log.info("%s has no stream free to learn with since %s: its films wait.", capitalized(name), since)
     return full
 
 

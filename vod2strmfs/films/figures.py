@@ -1,6 +1,7 @@
 """How far learning films is, for whoever asks: read from the store's file, while another process works with it."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import msgspec
 from vod2strmfs.films.film import BLOCK, FOLDER
 from vod2strmfs.host.lock import is_held
 from vod2strmfs.host.work_file import counted, read_work_file
+from vod2strmfs.index.accounts import account_names, called
 from vod2strmfs.status import words
 
 if TYPE_CHECKING:
@@ -58,9 +60,9 @@ class Figures(msgspec.Struct, frozen=True):
     each: int
     """Bytes that a film costs, on average."""
     paused: dict[str, str]
-    """The accounts that are left alone for a while, and why."""
+    """Why accounts are left alone for a while, by what they are called."""
     full: dict[str, float]
-    """The accounts that have no stream free to learn with, and since when."""
+    """Since when accounts have no stream free to learn with, by what they are called."""
     stopped: str
     """Why nothing is learnt; empty if something can be."""
     done: float
@@ -75,13 +77,13 @@ class Figures(msgspec.Struct, frozen=True):
 def read_figures(state_dir: Path) -> Figures | None:
     """The figures of a state directory; None where no film was ever wanted, or they cannot be read now."""
     folder = state_dir / FOLDER
-    figures = read_work_file(folder / FILE_NAME, _read, 1)
+    figures = read_work_file(folder / FILE_NAME, partial(_read, state_dir), 1)
     if figures is None or is_held(folder / LOCK_NAME):
         return figures
     return msgspec.structs.replace(figures, done=0)
 
 
-def _read(connection: "sqlite3.Connection", now: float) -> Figures:
+def _read(state_dir: Path, connection: "sqlite3.Connection", now: float) -> Figures:
     info = dict(connection.execute("SELECT name, value FROM info"))
     learnt, waiting, changed = connection.execute(_COUNTS).fetchone()
     taken, last_hour, since = connection.execute(_TAKEN, (now - _HOUR, now - _DAY)).fetchone()
@@ -89,6 +91,8 @@ def _read(connection: "sqlite3.Connection", now: float) -> Figures:
     each = cost // tries if tries else _TYPICAL_BYTES
     rate, budget, stopped = float(info.get("rate", 0)), int(info.get("budget", 0)), info.get("stopped", "")
     seconds = seconds_to_learn(waiting, each, rate, budget, taken, since + _DAY - now if taken else 0)
+    paused, full = connection.execute(_PAUSED, (now,)).fetchall(), json.loads(info.get("full", "{}"))
+    names = account_names(state_dir) if paused or full else {}
     return Figures(
         learnt=learnt,
         waiting=waiting,
@@ -101,8 +105,8 @@ def _read(connection: "sqlite3.Connection", now: float) -> Figures:
         taken=taken,
         budget=budget,
         each=each,
-        paused={f"account {account}": why for account, why in connection.execute(_PAUSED, (now,))},
-        full={f"account {account}": since for account, since in json.loads(info.get("full", "{}")).items()},
+        paused={called(account, names): why for account, why in paused},
+        full={called(int(account), names): since for account, since in full.items()},
         stopped=stopped,
         done=now + seconds if waiting and rate and not stopped else 0,
     )

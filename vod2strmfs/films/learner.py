@@ -23,6 +23,8 @@ from vod2strmfs.films.store import CLAIM_BYTES, Due, Films, holding
 from vod2strmfs.films.upstream import Upstream, UpstreamError, UpstreamKind
 from vod2strmfs.host.causes import cause_of
 from vod2strmfs.host.room import has_room, is_full, why_full
+from vod2strmfs.index.accounts import account_names, called
+from vod2strmfs.status.words import capitalized
 
 _LOOK_SECONDS = 10.0
 """How often to see whether the library is another one."""
@@ -303,7 +305,8 @@ class Learner:
         if is_said == (account in self._said_full):
             return
         if is_said:
-            _log.info("Account %d has no stream free to learn with: its films wait until it has.", account)
+            name = capitalized(called(account, account_names(self._state_dir)))
+            _log.info("%s has no stream free to learn with: its films wait until it has.", name)
             self._said_full[account] = since
         else:
             del self._said_full[account]

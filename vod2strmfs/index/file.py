@@ -419,16 +419,20 @@ def _create_file(path: Path, first_node: int) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     os.close(descriptor)
     draft = Path(name)
-    connection = sqlite3.connect(draft, isolation_level=None)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(_SCHEMA)
-        connection.executemany(
-            "INSERT INTO node VALUES (?, ?, ?, ?, ?, NULL, '', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
-            [(number, kind, parent, name, fold(name)) for number, kind, parent, name in _FIXED_NODES],
-        )
-        connection.execute("INSERT INTO generation VALUES (0, 0, '', '', '{}', ?)", [first_node])
-        connection.execute("INSERT INTO attempt VALUES (0, 0, '', '', '', 0, '')")
-    finally:
-        connection.close()
-    draft.rename(path)
+        with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+            connection.executescript(f"BEGIN; {_SCHEMA}")
+            connection.executemany(
+                "INSERT INTO node VALUES (?, ?, ?, ?, ?, NULL, '', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+                [(number, kind, parent, name, fold(name)) for number, kind, parent, name in _FIXED_NODES],
+            )
+            connection.execute("INSERT INTO generation VALUES (0, 0, '', '', '{}', ?)", [first_node])
+            connection.execute("INSERT INTO attempt VALUES (0, 0, '', '', '', 0, '')")
+            connection.execute("COMMIT")
+            # Last: a log would be copied into the file when that is closed, and nobody told if that could not be done.
+            connection.execute("PRAGMA journal_mode = WAL")
+        draft.rename(path)
+    except BaseException:
+        for each in path.parent.glob(f"{draft.name}*"):
+            each.unlink(missing_ok=True)
+        raise

@@ -144,7 +144,8 @@ class Delivery:
         if outside:
             self._leave_out(server, outside, libraries)
         if again := sum(row.is_sent for row in rows):
-            _log.info("%s is told of %d folders again: nobody knows whether it was before.", server.name, again)
+            folders = "folder" if again == 1 else "folders"
+            _log.info("%s is told of %d %s again: nobody knows whether it was before.", server.name, again, folders)
         number, taken = 0, set[int]()
         for step in client.steps(targets, libraries):
             if self._stopped.is_set():

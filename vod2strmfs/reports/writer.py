@@ -17,6 +17,7 @@ from typing import TextIO
 
 from vod2strmfs.errors import OutputError
 from vod2strmfs.host.private import private
+from vod2strmfs.host.room import is_full
 from vod2strmfs.reports.files import TIMESTAMP, began, reports
 from vod2strmfs.reports.rows import COLUMNS, WRITING, Action, ReportRow, inert_row
 from vod2strmfs.settings import Mode
@@ -107,6 +108,9 @@ class Report:
                 moment += timedelta(seconds=1)
 
     def _problem(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"report {self.path}: {error.strerror}. Give a directory that this user can write with --report-dir."
+        what = (
+            "Make room there, or give another directory"
+            if is_full(error)
+            else "Give a directory that this user can write"
         )
+        return OutputError(f"report {self.path}: {error.strerror}. {what} with --report-dir.")

@@ -17,6 +17,11 @@ def counted(number: int | str, things: str) -> str:
     return f"{int(number):,} {things.removesuffix('s') if int(number) == 1 and things != 'series' else things}"
 
 
+def capitalized(text: str) -> str:
+    """A text as the beginning of a sentence: a name in it stays as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def span(seconds: float) -> str:
     """A time span given in seconds, in the largest unit of which it has two, or just one: `47 hours`, `1 minute`."""
     whole = round(max(seconds, 0))

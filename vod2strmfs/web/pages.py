@@ -1,6 +1,7 @@
 """The pages of the status page. Whatever they show is escaped: titles come from providers."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from vod2strmfs import PROJECT_URL
 from vod2strmfs.artwork import figures as artwork
 from vod2strmfs.errors import IndexFileError, OutputError
 from vod2strmfs.films import figures as learning
+from vod2strmfs.index.accounts import account_names, called
 from vod2strmfs.index.recent import HeldTitle, Moment, held_titles, recent_changes
 from vod2strmfs.status.progress import read_progress
 from vod2strmfs.web import words
@@ -97,6 +99,7 @@ class Pages:
             artwork=known.artwork,
             films=known.films,
             learning=known.learning,
+            account=partial(called, names=account_names(self._state_dir) if known.films else {}),
         )
 
     def report(self, name: str, action: str, search: str, page: int) -> str:
