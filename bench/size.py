@@ -25,7 +25,7 @@ _LOADING = 2.0
 
 
 def measure(directory: Path) -> Iterator[Figure]:
-    """Syncs and mounts one library of each size. Takes about a quarter of an hour."""
+    """Syncs and mounts one library of each size. Takes about 35 minutes."""
     small, *_, large = SIZES
     names: dict[int, list[str]] = {}
     syncs: dict[int, float] = {}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.request import Request, urlopen
 
+import dispatcharr_proxy
 import pytest
 from dispatcharr_proxy import ERROR_TEXT, IDLE_SECONDS, KEY, DispatcharrProxy, ProxyProcess
 from film_provider import PAGE, PASSWORD, Fault, Pattern, Stream
@@ -258,7 +259,7 @@ def test_the_api_tells_the_limits_and_who_watches_to_those_who_sign(proxy: Dispa
 
 
 def test_an_idle_session_of_the_title_is_taken_over_by_whoever_comes(proxy: DispatcharrProxy) -> None:
-    proxy.idle_seconds = 1.5  # A busy machine may sleep for a while.
+    proxy.idle_seconds = 600.0
     get(proxy.port, path("a", "stream_id=11"), "bytes=0-9")
     eventually(lambda: proxy.slots[1] == 0)
     proxy.idle_seconds = 0.3
@@ -271,9 +272,8 @@ def test_an_idle_session_of_the_title_is_taken_over_by_whoever_comes(proxy: Disp
 
 
 def test_from_0_31_on_that_takes_no_slot(proxy: DispatcharrProxy) -> None:
-    proxy.idle_seconds = 1.5
+    proxy.idle_seconds = 600.0
     proxy.release = (0, 31)
-    proxy.idle_seconds = 1.5  # A busy machine may sleep for a while.
     get(proxy.port, path("a", "stream_id=11"), "bytes=0-9")
     got = get(proxy.port, path("b", "stream_id=22"), "bytes=0-9")
     assert (got.headers["content-range"], proxy.leaked) == (f"bytes 0-9/{FILM.size}", {})
@@ -352,8 +352,9 @@ def test_a_viewer_who_reads_nothing_is_given_up(proxy: DispatcharrProxy) -> None
         assert 0 < len(error.value.partial) < 100_000_000, "what was in the sockets, then the end"
 
 
-def test_what_a_bad_reader_does_is_noted(proxy: DispatcharrProxy) -> None:
-    proxy.idle_seconds = 1.5
+def test_what_a_bad_reader_does_is_noted(proxy: DispatcharrProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcharr_proxy, "_SECONDS_SILENT", 600.0)
+    proxy.idle_seconds = 600.0
     get(proxy.port, path("s"), "bytes=-5", Authorization="x")
     get(proxy.port, path("s"), "bytes=0-4")
     get(proxy.port, path("s", uuid=OTHER), "bytes=0-4")

@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -215,7 +216,7 @@ def test_who_asks_for_fewer_requests_gets_none_for_a_while(library: Callable[...
         with subprocess.Popen(
             runner.arguments(), env=os.environ | runner.environment, stderr=subprocess.PIPE
         ) as asking:
-            eventually(lambda: len(episodes(database)) >= 3 and api.asked[5] == 1)
+            eventually(lambda: all(api.asked[series] for series in (2, 4, 5, 6)))
             time.sleep(1)
             asked = sum(api.asked[series] for series in (1, 3, 5))
             time.sleep(1)
@@ -281,8 +282,7 @@ def test_a_key_may_stand_in_a_file(library: Callable[..., Database], tmp_path: P
 def test_a_user_signs_in_and_is_renewed_when_the_token_ends(library: Callable[..., Database], tmp_path: Path) -> None:
     database = library(unopened(4))
     with DispatcharrApi(database.owner_url) as api:
-        api.token_seconds = 0.5
-        api.delay = 0.3
+        api.token_requests = 2
         runner = Runner(tmp_path, database, api.url)
         runner.environment = {"VOD2STRMFS_API_PASSWORD": PASSWORD}
         runner.run("--api-user", USER)
@@ -355,15 +355,23 @@ def test_an_unknown_certificate_is_refused_unless_it_is_configured(
 def test_a_signal_ends_it_after_the_answer_and_the_next_run_goes_on(
     library: Callable[..., Database], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    database = library(unopened(5))
-    with DispatcharrApi(database.owner_url) as api:
-        api.delay = 0.5
+    database, told = library(unopened(5)), threading.Event()
+
+    def answer(series: int, _: int) -> str:
+        """The second one when the signal has come."""
+        if len(api.order) == 2:
+            told.wait(TIMEOUT)
+        return ""
+
+    with DispatcharrApi(database.owner_url, fault=answer) as api:
         runner = Runner(tmp_path, database, api.url)
         with subprocess.Popen(
             runner.arguments(), env=os.environ | runner.environment, stdout=subprocess.PIPE, text=True
         ) as asking:
             eventually(lambda: sum(api.asked.values()) == 2)
             asking.send_signal(number)
+            time.sleep(0.5)
+            told.set()
             assert asking.wait(TIMEOUT) == code
             assert asking.stdout is not None
             assert "It was ended by a signal; the next run goes on." in asking.stdout.read()

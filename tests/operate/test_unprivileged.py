@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from mounts import eventually
+from processes import children, lives
 
 from vod2strmfs.demo.generator import write_demo
 
@@ -47,8 +48,8 @@ class Account:
         assert self._process.stdout is not None
         with self._process.stdout:
             assert self._process.stdout.readline() == b"\n"
-        first = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().strip()
-        self._enter = ("nsenter", f"--target={first}", "--mount", "--pid")
+        [self._first] = children(self._process.pid)
+        self._enter = ("nsenter", f"--target={self._first}", "--mount", "--pid")
 
     def command(self, *arguments: str | Path) -> list[str]:
         """A command line that runs a program as the user."""
@@ -72,6 +73,7 @@ class Account:
         """End the namespace, and with it every mount in it."""
         self._process.kill()
         self._process.wait()
+        eventually(lambda: not lives(self._first))  # It goes after all others: they may be writing until then.
 
 
 def _let_in(folder: Path) -> Iterator[str]:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import trio
 from dispatcharr_proxy import DispatcharrProxy
 from film_provider import Pattern, Stream
+from mounts import TIMEOUT
 
 from vod2strmfs.films.admission import Admission
 from vod2strmfs.films.buffer import MEMORY
@@ -23,7 +24,7 @@ from vod2strmfs.library.rendered import content_digest
 
 KILOBYTE, MEGABYTE = 1 << 10, 1 << 20
 
-QUICK = Times(read=10, admission=1, linger=0.3, pause=0.5, forget=5, retry=0.05, sulk=0.3, spoilt=5)
+QUICK = Times(read=10, admission=1, linger=0.3, pause=5, forget=10, retry=0.05, sulk=0.3, spoilt=5)
 """Nobody waits for long."""
 
 _T = TypeVar("_T")
@@ -133,14 +134,14 @@ async def read_all(player: Player, film: Film, handle: int, start: int, stop: in
     )
 
 
-async def eventually(holds: Callable[[], object], seconds: float = 60.0) -> None:
+async def eventually(holds: Callable[[], object], seconds: float = TIMEOUT) -> None:
     """Wait until something holds."""
     with trio.fail_after(seconds):
         while not holds():
             await trio.sleep(0.01)
 
 
-def run(test: Callable[[], Awaitable[_T]], seconds: float = 50.0) -> _T:
+def run(test: Callable[[], Awaitable[_T]], seconds: float = TIMEOUT) -> _T:
     """Run a test over trio; it does not run for ever."""
 
     async def limited() -> _T:

@@ -50,7 +50,8 @@ class Disk:
         """Shut it down as if it lost its power, and mount it again: what was not flushed is gone."""
         self.shut_down()
         self.__exit__()
-        eventually(lambda: self._device not in _run("losetup", "--list", "--noheadings", "--output", "NAME"))
+        # By its file: another test may have got the device by now.
+        eventually(lambda: not _run("losetup", "--associated", self.image))
         self.__enter__()
 
     def shut_down(self) -> None:

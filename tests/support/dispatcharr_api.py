@@ -87,7 +87,8 @@ class DispatcharrApi(LoopbackServer):
         self.channels_watched: list[int] = []
         self.played: list[str] = []
         """UUIDs of `vod_start`."""
-        self.token_seconds = 1800.0
+        self.token_requests = 1_000_000
+        """For which a token is good."""
         self.tokens = 0
         self.delay = 0.0
         self.moved_to = ""
@@ -97,7 +98,7 @@ class DispatcharrApi(LoopbackServer):
         self.page = False
         """Answers everything with a web page."""
         self._at_once: Counter[int] = Counter()
-        self._valid: dict[str, float] = {}
+        self._valid: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._journal = journal
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
@@ -196,12 +197,14 @@ class DispatcharrApi(LoopbackServer):
 
     def _is_signed(self, headers: Any) -> bool:
         token = str(headers.get("Authorization", "")).removeprefix("Bearer ")
-        return headers.get("X-API-Key") == KEY or self._valid.get(token, 0) > time.monotonic()
+        with self._lock:
+            self._valid[token] -= 1
+            return headers.get("X-API-Key") == KEY or self._valid[token] >= 0
 
     def _new_token(self) -> str:
         self.tokens += 1
         token = f"token-{self.tokens}"
-        self._valid[token] = time.monotonic() + self.token_seconds
+        self._valid[token] = self.token_requests
         return token
 
     def _route(self, path: str, query: dict[str, str]) -> tuple[int, Any, str]:

@@ -329,10 +329,11 @@ class DispatcharrProxy(LoopbackServer):
 
     def _stays_busy(self, session: Session) -> bool:
         """Whether two requests run. Who has just got all of an answer may be faster than its end is noted here."""
-        until = time.monotonic() + 0.5
-        while session.active > 1 and time.monotonic() < until:
+        for _ in range(100):  # Not until some time: who stood still meanwhile has had no turn.
+            if session.active <= 1:
+                return False
             time.sleep(0.005)
-        return session.active > 1
+        return True
 
     def hang_up(self, viewer: object) -> None:
         """Note that a viewer's connection is closed."""

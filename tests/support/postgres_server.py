@@ -254,9 +254,12 @@ def _run_as() -> tuple[int, int] | tuple[None, None]:
 
 def free_port() -> int:
     """A port of loopback that nobody listens at."""
-    # Below the range that Linux gives to outgoing connections, so that the port stays free during an outage.
+    # Below the range that Linux gives to outgoing connections, so that the port stays free during an outage. Processes
+    # that share the tests have ports of their own: what one has found free may be found by another before it is used.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = range(20000 + worker, 32768, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
     while True:
-        port = random.randrange(20000, 32768)
+        port = random.choice(own)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -73,8 +73,8 @@ def latencies(mount: Mount) -> list[float]:
 
 def survives(mount: Mount, database: Database, begin: Callable[[], None], end: Callable[[], None]) -> None:
     """Take the database away and give it back."""
+    started = int(time.time())  # A look that had begun before may be the one that fails.
     before, usual = served(mount), latencies(mount)
-    started = int(time.time())
     begin()
     try:
         eventually(lambda: mount.stat("stale_since") != "")

@@ -90,8 +90,6 @@ def test_each_server_is_told_exactly_what_changed(postgres: PostgresServer, tmp_
                 ("/media/vod/TV/Dark", "2"),
             }  # fmt: skip
             eventually(lambda: told(plex) == of_plex)
-            lines = [json.loads(line) for line in heard.read_text().splitlines()]
-            assert {"change": "deleted", "section": "Movies", "path": f"{mount.path}/Movies/Film 0"} in lines
 
             def waiting() -> list[int]:
                 asked = command("status", "--state-dir", tmp_path / "state", "--json")
@@ -100,6 +98,8 @@ def test_each_server_is_told_exactly_what_changed(postgres: PostgresServer, tmp_
 
             # The mount knows once the process that tells has ended.
             eventually(lambda: waiting() == [0, 0, 0, 0])
+            lines = [json.loads(line) for line in heard.read_text().splitlines()]
+            assert {"change": "deleted", "section": "Movies", "path": f"{mount.path}/Movies/Film 0"} in lines
             assert TOKEN not in mount.log.read_text()
 
 
