@@ -17,6 +17,7 @@ from vod2strmfs.cli.answer import answer
 from vod2strmfs.cli.logs.repetitions import Repetitions
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import OutputError
+from vod2strmfs.host.printable import printable, printable_lines
 
 _LINES = 400
 _WRITER = f"""
@@ -159,6 +160,11 @@ def test_what_others_wrote_commands_no_terminal_from_an_error(capfd: pytest.Capt
 def test_what_others_wrote_commands_no_terminal_from_an_answer(capfd: pytest.CaptureFixture[str]) -> None:
     answer(f"{_SAID}\nDone.", {}, None)
     assert capfd.readouterr().out == "it answers �[2J�1m�500�\nDone.\n"
+
+
+@pytest.mark.parametrize("name", ["می\u200cخواهم", "夜\u3000空", "Été\u00a0!", "שלום\u200f!", "👨\u200d👩"], ids=ascii)
+def test_joiners_wide_spaces_and_marks_of_direction_stay_in_names(name: str) -> None:
+    assert printable(name) == printable_lines(name) == name
 
 
 def sync_into(tmp_path: Path, stream: str) -> str:

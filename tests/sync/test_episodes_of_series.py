@@ -1,4 +1,5 @@
-"""What happens to a series happens to its episodes, though nothing of it is in their rows: only those are read anew."""
+"""What happens to a title happens to its versions or episodes, though nothing of it is in their rows: only those are
+read anew."""
 
 import random
 import sqlite3
@@ -19,6 +20,7 @@ from vod2strmfs.catalog.queries import Kind, Part
 from vod2strmfs.catalog.source import Row
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.errors import CatalogError
+from vod2strmfs.library.kinds import NodeKind
 from vod2strmfs.settings import LibrarySettings
 
 EPISODES = 6
@@ -33,7 +35,8 @@ def catalogue() -> Catalogue:
     for account in accounts:
         made.enable(account, category)
         made.enable(account, other)
-    made.movie("Heat")
+    for film in ("Heat", "Ronin", "Solaris"):
+        made.movie(film)
     for number in range(SERIES):
         series = made.series(f"Show {number}", category=category)
         for episode in range(EPISODES):
@@ -103,14 +106,45 @@ def test_what_is_held_is_not_read_at_every_look(library: Library, database: Data
     outcome = library.sync(database.url, settings)
     assert outcome.held
     read.clear()
-    database.execute("UPDATE vod_movie SET name = 'Ronin'")
+    database.execute("UPDATE vod_movie SET name = 'Ran' WHERE id = 1")
     assert library.sync(database.url, settings).changed
     assert read == []
     library.sync(database.url, settings, accept_shrink=True)
     assert library.metrics()["index.episodes"] == str((SERIES - SERIES // 2) * EPISODES)
 
 
-@pytest.mark.parametrize("most", ["_MOST_SERIES", "_MOST_ALONE"])
+def test_episodes_are_back_with_a_series_that_comes_back_under_a_name_that_is_held(
+    library: Library, database: Database
+) -> None:
+    settings = LibrarySettings(languages=("!FR",))
+    library.sync(database.url, settings)
+    before = library.paths()
+    for name in ("'FR - ' || name", "replace(name, 'FR - ', 'Other ')", "replace(name, 'Other ', '')"):
+        database.execute(f"UPDATE vod_series SET name = {name} WHERE id <= {SERIES - 5}")
+        assert library.sync(database.url, settings).changed
+    assert library.metrics()["index.episodes_held"] == "0"
+    library.sync(database.url, settings, accept_shrink=True)
+    assert library.paths() == before
+
+
+@pytest.mark.parametrize("merge", ["off", "titles"])
+def test_versions_go_and_come_with_their_movie_though_their_rows_are_as_they_were(
+    library: Library, database: Database, merge: str
+) -> None:
+    settings = LibrarySettings.model_validate({"languages": ("!FR",), "versions": "all", "merge": merge})
+    library.sync(database.url, settings)
+    before = library.paths()
+    assert "Movies/Heat/Heat - Alpha.strm" in before
+    database.execute("UPDATE vod_movie SET name = 'FR - Heat' WHERE id = 1")
+    library.sync(database.url, settings)
+    with closing(sqlite3.connect(library.state_dir / "index.db")) as index:
+        assert index.execute("SELECT count(*) FROM content WHERE kind = ?", (NodeKind.VERSION,)).fetchone() == (2,)
+    database.execute("UPDATE vod_movie SET name = 'Heat' WHERE id = 1")
+    library.sync(database.url, settings)
+    assert library.paths() == before
+
+
+@pytest.mark.parametrize("most", ["_MOST_TITLES", "_MOST_ALONE"])
 def test_where_many_series_change_all_episodes_are_read(
     library: Library, database: Database, read: list[int], monkeypatch: pytest.MonkeyPatch, most: str
 ) -> None:
@@ -120,6 +154,24 @@ def test_where_many_series_change_all_episodes_are_read(
     database.execute("UPDATE vod_series SET name = 'Other ' || id WHERE mod(id, 2) = 0")
     library.sync(database.url, max_shrink=100)
     assert read == of(*range(1, SERIES + 1))
+
+
+def test_without_filters_new_series_are_no_reason_to_read_more_episodes_than_theirs(
+    library: Library, database: Database, read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vod2strmfs.sync.intake._MOST_TITLES", 0)
+    library.sync(database.url)
+    read.clear()
+    database.execute(
+        "WITH made AS (INSERT INTO vod_series (uuid, name, created_at, updated_at)"
+        " VALUES (gen_random_uuid(), 'Lost', now(), now()) RETURNING id)"
+        " INSERT INTO vod_m3useriesrelation"
+        " (m3u_account_id, series_id, external_series_id, created_at, updated_at, last_seen)"
+        " SELECT 1, id, 'lost', now(), now(), now() FROM made"
+    )
+    assert library.sync(database.url).changed
+    assert library.metrics()["index.series_without_episodes"] == "1"
+    assert read == []
 
 
 def test_rows_in_many_places_are_read_at_once(postgres: PostgresServer, library: Library) -> None:
@@ -253,7 +305,7 @@ def live(
     with closing(Rows(url)) as rows:
         for _ in range(events):
             for place, most in libraries.items():
-                monkeypatch.setattr("vod2strmfs.sync.intake._MOST_SERIES", most)
+                monkeypatch.setattr("vod2strmfs.sync.intake._MOST_TITLES", most)
                 place.mkdir(exist_ok=True)
                 with suppress(CatalogError):
                     Library(place).sync(reader, settings, accept_shrink=True)

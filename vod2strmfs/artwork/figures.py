@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from vod2strmfs.host.work_file import counted, read_work_file
+from vod2strmfs.host.work_file import most_frequent, read_work_file
 from vod2strmfs.status import words
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _read(connection: "sqlite3.Connection", now: float) -> Figures:
         mode=mode,
         stored=stored,
         waiting=waiting,
-        failing=counted(connection.execute(_FAILING), "other hosts and reasons"),
+        failing=most_frequent(connection.execute(_FAILING), "other hosts and reasons"),
         images=images,
         bytes=size,
         limit=int(info.get("limit", 0)),

@@ -334,9 +334,9 @@ class PostgreSQLSnapshot:
         """See `Snapshot.titles_in`."""
         return {int(str(number)) for (number,) in self._execute(self._queries.titles_in(kind, categories))}
 
-    def episodes_of(self, series: Collection[int]) -> set[int]:
-        """See `Snapshot.episodes_of`."""
-        return {int(str(number)) for (number,) in self._execute(self._queries.episodes_of(series))}
+    def below(self, kind: Kind, titles: Collection[int]) -> set[int]:
+        """See `Snapshot.below`."""
+        return {int(str(number)) for (number,) in self._execute(self._queries.below(kind, titles))}
 
     def series_of(self, episodes: Collection[UUID]) -> set[int]:
         """See `Snapshot.series_of`."""

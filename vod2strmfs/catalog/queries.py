@@ -377,9 +377,11 @@ class Queries:
         return f"""SELECT DISTINCT r.{of.item} FROM {of.table} r {of.joins}
             WHERE {of.counts} AND {self._passes(of)} AND {among}"""
 
-    def episodes_of(self, series: Iterable[int]) -> str:
-        """The ids, as `rows` has them, of the episodes of some series, eligible or not."""
-        among = _is_among("e.series_id", series)
+    def below(self, kind: Kind, titles: Iterable[int]) -> str:
+        """The ids, as `rows` has them, of the versions of movies, or the episodes of series, eligible or not."""
+        if kind == "version":
+            return f"SELECT r.id FROM vod_m3umovierelation r WHERE {_is_among('r.movie_id', titles)}"
+        among = _is_among("e.series_id", titles)
         if not self._versions:
             return f"SELECT e.id FROM vod_episode e WHERE {among}"
         return f"""SELECT r.id FROM vod_m3uepisoderelation r JOIN vod_episode e ON e.id = r.episode_id WHERE {among}"""

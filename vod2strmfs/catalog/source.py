@@ -61,8 +61,8 @@ class Snapshot(Protocol):
         """The ids of the eligible movies or series with a relation in one of some categories, of those that `choose`
         can choose; None in the categories stands for relations without one."""
 
-    def episodes_of(self, series: Collection[int]) -> set[int]:
-        """The ids, as `rows` has them, of the episodes of some series, eligible or not."""
+    def below(self, kind: Kind, titles: Collection[int]) -> set[int]:
+        """The ids, as `rows` has them, of the versions of movies, or the episodes of series, eligible or not."""
 
     def series_of(self, episodes: Collection[UUID]) -> set[int]:
         """The ids of the series that some episodes belong to."""

@@ -189,10 +189,10 @@ class SQLiteSnapshot:
         with _errors(self._path):
             return {number for (number,) in self._connection.execute(self._queries.titles_in(kind, categories))}
 
-    def episodes_of(self, series: Collection[int]) -> set[int]:
-        """See `Snapshot.episodes_of`."""
+    def below(self, kind: Kind, titles: Collection[int]) -> set[int]:
+        """See `Snapshot.below`."""
         with _errors(self._path):
-            return {number for (number,) in self._connection.execute(self._queries.episodes_of(series))}
+            return {number for (number,) in self._connection.execute(self._queries.below(kind, titles))}
 
     def series_of(self, episodes: Collection[UUID]) -> set[int]:
         """See `Snapshot.series_of`."""

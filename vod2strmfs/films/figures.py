@@ -9,7 +9,7 @@ import msgspec
 
 from vod2strmfs.films.film import BLOCK, FOLDER
 from vod2strmfs.host.lock import is_held
-from vod2strmfs.host.work_file import counted, read_work_file
+from vod2strmfs.host.work_file import most_frequent, read_work_file
 from vod2strmfs.index.accounts import account_names, called
 from vod2strmfs.status import words
 
@@ -97,7 +97,7 @@ def _read(state_dir: Path, connection: "sqlite3.Connection", now: float) -> Figu
         learnt=learnt,
         waiting=waiting,
         changed=changed,
-        failing=counted(connection.execute(_FAILING), "other reasons"),
+        failing=most_frequent(connection.execute(_FAILING), "other reasons"),
         kept=connection.execute("SELECT count(*) FROM block").fetchone()[0] * BLOCK,
         limit=int(info.get("limit", 0)),
         last_hour=last_hour,

@@ -202,7 +202,7 @@ def read_work_file(path: Path, read: "Callable[[sqlite3.Connection, float], _Rea
         return None
 
 
-def counted(reasons: "Iterable[tuple[str, int]]", others: str) -> dict[str, int]:
+def most_frequent(reasons: "Iterable[tuple[str, int]]", others: str) -> dict[str, int]:
     """How often each reason was met, of the most frequent ones, and of the rest together.
 
     Args:

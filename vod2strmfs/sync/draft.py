@@ -444,12 +444,14 @@ class Draft:
     def hold(self, nodes: Iterable[int], why: int = HELD_GONE) -> None:
         """Keep nodes whose items are gone, or (`HELD_NAME`) as they are called."""
         for node in nodes:
-            statement = "UPDATE node SET held = ? WHERE id = ? AND held != ?"
-            if self.connection.execute(statement, (why, node, why)).rowcount:
+            statement = "UPDATE node SET held = ? WHERE id = ? AND held != ? RETURNING kind"
+            if found := self.connection.execute(statement, (why, node, why)).fetchone():
                 if why == HELD_NAME and node in self._released:
                     self._released.discard(node)  # It is as it was.
                 else:
                     self.changed.add(node)
+                    if why == HELD_NAME and found[0] == NodeKind.SERIES:
+                        self.series.add(node)  # It may have been gone, and is back under another name.
 
     def release(self, node: int) -> None:
         """Have it judged anew whether a node may be called, and joined, as the catalogue has it."""

@@ -24,8 +24,8 @@ from vod2strmfs.sync.result import Counts
 _ROWS_TOLD = 500
 _MOST_RANGES = 500
 """So many ranges of blocks are asked for; beyond that, all rows are read. SQLite takes no condition of 1,000."""
-_MOST_SERIES = 1_000
-"""Of so many series, episodes are looked up; beyond that, all of them are read."""
+_MOST_TITLES = 1_000
+"""Of so many movies or series, versions or episodes are looked up; beyond that, all of them are read."""
 _MOST_ALONE = 20_000
 """So many rows are read one by one; beyond that, all of them are, one after the other."""
 
@@ -177,18 +177,19 @@ class Intake:
         return gone
 
     def _differing(self, kind: Kind, digests: dict[int, str]) -> Part | None:
-        """The rows that are to be read, since they are others than before, or their series are; None if that is best
+        """The rows that are to be read, since they are others than before, or their titles are; None if that is best
         done by reading all."""
         blocks = self._digests.differing(kind, digests)
         if not are_few(blocks, _MOST_RANGES):
             return None
-        if kind != "episode":
+        if kind not in _ABOVE:
             return Part(blocks)
+        lost = self.lost["movie" if kind == "version" else "series"]
         with closing(connect(self._state_dir)) as before:
-            series = self._placer.other_series(before, self.lost["series"])
-        if len(series) > _MOST_SERIES:
+            titles = self._placer.other_titles(_ABOVE[kind], before, lost)
+        if len(titles) > _MOST_TITLES:
             return None
-        ids = self._snapshot.episodes_of(series) if series else set()
+        ids = self._snapshot.below(kind, titles) if titles else set()
         alone = {number for number in ids if number >> BLOCK_BITS not in blocks}
         return None if len(alone) > _MOST_ALONE else Part(blocks, alone)
 

@@ -22,11 +22,11 @@ from vod2strmfs.sync.convert_many import ManyRows
 from vod2strmfs.sync.draft import Draft
 
 # By its nodes first: SQLite does not know how few they are.
-_SERIES = f"""
+_TITLES = f"""
     SELECT source, content.id, account, stream, item
     FROM json_each(?) CROSS JOIN content ON content.id = value CROSS JOIN node ON node.id = value
-    WHERE content.kind = {NodeKind.SERIES:d} AND held != {HELD_GONE}"""
-"""Those of some nodes whose episodes are wanted."""
+    WHERE content.kind = ? AND held != {HELD_GONE}"""
+"""Those of some nodes whose versions or episodes are wanted."""
 
 
 class _OfSeries(NamedTuple):
@@ -96,25 +96,33 @@ class Placer:
             )
             self._seasons = {(series, number): node for series, number, node in seasons}
 
-    def other_series(self, before: sqlite3.Connection, lost: Set[int]) -> set[int]:
-        """The catalogue's ids of the series for whose sake their episodes may be others than before: kept out or let
-        in, below another node, called or played otherwise. Nothing of that is in an episode's own row.
+    def other_titles(self, above: NodeKind, before: sqlite3.Connection, lost: Set[int]) -> set[int]:
+        """The catalogue's ids of the movies or series for whose sake their versions or episodes may be others than
+        before: kept out or let in, below another node, called or played otherwise. Nothing of that is in the own rows
+        of these.
 
         Args:
+            above: the kind of the titles.
             before: to the index, as the generation before has it.
-            lost: nodes of series that are still in the draft, but no longer to be shown.
+            lost: nodes of titles that may still be in the draft, but are no longer to be shown.
         """
         draft = self._draft
-        touched = draft.series | lost
-        then, now = self._leading(before, touched), self._leading(draft.connection, touched - lost)
-        return {source for source, _ in then.items() ^ now.items()}
+        touched = lost | (draft.series if above == NodeKind.SERIES else draft.changed | draft.added)
+        then, now = self._leading(above, before, touched), self._leading(above, draft.connection, touched - lost)
+        others = {source for source, _ in then.items() ^ now.items()}
+        # Without filters, what is below a title becomes eligible with it, and so differs itself: thousands may come.
+        return others if self.filter.active else others & then.keys() & now.keys()
 
-    def _leading(self, connection: sqlite3.Connection, nodes: Set[int]) -> dict[int, tuple[object, ...]]:
-        """What counts for the episodes of series, as far as it does not move with the series' nodes."""
+    def _leading(
+        self, above: NodeKind, connection: sqlite3.Connection, nodes: Set[int]
+    ) -> dict[int, tuple[object, ...]]:
+        """What counts for what is below titles, as far as it does not move with the titles' nodes."""
         leading: dict[int, tuple[object, ...]] = {}
-        for source, node, account, stream, item in connection.execute(_SERIES, (json.dumps(sorted(nodes)),)):
-            known = self._of_series(node, {}, account, stream, decode(item, TaggedSeries))
-            leading[source] = (node, known.title, known.label, *((account, stream) if self._wishes else ()))
+        for source, node, account, stream, item in connection.execute(_TITLES, (json.dumps(sorted(nodes)), above)):
+            leading[source] = (node,)
+            if above == NodeKind.SERIES:
+                known = self._of_series(node, {}, account, stream, decode(item, TaggedSeries))
+                leading[source] += (known.title, known.label, *((account, stream) if self._wishes else ()))
         return leading
 
     def _of_series(self, node: int, hosts: Mapping[int, int], account: int, stream: str, series: Series) -> _OfSeries:

@@ -127,7 +127,10 @@ def _learning(figures: LearningFigures) -> Iterator[Metric]:
         "rate": ("Films a minute that may be tried.", figures.rate),
         "paused_accounts": ("Accounts that are left alone for a while.", len(figures.paused)),
         "stopped": ("Whether nothing is learnt.", bool(figures.stopped)),
-        "done_time_seconds": ("When about nothing will be waiting; 0: unknown, or so already.", figures.done),
+        "done_time_seconds": (
+            "When about nothing will be waiting; 0: unknown, or so already, or nobody learns.",
+            figures.done,
+        ),
     }
     yield from _gauges("films_", gauges)
 
