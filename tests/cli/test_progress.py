@@ -41,7 +41,7 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is_how_fast_and_how_long_it_takes(
     plain = re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", text)
     assert re.search(r"Reading .* +\d+/1\d{3} titles", plain)
     assert re.search(r"Writing .* +\d+/1\d{3} folders +[\d,]+/s +\d+:\d\d:\d\d", plain)
-    assert re.search(rf"{tmp_path}/output: 1\d{{3}} folders in \d+\.\d s: ", plain)
+    assert re.search(rf"{tmp_path}/output: 1,\d{{3}} folders in \d+\.\d s: ", plain)
     assert plain.splitlines()[-1].startswith("report: ")
 
 

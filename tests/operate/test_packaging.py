@@ -142,7 +142,8 @@ def test_a_release_has_everything_with_checksums_and_notes(tmp_path: Path) -> No
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=tmp_path / "dist", check=True)
     assert len((tmp_path / "dist/SHA256SUMS").read_text().splitlines()) == len(names) - 1
     notes = (tmp_path / "dist/NOTES.md").read_text()
-    assert notes.startswith(f"# vod2strmfs {__version__}\n\n* ")
+    assert notes.startswith(f"# vod2strmfs {__version__}\n\n")
+    assert "\n* " in notes
     assert "sudo make install" in notes
     assert (
         "no image: neither docker nor podman is here" in done.stdout or f"image vod2strmfs:{__version__}" in done.stdout
