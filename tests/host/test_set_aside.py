@@ -10,6 +10,7 @@ import failing_disk
 import pytest
 from disks import small_disk
 from libraries import Library
+from preloads import compiled
 
 from vod2strmfs.demo.catalogue import Catalogue
 from vod2strmfs.films.film import Key
@@ -20,10 +21,7 @@ from vod2strmfs.materialize.manifest import Manifest
 @pytest.fixture(scope="module")
 def preload(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What has reads fail."""
-    library = tmp_path_factory.mktemp("failing") / "failing_disk.so"
-    source = Path(failing_disk.__file__).with_suffix(".c")
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
-    return library
+    return compiled(Path(failing_disk.__file__).with_suffix(".c"), tmp_path_factory.mktemp("failing"))
 
 
 @pytest.fixture

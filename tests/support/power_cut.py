@@ -7,10 +7,11 @@ sector, in any order; the directory's own changes (renames and deletions) are th
 import os
 import random
 import struct
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from preloads import compiled
 
 _SOURCE = Path(__file__).with_name("power_cut.c")
 _SECTOR = 512
@@ -38,8 +39,7 @@ class Recorder:
     """
 
     def __init__(self, folder: Path, scratch: Path) -> None:
-        library, self._log = scratch / "power_cut.so", scratch / "power_cut.log"
-        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, _SOURCE, "-ldl"], check=True)
+        library, self._log = compiled(_SOURCE, scratch), scratch / "power_cut.log"
         self.environment = os.environ | {
             "LD_PRELOAD": str(library), "POWER_CUT_LOG": str(self._log), "POWER_CUT_FOLDER": str(folder),
         }  # fmt: skip

@@ -12,6 +12,7 @@ from annotated_types import Ge, Le
 
 from vod2strmfs.errors import SettingsError
 from vod2strmfs.settings import Settings, choices, load
+from vod2strmfs.status.words import capitalized
 
 Field = dict[str, Any]
 """A field as Dispatcharr has it."""
@@ -121,7 +122,7 @@ def _typed(value: object) -> object:
 
 def _field(name: str) -> Field:
     annotation, default = Settings.model_fields[name].annotation, Settings.model_fields[name].default
-    text = _HELP.get(name) or _sentence(Settings.model_fields[name].description or "")
+    text = _HELP.get(name) or capitalized(Settings.model_fields[name].description or "")
     field: Field = {"id": name, "label": _LABELS[name], "type": "string", "help_text": f"{text}."}
     if annotation is bool:
         field |= {"type": "boolean", "default": default}
@@ -149,9 +150,5 @@ def _limits(name: str) -> dict[str, Any]:
     return limits
 
 
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _option(value: str) -> str:
-    return _OPTION_LABELS.get(value) or _sentence(value)
+    return _OPTION_LABELS.get(value) or capitalized(value)

@@ -12,12 +12,12 @@ import trio
 
 from vod2strmfs.films import wanted
 from vod2strmfs.films.admission import Admission
-from vod2strmfs.films.figures import Figures, read_figures, seconds_to_learn
+from vod2strmfs.films.figures import Figures, are_learnt, read_figures, seconds_to_learn
 from vod2strmfs.films.film import Key
 from vod2strmfs.films.learner import Learner
 from vod2strmfs.films.order import FilmsOrder
 from vod2strmfs.films.outcomes import Kind, Outcome
-from vod2strmfs.films.store import Due, Films, are_learnt, are_mounted, holding
+from vod2strmfs.films.store import Due, Films, are_mounted, holding
 from vod2strmfs.films.upstream import Upstream
 from vod2strmfs.host.in_trio import in_trio, until_signal
 from vod2strmfs.hydrate.api import Api

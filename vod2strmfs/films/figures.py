@@ -76,11 +76,15 @@ class Figures(msgspec.Struct, frozen=True):
 
 def read_figures(state_dir: Path) -> Figures | None:
     """The figures of a state directory; None where no film was ever wanted, or they cannot be read now."""
-    folder = state_dir / FOLDER
-    figures = read_work_file(folder / FILE_NAME, partial(_read, state_dir), 1)
-    if figures is None or is_held(folder / LOCK_NAME):
+    figures = read_work_file(state_dir / FOLDER / FILE_NAME, partial(_read, state_dir), 1)
+    if figures is None or are_learnt(state_dir):
         return figures
     return msgspec.structs.replace(figures, done=0)
+
+
+def are_learnt(state_dir: Path) -> bool:
+    """Whether a process learns films now."""
+    return is_held(state_dir / FOLDER / LOCK_NAME)
 
 
 def _read(state_dir: Path, connection: "sqlite3.Connection", now: float) -> Figures:

@@ -491,11 +491,6 @@ def holding(state_dir: Path, within: float = 0.0) -> Iterator[bool]:
         yield is_ours
 
 
-def are_learnt(state_dir: Path) -> bool:
-    """Whether a process learns films now."""
-    return is_held(state_dir / FOLDER / LOCK_NAME)
-
-
 def are_mounted(state_dir: Path) -> bool:
     """Whether a mount shows the films of a state directory: a process that knows who watches them."""
     return is_held(state_dir / FOLDER / MOUNT_LOCK_NAME)

@@ -37,7 +37,7 @@ def open_work_file(path: Path, schema: str, version: int, discard: Callable[[Pat
     try:
         return _connect(path, schema, version)
     except sqlite3.DatabaseError as error:
-        if not _is_damage(error):
+        if not means_damage(error):
             raise
     discard(path)
     return _connect(path, schema, version)
@@ -104,7 +104,7 @@ def is_sound(connection: "sqlite3.Connection") -> bool:
     try:
         return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
     except sqlite3.DatabaseError as error:
-        if not _is_damage(error):
+        if not means_damage(error):
             raise
         return False
 
@@ -132,12 +132,12 @@ def copy_database(path: Path, target: Path) -> None:
         ):
             source.backup(copied)
     except sqlite3.DatabaseError as error:
-        if not _is_damage(error):
+        if not means_damage(error):
             raise
         target.unlink(missing_ok=True)
 
 
-def _is_damage(error: "sqlite3.DatabaseError") -> bool:
+def means_damage(error: "sqlite3.Error") -> bool:
     """Whether an error says that all or a part of a file is no database."""
     import sqlite3
 

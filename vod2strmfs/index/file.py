@@ -23,7 +23,7 @@ from vod2strmfs.host.lock import held
 from vod2strmfs.host.private import private
 from vod2strmfs.host.room import has_room, is_full, keep_reserve, shown, spend_reserve, which_is_full
 from vod2strmfs.host.set_aside import LOOKS_AT_DAMAGE, delete_log, set_aside
-from vod2strmfs.host.work_file import copy_database
+from vod2strmfs.host.work_file import copy_database, means_damage
 from vod2strmfs.library.contents import decode_kind
 from vod2strmfs.library.kinds import FIRST_FREE_NODE, ROOT_NODE, SECTIONS, NodeKind
 from vod2strmfs.library.names import fold
@@ -219,8 +219,7 @@ def is_damage(error: Exception) -> bool:
         return False
     # Python's module has no code for a text that is no UTF-8; all of ours were. Which indexes to use is ours to say.
     told = str(cause)
-    unmistakable = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-    return _code(cause) in unmistakable or "Could not decode" in told or told.startswith("no such index")
+    return means_damage(cause) or "Could not decode" in told or told.startswith("no such index")
 
 
 def make_directory(state_dir: Path) -> None:

@@ -12,7 +12,7 @@ FOLDER = ".dry-run"
 LOCK_NAME = f"{FOLDER}.lock"
 
 
-def clear(state_dir: Path) -> None:
+def clear_trial_folder(state_dir: Path) -> None:
     """Take away what a dry run has left that was killed; that of one that is at work stays."""
     folder = state_dir / FOLDER
     if os.path.isdir(folder):

@@ -35,7 +35,7 @@ from vod2strmfs.index.file import (
 from vod2strmfs.index.held import Held
 from vod2strmfs.index.merge import OF_NEW, explain_merge, merge_made_with, remember_merge
 from vod2strmfs.index.store import Store, arrived_nodes, node_in
-from vod2strmfs.index.trial_folder import clear
+from vod2strmfs.index.trial_folder import clear_trial_folder
 from vod2strmfs.library.contents import provider_url
 from vod2strmfs.library.kinds import WAITING_NODE, NodeKind
 from vod2strmfs.settings import MAX_SHRINK, LibrarySettings
@@ -98,7 +98,7 @@ def sync(
     """
     try:
         with writing(state_dir):
-            clear(state_dir)
+            clear_trial_folder(state_dir)
             settings = _with_merge(settings, state_dir)  # before an index that is damaged is moved aside
             create(state_dir, thorough=thorough)
             with noting(state_dir, "Reading the catalogue", "titles", tell) as told:
